@@ -1,0 +1,91 @@
+# Two commands do everything, setup included: `make demo` and `make test`.
+# They need python3 (3.11 or newer, with venv), make and git.
+
+PYTHON ?= python3
+ARGS   ?=
+
+BIN  := .venv/bin
+RUN  := $(BIN)/python -m
+PIP  := $(RUN) pip install -qq --disable-pip-version-check
+# An editable install copies kernelspec/, so a changed kernelspec is a reason to install again.
+FROM := pyproject.toml $(wildcard kernelspec/*)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check bench bench-peers soak lab test-all clean \
+	check-ruff check-format check-mypy check-types check-floors
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: .venv/.test ## Run the tour notebook on kernel flow, then print its task log
+	@$(BIN)/jupyter-flow demo $(ARGS)
+
+test: .venv/.test ## Run the test suite on 2 cores (ARGS="-k journal" picks tests)
+	@$(RUN) pytest -n 2 --dist worksteal -m "not soak" $(ARGS)
+
+check: .venv/.dev ## Lint, format, types and floors (ruff, mypy, pyright, import-linter)
+	@$(MAKE) --no-print-directory --keep-going --output-sync=target -j 4 \
+		check-ruff check-format check-mypy check-types check-floors
+
+check-ruff:
+	@$(RUN) ruff check
+
+check-format:
+	@$(RUN) ruff format --check
+
+check-mypy:
+	@$(RUN) mypy
+
+# --verifytypes looks for the package with the first python on PATH, whatever --pythonpath says.
+check-types:
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) pyright --verifytypes flow_kernel --ignoreexternal
+
+check-floors:
+	@$(BIN)/lint-imports
+
+bench: .venv/.test ## Run the benchmarks (ARGS="NAME… --json FILE" picks and saves)
+	@$(BIN)/python tests/benchmarks/run.py $(ARGS)
+
+bench-peers: .venv/.test .venvs/ipyflow/.done .venvs/kishu/.done ## Run ipyflow and Kishu beside us
+	@$(BIN)/python tests/benchmarks/run.py --peers .venvs $(ARGS)
+
+soak: .venv/.test ## Run the long counts (10,000 kills and the like)
+	@$(RUN) pytest -n 2 --dist worksteal --timeout 7200 -m soak $(ARGS)
+
+lab: .venv/.lab ## Open JupyterLab with the kernel ready
+	@$(BIN)/jupyter-flow lab $(ARGS)
+
+test-all: ## Run the tests on every CPython >= 3.11 found, one line each
+	@.ci/test-all
+
+clean: ## Remove environments, caches and build output; task logs (.flow) stay
+	rm -rf .venv .venvs build dist out *.egg-info
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage*
+	find flow_kernel tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A half-made environment (no pip, a moved interpreter) is made again.
+.venv/.test: $(FROM)
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit( \
+		f"flow_kernel needs Python 3.11 or newer, $(PYTHON) is {v[0]}.{v[1]}; try: make PYTHON=python3.13")'
+	@$(RUN) pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+	@echo "Installing flow_kernel into .venv (the first time takes a minute)"
+	@$(PIP) -e ".[test,notebook]"
+	@touch $@
+
+.venv/.dev: .venv/.test
+	@echo "Installing the checkers into .venv"
+	@$(PIP) -e ".[dev]"
+	@touch $@
+
+.venv/.lab: .venv/.test
+	@echo "Installing JupyterLab into .venv"
+	@$(PIP) -e ".[lab]"
+	@touch $@
+
+# Peers live in environments of their own: their pins would pull ours back.
+.venvs/%/.done: pyproject.toml
+	@echo "Installing $* into .venvs/$*"
+	@$(PYTHON) -m venv --clear .venvs/$*
+	@.venvs/$*/bin/python -m pip install -qq --disable-pip-version-check $*
+	@touch $@

@@ -1,0 +1,37 @@
+"""flow_kernel: a Jupyter kernel with a flight recorder.
+
+The public face. Names are loaded on first use, so that `import flow_kernel` stays cheap and pulls in
+no ipykernel.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from flow_kernel._version import __version__
+
+if TYPE_CHECKING:
+    from flow_kernel.session.ambient import current_session
+    from flow_kernel.shell.extension import load_ipython_extension, unload_ipython_extension
+
+__all__ = [
+    "__version__",
+    "current_session",
+    "load_ipython_extension",
+    "unload_ipython_extension",
+]
+
+_HOMES = {
+    "current_session": "flow_kernel.session.ambient",
+    "load_ipython_extension": "flow_kernel.shell.extension",
+    "unload_ipython_extension": "flow_kernel.shell.extension",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,1 @@
+"""Programs around the kernel: the command line and what it prints."""

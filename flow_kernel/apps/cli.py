@@ -1,0 +1,157 @@
+"""The command line `jupyter flow VERB`: finds the verb, runs it, turns errors into exit codes.
+
+The entry of the script `jupyter-flow`, which the `jupyter` command finds by its name.
+
+A verb is a module with `configure` and `run`; it is imported only when it is asked for.
+
+    0 ok   1 failed, or damage found   2 wrong arguments or ids   130 interrupted
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Final, NoReturn
+
+from flow_kernel._version import __version__
+from flow_kernel.apps.terminal import Terminal
+from flow_kernel.errors import FlowError, UsageError
+
+INTERRUPTED: Final = 130
+PROGRAM: Final = "jupyter flow"
+GROUPS: Final = {
+    "read what happened": {
+        "log": "what each cell did, as a table or as records",
+        "stats": "cells, failures and time per task and per day",
+        "replay": "a notebook or a script made from a log",
+    },
+    "look after the logs": {
+        "check": "verify every line, and repair what can be repaired",
+        "prune": "delete logs that are older than an age",
+    },
+    "set up": {
+        "install": "make the kernel known to Jupyter",
+        "uninstall": "undo that",
+        "doctor": "check this installation by running a cell",
+        "demo": "run the tour notebook and show its log",
+        "lab": "start JupyterLab with the kernel ready",
+    },
+}
+# Verbs that share the module of another.
+_MODULES: Final = {"uninstall": "install"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb.
+
+    Args:
+        argv: Arguments without the program's name; those of the process by default.
+
+    Returns:
+        The exit code.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        terminal = Terminal.of_process()
+        code = _dispatch(arguments, terminal)
+        terminal.flush()
+    except FlowError as error:
+        return _fail(error, arguments, error.exit_code)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        _silence_stdout()
+        return 0
+    except OSError as error:
+        code = _fail(FlowError(_sentence(error)), arguments, 1)
+        _silence_stdout()
+    return code
+
+
+def _dispatch(arguments: list[str], terminal: Terminal) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        terminal.print(_overview())
+        return 0 if arguments else 2
+    verb, *rest = arguments
+    if verb == "--version":
+        terminal.print(f"flow_kernel {__version__}")
+        return 0
+    summaries = {name: text for verbs in GROUPS.values() for name, text in verbs.items()}
+    if verb not in summaries:
+        raise UsageError(f'there is no verb "{verb}"', hint=_nearest(verb, list(summaries)))
+    module = import_module(f"flow_kernel.apps.{_MODULES.get(verb, verb)}")
+    summary = summaries[verb]
+    parser = _Parser(
+        prog=f"{PROGRAM} {verb}",
+        description=summary[0].upper() + summary[1:] + ".",
+        allow_abbrev=False,
+    )
+    parser.set_defaults(verb=verb)
+    module.configure(parser)
+    if getattr(module, "PASSES_ARGUMENTS_ON", False):
+        options, options_left = parser.parse_known_args(rest)
+        options.rest = options_left
+    else:
+        options = parser.parse_args(rest)
+    code: int = module.run(options, terminal)
+    return code
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports a wrong argument as one sentence; the usage is for those who ask for it."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, hint=f"see {self.prog} --help")
+
+
+def _overview() -> str:
+    lines = [f"usage: {PROGRAM} VERB [ARGUMENT...]", ""]
+    lines.append("The flight recorder of Jupyter kernels: what every cell did, on record.")
+    for title, verbs in GROUPS.items():
+        lines += ["", f"{title}:"]
+        lines += [f"  {name:<10} {text}" for name, text in verbs.items()]
+    lines += ["", f"{PROGRAM} VERB --help tells more, with an example."]
+    return "\n".join(lines)
+
+
+def _nearest(verb: str, known: list[str]) -> str:
+    from difflib import get_close_matches  # only a typing error needs it
+
+    near = get_close_matches(verb, known, n=1)
+    return f"did you mean {near[0]}?" if near else f"see {PROGRAM} --help"
+
+
+def _fail(error: FlowError, arguments: list[str], code: int) -> int:
+    from flow_kernel.apps.tables import plain  # costs 5 ms; only an error needs it
+
+    try:
+        print(f"{PROGRAM}: {plain(str(error))}", file=sys.stderr)
+        if "--json" in arguments:
+            terminal = Terminal.of_process()
+            facts = {"type": type(error).__name__, "message": error.message, "hint": error.hint}
+            terminal.document({"error": facts})
+            terminal.flush()
+    except OSError:  # nobody is left to be told; the exit code still says it
+        _silence_stdout()
+    return code
+
+
+def _sentence(error: OSError) -> str:
+    reason = error.strerror or str(error) or type(error).__name__
+    where = f": {error.filename}" if error.filename is not None else ""
+    return f"{reason[0].upper()}{reason[1:]}{where}"
+
+
+def _silence_stdout() -> None:
+    # What is still buffered would raise again when the interpreter closes the stream.
+    try:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
+    except (OSError, ValueError):  # a stream without a descriptor has nothing to close
+        pass
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""The last output and the peak memory of a session, kept where a kill cannot reach them.
+
+Called by the recorder for each write to stdout or stderr, by its housekeeping thread for the
+memory, and by `session.deaths` of the next kernel to read what a dead one left.
+
+A small file mapped into memory: the kernel of the operating system keeps the pages when the process
+is gone. The text is redacted before it enters the map. A burst of writes is persisted at once, a
+flood at most every 5 ms, so a loop of prints pays next to nothing.
+
+    offset 0  peak resident bytes (u64)     8  length of the text (u64)     16  the text, UTF-8
+"""
+
+import mmap
+import os
+import struct
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from flow_kernel.records.frozen import FROZEN_BUILTINS
+
+globals()["__builtins__"] = FROZEN_BUILTINS
+
+_KEEP_CHARS: Final = 2000
+_HEADER: Final = struct.Struct("<QQ")
+_U64: Final = struct.Struct("<Q")
+_SIZE: Final = 16384
+_BURST: Final = 64
+_BURST_WINDOW_S: Final = 0.1
+_FLOOD_GAP_S: Final = 0.005
+_monotonic: Final = time.monotonic
+_unlink: Final = os.unlink
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastWords:
+    """What a session left in its file."""
+
+    peak_rss_bytes: int | None
+    output: str
+
+
+class OutputTail:
+    """Writer of the file of one session; a failing disk leaves it without effect."""
+
+    def __init__(self, path: Path, redact: Callable[[str], str]) -> None:
+        self._path = path
+        self._redact = redact
+        self._pending: deque[str] = deque(maxlen=_BURST)
+        self._text = ""
+        self._peak = 0
+        self._next = 0.0
+        self._window = 0.0
+        self._left = _BURST
+        self._map: mmap.mmap | None = None
+        try:
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
+            fd = os.open(path, flags, 0o600)
+            try:
+                os.ftruncate(fd, _SIZE)
+                self._map = mmap.mmap(fd, _SIZE)
+            finally:
+                os.close(fd)
+        except OSError:
+            self._map = None
+
+    def note(self, text: str) -> None:
+        """A piece of output was written. About 0.2 us while a flood is held back, else 5 us."""
+        self._pending.append(text)
+        now = _monotonic()
+        if now >= self._next:
+            self._persist(now)
+
+    def flush(self) -> None:
+        """Persist what a flood held back."""
+        if self._pending:
+            self._persist(_monotonic())
+
+    def clear(self) -> None:
+        """Forget the output: a new cell begins."""
+        self._pending.clear()
+        if self._text:
+            self._text = ""
+            self._put("")
+
+    def memory(self, rss_bytes: int) -> None:
+        """The process uses `rss_bytes` of memory now; the peak is kept."""
+        if rss_bytes > self._peak and self._map is not None:
+            self._peak = rss_bytes
+            self._map[0:8] = _U64.pack(rss_bytes)
+
+    def remove(self) -> None:
+        """Close and delete the file: the session ended in order."""
+        if self._map is not None:
+            self._map.close()
+            self._map = None
+        try:
+            _unlink(self._path)
+        except OSError:
+            pass
+
+    def _persist(self, now: float) -> None:
+        if now - self._window > _BURST_WINDOW_S:
+            self._window, self._left = now, _BURST
+        self._left -= 1
+        self._next = 0.0 if self._left > 0 else now + _FLOOD_GAP_S
+        fresh = "".join([piece[-_KEEP_CHARS:] for piece in self._drain()])
+        self._text = (self._text + fresh)[-_KEEP_CHARS:]
+        self._put(self._redact(self._text))
+
+    def _drain(self) -> list[str]:
+        pieces = []
+        while self._pending:
+            try:
+                pieces.append(self._pending.popleft())
+            except IndexError:  # another thread was faster
+                break
+        return pieces
+
+    def _put(self, text: str) -> None:
+        if self._map is None:
+            return
+        data = text.encode("utf-8", "backslashreplace")[-(_SIZE - _HEADER.size) :]
+        self._map[_HEADER.size : _HEADER.size + len(data)] = data
+        self._map[8:16] = _U64.pack(len(data))
+
+
+def read_last_words(path: Path) -> LastWords:
+    """What the session whose file `path` is left; empty when the file is missing or short."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return LastWords(peak_rss_bytes=None, output="")
+    if len(data) < _HEADER.size:
+        return LastWords(peak_rss_bytes=None, output="")
+    peak, length = _HEADER.unpack_from(data)
+    text = data[_HEADER.size : _HEADER.size + min(length, _SIZE)].decode("utf-8", "replace")
+    return LastWords(peak_rss_bytes=peak or None, output=text)

@@ -1,0 +1,120 @@
+"""The composition root: the only file that picks the concrete parts of a session.
+
+Called by `shell.attach` for the kernel and for the extension alike.
+
+A home that cannot be written never stops a session: it is said once, and recording goes on in
+memory.
+"""
+
+import faulthandler
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from flow_kernel.records import lease
+from flow_kernel.records.home import Home
+from flow_kernel.records.journal import Journal, utc_now_ms
+from flow_kernel.records.process import ResidentMemory
+from flow_kernel.records.redaction import Redactor
+from flow_kernel.records.tail import OutputTail
+from flow_kernel.session.deaths import fault_path, record_deaths, tail_path
+from flow_kernel.session.history import History
+from flow_kernel.session.identity import identify
+from flow_kernel.session.notices import Notices, tell_death
+from flow_kernel.session.recorder import Recorder
+from flow_kernel.session.sealing import RecorderParts
+from flow_kernel.session.session import Session
+from flow_kernel.settings import Settings
+
+
+def assemble(home: Home, *, env: Mapping[str, str], settings: Settings) -> Session:
+    """A session that records into `home`.
+
+    Args:
+        home: Where; it is created when it can be.
+        env: The environment of the process.
+        settings: What to record and how.
+
+    Returns:
+        The session, with what it has to say in its notices.
+    """
+    identity = identify(env, session=os.urandom(16).hex())
+    notices = Notices()
+    if identity.complaint:
+        notices.say(identity.complaint)
+    try:
+        home.ensure()
+        is_writable = True
+    except OSError as error:
+        is_writable = False
+        notices.say(f"cannot write {home.root} ({error.strerror}); recording goes on in memory")
+    redactor = Redactor(env)
+    journal = Journal(home, identity.session, settings=settings.journal, on_trouble=notices.say)
+    tail = OutputTail(tail_path(home, identity.session), lambda text: redactor.text(text)[0])
+    # Undone from the last to the first; the lease goes first, so that a kill is no death any more.
+    closers: list[Callable[[], None]] = [tail.remove]
+    if is_writable:
+        closers += _announce(home, identity.session, (identity.plan_id, identity.task_id), env)
+        for death in record_deaths(home, session=identity.session, settings=settings.journal):
+            if death.is_worth_telling:
+                notices.say(tell_death(death))
+    recorder = Recorder(
+        RecorderParts(
+            identity=identity,
+            settings=settings,
+            journal=journal,
+            redactor=redactor,
+            tail=tail,
+            memory=ResidentMemory(),
+        )
+    )
+    return Session(
+        identity=identity,
+        home=home,
+        settings=settings,
+        recorder=recorder,
+        tail=tail,
+        journal=journal,
+        history=History(home, identity.session),
+        notices=notices,
+        on_close=closers,
+        pid=os.getpid(),
+    )
+
+
+def _announce(
+    home: Home, session: str, task: tuple[str, str], env: Mapping[str, str]
+) -> list[Callable[[], None]]:
+    """Take the lease and watch for fatal signals; what undoes each, in order."""
+    undo: list[Callable[[], None]] = []
+    try:
+        path = lease.take(
+            home.run_dir,
+            session=session,
+            plan_id=task[0],
+            task_id=task[1],
+            started_at=utc_now_ms(),
+            notebook=env.get("JPY_SESSION_NAME", ""),
+        )
+    except OSError:
+        return undo
+    if not faulthandler.is_enabled():
+        undo += _watch_faults(fault_path(home, session))
+    undo.append(lambda: path.unlink(missing_ok=True))
+    return undo
+
+
+def _watch_faults(path: Path) -> list[Callable[[], None]]:
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return []
+    # ipykernel's default would be the terminal that nobody sees; the next kernel reads the file.
+    faulthandler.enable(file=fd, all_threads=True)
+
+    def undo() -> None:
+        faulthandler.disable()
+        os.close(fd)
+        path.unlink(missing_ok=True)
+
+    return [undo]

@@ -1,0 +1,254 @@
+"""One cell while it runs, and the record that it becomes.
+
+Called by `session.recorder`, which owns the order of things.
+
+    begin → open (streams, code objects, displays arrive) → end (the diff is taken) → seal (written)
+"""
+
+import hashlib
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from flow_kernel.records import bytecode
+from flow_kernel.records.bytecode import CodeNames
+from flow_kernel.records.capture import Capture, capture
+from flow_kernel.records.codec import clean_text
+from flow_kernel.records.diff import NamespaceDiff, Visibility, compare
+from flow_kernel.records.frozen import FROZEN_BUILTINS
+from flow_kernel.records.imports import ImportMark, ImportWatch, versions
+from flow_kernel.records.output import CellOutput
+from flow_kernel.records.samples import sample, sample_many
+from flow_kernel.records.summaries import summarise_many
+from flow_kernel.settings import RecorderSettings
+
+globals()["__builtins__"] = FROZEN_BUILTINS
+
+_perf_ns: Final = time.perf_counter_ns
+_cpu_ns: Final = time.process_time_ns
+_urandom: Final = os.urandom
+_sha256: Final = hashlib.sha256
+_MAX_SAMPLED_SOURCE: Final = 200_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellRequest:
+    """What the shell knows of a cell before it runs.
+
+    Attributes:
+        code: The raw source, magics and all.
+        namespace: The user's globals, live.
+        hidden: Names that the shell itself bound, with their values.
+        msg_id: The execute request's id; None outside a kernel.
+        cell_id: The client's id of the cell; None when it sends none.
+        execution_count: The number in `In [n]`; None for nested cells that do not count.
+    """
+
+    code: str
+    namespace: dict[str, object]
+    hidden: Mapping[str, object]
+    msg_id: str | None
+    cell_id: str | None
+    execution_count: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """How a cell failed.
+
+    Attributes:
+        ename: Name of the exception's class.
+        evalue: Its text; empty when nobody computed it.
+        traceback: Lines as the client shows them, colours included.
+    """
+
+    ename: str
+    evalue: str
+    traceback: tuple[str, ...]
+
+    @property
+    def status(self) -> str:
+        """`interrupted` for Ctrl-C (an async cell is cancelled instead), else `error`."""
+        if self.ename in ("KeyboardInterrupt", "CancelledError"):
+            return "interrupted"
+        return "aborted" if self.ename == "Aborted" else "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What a cell did to the session; the names are sorted."""
+
+    diff: NamespaceDiff
+    mutated: list[str]
+    imports: list[str]
+    loads: list[str]
+    stores: list[str]
+    summaries: dict[str, dict[str, object]]
+    summaries_left_out: int
+
+
+class OpenCell:
+    """The state of one cell from begin to seal; not shared between sessions."""
+
+    __slots__ = (
+        "before", "changes", "code", "code_sha256", "cpu_ms", "elapsed_ms", "error_line",
+        "filenames", "imports", "key", "names", "output", "parent_span_id", "recorder_error", "recorder_ns",
+        "redacted", "request", "samples", "span_id", "started_cpu_ns", "started_ns", "thread",
+        "truncated",
+    )  # fmt: skip
+
+    def __init__(self, request: CellRequest, *, key: str, thread: int, stream_chars: int) -> None:
+        self.request = request
+        self.key = key
+        self.thread = thread
+        self.span_id = _urandom(8).hex()
+        self.parent_span_id: str | None = None
+        self.code = request.code
+        raw = request.code.encode("utf-8", "surrogatepass")
+        self.code_sha256 = _sha256(raw).hexdigest()
+        self.redacted = 0
+        self.truncated: dict[str, int] = {}
+        self.names = CodeNames()
+        self.filenames: set[str] = set()
+        self.output = CellOutput(stream_chars)
+        self.before: Capture | None = None
+        self.imports: ImportMark | None = None
+        self.samples: dict[str, tuple[int, tuple[object, ...]]] = {}
+        self.changes: Changes | None = None
+        self.error_line: int | None = None
+        self.elapsed_ms = 0.0
+        self.cpu_ms = 0.0
+        self.recorder_error = ""
+        self.recorder_ns = 0
+        self.started_ns = 0
+        self.started_cpu_ns = 0
+
+    @property
+    def is_nested(self) -> bool:
+        """True for a cell that another cell runs."""
+        return self.parent_span_id is not None
+
+    @property
+    def has_ended(self) -> bool:
+        """True once the cell's clock was stopped."""
+        return self.elapsed_ms > 0
+
+    def start(self, watch: ImportWatch, settings: RecorderSettings) -> None:
+        """Sample, capture and start the clocks; the last thing before the user's code."""
+        try:
+            self._look(watch, settings)
+        except Exception as error:  # noqa: BLE001 - the cell is recorded without its diff
+            self._failed(error)
+        self.started_cpu_ns = _cpu_ns()
+        self.started_ns = _perf_ns()
+
+    def _look(self, watch: ImportWatch, settings: RecorderSettings) -> None:
+        namespace = self.request.namespace
+        if len(self.code) <= _MAX_SAMPLED_SOURCE:
+            named = {w for w in bytecode.words(self.request.code) if w in namespace}
+            if named:
+                reached = bytecode.reachable(named, namespace)
+                self.samples = sample_many(
+                    ((name, namespace[name]) for name in reached if name in namespace),
+                    budget_us=settings.sample_budget_us,
+                )
+        self.before = capture(namespace)
+        self.imports = watch.mark()
+
+    def stop(self) -> None:
+        """Stop the clocks; the first thing after the user's code."""
+        self.elapsed_ms = max(round((_perf_ns() - self.started_ns) / 1e6, 3), 0.001)
+        self.cpu_ms = round((_cpu_ns() - self.started_cpu_ns) / 1e6, 3)
+
+    def take_changes(self, watch: ImportWatch, settings: RecorderSettings) -> None:
+        """Compare the session with what it was at the start."""
+        if self.before is None or self.imports is None:
+            return
+        try:
+            self._compare(self.before, self.imports, watch, settings)
+        except Exception as error:  # noqa: BLE001 - the cell is recorded without its diff
+            self._failed(error)
+        self.before = None
+        self.samples = {}
+
+    def _failed(self, error: Exception) -> None:
+        self.recorder_error = type.__dict__["__name__"].__get__(type(error))
+
+    def _compare(
+        self,
+        before: Capture,
+        imports: ImportMark,
+        watch: ImportWatch,
+        settings: RecorderSettings,
+    ) -> None:
+        namespace = self.request.namespace
+        visible = Visibility(self.request.hidden)
+        stored = self.names.stores | (self.names.dynamic_stores())
+        diff = compare(before, capture(namespace), stored=stored, visible=visible)
+        mutated = self._mutated(diff, visible)
+        wanted = diff.added + diff.changed + mutated
+        summaries, left_out = summarise_many(
+            ((name, namespace[name]) for name in wanted if name in namespace),
+            limit=settings.summaries,
+            budget_us=settings.summary_budget_us,
+        )
+        gone, fresh = set(diff.removed), set(diff.added)
+        self.changes = Changes(
+            diff=diff,
+            mutated=mutated,
+            imports=watch.added_since(imports),
+            loads=[
+                name
+                for name in sorted(self.names.loads)
+                if name in gone
+                or (name in namespace and name not in fresh and visible(name, id(namespace[name])))
+            ],
+            stores=[name for name in sorted(self.names.stores) if visible(name, 0)],
+            summaries=summaries,
+            summaries_left_out=left_out,
+        )
+
+    def _mutated(self, diff: NamespaceDiff, visible: Visibility) -> list[str]:
+        if not self.samples:
+            return []
+        namespace = self.request.namespace
+        known = {*diff.changed, *diff.added, *diff.removed}
+        found = []
+        for name, (ident, before) in self.samples.items():
+            if name in known or name not in namespace:
+                continue
+            value = namespace[name]
+            if id(value) == ident and visible(name, ident) and sample(value) != before:
+                found.append(name)
+        return sorted(found)
+
+
+def facts(cell: OpenCell, *, seq: int | None) -> dict[str, object]:
+    """What rides in the execute reply's metadata under `flow`; `seq` only once it is on disk."""
+    changes = cell.changes
+    known: dict[str, object] = {
+        "added_vars": clean_names(changes.diff.added) if changes else [],
+        "changed_vars": clean_names(changes.diff.changed) if changes else [],
+        "removed_vars": clean_names(changes.diff.removed) if changes else [],
+        "mutated_vars": clean_names(changes.mutated) if changes else [],
+        "added_imports": clean_names(changes.imports) if changes else [],
+        "elapsed_ms": cell.elapsed_ms,
+        "execution": "local",
+    }
+    if seq is not None:
+        known["seq"] = seq
+    return known
+
+
+def imports_of(changes: Changes) -> dict[str, str | None]:
+    """Top-level packages among the modules that the cell brought in, with their versions."""
+    return versions(changes.imports) if changes.imports else {}
+
+
+def clean_names(names: list[str]) -> list[str]:
+    """`names` in a form that every JSON encoder takes; the very list when it already is."""
+    if all(name.isascii() and "\0" not in name for name in names):
+        return names
+    return [clean_text(name) for name in names]

@@ -1,0 +1,221 @@
+"""Sessions that ended without saying so: found, explained and recorded once.
+
+Called by `session.assembly` when a session starts on a home.
+
+Nobody but the parent of a process learns its exit status, so the reason is judged from what the
+dead session left: the stack that faulthandler wrote, the kernel's counters of out-of-memory kills,
+the boot id of its lease. What leaves no trace (SIGKILL, `os._exit`) is `killed`, and the record
+says so.
+"""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from flow_kernel.records.codec import LineDamaged, decode, link
+from flow_kernel.records.home import Home
+from flow_kernel.records.journal import Journal
+from flow_kernel.records.lease import Lease, claim_dead
+from flow_kernel.records.process import boot_id, memory_total, oom_kills
+from flow_kernel.records.tail import LastWords, read_last_words
+from flow_kernel.settings import JournalSettings
+
+_FATAL_SIGNALS: Final = (
+    ("Segmentation fault", "segfault", 11),
+    ("Bus error", "segfault", 7),
+    ("Illegal instruction", "segfault", 4),
+    ("Floating-point exception", "segfault", 8),
+    ("Floating point exception", "segfault", 8),
+    ("Aborted", "killed", 6),
+)
+_SCAN_BYTES: Final = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Death:
+    """What is known of the end of one session.
+
+    Attributes:
+        lease: What the session said of itself.
+        reason: One of segfault, oom_kernel, killed, lost.
+        signal: The signal's number where it is known.
+        detail: One sentence on how the reason was judged.
+        last_seq: The last record of the session.
+        running: The `cell_started` record of the cell that ran when it died; None when it was idle.
+        words: Its last output and peak memory.
+    """
+
+    lease: Lease
+    reason: str
+    signal: int | None
+    detail: str
+    last_seq: int
+    running: dict[str, object] | None
+    words: LastWords
+
+    @property
+    def is_worth_telling(self) -> bool:
+        """False for an idle kernel that was killed: clients end kernels that way every day."""
+        return self.running is not None or self.reason in ("segfault", "oom_kernel")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Trail:
+    """The end of one session in one log file."""
+
+    last_seq: int = 0
+    last_link: str = ""
+    running: dict[str, object] | None = None
+    has_death: bool = False
+
+
+def record_deaths(home: Home, *, session: str, settings: JournalSettings) -> list[Death]:
+    """Claim the dead sessions of `home` and write one `death` record for each.
+
+    The record continues the dead session's own chain: its `session`, its next `seq`.
+
+    Args:
+        home: A home that can be written.
+        session: The claiming session.
+        settings: How the log is written.
+
+    Returns:
+        The deaths that were recorded now, oldest first.
+    """
+    deaths = []
+    for lease, claimed in claim_dead(home.run_dir, session):
+        log = home.log_path(lease.plan_id, lease.task_id)
+        trail = _read_trail(log, lease.session)
+        death = _judge(home, lease, trail)
+        if not trail.has_death:
+            _write(home, death, by=session, log=log, link_=trail.last_link, settings=settings)
+            deaths.append(death)
+        for leftover in (*_leftovers(home, lease.session), claimed):
+            leftover.unlink(missing_ok=True)
+    return sorted(deaths, key=lambda death: death.lease.started_at)
+
+
+def fault_path(home: Home, session: str) -> Path:
+    """Where faulthandler writes the stack of a fatal signal in `session`."""
+    return home.run_dir / f"{session}.fault"
+
+
+def tail_path(home: Home, session: str) -> Path:
+    """Where the last output and the peak memory of `session` are kept."""
+    return home.run_dir / f"{session}.tail"
+
+
+def _leftovers(home: Home, session: str) -> Iterable[Path]:
+    return (fault_path(home, session), tail_path(home, session))
+
+
+def _judge(home: Home, lease: Lease, trail: _Trail) -> Death:
+    words = read_last_words(tail_path(home, lease.session))
+    reason, signal, detail = _reason(lease, words, _fault_text(home, lease.session))
+    return Death(
+        lease=lease,
+        reason=reason,
+        signal=signal,
+        detail=detail,
+        last_seq=trail.last_seq,
+        running=trail.running,
+        words=words,
+    )
+
+
+def _fault_text(home: Home, session: str) -> str:
+    try:
+        return fault_path(home, session).read_text(encoding="utf-8", errors="replace")[:4000]
+    except OSError:
+        return ""
+
+
+def _reason(lease: Lease, words: LastWords, fault: str) -> tuple[str, int | None, str]:
+    if lease.process.boot_id != boot_id():
+        return "lost", None, "the machine was restarted while the kernel ran"
+    for name, reason, signal in _FATAL_SIGNALS:
+        if f"Fatal Python error: {name}" in fault:
+            return reason, signal, f"fatal signal: {name}"
+    if fault.startswith("Fatal Python error"):
+        return "killed", 6, fault.splitlines()[0]
+    now = oom_kills()
+    grown = {key for key, count in now.items() if count > lease.oom_kills.get(key, count)}
+    total, peak = memory_total() or 0, words.peak_rss_bytes or 0
+    if "cgroup" in grown or ("machine" in grown and peak > total // 8):
+        return "oom_kernel", 9, "the operating system killed a process for memory meanwhile"
+    return "killed", None, "it left no trace: SIGKILL, os._exit or the like"
+
+
+def _read_trail(log: Path, session: str) -> _Trail:
+    trail = _Trail()
+    mark = f'"session":"{session}"'.encode()
+    for line in _last_bytes(log).split(b"\n"):
+        if mark not in line[:200]:
+            continue
+        try:
+            record = decode(line)
+        except LineDamaged:
+            continue
+        trail = _follow(trail, record, link(line))
+    return trail
+
+
+def _follow(trail: _Trail, record: dict[str, object], this_link: str) -> _Trail:
+    kind, running = record.get("kind"), trail.running
+    if kind == "cell_started":
+        # A nested cell does not replace the one that runs it.
+        if running is None or record.get("parent_span_id") is None:
+            running = record
+    elif kind == "cell" and running is not None and record.get("span_id") == running["span_id"]:
+        running = None
+    seq = record.get("seq")
+    return _Trail(
+        last_seq=max(trail.last_seq, seq if type(seq) is int else 0),
+        last_link=this_link,
+        running=running,
+        has_death=trail.has_death or kind == "death",
+    )
+
+
+def _last_bytes(log: Path) -> bytes:
+    try:
+        with log.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _SCAN_BYTES))
+            return file.read()
+    except OSError:
+        return b""
+
+
+def _write(
+    home: Home, death: Death, *, by: str, log: Path, link_: str, settings: JournalSettings
+) -> None:
+    journal = Journal(
+        home,
+        death.lease.session,
+        settings=settings,
+        last_seq=death.last_seq,
+        links={log: link_} if link_ else {},
+    )
+    running = death.running or {}
+    journal.append(
+        "death",
+        death.lease.plan_id,
+        death.lease.task_id,
+        {
+            "pid": death.lease.process.pid,
+            "reason": death.reason,
+            "signal": death.signal,
+            "exit_code": None,
+            "last_seq": death.last_seq,
+            "peak_rss_bytes": death.words.peak_rss_bytes,
+            "last_output": death.words.output,
+            "span_id": running.get("span_id"),
+            "detail": death.detail,
+            "written_by": by,
+        },
+    )
+    journal.sync()
+    journal.close()

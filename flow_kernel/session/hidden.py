@@ -1,0 +1,49 @@
+"""Code that ran and is not a cell: counted, one record a burst.
+
+Called by `session.recorder`. Editors ask for variables with silent requests, dozens in a row; the
+log says that they ran and can prove which (by hash), without a record for each. A cell that runs
+while recording is off leaves its place in the count and no hash.
+"""
+
+import hashlib
+from typing import Final
+
+from flow_kernel.records.frozen import FROZEN_BUILTINS
+from flow_kernel.records.journal import Journal
+from flow_kernel.session.identity import Identity
+
+globals()["__builtins__"] = FROZEN_BUILTINS
+
+HIDDEN: Final = "hidden"
+_MAX_HASHES: Final = 100
+_sha256: Final = hashlib.sha256
+
+
+class HiddenBurst:
+    """The burst that goes on; `flush` ends it."""
+
+    __slots__ = ("_count", "_hashes", "_identity", "_journal", "_reason")
+
+    def __init__(self, journal: Journal, identity: Identity) -> None:
+        self._journal = journal
+        self._identity = identity
+        self._count = 0
+        self._hashes: list[str] = []
+        self._reason = ""
+
+    def add(self, code: str, reason: str) -> None:
+        """Count one execution of `code`; another reason or a full burst begins a new record."""
+        if self._count and (reason != self._reason or self._count >= _MAX_HASHES):
+            self.flush()
+        self._reason = reason
+        self._count += 1
+        if reason == HIDDEN:
+            self._hashes.append(_sha256(code.encode("utf-8", "surrogatepass")).hexdigest())
+
+    def flush(self) -> None:
+        """Write the record of the burst, if there is one."""
+        if not self._count:
+            return
+        fields = {"count": self._count, "code_sha256": self._hashes, "reason": self._reason}
+        self._count, self._hashes = 0, []
+        self._journal.append("hidden", self._identity.plan_id, self._identity.task_id, fields)

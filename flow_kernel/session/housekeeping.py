@@ -1,0 +1,73 @@
+"""The one background thread of a session: fsync once a second, memory while a cell runs.
+
+Called by `session.recorder`, which wakes it when there is something to do; it sleeps without a
+timeout otherwise, so an idle kernel stays idle.
+"""
+
+import threading
+from collections.abc import Callable
+
+from flow_kernel.records.frozen import FROZEN_BUILTINS
+
+globals()["__builtins__"] = FROZEN_BUILTINS
+
+_BUSY_TICK_S = 0.2
+_SYNC_TICK_S = 1.0
+
+
+class Housekeeper:
+    """Runs `on_busy` five times a second while a cell runs and `on_dirty` a second after writes."""
+
+    def __init__(self, *, on_busy: Callable[[], None], on_dirty: Callable[[], None]) -> None:
+        self._on_busy = on_busy
+        self._on_dirty = on_dirty
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._is_parked = True
+        self._is_busy = False
+        self._is_dirty = False
+        self._thread: threading.Thread | None = None
+
+    def busy(self, is_busy: bool) -> None:
+        """A cell began or ended; both write to the log."""
+        self._is_busy = is_busy
+        self._is_dirty = True
+        if self._is_parked:
+            if self._thread is None:
+                self._start()
+            self._wake.set()
+
+    def close(self) -> None:
+        """Stop the thread and wait for it, at most 2 s."""
+        self._stop.set()
+        self._wake.set()
+        if self._thread is not None and self._thread.is_alive():
+            self._thread.join(2.0)
+
+    def _start(self) -> None:
+        thread = threading.Thread(target=self._run, name="flow-housekeeping", daemon=True)
+        thread.pydev_do_not_trace = True  # type: ignore[attr-defined]  # read by debugpy
+        thread.is_pydev_daemon_thread = True  # type: ignore[attr-defined]  # read by debugpy
+        self._thread = thread
+        thread.start()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self._is_parked = True
+            if not (self._is_busy or self._is_dirty):
+                self._wake.wait()
+            self._is_parked = False
+            self._wake.clear()
+            self._round()
+
+    def _round(self) -> None:
+        elapsed_s = 0.0
+        while elapsed_s < _SYNC_TICK_S:
+            if self._stop.wait(_BUSY_TICK_S):
+                break
+            elapsed_s += _BUSY_TICK_S
+            if self._is_busy:
+                self._on_busy()
+        if self._is_dirty:
+            self._is_dirty = False
+            self._on_dirty()

@@ -1,0 +1,280 @@
+"""The flight recorder: what a cell did, written before its reply leaves.
+
+Called by the taps of `shell`, in the thread that runs the cell or sends the message.
+
+    shell: begin → [cell_started on disk] → user's code → end (diff) → seal → [cell on disk]
+    taps:  stream, display, failed (by the msg_id of the request that caused them)
+
+Outside a kernel, and for a cell that another cell runs, `end` seals at once; inside one the kernel
+seals after it has drained the cell's output. Output that arrives later is a `late` record.
+Nothing here raises into the user's cell: `shell.guard` stands around every call.
+"""
+
+import os
+import threading
+import time
+from collections import OrderedDict
+from typing import Final
+
+from flow_kernel.records.codec import clean_text
+from flow_kernel.records.frozen import FROZEN_BUILTINS
+from flow_kernel.records.imports import ImportWatch
+from flow_kernel.session.cell import CellRequest, Failure, OpenCell, facts
+from flow_kernel.session.hidden import HiddenBurst
+from flow_kernel.session.housekeeping import Housekeeper
+from flow_kernel.session.sealing import RecorderParts, cell_fields, started_fields
+
+globals()["__builtins__"] = FROZEN_BUILTINS
+
+_RECENT: Final = 128
+_getpid: Final = os.getpid
+_get_ident: Final = threading.get_ident
+_perf_ns: Final = time.perf_counter_ns
+
+
+class _Sealed:
+    """What is remembered of a written cell, for output that arrives late."""
+
+    __slots__ = ("room", "span_id")
+
+    def __init__(self, span_id: str, room: int) -> None:
+        self.span_id = span_id
+        self.room = room
+
+
+class Recorder:
+    """Records the cells of one session; thread-safe, and without effect in a forked child."""
+
+    def __init__(self, parts: RecorderParts) -> None:
+        self._parts = parts
+        self._pid = _getpid()
+        self._lock = threading.Lock()
+        self._stacks: dict[int, list[OpenCell]] = {}
+        self._open: dict[str, list[OpenCell]] = {}
+        self._recent: OrderedDict[str, _Sealed] = OrderedDict()
+        self._latest_key = ""
+        self._count = 0
+        self._watch = ImportWatch()
+        self._hidden = HiddenBurst(parts.journal, parts.identity)
+        self._housekeeper = Housekeeper(on_busy=self._measure, on_dirty=parts.journal.sync)
+        self.is_paused = not parts.settings.record
+        self.failures = 0
+
+    # -- the cell ----------------------------------------------------------------------------------
+
+    def begin(self, request: CellRequest) -> OpenCell | None:
+        """Open a cell: its `cell_started` record is on disk when this returns.
+
+        Returns:
+            The open cell, to be given to `end`; None while recording is off.
+        """
+        if _getpid() != self._pid:
+            return None
+        began_ns = _perf_ns()
+        thread = _get_ident()
+        stack = self._stacks.setdefault(thread, [])
+        if not stack:
+            self._seal_forgotten(thread)
+        if self.is_paused:
+            self._hidden.add(request.code, "paused")
+            return None
+        self._hidden.flush()
+        cell = self._open_cell(request, thread, stack)
+        parts = self._parts
+        identity = parts.identity
+        parts.journal.append(
+            "cell_started",
+            identity.plan_id,
+            identity.task_id,
+            started_fields(cell, identity.trace_id, parts.settings.actor),
+        )
+        stack.append(cell)
+        self._housekeeper.busy(True)
+        cell.start(self._watch, parts.settings.recorder)
+        cell.recorder_ns = cell.started_ns - began_ns
+        return cell
+
+    def end(self, cell: OpenCell, failure: Failure | None, *, seals: bool) -> None:
+        """Stop the clock of `cell` and take its diff.
+
+        Args:
+            cell: What `begin` returned, in the same thread.
+            failure: How it failed, as far as the shell knows it; None when it did not.
+            seals: True to write the record now, because nobody will call `seal`.
+        """
+        if _getpid() != self._pid:
+            return
+        cell.stop()
+        began_ns = _perf_ns()
+        stack = self._stacks.get(cell.thread, [])
+        while stack:
+            if stack.pop() is cell:
+                break
+        if not stack:
+            self._stacks.pop(cell.thread, None)
+        cell.take_changes(self._watch, self._parts.settings.recorder)
+        cell.recorder_ns += _perf_ns() - began_ns
+        if failure is not None and cell.output.error is None:
+            cell.output.error = {
+                "ename": failure.ename,
+                "evalue": failure.evalue,
+                "traceback": list(failure.traceback),
+            }
+        if seals or cell.is_nested:
+            self._write(cell, failure)
+
+    def seal(self, key: str, failure: Failure | None) -> dict[str, object] | None:
+        """Write the record of the top-level cell of request `key`; its output is complete.
+
+        Returns:
+            The facts for the reply's metadata; None when no such cell is open.
+        """
+        cells = self._open.get(key)
+        if not cells or _getpid() != self._pid:
+            return None
+        cell = cells[0]
+        if not cell.has_ended:
+            cell.stop()
+            cell.take_changes(self._watch, self._parts.settings.recorder)
+        return self._write(cell, failure)
+
+    def aborted(self, request: CellRequest) -> None:
+        """A cell that never ran because an earlier one failed."""
+        if self.is_paused or _getpid() != self._pid:
+            return
+        cell = self._open_cell(request, _get_ident(), [])
+        self._write(cell, Failure(ename="Aborted", evalue="an earlier cell failed", traceback=()))
+
+    def hidden(self, code: str, reason: str) -> None:
+        """Code that ran and is not a cell: a tool's request, or a cell that wants no record."""
+        if _getpid() == self._pid:
+            self._hidden.add(code, reason)
+
+    def innermost(self) -> OpenCell | None:
+        """The cell that runs in this thread now, the innermost when they are nested."""
+        stack = self._stacks.get(_get_ident())
+        return stack[-1] if stack else None
+
+    # -- its output --------------------------------------------------------------------------------
+
+    def stream(self, key: str | None, name: str, text: str) -> None:
+        """Text was sent on `stdout` or `stderr` for request `key` (None: for the latest cell)."""
+        if _getpid() != self._pid:
+            return
+        key = self._latest_key if key is None else key
+        with self._lock:
+            cells = self._open.get(key)
+            if cells:
+                cells[0].output.stream(name, text)
+                return
+            sealed = self._recent.get(key)
+        if sealed is not None:
+            self._late(key, sealed, name, text)
+
+    def display(self, key: str | None, data: dict[str, object], *, is_result: bool) -> None:
+        """A MIME bundle was displayed for request `key`."""
+        with self._lock:
+            for cell in self._open.get(self._latest_key if key is None else key, ()):
+                if not cell.has_ended or not cell.is_nested:
+                    cell.output.display(data, is_result=is_result)
+
+    def failed(self, key: str | None, error: dict[str, object]) -> None:
+        """A traceback was shown for request `key`; it belongs to the innermost cell."""
+        cells = self._open.get(self._latest_key if key is None else key)
+        if cells:
+            cells[-1].output.error = error
+
+    # -- the session -------------------------------------------------------------------------------
+
+    def pause(self) -> None:
+        """Stop recording after the cell that asks for it."""
+        self.is_paused = True
+
+    def resume(self) -> None:
+        """Record again from the next cell on; the log notes how many were left out."""
+        self.is_paused = False
+        self._hidden.flush()
+
+    def close(self) -> None:
+        """Write what is pending and stop the thread."""
+        if _getpid() != self._pid:
+            return
+        for thread in {cell.thread for cells in self._open.values() for cell in cells}:
+            self._seal_forgotten(thread)
+        self._hidden.flush()
+        self._housekeeper.close()
+        self._parts.journal.sync()
+        self._parts.memory.close()
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _open_cell(self, request: CellRequest, thread: int, stack: list[OpenCell]) -> OpenCell:
+        recorder = self._parts.settings.recorder
+        self._count += 1
+        key = stack[0].key if stack else request.msg_id or f"cell-{self._count}"
+        cell = OpenCell(request, key=key, thread=thread, stream_chars=recorder.stream_chars)
+        if stack:
+            cell.parent_span_id = stack[-1].span_id
+        else:
+            self._latest_key = key
+            self._parts.tail.clear()
+        cell.code, cell.redacted, full = self._parts.redact(request.code, recorder.code_chars)
+        if full is not None:
+            cell.truncated["code"] = full
+        with self._lock:
+            self._open.setdefault(key, []).append(cell)
+        return cell
+
+    def _write(self, cell: OpenCell, failure: Failure | None) -> dict[str, object]:
+        began_ns = _perf_ns()
+        with self._lock:
+            cells = self._open.get(cell.key, [])
+            if cell in cells:
+                cells.remove(cell)
+            if not cell.is_nested:
+                self._open.pop(cell.key, None)
+                self._remember(cell)
+        parts = self._parts
+        fields = cell_fields(cell, failure, parts)
+        cell.recorder_ns += _perf_ns() - began_ns
+        fields["recorder_us"] = cell.recorder_ns // 1000
+        seq = parts.journal.append("cell", parts.identity.plan_id, parts.identity.task_id, fields)
+        if not self._open:
+            self._housekeeper.busy(False)
+        return facts(cell, seq=seq)
+
+    def _remember(self, cell: OpenCell) -> None:
+        self._recent[cell.key] = _Sealed(cell.span_id, self._parts.settings.recorder.stream_chars)
+        while len(self._recent) > _RECENT:
+            self._recent.popitem(last=False)
+
+    def _seal_forgotten(self, thread: int) -> None:
+        # A kernel that failed between the cell and its reply never sealed it.
+        for cells in list(self._open.values()):
+            if cells[0].thread == thread and cells[0].has_ended:
+                self._write(cells[0], None)
+
+    def _late(self, key: str, sealed: _Sealed, name: str, text: str) -> None:
+        if sealed.room <= 0:
+            return
+        kept, full = text[: sealed.room], len(text)
+        sealed.room -= len(kept)
+        clean, redacted, _ = self._parts.redact(kept, len(kept))
+        fields: dict[str, object] = {
+            "msg_id": key,
+            "span_id": sealed.span_id,
+            "stream": name,
+            "text": clean_text(clean),
+            "redacted": redacted,
+        }
+        if len(kept) < full:
+            fields["truncated"] = {"text": full}
+        identity = self._parts.identity
+        self._parts.journal.append("late", identity.plan_id, identity.task_id, fields)
+        self._housekeeper.busy(bool(self._open))
+
+    def _measure(self) -> None:
+        rss = self._parts.memory()
+        if rss is not None:
+            self._parts.tail.memory(rss)
+        self._parts.tail.flush()

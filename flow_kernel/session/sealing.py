@@ -1,0 +1,181 @@
+"""From an open cell to the fields of its records.
+
+Called by `session.recorder`; redacts everything that came from the user before it is written.
+"""
+
+from dataclasses import dataclass
+
+from flow_kernel.records.frozen import FROZEN_BUILTINS
+from flow_kernel.records.journal import Journal
+from flow_kernel.records.output import StreamBuffer, clip
+from flow_kernel.records.process import ResidentMemory
+from flow_kernel.records.redaction import Redactor
+from flow_kernel.records.tail import OutputTail
+from flow_kernel.session.cell import Changes, Failure, OpenCell, clean_names, imports_of
+from flow_kernel.session.identity import Identity
+from flow_kernel.settings import Settings
+
+globals()["__builtins__"] = FROZEN_BUILTINS
+
+_EMPTY: dict[str, object] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecorderParts:
+    """What the recorder works with; put together by `session.assembly`."""
+
+    identity: Identity
+    settings: Settings
+    journal: Journal
+    redactor: Redactor
+    tail: OutputTail
+    memory: ResidentMemory
+
+    def redact(self, text: str, budget: int) -> tuple[str, int, int | None]:
+        """`text` without secrets and within `budget` characters.
+
+        Returns:
+            The text, how many secrets it held, and its full bytes when it was cut.
+        """
+        kept, full = clip(text, budget)
+        clean, count = self.redactor.text(kept)
+        return clean, count, full
+
+
+def started_fields(cell: OpenCell, trace_id: str, actor: str) -> dict[str, object]:
+    """The fields of `cell_started`."""
+    request = cell.request
+    return {
+        "cell_id": request.cell_id,
+        "execution_count": request.execution_count,
+        "msg_id": request.msg_id,
+        "span_id": cell.span_id,
+        "parent_span_id": cell.parent_span_id,
+        "trace_id": trace_id,
+        "actor": actor,
+        "code": cell.code,
+        "code_sha256": cell.code_sha256,
+        "redacted": cell.redacted,
+    }
+
+
+def cell_fields(cell: OpenCell, failure: Failure | None, parts: RecorderParts) -> dict[str, object]:
+    """The fields of `cell`, in the order of the log format; `recorder_us` is the caller's."""
+    request = cell.request
+    limits = parts.settings.recorder
+    stdout = _stream(cell, "stdout", cell.output.stdout, parts)
+    stderr = _stream(cell, "stderr", cell.output.stderr, parts)
+    result = None
+    if cell.output.result is not None:
+        result = _text(cell, "result", cell.output.result, (parts, limits.result_chars))
+    error = _error(cell, failure, parts)
+    fields: dict[str, object] = {
+        "success": error is None,
+        "status": failure.status if failure else "ok",
+        "elapsed_ms": cell.elapsed_ms,
+        "step": None,
+        "cell_id": request.cell_id,
+        "execution_count": request.execution_count,
+        "msg_id": request.msg_id,
+        "span_id": cell.span_id,
+        "parent_span_id": cell.parent_span_id,
+        "trace_id": parts.identity.trace_id,
+        "actor": parts.settings.actor,
+        "worker": None,
+        "code": cell.code,
+        "code_sha256": cell.code_sha256,
+        "stdout": stdout,
+        "stderr": stderr,
+        "result": result,
+        "outputs": cell.output.outputs,
+        "error": error,
+        **_change_fields(cell, cell.changes, parts),
+        "cpu_ms": cell.cpu_ms,
+        "rss_bytes": parts.memory(),
+        "truncated": cell.truncated,
+        "redacted": cell.redacted,
+    }
+    if cell.recorder_error:
+        fields["recorder_error"] = cell.recorder_error
+    return fields
+
+
+def _change_fields(
+    cell: OpenCell, changes: Changes | None, parts: RecorderParts
+) -> dict[str, object]:
+    if changes is None:
+        lists = ("added_vars", "changed_vars", "removed_vars", "mutated_vars")
+        return {
+            **{name: [] for name in lists},
+            "vars": {}, "added_imports": [], "imports": {}, "loads": [], "stores": [],
+        }  # fmt: skip
+    if changes.summaries_left_out:
+        cell.truncated["vars"] = changes.summaries_left_out
+    for name, summary in changes.summaries.items():
+        _redact_summary(cell, name, summary, parts.redactor)
+    return {
+        "added_vars": clean_names(changes.diff.added),
+        "changed_vars": clean_names(changes.diff.changed),
+        "removed_vars": clean_names(changes.diff.removed),
+        "mutated_vars": clean_names(changes.mutated),
+        "vars": changes.summaries,
+        "added_imports": clean_names(changes.imports),
+        "imports": imports_of(changes),
+        "loads": clean_names(changes.loads),
+        "stores": clean_names(changes.stores),
+    }
+
+
+def _redact_summary(
+    cell: OpenCell, name: str, summary: dict[str, object], redactor: Redactor
+) -> None:
+    text = summary.get("summary")
+    if type(text) is not str:
+        return
+    if redactor.name_is_secret(name) and summary.get("type") in ("str", "bytes"):
+        summary["summary"] = "[REDACTED:name]"
+        cell.redacted += 1
+        return
+    clean, count = redactor.text(text)
+    if count:
+        summary["summary"] = clean
+        cell.redacted += count
+
+
+def _stream(cell: OpenCell, field: str, buffer: StreamBuffer, parts: RecorderParts) -> str:
+    if not buffer.full_bytes:
+        return ""
+    text, was_cut = buffer.text()
+    if was_cut:
+        cell.truncated[field] = buffer.full_bytes
+    clean, count = parts.redactor.text(text)
+    cell.redacted += count
+    return clean
+
+
+def _text(cell: OpenCell, field: str, text: str, how: tuple[RecorderParts, int]) -> str:
+    parts, budget = how
+    clean, count, full = parts.redact(text, budget)
+    cell.redacted += count
+    if full is not None:
+        cell.truncated[field] = full
+    return clean
+
+
+def _error(
+    cell: OpenCell, failure: Failure | None, parts: RecorderParts
+) -> dict[str, object] | None:
+    if failure is None:
+        return None
+    budget = parts.settings.recorder.result_chars
+    shown = cell.output.error or _EMPTY
+    evalue = failure.evalue or str(shown.get("evalue", ""))
+    lines = failure.traceback or shown.get("traceback") or ()
+    text = "\n".join(line for line in lines if type(line) is str)  # type: ignore[attr-defined]  # a list or tuple
+    traceback = _text(cell, "traceback", text, (parts, budget))
+    return {
+        "ename": failure.ename,
+        "evalue": _text(cell, "evalue", evalue, (parts, budget)),
+        "traceback": traceback.split("\n") if traceback else [],
+        "line": cell.error_line,
+    }

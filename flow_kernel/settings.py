@@ -1,0 +1,48 @@
+"""Every setting with its unit and default, as frozen values (pure).
+
+Built by `shell` from traitlets and by `apps` from arguments; read by `session` and `records`.
+"""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalSettings:
+    """How the task log is written."""
+
+    rotate_bytes: int = 64 * 1024 * 1024
+    """Size at which a log file is renamed to `<task>.<n>.jsonl`."""
+    backlog_bytes: int = 16 * 1024 * 1024
+    """Records kept in memory while the disk refuses them; the oldest are dropped first."""
+    lock_timeout_s: float = 0.05
+    """How long an append waits for another writer before it writes without the lock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecorderSettings:
+    """What a record holds."""
+
+    stream_chars: int = 128 * 1024
+    """Kept of stdout and of stderr, half from the head and half from the tail."""
+    result_chars: int = 64 * 1024
+    """Kept of the text/plain of a result, likewise of a traceback."""
+    code_chars: int = 1024 * 1024
+    """Kept of the source of a cell."""
+    summaries: int = 200
+    """Variables summarised per cell; further ones are counted."""
+    summary_budget_us: int = 1000
+    """Time for all summaries of a cell."""
+    sample_budget_us: int = 60
+    """Time for the samples that find in-place changes, before and after the cell each."""
+    drain_s: float = 0.005
+    """How long the end of a cell waits for bytes on the captured file descriptors."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings of one session."""
+
+    record: bool = True
+    actor: str = "user"
+    journal: JournalSettings = field(default_factory=JournalSettings)
+    recorder: RecorderSettings = field(default_factory=RecorderSettings)

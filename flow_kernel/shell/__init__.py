@@ -1,0 +1,1 @@
+"""What IPython sees: the kernel, the extension, the taps that both share, and the magics."""

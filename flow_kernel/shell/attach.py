@@ -1,0 +1,231 @@
+"""Ties a session to a shell: the one code path of the kernel and of the extension.
+
+Called by `shell.kernel` when the Flow kernel starts and by `shell.extension` for a stock ipykernel
+or a terminal IPython.
+
+    pre_run_cell ──▶ begin          post_run_cell ──▶ end          execute_reply ──▶ seal
+                      compiled code objects, writes, messages arrive in between
+
+What each tap needs of IPython and ipykernel is checked first (`shell.selftest`); a tap whose check
+fails stays out and the rest works on.
+"""
+
+import threading
+from collections.abc import Mapping
+from types import CodeType
+from typing import Any, Final
+
+from flow_kernel.records.frozen import FROZEN_BUILTINS
+from flow_kernel.session import ambient
+from flow_kernel.session.cell import CellRequest, OpenCell
+from flow_kernel.session.hidden import HIDDEN
+from flow_kernel.session.session import Session
+from flow_kernel.shell.compile_tap import CompileTap
+from flow_kernel.shell.failures import failure_of_reply, failure_of_result, line_in_cell
+from flow_kernel.shell.guard import Guard, HeldInterrupts, say
+from flow_kernel.shell.message_tap import MessageTap
+from flow_kernel.shell.outstream import drain
+from flow_kernel.shell.selftest import usable_taps
+from flow_kernel.shell.stream_tee import StreamTee
+from flow_kernel.shell.terminal_tap import TerminalTap
+
+globals()["__builtins__"] = FROZEN_BUILTINS
+
+_UNRECORDED: Final = "record: false"
+_get_ident: Final = threading.get_ident
+
+
+class Attachment:
+    """A session at work in a shell; `attach` begins it, `detach` leaves no trace of it."""
+
+    def __init__(self, shell: Any, session: Session, kernel: Any | None = None) -> None:
+        self.session = session
+        self._shell = shell
+        self._kernel = kernel
+        self._recorder = session.recorder
+        self._guard = Guard(self._give_up)
+        self._running: dict[int, list[tuple[Any, OpenCell | None]]] = {}
+        self._must_interrupt = False
+        taps = usable_taps(shell, kernel)
+        self._taps: list[Any] = []
+        if "compile" in taps:
+            self._taps.append(CompileTap(shell, self._on_code))
+        if kernel is not None and "messages" in taps:
+            self._taps.append(MessageTap(kernel, self._recorder, self._guard))
+        self._terminal = None
+        if kernel is None:
+            self._terminal = TerminalTap(shell, self._recorder, self._guard)
+            self._taps.append(self._terminal)
+        self._streams: tuple[Any, ...] = ()
+        if kernel is not None and "drain" in taps:
+            self._streams = (kernel._stdout, kernel._stderr)
+        self._tee = StreamTee(self._on_write)
+        self.is_attached = False
+
+    def attach(self) -> None:
+        """Begin to record."""
+        events = self._shell.events
+        events.register("pre_run_cell", self._pre_run_cell)
+        events.register("post_run_cell", self._post_run_cell)
+        for tap in self._taps:
+            tap.install()
+        ambient.enter(self.session)
+        self.is_attached = True
+
+    def detach(self) -> None:
+        """Stop recording and leave the shell as it was found."""
+        if not self.is_attached:
+            return
+        self.is_attached = False
+        events = self._shell.events
+        events.unregister("pre_run_cell", self._pre_run_cell)
+        events.unregister("post_run_cell", self._post_run_cell)
+        self._tee.remove()
+        for tap in reversed(self._taps):
+            tap.remove()
+        ambient.leave(self.session)
+
+    # -- what a kernel tells -----------------------------------------------------------------------
+
+    def note_request(self, code: str, *, silent: bool, store_history: bool) -> None:
+        """An execute request arrived; the ones that are no cells are only counted."""
+        if self.is_attached and (silent or not store_history):
+            self._guard(self._recorder.hidden, code, HIDDEN)
+
+    def seal(self, parent: Mapping[str, Any], reply: Mapping[str, Any]) -> dict[str, object] | None:
+        """The reply to `parent` is about to leave: write its cell.
+
+        Returns:
+            What goes into the reply's metadata under `flow`; None when it is no recorded cell.
+        """
+        if not self.is_attached or parent["header"]["msg_type"] != "execute_request":
+            return None
+        with HeldInterrupts():
+            return self._guard(self._seal, parent, reply)
+
+    def _seal(
+        self, parent: Mapping[str, Any], reply: Mapping[str, Any]
+    ) -> dict[str, object] | None:
+        key = parent["header"]["msg_id"]
+        if reply.get("status") == "aborted":
+            content = parent["content"]
+            if content.get("store_history", True) and not content.get("silent", False):
+                metadata = parent.get("metadata") or {}
+                self._recorder.aborted(
+                    self._request(content["code"], metadata.get("cellId"), None, key)
+                )
+            return None
+        if self._streams:
+            drain(self._streams, self.session.settings.recorder.drain_s)
+        return self._recorder.seal(key, failure_of_reply(reply))
+
+    # -- what the shell tells ----------------------------------------------------------------------
+
+    def _pre_run_cell(self, info: Any) -> None:
+        with HeldInterrupts() as held:
+            cell = self._guard(self._begin, info)
+            self._running.setdefault(_get_ident(), []).append((info, cell))
+            if cell is not None:
+                self._tee.install()
+        if held.was_interrupted:
+            self._must_interrupt = True
+
+    def _begin(self, info: Any) -> OpenCell | None:
+        self._tell_notices()
+        is_nested = self._recorder.innermost() is not None
+        if not info.store_history and not is_nested:
+            if self._kernel is None:
+                self._recorder.hidden(info.raw_cell, HIDDEN)
+            return None
+        if not is_nested and _wants_no_record(info.cell_meta):
+            self._recorder.hidden(info.raw_cell, _UNRECORDED)
+            return None
+        count = self._shell.execution_count - 1 if info.store_history else None
+        msg_id = None
+        if self._kernel is not None:
+            msg_id = (self._kernel.get_parent("shell").get("header") or {}).get("msg_id")
+        return self._recorder.begin(self._request(info.raw_cell, info.cell_id, count, msg_id))
+
+    def _request(
+        self, code: str, cell_id: str | None, count: int | None, msg_id: str | None
+    ) -> CellRequest:
+        return CellRequest(
+            code=code,
+            namespace=self._shell.user_ns,
+            hidden=self._shell.user_ns_hidden,
+            msg_id=msg_id,
+            cell_id=cell_id if type(cell_id) is str else None,
+            execution_count=count,
+        )
+
+    def _post_run_cell(self, result: Any) -> None:
+        with HeldInterrupts():
+            self._guard(self._end, result)
+
+    def _end(self, result: Any) -> None:
+        running = self._running.get(_get_ident())
+        if not running:
+            return
+        info, cell = running[-1]
+        if result is not None and result.info is not info:
+            return  # a blank cell, or one that began before we were attached
+        running.pop()
+        if not running:
+            del self._running[_get_ident()]
+        if cell is None:
+            return
+        self._tee.remove()
+        self._must_interrupt = False
+        failure, error = failure_of_result(result)
+        if error is not None:
+            cell.error_line = line_in_cell(error, cell.filenames)
+        self._recorder.end(cell, failure, seals=self._kernel is None)
+
+    def _on_code(self, code: CodeType) -> None:
+        if self._must_interrupt:
+            self._must_interrupt = False
+            raise KeyboardInterrupt
+        self._guard(self._note_code, code)
+
+    def _note_code(self, code: CodeType) -> None:
+        cell = self._recorder.innermost()
+        if cell is not None:
+            cell.filenames.add(code.co_filename)
+            cell.names.add(code)
+
+    def _on_write(self, name: str, text: str) -> None:
+        self.session.tail.note(text)
+        if self._terminal is not None:
+            self._terminal.write(name, text)
+
+    # -- what we tell ------------------------------------------------------------------------------
+
+    def _tell_notices(self) -> None:
+        text = self.session.notices.take()
+        if text:
+            self._show(text)
+
+    def _show(self, text: str) -> None:
+        kernel = self._kernel
+        if kernel is None:
+            say(text)
+            return
+        kernel.session.send(
+            kernel.iopub_socket,
+            "stream",
+            {"name": "stderr", "text": text},
+            parent=kernel.get_parent("shell"),
+            ident=b"stream.stderr",
+        )
+
+    def _give_up(self, failure: str) -> None:
+        self.detach()
+        reason = failure.strip().rpartition("\n")[2]
+        self._show(f"flow: recording stopped after three failures ({reason}); cells run on\n")
+
+
+def _wants_no_record(metadata: Any) -> bool:
+    if type(metadata) is not dict:
+        return False
+    flow = metadata.get("flow")
+    return type(flow) is dict and flow.get("record") is False

@@ -1,0 +1,149 @@
+"""The Flow kernel: ipykernel with a flight recorder.
+
+Called by `python -m flow_kernel`, which clients start from the kernelspec `flow`.
+
+Libraries look at the names of these classes (`get_ipython().__class__.__name__`, `'IPKernelApp' in
+get_ipython().config`), so the shell keeps the name of ipykernel's and the application its config
+section; only the kernel has a name of its own, for `c.FlowKernel.*`.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from ipykernel.ipkernel import IPythonKernel
+from ipykernel.kernelapp import IPKernelApp
+from ipykernel.zmqshell import ZMQInteractiveShell
+from jupyter_core.paths import jupyter_config_path, jupyter_data_dir
+from traitlets import Bool, Type, Unicode, default
+from traitlets.config import Application
+
+from flow_kernel.records.home import resolve
+from flow_kernel.session.assembly import assemble
+from flow_kernel.settings import Settings
+from flow_kernel.shell.attach import Attachment
+from flow_kernel.shell.magics import FlowMagics, add_completion
+
+
+class FlowShell(ZMQInteractiveShell):  # type: ignore[misc]  # ipykernel has no types
+    """The shell of the Flow kernel: ipykernel's, with the `%flow` magic."""
+
+    def init_magics(self) -> None:
+        """Register the magics of ipykernel and ours."""
+        super().init_magics()
+        self.register_magics(FlowMagics)
+
+
+FlowShell.__name__ = FlowShell.__qualname__ = ZMQInteractiveShell.__name__
+FlowShell.__module__ = ZMQInteractiveShell.__module__
+
+
+class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
+    """ipykernel's kernel; each cell leaves a record before its reply is sent."""
+
+    shell_class = Type(FlowShell)
+
+    record = Bool(True, help="Record cells. The log notes how many were left out.").tag(config=True)
+    actor = Unicode("user", help="Who runs the cells, as records name it.").tag(config=True)
+    home = Unicode("", help="Directory of the records; empty: the project's .flow.").tag(
+        config=True
+    )
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.attachment: Attachment | None = None
+        try:
+            self.attachment = open_attachment(
+                self.shell, self, Settings(record=self.record, actor=self.actor), self.home
+            )
+        except Exception:
+            self.log.exception("flow: recording is off, the kernel runs as stock")
+
+    async def do_execute(  # noqa: PLR0913 - the signature is ipykernel's
+        self,
+        code: str,
+        silent: bool,
+        store_history: bool = True,
+        user_expressions: Any = None,
+        allow_stdin: bool = False,
+        *,
+        cell_meta: Any = None,
+        cell_id: Any = None,
+    ) -> Any:
+        """Run a cell as ipykernel does; requests that are no cells are counted."""
+        if self.attachment is not None:
+            self.attachment.note_request(code, silent=silent, store_history=store_history)
+        return await super().do_execute(
+            code,
+            silent,
+            store_history,
+            user_expressions,
+            allow_stdin,
+            cell_meta=cell_meta,
+            cell_id=cell_id,
+        )
+
+    def finish_metadata(self, parent: Any, metadata: Any, reply_content: Any) -> Any:
+        """Write the record of the cell that `parent` asked for, and tell its facts."""
+        metadata = super().finish_metadata(parent, metadata, reply_content)
+        if self.attachment is not None:
+            facts = self.attachment.seal(parent, reply_content)
+            if facts is not None:
+                metadata["flow"] = facts
+        return metadata
+
+    def do_shutdown(self, restart: bool) -> Any:
+        """Shut down as ipykernel does; a kill that follows is no death.
+
+        Runs in the control thread: a cell may still be at work, so the recorder stays until exit.
+        """
+        if self.attachment is not None:
+            self.attachment.session.sign_off()
+        return super().do_shutdown(restart)
+
+    def close_session(self) -> None:
+        """End the session; harmless the second time."""
+        attachment, self.attachment = self.attachment, None
+        if attachment is not None:
+            attachment.detach()
+            attachment.session.close()
+
+
+class FlowKernelApp(IPKernelApp):  # type: ignore[misc]  # ipykernel has no types
+    """ipykernel's application, with the Flow kernel and its configuration file."""
+
+    classes = [FlowKernel, *IPKernelApp.classes]  # noqa: RUF012 - the type is traitlets' own
+
+    @default("kernel_class")
+    def _default_kernel_class(self) -> type[FlowKernel]:
+        return FlowKernel
+
+    @default("outstream_class")
+    def _default_outstream_class(self) -> str:
+        return "flow_kernel.shell.outstream.FlowOutStream"
+
+    def load_config_file(self, suppress_errors: bool | None = None) -> None:
+        """Load ipykernel's configuration, then `jupyter_flow_config.py` of the Jupyter paths."""
+        super().load_config_file(suppress_errors=suppress_errors)
+        Application.load_config_file(self, "jupyter_flow_config.py", path=jupyter_config_path())
+
+    def close(self) -> None:
+        """Close the session before the sockets: this runs at exit, however the kernel stops."""
+        kernel = self.kernel
+        if isinstance(kernel, FlowKernel):
+            kernel.close_session()
+        super().close()
+
+
+def open_attachment(
+    shell: Any, kernel: Any | None, settings: Settings, home: str = ""
+) -> Attachment:
+    """A new session, attached to `shell`."""
+    env = dict(os.environ)
+    if home:
+        env["FLOW_HOME"] = home
+    where = resolve(Path.cwd(), env, user_home=Path.home(), data_dir=Path(jupyter_data_dir()))
+    attachment = Attachment(shell, assemble(where, env=os.environ, settings=settings), kernel)
+    attachment.attach()
+    add_completion(shell)
+    return attachment

@@ -1,0 +1,146 @@
+"""The `%flow` magic: the session's log, status and history of a name, inside the notebook.
+
+Called by IPython; each answer prints as text, shows as HTML and is a Python value.
+"""
+
+import argparse
+import shlex
+from collections.abc import Callable
+from typing import Any, Final, NoReturn
+
+from IPython.core.error import UsageError as IPythonUsageError
+from IPython.core.magic import Magics, line_magic, magics_class
+
+from flow_kernel.errors import FlowError, UsageError
+from flow_kernel.records.home import network_file_system
+from flow_kernel.session.ambient import current_session
+from flow_kernel.session.session import Session
+from flow_kernel.shell.display import CellTable, Facts, TouchTable
+
+_VERBS: Final = {
+    "status": "where this session records, and how it goes",
+    "log": "the cells of this session",
+    "why": "which cells set, changed or mutated a name, newest first",
+    "pause": "stop recording after this cell",
+    "resume": "record again from the next cell on",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, hint="try: %flow?")
+
+
+def _parser() -> _Parser:
+    parser = _Parser(prog="%flow", add_help=False)
+    verbs = parser.add_subparsers(dest="verb", parser_class=_Parser)
+    for verb, text in _VERBS.items():
+        sub = verbs.add_parser(verb, help=text, add_help=False)
+        if verb == "log":
+            sub.add_argument("--failed", action="store_true")
+            sub.add_argument("--limit", type=int, default=50, metavar="N")
+        elif verb == "why":
+            sub.add_argument("name")
+    return parser
+
+
+@magics_class
+class FlowMagics(Magics):  # type: ignore[misc]  # IPython's base has no types here
+    """Magics of flow_kernel."""
+
+    @line_magic
+    def flow(self, line: str) -> object:
+        """Look at the flight recorder of this session.
+
+        ::
+
+          %flow                        the same as %flow status
+          %flow status                 where this session records, and how it goes
+          %flow log [--failed] [--limit N]    its cells: what ran, how long, what changed
+          %flow why NAME               which cells set, changed or mutated NAME, newest first
+          %flow pause                  stop recording after this cell
+          %flow resume                 record again from the next cell on; the log notes the gap
+
+        Each answer is also a Python value: ``cells = %flow log`` then ``cells[-1]["elapsed_ms"]``.
+        """
+        try:
+            words = shlex.split(line)
+        except ValueError as error:
+            raise IPythonUsageError(f"%flow: {error}") from None
+        try:
+            options = _parser().parse_args(words or ["status"])
+            return _ANSWERS[options.verb](current_session(), options)
+        except FlowError as error:
+            raise IPythonUsageError(f"%flow: {error}") from None
+
+
+def _status(session: Session, _: argparse.Namespace) -> Facts:
+    identity = session.identity
+    recorder = session.recorder
+    state = "paused" if recorder.is_paused else "on"
+    if session.journal.is_memory_only:
+        state = "in memory only, the disk refuses"
+    rows: dict[str, object] = {
+        "recording": state,
+        "log": str(session.home.log_path(identity.plan_id, identity.task_id)),
+        "task": f"{identity.plan_id}/{identity.task_id}",
+        "session": identity.session,
+        "records": session.journal.last_seq,
+    }
+    network = network_file_system(session.home.root)
+    if network:
+        rows["file system"] = f"{network} (network): one log file a session"
+    return Facts("Flow", rows)
+
+
+def _log(session: Session, options: argparse.Namespace) -> CellTable:
+    if options.limit < 1:
+        raise UsageError("--limit takes a number from 1 on")
+    cells = session.history.cells()
+    if options.failed:
+        cells = [cell for cell in cells if cell.get("success") is False]
+    return CellTable(cells[-options.limit :])
+
+
+def _why(session: Session, options: argparse.Namespace) -> TouchTable:
+    return TouchTable(options.name, session.history.why(options.name))
+
+
+def _pause(session: Session, _: argparse.Namespace) -> Facts:
+    session.recorder.pause()
+    return Facts("Flow", {"recording": "paused from the next cell on"})
+
+
+def _resume(session: Session, _: argparse.Namespace) -> Facts:
+    session.recorder.resume()
+    return Facts("Flow", {"recording": "on from the next cell on"})
+
+
+_ANSWERS: Final[dict[str, Callable[[Session, argparse.Namespace], object]]] = {
+    "status": _status,
+    "log": _log,
+    "why": _why,
+    "pause": _pause,
+    "resume": _resume,
+}
+
+
+def _complete(shell: Any, event: Any) -> list[str]:
+    words = event.line.split()
+    if len(words) < 2 or (len(words) == 2 and not event.line.endswith(" ")):
+        return list(_VERBS)
+    if words[1] == "log":
+        return ["--failed", "--limit"]
+    if words[1] == "why":
+        return [name for name in shell.user_ns if not name.startswith("_")]
+    return []
+
+
+def add_completion(shell: Any) -> None:
+    """Complete verbs, options and names after `%flow`."""
+    shell.set_hook("complete_command", _complete, str_key="%flow")
+
+
+def remove_completion(shell: Any) -> None:
+    """Undo `add_completion`."""
+    shell.strdispatchers["complete_command"].strs.pop("%flow", None)

@@ -1,0 +1,102 @@
+"""Sees each message that a kernel publishes, with the request that caused it.
+
+Called by `shell.attach` in the Flow kernel and in a stock ipykernel.
+
+Every stream, display, result and error goes through `Session.send` with its parent header: printed
+text and text from captured file descriptors in the IOPub thread, after ipykernel has gathered it
+for up to 0.2 s; the rest in the thread that displays. A process that a cell forked pipes whole
+frames to the parent, which are read in the IOPub thread. Nothing is parsed twice, nothing waits.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from flow_kernel.records.frozen import FROZEN_BUILTINS
+
+globals()["__builtins__"] = FROZEN_BUILTINS
+
+_WATCHED: Final = frozenset({"stream", "display_data", "execute_result", "error"})
+
+
+class Sink(Protocol):
+    """What the tap tells; the session's recorder."""
+
+    def stream(self, key: str | None, name: str, text: str) -> None:
+        """Text on stdout or stderr."""
+
+    def display(self, key: str | None, data: dict[str, object], *, is_result: bool) -> None:
+        """A MIME bundle."""
+
+    def failed(self, key: str | None, error: dict[str, object]) -> None:
+        """A traceback."""
+
+
+class MessageTap:
+    """Stands between a kernel and its session's `send`."""
+
+    def __init__(self, kernel: Any, sink: Sink, guard: Callable[..., Any]) -> None:
+        self._session = kernel.session
+        self._thread = kernel.iopub_thread
+        self._targets = (kernel.iopub_thread, kernel.iopub_socket)
+        self._sink = sink
+        self._guard = guard
+        self._send = kernel.session.send
+
+    def install(self) -> None:
+        """Begin to listen."""
+        self._session.send = self._observed_send
+        self._listen_to_children(self._on_child_frames)
+
+    def remove(self) -> None:
+        """Leave the session as it was."""
+        if vars(self._session).get("send") == self._observed_send:
+            del self._session.send
+        self._listen_to_children(self._thread._handle_pipe_msg)
+
+    def _listen_to_children(self, handler: Callable[[Any], None]) -> None:
+        stream = getattr(self._thread, "_pipe_in", None)
+        if stream is not None:
+            # The stream belongs to the IOPub thread: no other may touch it.
+            self._thread.schedule(lambda: stream.on_recv(handler))
+
+    def _observed_send(
+        self, stream: Any, msg_or_type: Any, content: Any = None, parent: Any = None,
+        *args: Any, **kwargs: Any,
+    ) -> Any:  # fmt: skip
+        if stream is self._targets[0] or stream is self._targets[1]:
+            self._guard(self._observe, msg_or_type, content, parent)
+        return self._send(stream, msg_or_type, content, parent, *args, **kwargs)
+
+    def _observe(self, msg_or_type: Any, content: Any, parent: Any) -> None:
+        is_named = type(msg_or_type) is str
+        kind = msg_or_type if is_named else msg_or_type["header"]["msg_type"]
+        if kind not in _WATCHED:
+            return
+        if not is_named:
+            content, parent = msg_or_type["content"], msg_or_type["parent_header"]
+        header = (parent or {}).get("header", parent) or {}
+        self._tell(kind, header.get("msg_id", ""), content)
+
+    def _tell(self, kind: str, key: str, content: dict[str, Any]) -> None:
+        if kind == "stream":
+            text = content["text"]
+            if not text.isascii():
+                # A lone surrogate cannot be sent: the client would lose the whole text.
+                content["text"] = text.encode("utf-8", "backslashreplace").decode("utf-8")
+            self._sink.stream(key, content["name"], text)
+        elif kind == "error":
+            self._sink.failed(key, content)
+        else:
+            self._sink.display(key, content["data"], is_result=kind == "execute_result")
+
+    def _on_child_frames(self, frames: Any) -> None:
+        self._guard(self._observe_child, frames)
+        self._thread._handle_pipe_msg(frames)
+
+    def _observe_child(self, frames: Any) -> None:
+        if frames[0] != self._thread._pipe_uuid:
+            return
+        _, parts = self._session.feed_identities(frames[1:])
+        header, parent, _, content = (self._session.unpack(part) for part in parts[1:5])
+        if header["msg_type"] in _WATCHED:
+            self._tell(header["msg_type"], parent.get("msg_id", ""), content)

@@ -1,0 +1,65 @@
+"""Sees each write to stdout and stderr while a cell runs.
+
+Called by `shell.attach` around each cell, so that the last words of a cell that kills its process
+are known even before ipykernel would have sent them, and by the terminal, which has no messages.
+
+IPython patches `write` of both streams for each cell as well (`InteractiveShell._tee`) and puts
+back what it found, so ours is set after it and taken away before it.
+"""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from flow_kernel.records.frozen import FROZEN_BUILTINS
+
+globals()["__builtins__"] = FROZEN_BUILTINS
+
+
+class StreamTee:
+    """Patched `write` of the two streams, for the duration of one cell."""
+
+    __slots__ = ("_depth", "_on_write", "_patched")
+
+    def __init__(self, on_write: Callable[[str, str], None]) -> None:
+        self._on_write = on_write
+        self._depth = 0
+        self._patched: list[tuple[Any, Any, Any]] = []
+
+    def install(self) -> None:
+        """Begin to listen to what `sys.stdout` and `sys.stderr` are now; cells may be nested."""
+        self._depth += 1
+        if self._depth > 1:
+            return
+        for name in ("stdout", "stderr"):
+            stream = getattr(sys, name)
+            try:
+                original = stream.write
+                tee = _tee(name, original, self._on_write)
+                stream.write = tee
+            except AttributeError:  # None, or a stream of C that takes no attribute
+                continue
+            self._patched.append((stream, original, tee))
+
+    def remove(self) -> None:
+        """Put back what was found, unless somebody else has patched it since."""
+        self._depth = max(self._depth - 1, 0)
+        if self._depth:
+            return
+        for stream, original, tee in self._patched:
+            if getattr(stream, "write", None) is tee:
+                stream.write = original
+        self._patched.clear()
+
+
+def _tee(name: str, original: Any, on_write: Callable[[str, str], None]) -> Any:
+    def write(data: Any, *args: Any, **kwargs: Any) -> Any:
+        result = original(data, *args, **kwargs)
+        if type(data) is str:
+            try:
+                on_write(name, data)
+            except Exception:  # noqa: BLE001 - the user's print must not fail for us
+                return result
+        return result
+
+    return write

@@ -1,0 +1,87 @@
+"""Fixtures of all tests: kernels shared by a module, and the check that nothing is left behind."""
+
+import asyncio
+import gc
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from jupyter_core.utils import ensure_event_loop
+
+from tests.kernels import FLOW, STOCK, Kernel
+from tests.pairs import Pair, Pairs
+
+
+@pytest.fixture(scope="session")
+def event_loop_of_jupyter() -> Iterator[None]:
+    """The loop that jupyter_client makes at first use and keeps; here it has an owner."""
+    loop = ensure_event_loop()
+    yield
+    loop.close()
+    asyncio.set_event_loop(None)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_is_left_behind(event_loop_of_jupyter: None) -> Iterator[None]:
+    """Processes, threads and file descriptors after a module equal those before."""
+    before = _holdings()
+    yield
+    gc.collect()
+    after = _holdings()
+    left = {what: sorted(after[what] - before[what]) for what in after}
+    assert not any(left.values()), f"left behind: {left}"
+
+
+@pytest.fixture(scope="module")
+def flow() -> Iterator[Kernel]:
+    """A kernel under test, shared by the module."""
+    with Kernel(FLOW) as kernel:
+        yield kernel.ready()
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[Pair]:
+    """A stock kernel and one under test, shared by the module."""
+    with Kernel(STOCK) as stock, Kernel(FLOW) as flow:
+        yield Pair(stock.ready(), flow.ready())
+
+
+@pytest.fixture(scope="module")
+def fresh_pairs() -> Iterator[Pairs]:
+    """Pairs of kernels that no other test has touched."""
+    with Pairs() as pairs:
+        yield pairs
+
+
+@pytest.fixture
+def fresh_pair(fresh_pairs: Pairs) -> Iterator[Pair]:
+    """A stock kernel and one under test for programs that ruin their kernel."""
+    with fresh_pairs.take() as pair:
+        yield pair
+
+
+def _holdings() -> dict[str, set[str]]:
+    me = psutil.Process()
+    return {
+        "processes": {f"{p.pid} {_command(p)}" for p in me.children(recursive=True)},
+        "threads": {f"{t.name} {t.ident}" for t in threading.enumerate()},
+        "fds": {f"{fd} {target}" for fd, target in _descriptors()},
+    }
+
+
+def _command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return "gone"
+
+
+def _descriptors() -> Iterator[tuple[str, str]]:
+    for entry in os.scandir("/proc/self/fd"):
+        try:
+            yield entry.name, str(Path(entry.path).readlink())
+        except OSError:
+            continue

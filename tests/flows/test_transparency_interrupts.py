@@ -1,0 +1,108 @@
+"""What an interrupt stops in stock ipykernel it stops in ours, and the session goes on."""
+
+from typing import Any, Final
+
+import pytest
+
+from tests.kernels import Kernel
+from tests.pairs import Pair
+from tests.promises import promise
+
+_SAY: Final = "import time, asyncio\nprint('begun', flush=True)\n"
+
+INTERRUPTED: Final[dict[str, str]] = {
+    "a_sleep": _SAY + "time.sleep(30)",
+    "a_busy_loop": _SAY + "while True: pass",
+    "a_wait_for_a_lock": _SAY + "import threading; threading.Event().wait(30)",
+    "a_subprocess": _SAY + "import subprocess; subprocess.run(['sleep', '30'])",
+    "a_cell_that_cleans_up": _SAY + "try:\n    time.sleep(30)\nfinally:\n    print('cleaned')",
+    "a_cell_that_catches_it": _SAY + "try:\n    time.sleep(30)\nexcept KeyboardInterrupt:\n    print('caught')\n7",
+    "a_nested_cell": _SAY + "get_ipython().run_cell('time.sleep(30)').success",
+}
+
+
+def _interrupted(kernel: Kernel, code: str, **options: Any) -> Any:
+    kernel.iopub.clear()
+    msg_id = kernel.send(code, **options)
+    kernel.wait_for_text("begun")
+    kernel.interrupt()
+    return kernel.collect(msg_id)
+
+
+@promise("transparent.interrupt")
+@pytest.mark.parametrize("name", INTERRUPTED)
+def test_an_interrupt_stops_what_it_stops_in_stock_ipykernel(pair: Pair, name: str) -> None:
+    pair.forget()
+
+    def seen(kernel: Kernel) -> Any:
+        ran = _interrupted(kernel, INTERRUPTED[name])
+        error = (ran.error or {}).get("ename")
+        return [ran.status, error, ran.result, ran.stdout, kernel.run("1 + 1").effects()]
+
+    stock, flow = pair.both(seen)
+
+    assert flow == stock
+
+
+@promise("transparent.interrupt")
+def test_an_interrupt_ends_a_question(pair: Pair) -> None:
+    pair.forget()
+
+    def seen(kernel: Kernel) -> Any:
+        msg_id = kernel.send("input('well? ')", allow_stdin=True)
+        kernel.wait(lambda: len(kernel.inputs) == 1)
+        kernel.inputs.clear()
+        kernel.interrupt()
+        ran = kernel.collect(msg_id)
+        return [ran.status, (ran.error or {}).get("ename"), kernel.run("2").result]
+
+    stock, flow = pair.both(seen)
+
+    assert flow == stock
+
+
+@promise("transparent.interrupt")
+def test_an_interrupt_between_cells_is_ignored(pair: Pair) -> None:
+    pair.forget()
+
+    def seen(kernel: Kernel) -> Any:
+        kernel.run("x = 1")
+        kernel.interrupt()
+        return kernel.run("x").effects()
+
+    stock, flow = pair.both(seen)
+
+    assert flow == stock
+
+
+@promise("transparent.interrupt")
+def test_an_interrupt_aborts_the_queue_as_in_stock_ipykernel(pair: Pair) -> None:
+    pair.forget()
+
+    def seen(kernel: Kernel) -> Any:
+        kernel.iopub.clear()
+        sent = [kernel.send(_SAY + "time.sleep(30)"), kernel.send("print('queued')")]
+        kernel.wait_for_text("begun")
+        kernel.interrupt()
+        return [kernel.collect(msg_id).status for msg_id in sent] + [kernel.run("3").result]
+
+    stock, flow = pair.both(seen)
+
+    assert flow == stock
+
+
+@promise("transparent.interrupt")
+def test_an_interrupt_request_on_the_control_channel_works_as_in_stock(pair: Pair) -> None:
+    pair.forget()
+
+    def seen(kernel: Kernel) -> Any:
+        kernel.iopub.clear()
+        msg_id = kernel.send(_SAY + "time.sleep(30)")
+        kernel.wait_for_text("begun")
+        reply = kernel.ask("interrupt_request", {}, channel="control")
+        ran = kernel.collect(msg_id)
+        return [reply["status"], ran.status, (ran.error or {}).get("ename")]
+
+    stock, flow = pair.both(seen)
+
+    assert flow == stock

@@ -1,0 +1,75 @@
+"""A stock kernel and the kernel under test side by side.
+
+Called by the fixtures of `tests/conftest.py`; the transparency tests run each program on both and
+compare all that a program can see.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Self
+
+from tests.kernels import FLOW, STOCK, Kernel
+from tests.replies import Ran
+
+
+@dataclass(frozen=True, slots=True)
+class Pair(AbstractContextManager["Pair"]):
+    """Two kernels that run the same cells."""
+
+    stock: Kernel
+    flow: Kernel
+
+    def run(self, *cells: str, **options: Any) -> tuple[list[Ran], list[Ran]]:
+        """Run the cells on both, one after the other."""
+        return (
+            [self.stock.run(cell, **options) for cell in cells],
+            [self.flow.run(cell, **options) for cell in cells],
+        )
+
+    def both(self, act: Callable[[Kernel], Any]) -> tuple[Any, Any]:
+        """What `act` returns for each."""
+        return act(self.stock), act(self.flow)
+
+    def forget(self) -> None:
+        """Empty both namespaces and set both counters back, so that the order of tests is free."""
+        for kernel in (self.stock, self.flow):
+            if kernel.process.poll() is not None:
+                kernel.restart()
+            kernel.run("get_ipython().reset(new_session=True)", silent=True)
+            kernel.iopub.clear()
+
+    def __exit__(self, *_: object) -> None:
+        self.stock.close()
+        self.flow.close()
+
+
+class Pairs:
+    """A source of untouched pairs; the next one starts while the last one is at work."""
+
+    def __init__(self) -> None:
+        self._spare: Pair | None = None
+
+    def take(self) -> Pair:
+        """An untouched pair, which the caller closes."""
+        pair = self._spare or _start()
+        self._spare = _start()
+        pair.stock.ready()
+        pair.flow.ready()
+        return pair
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._spare is not None:
+            self._spare.__exit__()
+
+
+def effects(runs: Sequence[Ran]) -> list[dict[str, Any]]:
+    """What can be seen of a program, cell by cell."""
+    return [ran.effects() for ran in runs]
+
+
+def _start() -> Pair:
+    return Pair(Kernel(STOCK), Kernel(FLOW))

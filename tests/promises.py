@@ -1,0 +1,64 @@
+"""The ledger of promises: each has a test, and each flow test holds one (pure).
+
+Called by the tests in `tests/flows`, which name what they hold with `@promise(…)`, and by
+`test_promises.py`, which reads both sides.
+"""
+
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+_Test = TypeVar("_Test")
+
+PROMISES: Final[dict[str, str]] = {
+    # What a cell can see
+    "transparent.objects": "Objects live and die in the same cell and order as in stock ipykernel.",
+    "transparent.memory": "The recorder keeps no user value alive and adds no peak memory.",
+    "transparent.output": "Text, results, displays and errors are those of stock ipykernel.",
+    "transparent.session": "Magics, history, inspection and the names that libraries sniff are stock.",
+    "transparent.process": "Hooks, signals, threads, paths and settings of the process are stock.",
+    "transparent.sabotage": "Patched builtins, modules and limits change no cell more than in stock.",
+    "transparent.protocol": "Replies to every kind of request are those of stock ipykernel.",
+    "transparent.interrupt": "An interrupt stops whatever stock ipykernel stops.",
+    # What a record holds
+    "record.variables": "A record names what a cell added, changed, removed, mutated, read and stored.",
+    "record.output": "A record holds stdout, stderr, result, outputs and error of its own cell.",
+    "record.identity": "A record says which cell, request, task and parent cell it belongs to.",
+    "record.imports": "A record lists new modules, and the versions of the packages imported.",
+    "record.acknowledged": "The reply carries the facts and the number of a record that is on disk.",
+    "record.always": "No content of a cell costs its record.",
+    "record.late": "Output after the end of a cell is recorded under the cell that made it.",
+    "record.hidden": "Hidden requests are not cells; a burst of them leaves one record.",
+    "record.off": "Recording can be switched off, and the log notes the gap.",
+    "record.secrets": "No secret reaches the disk in any file.",
+    "record.bounded": "Large output keeps head and tail, and the full size.",
+    # What cannot break it
+    "hostile.untouched": "The recorder runs no code of a user's class.",
+    "hostile.recorded": "A cell with hostile objects has its record.",
+    # Who can use it
+    "clients.conformance": "The conformance suite of Jupyter passes as with stock ipykernel.",
+    "clients.notebooks": "JupyterLab, VS Code and nbclient get their replies, and leave records.",
+    "clients.terminal": "jupyter console shows results and leaves records.",
+    "extension.same": "The extension records the same fields in stock ipykernel and terminal IPython.",
+    "extension.unload": "After %unload_ext nothing of the extension is left.",
+    # What survives
+    "death.recorded": "A cell that kills the kernel is on disk, and its death is recorded once.",
+    "death.told": "The next kernel on that home says at its first cell what happened.",
+    "death.only": "A live kernel is never declared dead, and an orderly end is no death.",
+    "kill.lossless": "No acknowledged record is lost to SIGKILL at any instant.",
+    "disk.harmless": "A home that cannot be written breaks no cell and is said once.",
+}
+
+
+def promise(*ids: str) -> Callable[[_Test], _Test]:
+    """Mark a test, or a class of tests, as holding these promises.
+
+    Raises:
+        KeyError: An id is not in the ledger.
+    """
+    for name in ids:
+        PROMISES[name]
+
+    def mark(test: _Test) -> _Test:
+        return test
+
+    return mark

@@ -1,0 +1,189 @@
+"""The floors hold: imports point down, files stay small, modules say who calls them."""
+
+import ast
+import re
+import subprocess
+import sys
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.source import PACKAGE, ROOT, imports, modules, own_imports, tree
+
+FLOORS: Final = ("errors", "settings", "records", "session", "shell", "apps")
+"""From the ground up. `_version` lies below all of them; the package itself is the lazy roof."""
+
+KNOWS_IPYTHON: Final = ("shell", "apps")
+IPYTHON_AND_CO: Final = {
+    "IPython",
+    "ipykernel",
+    "jupyter_client",
+    "jupyter_core",
+    "zmq",
+    "tornado",
+    "traitlets",
+}
+
+LOCAL_IMPORTS: Final[dict[str, str]] = {
+    "flow_kernel.apps.cli": "each verb loads its own module, so `jupyter flow log` starts fast",
+}
+"""Modules that import own modules inside a function, and why."""
+
+TAPS: Final = r"shell\.(\w+_tap|guard|stream_tee|outstream)"
+OFF_THE_CELL_PATH: Final[dict[str, str]] = {
+    "flow_kernel.records": "a package without code",
+    "flow_kernel.session": "a package without code",
+    "flow_kernel.records.home": "paths are made when a session or a task starts",
+    "flow_kernel.records.names": "file names are made when a session or a task starts",
+    "flow_kernel.session.identity": "ids are read when a session starts",
+}
+"""Modules that the recorder imports but does not enter while a cell runs, and why."""
+
+HAS_NO_CALLER: Final = re.compile(r"(^|\.)(_version|__main__)$")
+NAMES_A_CALLER: Final = re.compile(r"\b([a-z]+ed|built|held|made|read|run)\b[^.]{0,20}\bby\b", re.I)
+
+
+def test_imports_point_down_the_floors() -> None:
+    upward = [
+        f"{i.source}:{i.line} imports {i.target}"
+        for i in own_imports()
+        if i.source != PACKAGE and _height(i.target) > _height(i.source)
+    ]
+
+    assert upward == []
+
+
+def test_the_import_contracts_of_the_project_are_kept() -> None:
+    program = Path(sys.executable).with_name("lint-imports")
+    if not program.exists():
+        pytest.skip("import-linter is not installed; `make check` runs it")
+
+    done = subprocess.run(
+        [program, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_only_shell_and_apps_import_ipython_and_its_stack() -> None:
+    strangers = [
+        f"{i.source}:{i.line} imports {i.target}"
+        for i in imports()
+        if i.target.split(".")[0] in IPYTHON_AND_CO and _floor(i.source) not in KNOWS_IPYTHON
+    ]
+
+    assert strangers == []
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    graph: dict[str, set[str]] = {module: set() for module in modules()}
+    for found in own_imports():
+        # The package's own names for type checkers lead everywhere: it is a lazy roof.
+        if found.source != PACKAGE and not found.is_for_types:
+            graph[found.source].add(found.target)
+
+    try:
+        tuple(TopologicalSorter(graph).static_order())
+    except CycleError as circle:
+        pytest.fail(" -> ".join(reversed(circle.args[1])))
+
+
+def test_own_modules_are_imported_inside_functions_only_where_a_reason_is_given() -> None:
+    hidden = {i.source for i in own_imports() if i.is_local}
+
+    assert hidden == set(LOCAL_IMPORTS)
+
+
+def test_no_file_is_longer_than_400_lines() -> None:
+    files = [*(ROOT / PACKAGE).rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
+    lengths = {str(f.relative_to(ROOT)): len(f.read_text("utf-8").splitlines()) for f in files}
+
+    assert {name: lines for name, lines in lengths.items() if lines > 400} == {}
+
+
+def test_every_module_says_what_it_is_and_who_calls_it() -> None:
+    silent = [
+        module
+        for module, path in modules().items()
+        if path.name != "__init__.py"
+        and not HAS_NO_CALLER.search(module)
+        and not _names_its_caller(module)
+    ]
+
+    assert silent == []
+
+
+def test_every_package_and_entry_point_has_a_docstring() -> None:
+    assert [m for m in modules() if not ast.get_docstring(tree(m))] == []
+
+
+def test_modules_on_the_cell_path_bind_their_own_builtins() -> None:
+    path = _cell_path()
+
+    assert [m for m in sorted(path - set(OFF_THE_CELL_PATH)) if not _binds_builtins(m)] == []
+    assert sorted(set(OFF_THE_CELL_PATH) - path) == []
+
+
+def test_nothing_is_left_to_do_and_suppressions_give_their_reason() -> None:
+    # Spelled in two parts, so that this file does not find itself.
+    marks = {
+        "left to do": re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX)\b"),
+        "bare": re.compile(r"# (noqa|type: ignore)(?!\S*[:\[])"),
+        "no reason": re.compile(r"# (noqa: [A-Z0-9, ]+|type: ignore\[[\w, -]+\])\s*$", re.M),
+    }
+    found = [
+        f"{module}: {what}"
+        for module, path in modules().items()
+        for what, mark in marks.items()
+        if mark.search(path.read_text("utf-8"))
+    ]
+
+    assert found == []
+
+
+def _floor(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+def _height(module: str) -> int:
+    floor = _floor(module)
+    if floor == "_version":
+        return -1
+    return FLOORS.index(floor) if floor in FLOORS else len(FLOORS)
+
+
+def _names_its_caller(module: str) -> bool:
+    _, _, rest = (ast.get_docstring(tree(module)) or "").partition("\n")
+    second = rest.strip().split("\n\n")[0]
+    return NAMES_A_CALLER.search(second) is not None
+
+
+def _cell_path() -> set[str]:
+    """The recorder, the taps, and what they import from the floors below the shell."""
+    taps = {m for m in modules() if re.search(rf"{PACKAGE}\.{TAPS}$", m)}
+    todo = {f"{PACKAGE}.session.recorder", *taps}
+    found: set[str] = set()
+    while todo:
+        module = todo.pop()
+        found.add(module)
+        todo |= {
+            i.target
+            for i in own_imports()
+            if i.source == module
+            and not i.is_for_types
+            and _floor(i.target) in ("records", "session")
+            and i.target != f"{PACKAGE}.records.frozen"
+        } - found
+    return found
+
+
+def _binds_builtins(module: str) -> bool:
+    """True when the module binds its own builtins before it defines anything."""
+    for node in tree(module).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            return False
+        if ast.unparse(node) == "globals()['__builtins__'] = FROZEN_BUILTINS":
+            return True
+    return False
