@@ -47,8 +47,8 @@ check-floors:
 bench: .venv/.test ## Run the benchmarks (ARGS="NAME… --json FILE" picks and saves)
 	@$(BIN)/python tests/benchmarks/run.py $(ARGS)
 
-bench-peers: .venv/.test .venvs/ipyflow/.done .venvs/kishu/.done ## Run ipyflow and Kishu beside us
-	@$(BIN)/python tests/benchmarks/run.py --peers .venvs $(ARGS)
+bench-peers: .venv/.test ## Run ipyflow and Kishu beside us, each in its own environment
+	@$(BIN)/python tests/benchmarks/peers.py $(ARGS)
 
 soak: .venv/.test ## Run the long counts (10,000 kills and the like)
 	@$(RUN) pytest -n 2 --dist worksteal --timeout 7200 -m soak $(ARGS)
@@ -81,11 +81,4 @@ clean: ## Remove environments, caches and build output; task logs (.flow) stay
 .venv/.lab: .venv/.test
 	@echo "Installing JupyterLab into .venv"
 	@$(PIP) -e ".[lab]"
-	@touch $@
-
-# Peers live in environments of their own: their pins would pull ours back.
-.venvs/%/.done: pyproject.toml
-	@echo "Installing $* into .venvs/$*"
-	@$(PYTHON) -m venv --clear .venvs/$*
-	@.venvs/$*/bin/python -m pip install -qq --disable-pip-version-check $*
 	@touch $@

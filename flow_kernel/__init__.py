@@ -1,7 +1,7 @@
 """flow_kernel: a Jupyter kernel with a flight recorder.
 
-The public face. Names are loaded on first use, so that `import flow_kernel` stays cheap and pulls in
-no ipykernel.
+The public face. Names are loaded on first use, so that `import flow_kernel` stays cheap and pulls
+in no ipykernel.
 """
 
 from importlib import import_module

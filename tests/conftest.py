@@ -15,6 +15,14 @@ from tests.kernels import FLOW, STOCK, Kernel
 from tests.pairs import Pair, Pairs
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The long counts run only where they are asked for: `-m soak`."""
+    if "soak" not in config.option.markexpr:
+        long = [item for item in items if item.get_closest_marker("soak")]
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in set(long)]
+
+
 @pytest.fixture(scope="session")
 def event_loop_of_jupyter() -> Iterator[None]:
     """The loop that jupyter_client makes at first use and keeps; here it has an owner."""

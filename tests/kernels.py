@@ -87,6 +87,11 @@ class Kernel:
             connection_file=str(self.root / "c.json"),
             context=self._context,
         )
+        self._start()
+        self.session = self.manager.session
+        self._connect()
+
+    def _start(self) -> None:
         with (self.root / "output.txt").open("ab") as output:
             self.manager.start_kernel(
                 cwd=str(self.cwd),
@@ -95,8 +100,6 @@ class Kernel:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-        self.session = self.manager.session
-        self._connect()
 
     def _connect(self) -> None:
         # A request for input travels to the stdin socket with the identity of the shell socket.
@@ -113,14 +116,14 @@ class Kernel:
         self._channel = {socket: channel for channel, socket in self.sockets.items()}
 
     @property
-    def process(self) -> "subprocess.Popen[bytes]":
-        """The process itself."""
-        return self.manager.provisioner.process  # type: ignore[union-attr,attr-defined]  # started
+    def process(self) -> Any:
+        """The process itself, with the verbs of `subprocess.Popen`."""
+        return self.manager.provisioner.process
 
     @property
     def pid(self) -> int:
         """Its process id."""
-        return self.process.pid
+        return int(self.process.pid)
 
     def said(self) -> str:
         """What the process wrote to its own stdout and stderr."""
@@ -313,7 +316,6 @@ class Kernel:
     def _disconnect(self) -> None:
         for socket in self.sockets.values():
             socket.close(0)
-        self.manager.provisioner.process.poll()  # type: ignore[union-attr,attr-defined]  # started
         self.manager.cleanup_connection_file()
 
     def close(self) -> None:

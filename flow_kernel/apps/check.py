@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flow_kernel.apps.sources import find_home, logs_of, named_logs
-from flow_kernel.apps.tables import Column, Painted, Painter, Table
+from flow_kernel.apps.tables import Column, Painted, Painter
 from flow_kernel.apps.terminal import Terminal
 from flow_kernel.records.scan import Verdict, verify
 

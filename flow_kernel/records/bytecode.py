@@ -14,6 +14,7 @@ Source: CPython `Lib/dis.py` and `Include/opcode_ids.h`, compared in the tests w
 
 import opcode
 import re
+from collections.abc import Iterable
 from types import CodeType, FunctionType
 from typing import Final
 
@@ -74,15 +75,18 @@ class CodeNames:
                 found.update(_ASSIGNED.findall(text))
         return found
 
-    def _scan(self, code: CodeType, binds: frozenset[int]) -> None:
-        names = code.co_names
-        for const in code.co_consts:
+    def _keep_texts(self, consts: Iterable[object]) -> None:
+        for const in consts:
             if type(const) is str:
                 if len(const) < _MAX_TEXT:
                     self.texts.append(const)
             elif type(const) is tuple or type(const) is frozenset:
                 # A literal list to loop over is folded into one constant.
                 self.texts.extend(c for c in const if type(c) is str and len(c) < _MAX_TEXT)
+
+    def _scan(self, code: CodeType, binds: frozenset[int]) -> None:
+        names = code.co_names
+        self._keep_texts(code.co_consts)
         if not names:
             return
         raw = code.co_code

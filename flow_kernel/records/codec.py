@@ -26,6 +26,9 @@ NO_PREVIOUS: Final = "0" * 16
 _CRC_KEY: Final = b',"crc":"'
 _TAIL_BYTES: Final = len(_CRC_KEY) + 8 + 2  # the key, eight hex, the closing quote and brace
 _PREV_KEY: Final = b',"prev":"'
+_HEADER: Final = frozenset(
+    ("v", "kind", "session", "seq", "plan_id", "task_id", "timestamp", "prev", "crc")
+)
 _MAX_DEPTH: Final = 40
 _dumps: Final = orjson.dumps
 _loads: Final = orjson.loads
@@ -48,13 +51,36 @@ def encode(record: Mapping[str, object]) -> bytes:
     Returns:
         UTF-8 bytes that end with the checksum.
     """
-    try:
-        body = _dumps(record)
-        if b"\\u0000" in body:
-            body = _dumps_cleaned(record)
-    except (TypeError, ValueError, RecursionError):
-        body = _dumps_cleaned(record)
-    return _seal(body[:-1])
+    return _seal(_encode_body(record)[:-1])
+
+
+def template(kind: str, session: str, plan_id: str, task_id: str) -> bytes:
+    """The start of every record of one kind and task, for `fill`."""
+    start = {"v": SCHEMA_VERSION, "kind": kind, "session": session}
+    place = {"plan_id": plan_id, "task_id": task_id}
+    return b'%b,"seq":%%d,%b,"timestamp":"%%b","prev":"%%b"%%b' % (
+        encode(start)[:-_TAIL_BYTES].replace(b"%", b"%%"),
+        encode(place)[1:-_TAIL_BYTES].replace(b"%", b"%%"),
+    )
+
+
+def fill(
+    start: bytes, seq: int, timestamp: str, prev: str, fields: Mapping[str, object]
+) -> bytes:
+    """The line that `encode` makes of the header and the fields, in two thirds of its time.
+
+    Args:
+        start: What `template` made.
+        seq: The number of the record.
+        timestamp: ASCII.
+        prev: 16 hex.
+        fields: What follows the header; a name of the header is left out.
+    """
+    if not fields.keys().isdisjoint(_HEADER):
+        fields = {name: value for name, value in fields.items() if name not in _HEADER}
+    body = _encode_body(fields)
+    rest = b",%b" % body[1:-1] if len(body) > 2 else b""
+    return _seal(start % (seq, timestamp.encode(), prev.encode(), rest))
 
 
 def relink(line: bytes, previous: str) -> bytes:
@@ -100,6 +126,15 @@ def link(line: bytes) -> str:
     return _sha256(line).hexdigest()[:16]
 
 
+def _encode_body(record: Mapping[str, object]) -> bytes:
+    try:
+        body = _dumps(record)
+    except (TypeError, ValueError, RecursionError):
+        return _dumps_cleaned(record)
+    # The short text first: its absence is seen three times as fast.
+    return _dumps_cleaned(record) if b"0000" in body and b"\\u0000" in body else body
+
+
 def _seal(head: bytes) -> bytes:
     return b'%b%b%08x"}' % (head, _CRC_KEY, _crc32(head))
 
@@ -137,7 +172,11 @@ def clean(value: object, depth: int = 0, inside: tuple[int, ...] = ()) -> object
     if kind is float:
         return value if _isfinite(value) else None  # type: ignore[arg-type]  # kind is float
     if kind is dict or kind is list or kind is tuple:
-        return "…" if depth >= _MAX_DEPTH or id(value) in inside else _clean_items(value, depth, inside)
+        return (
+            "…"
+            if depth >= _MAX_DEPTH or id(value) in inside
+            else _clean_items(value, depth, inside)
+        )
     return f"<{type.__dict__['__name__'].__get__(kind)}>"
 
 
@@ -145,7 +184,9 @@ def _clean_items(value: object, depth: int, inside: tuple[int, ...]) -> object:
     depth, inside = depth + 1, (*inside, id(value))
     if type(value) is dict:
         return {
-            clean_text(k) if type(k) is str else str(clean(k, depth, inside)): clean(v, depth, inside)
+            clean_text(k) if type(k) is str else str(clean(k, depth, inside)): clean(
+                v, depth, inside
+            )
             for k, v in value.items()
         }
     return [clean(item, depth, inside) for item in value]  # type: ignore[attr-defined]  # a sequence

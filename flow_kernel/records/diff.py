@@ -1,4 +1,4 @@
-"""Names added, rebound and removed between two captures (pure).
+"""Names added, changed and removed by a cell (pure).
 
 Called by the recorder at the end of a cell.
 
@@ -9,13 +9,11 @@ Called by the recorder at the end of a cell.
 """
 
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import compress
-from operator import ne
 from typing import Final
 
-from flow_kernel.records.capture import Capture
+from flow_kernel.records.capture import Delta
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 
 globals()["__builtins__"] = FROZEN_BUILTINS
@@ -54,102 +52,34 @@ class Visibility:
         return name not in self._hidden or id(self._hidden[name]) != ident
 
 
-def compare(
-    before: Capture, after: Capture, *, stored: Set[str], visible: Visibility
-) -> NamespaceDiff:
-    """Names added, changed and removed between two captures of one namespace.
-
-    O(names) for the comparison of identities in C, and O(differences) for the rest; runs no user
-    code and reads no value, so an in-place change does not show here.
+def classify(delta: Delta, *, stored: Mapping[str, int], visible: Visibility) -> NamespaceDiff:
+    """Names added, changed and removed. O(differences); runs no user code.
 
     Args:
-        before: Taken just before the cell.
-        after: Taken just after it.
-        stored: Names that the cell's bytecode binds.
+        delta: What differs in identity.
+        stored: Names that the cell's bytecode binds and that are bound now, with their ids.
         visible: Which names are variables of the user.
 
     Returns:
         Sorted names.
+
+    Source: identity against value, Python Language Reference, section 3.1.
     """
-    count = len(before.names)
-    same_order = (
-        after.names == before.names
-        if len(after.names) == count
-        else after.names[:count] == before.names
-    )
-    if same_order:
-        return _compare_in_order(before, after, stored, visible)
-    return _compare_by_name(before, after, stored, visible)
-
-
-def _compare_in_order(
-    before: Capture, after: Capture, stored: Set[str], visible: Visibility
-) -> NamespaceDiff:
-    count = len(before.names)
-    added: set[str] = set()
-    changed: set[str] = set()
-    removed: set[str] = set()
-    for index in compress(range(count), map(ne, before.ids, after.ids)):
-        _sort_in(
-            before.names[index],
-            visible(before.names[index], before.ids[index]),
-            visible(before.names[index], after.ids[index]),
-            (added, changed, removed),
-        )
-    for name, ident in zip(after.names[count:], after.ids[count:], strict=True):
-        if visible(name, ident):
+    added = {name for name, ident in delta.added if visible(name, ident)}
+    removed = {name for name, ident in delta.removed if visible(name, ident)}
+    changed = set()
+    moved = set()
+    for name, old, new in delta.rebound:
+        was, is_now = visible(name, old), visible(name, new)
+        moved.add(name)
+        if was and is_now:
+            changed.add(name)
+        elif is_now:
             added.add(name)
-    candidates = {name for name in stored if name not in added}
-    if candidates:
-        old = _positions(before, candidates)
-        changed.update(n for n, ident in old.items() if n not in removed and visible(n, ident))
-    return NamespaceDiff(added=sorted(added), changed=sorted(changed), removed=sorted(removed))
-
-
-def _compare_by_name(
-    before: Capture, after: Capture, stored: Set[str], visible: Visibility
-) -> NamespaceDiff:
-    old = {n: i for n, i in zip(before.names, before.ids, strict=True) if type(n) is str}
-    new = {n: i for n, i in zip(after.names, after.ids, strict=True) if type(n) is str}
-    added: set[str] = set()
-    changed: set[str] = set()
-    removed: set[str] = set()
-    for name in old.keys() - new.keys():
-        if visible(name, old[name]):
+        elif was:
             removed.add(name)
-    for name in new.keys() - old.keys():
-        if visible(name, new[name]):
-            added.add(name)
-    for name, ident in new.items():
-        if name in old and (old[name] != ident or name in stored):
-            _sort_in(
-                name, visible(name, old[name]), visible(name, ident), (added, changed, removed)
-            )
+    fresh = {name for name, _ in delta.added}
+    for name, ident in stored.items():
+        if name not in fresh and name not in moved and visible(name, ident):
+            changed.add(name)
     return NamespaceDiff(added=sorted(added), changed=sorted(changed), removed=sorted(removed))
-
-
-def _sort_in(
-    name: str, seen_before: bool, seen_after: bool, sets: tuple[set[str], set[str], set[str]]
-) -> None:
-    added, changed, removed = sets
-    if seen_before and seen_after:
-        changed.add(name)
-    elif seen_after:
-        added.add(name)
-    elif seen_before:
-        removed.add(name)
-
-
-def _positions(before: Capture, names: Set[str]) -> dict[str, int]:
-    # A list search in C for few names, one pass for many.
-    if len(names) <= 8:
-        found = {}
-        for name in names:
-            try:
-                found[name] = before.ids[before.names.index(name)]
-            except ValueError:
-                continue
-        return found
-    return {
-        n: i for n, i in zip(before.names, before.ids, strict=True) if type(n) is str and n in names
-    }

@@ -26,10 +26,30 @@ globals()["__builtins__"] = FROZEN_BUILTINS
 
 HOME_DIR: Final = ".flow"
 _NETWORK_FS: Final = frozenset(
-    (
-        "nfs nfs3 nfs4 cifs smb smb3 smbfs 9p afs ceph lustre gpfs glusterfs beegfs fuse.sshfs "
-        "fuse.glusterfs fuse.ceph-fuse fuse.s3fs fuse.rclone fuse.gcsfuse fuse.juicefs fuse.davfs2"
-    ).split()
+    [
+        "nfs",
+        "nfs3",
+        "nfs4",
+        "cifs",
+        "smb",
+        "smb3",
+        "smbfs",
+        "9p",
+        "afs",
+        "ceph",
+        "lustre",
+        "gpfs",
+        "glusterfs",
+        "beegfs",
+        "fuse.sshfs",
+        "fuse.glusterfs",
+        "fuse.ceph-fuse",
+        "fuse.s3fs",
+        "fuse.rclone",
+        "fuse.gcsfuse",
+        "fuse.juicefs",
+        "fuse.davfs2",
+    ]
 )
 _OCTAL: Final = re.compile(r"\\([0-7]{3})")
 _SESSION_DIGITS: Final = 8
@@ -39,7 +59,11 @@ _open: Final = os.open
 _write: Final = os.write
 _close: Final = os.close
 _NEW_FILE: Final = (
-    os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+    os.O_WRONLY
+    | os.O_CREAT
+    | os.O_EXCL
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NOFOLLOW", 0)
 )
 
 

@@ -2,10 +2,10 @@
 
 Called by `summaries`, `samples` and `libraries`, inside a user's cell.
 
-A class can answer every question about its instances with code of its own: `__class__`, `__dict__`,
-`__module__`, and a metaclass answers for the class. So nothing here asks the object. The slots of a
-type are read through the descriptors of `type` itself, and a class's namespace is searched only when
-all its keys are plain strings: a look-up among other keys may call their `__eq__`.
+A class can answer every question about its instances with code of its own: `__class__`,
+`__dict__`, `__module__`, and a metaclass answers for the class. So nothing here asks the object.
+The slots of a type are read through the descriptors of `type` itself, and a class's namespace is
+searched only when all its keys are plain strings: a look-up among others may call their `__eq__`.
 """
 
 import types
@@ -26,7 +26,7 @@ mro_of: Final[Callable[[type], tuple[type, ...]]] = _TYPE["__mro__"].__get__
 """The classes that a class inherits from, itself first."""
 class_dict: Final[Callable[[type], Mapping[str, object]]] = _TYPE["__dict__"].__get__
 """The read-only view of the namespace of a class."""
-module_dict: Final[Callable[[object], dict[str, object]]] = types.ModuleType.__dict__[
+module_dict: Final[Callable[[object], dict[str, object]]] = vars(types.ModuleType)[
     "__dict__"
 ].__get__
 """The namespace of a module of exactly that type."""

@@ -21,7 +21,7 @@ from types import MappingProxyType
 from typing import Final
 
 from flow_kernel.records.backlog import Backlog, Entry
-from flow_kernel.records.codec import NO_PREVIOUS, SCHEMA_VERSION, encode
+from flow_kernel.records.codec import NO_PREVIOUS, fill, template
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.records.home import (
     Home,
@@ -42,19 +42,19 @@ _EBADF: Final = errno.EBADF
 _time_ns: Final = time.time_ns
 _gmtime: Final = time.gmtime
 _OPEN_FILES: Final = 8
-_HEADER_FIELDS: Final = 8
+_MILLISECONDS: Final = tuple([f"{ms:03d}Z" for ms in range(1000)])
 
 
 def utc_now_ms() -> str:
-    """The time of day as `2026-11-21T01:02:03.456Z`; about 0.4 µs."""
-    minute, ms = divmod(_time_ns() // 1_000_000, 60_000)
-    return f"{_minute(minute)}{ms // 1000:02d}.{ms % 1000:03d}Z"
+    """The time of day as `2026-11-21T01:02:03.456Z`."""
+    ms = _time_ns() // 1_000_000
+    return _second(ms // 1000) + _MILLISECONDS[ms % 1000]
 
 
 @functools.lru_cache(maxsize=2)
-def _minute(number: int) -> str:
-    year, month, day, hour, minute, *_ = _gmtime(number * 60)
-    return f"{year:04d}-{month:02d}-{day:02d}T{hour:02d}:{minute:02d}:"
+def _second(unix_s: int) -> str:
+    year, month, day, hour, minute, second, *_ = _gmtime(unix_s)
+    return f"{year:04d}-{month:02d}-{day:02d}T{hour:02d}:{minute:02d}:{second:02d}."
 
 
 def ignore(sentence: str) -> None:
@@ -107,9 +107,9 @@ class Journal:
         self._is_closed = False
         self._deferred: deque[tuple[str, str, str, str, Mapping[str, object]]] = deque()
         self._last_seq = last_seq
-        self._pending: tuple[LogFile, Entry] | None = None
-        self._logs: dict[tuple[str, str], LogFile] = {}
-        self._by_path: dict[str, LogFile] = {}
+        self._pending: tuple[LogFile, int, bytes, str] | None = None
+        self._starts: dict[tuple[str, str, str], tuple[LogFile, bytes]] = {}
+        self._logs: dict[str, LogFile] = {}
         # Descriptors: the file used last comes last; closed files whose bytes are not synced yet.
         self._open: dict[LogFile, None] = {}
         self._latest: LogFile | None = None
@@ -127,7 +127,7 @@ class Journal:
     @property
     def is_memory_only(self) -> bool:
         """True while records wait in memory because the disk refuses them."""
-        return bool(self._backlog)
+        return bool(self._backlog.queues)
 
     @property
     def dropped(self) -> int:
@@ -183,7 +183,9 @@ class Journal:
                 fds += log.unsynced()
         refusals = [reason for fd in fds if (reason := _sync_and_close(fd))]
         if refusals and not self._is_unsynced:
-            self._trouble = f"cannot sync {self._root} ({refusals[0]}); a power cut may lose records"
+            self._trouble = (
+                f"cannot sync {self._root} ({refusals[0]}); a power cut may lose records"
+            )
         self._is_unsynced = bool(refusals)
         if self._trouble is not None:
             self._tell()
@@ -209,37 +211,33 @@ class Journal:
         self, kind: str, plan_id: str, task_id: str, timestamp: str, fields: Mapping[str, object]
     ) -> int | None:
         if self._pending is not None:
-            self._deliver(*self._pending)
-        log = self._logs.get((plan_id, task_id)) or self._make_log(plan_id, task_id)
+            self._deliver(is_in_doubt=True)
+        known = self._starts.get((kind, plan_id, task_id))
+        log, start = known or self._make_start(kind, plan_id, task_id)
         seq, prev = self._last_seq + 1, log.link
-        header = {
-            "v": SCHEMA_VERSION,
-            "kind": kind,
-            "session": self._session,
-            "seq": seq,
-            "plan_id": plan_id,
-            "task_id": task_id,
-            "timestamp": timestamp,
-            "prev": prev,
-        }
-        record = {**header, **fields}
-        if len(record) != len(header) + len(fields) or "crc" in fields:
-            record = {**record, **header}
-            record.pop("crc", None)
-        entry = Entry(seq, encode(record), prev)
+        line = fill(start, seq, timestamp, prev, fields)
         # From here on the record exists: one step, so that no number is given out twice.
-        self._last_seq, self._pending = seq, (log, entry)
+        self._last_seq, self._pending = seq, (log, seq, line, prev)
         try:
-            return seq if self._deliver(log, entry) else None
+            if log is self._latest and not self._backlog.queues and log.append_at_once(line, prev):
+                self._pending = None
+                return seq
+            return seq if self._deliver(is_in_doubt=False) else None
+        except OSError:
+            return seq if self._deliver(is_in_doubt=True) else None
         except BaseException:
             # Ctrl-C in the middle: finish, then let it through.
-            self._deliver(log, entry)
+            self._deliver(is_in_doubt=True)
             raise
 
-    def _deliver(self, log: LogFile, entry: Entry) -> bool:
-        if self._backlog:
+    def _deliver(self, *, is_in_doubt: bool) -> bool:
+        if self._pending is None:
+            return True
+        log, seq, line, prev = self._pending
+        entry = Entry(seq, line, prev, is_in_doubt=is_in_doubt)
+        if self._backlog.queues:
             self._drain()
-        if not self._backlog.has(log.path):
+        if log.path not in self._backlog.queues:
             try:
                 log.append(entry)
             except OSError as error:
@@ -247,13 +245,12 @@ class Journal:
         if not entry.is_written:
             self._backlog.put(log.path, entry)
         self._pending = None
-        if log is not self._latest:
-            self._use(log)
+        self._use(log)
         return entry.is_written
 
     def _drain(self) -> None:
-        for path in self._backlog.paths():
-            log = self._by_path[path]
+        for path in list(self._backlog.queues):
+            log = self._logs[path]
             try:
                 while entry := self._backlog.oldest(path):
                     log.append(entry)
@@ -261,10 +258,10 @@ class Journal:
             except OSError as error:
                 self._note_trouble(path, error)
             self._use(log)
-        self._is_refused = bool(self._backlog)
+        self._is_refused = bool(self._backlog.queues)
 
     def _drain_unless_busy(self) -> None:
-        if not self._backlog or self._is_busy:
+        if not self._backlog.queues or self._is_busy:
             return
         self._is_busy = True
         try:
@@ -281,24 +278,27 @@ class Journal:
             oldest.close()
             self._open.pop(oldest, None)
 
-    def _make_log(self, plan_id: str, task_id: str) -> LogFile:
+    def _make_start(self, kind: str, plan_id: str, task_id: str) -> tuple[LogFile, bytes]:
         name = log_name(plan_id, task_id, self._session if self._is_network else None)
         path = f"{self._root}/log/{name}"
-        log = self._by_path.get(path)
+        log = self._logs.get(path)
         if log is None:
-            log = LogFile(
-                path,
-                session=self._session,
-                first_link=self._links.get(path, NO_PREVIOUS if self._is_new else None),
-                is_shared=not self._is_network,
-                rotate_bytes=self._settings.rotate_bytes,
-                lock_timeout_s=self._settings.lock_timeout_s,
-                make_parents=functools.partial(_make_parents, self._root, path),
-                retired=self._retired,
-            )
-            self._by_path[path] = log
-        self._logs[plan_id, task_id] = log
-        return log
+            log = self._logs[path] = self._make_log(path)
+        start = template(kind, self._session, plan_id, task_id)
+        self._starts[kind, plan_id, task_id] = log, start
+        return log, start
+
+    def _make_log(self, path: str) -> LogFile:
+        return LogFile(
+            path,
+            session=self._session,
+            first_link=self._links.get(path, NO_PREVIOUS if self._is_new else None),
+            is_shared=not self._is_network,
+            rotate_bytes=self._settings.rotate_bytes,
+            lock_timeout_s=self._settings.lock_timeout_s,
+            make_parents=functools.partial(_make_parents, self._root, path),
+            retired=self._retired,
+        )
 
     def _note_trouble(self, path: str, error: OSError) -> None:
         if not self._is_refused:

@@ -22,44 +22,31 @@ _PAUSE_S: Final = 0.0005
 _NO_LOCKS_HERE: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
 
 if sys.platform == "win32":
+    EXCLUSIVE: Final = 0
+    SHARED: Final = 0
+    UNLOCK: Final = 0
 
-    def try_lock(fd: int, *, is_shared: bool = False) -> bool:
-        """True: other processes cannot be kept out here."""
-        return True
-
-    def unlock(fd: int) -> None:
-        """Nothing to give back."""
+    def flock(fd: int, operation: int) -> None:
+        """Nothing: other processes cannot be kept out here."""
 
 else:
     import fcntl
 
-    _flock: Final = fcntl.flock
-    _EXCLUSIVE: Final = fcntl.LOCK_EX | fcntl.LOCK_NB
-    _SHARED: Final = fcntl.LOCK_SH | fcntl.LOCK_NB
-    _UNLOCK: Final = fcntl.LOCK_UN
-
-    def try_lock(fd: int, *, is_shared: bool = False) -> bool:
-        """Take the lock if it is free now.
-
-        Raises:
-            OSError: The descriptor is closed, or the file system has no locks.
-        """
-        try:
-            _flock(fd, _SHARED if is_shared else _EXCLUSIVE)
-        except BlockingIOError:
-            return False
-        return True
-
-    def unlock(fd: int) -> None:
-        """Give the lock back; a descriptor that somebody closed has given it back already."""
-        try:
-            _flock(fd, _UNLOCK)
-        except OSError:
-            pass
+    flock: Final = fcntl.flock
+    EXCLUSIVE: Final = fcntl.LOCK_EX | fcntl.LOCK_NB
+    SHARED: Final = fcntl.LOCK_SH | fcntl.LOCK_NB
+    UNLOCK: Final = fcntl.LOCK_UN
 
 
-def lock(fd: int, timeout_s: float, *, is_shared: bool = False) -> bool:
+def lock(fd: int, timeout_s: float, *, operation: int = EXCLUSIVE) -> bool:
     """Take the lock, waiting at most `timeout_s`; about 0.5 µs when it is free.
+
+    The holder gives it back with `flock(fd, UNLOCK)` or by closing the file.
+
+    Args:
+        fd: An open file.
+        timeout_s: 0 tries once.
+        operation: EXCLUSIVE or SHARED.
 
     Returns:
         True when it is held; False when another process keeps it or the file system has no locks.
@@ -67,15 +54,17 @@ def lock(fd: int, timeout_s: float, *, is_shared: bool = False) -> bool:
     Raises:
         OSError: The descriptor is closed.
     """
-    try:
-        if try_lock(fd, is_shared=is_shared):
+    deadline = None
+    while True:
+        try:
+            flock(fd, operation)
             return True
-        deadline = _monotonic() + timeout_s
-        while _monotonic() < deadline:
+        except BlockingIOError:
+            deadline = _monotonic() + timeout_s if deadline is None else deadline
+            if _monotonic() >= deadline:
+                return False
             _sleep(_PAUSE_S)
-            if try_lock(fd, is_shared=is_shared):
-                return True
-    except OSError as error:
-        if error.errno not in _NO_LOCKS_HERE:
-            raise
-    return False
+        except OSError as error:
+            if error.errno not in _NO_LOCKS_HERE:
+                raise
+            return False

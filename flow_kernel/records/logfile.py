@@ -5,45 +5,57 @@ Called by `journal`, which owns one of these for each task.
 Each write takes the lock, looks whether the path still leads to the open file, and appends one line
 with one `write`:
 
-    found under the lock              what happens
-    path gone or another file         open that one (the home is made anew where it was deleted)
-    file full                         rename it to `<task>.<n>.jsonl`, go on in a new one
-    size not as left behind           another writer; a newline first if the last byte is none
-    a line of ours begun by a         only the rest of the line is written
-      disk that was full
-    lock not to be had in time        a newline first, then the line; afterwards a look whether the
-                                      file was deleted or replaced meanwhile
+    found under the lock               what happens
+    path gone or another file          open that one (the home is made anew where it was deleted)
+    file full                          rename it to `<task>.<n>.jsonl`, go on in a new one
+    size not as left behind            somebody wrote; a newline first if the last byte is none
+    our line begun, and the disk full  write the rest of the line
+    lock not to be had in time         a newline first; afterwards a look whether the file was
+                                       deleted or replaced meanwhile: then once more
 
-Nothing here truncates a file. Every state change is one assignment after the system call it follows,
-so an interrupt leaves either the old state with `Entry.is_in_doubt`, or the new one.
+Within a millisecond of the last look, a file that is as large as we left it needs no new one: who
+takes a file away (`repair`, `prune`) changes its size afterwards, under the lock.
+
+Nothing here truncates a file. The outcome of each write is stored in one step, so an interrupt
+leaves either all of it or an entry in doubt, which the next call looks up in the file.
 """
 
 import errno
+import hashlib
 import os
 import stat
 import sys
+import time
 from collections.abc import Callable
 from typing import Final
 
 from flow_kernel.records.backlog import Entry
 from flow_kernel.records.backward import last_line_of
-from flow_kernel.records.codec import NO_PREVIOUS, link, relink
+from flow_kernel.records.codec import NO_PREVIOUS, decode, link, relink
 from flow_kernel.records.frozen import FROZEN_BUILTINS
-from flow_kernel.records.locks import lock, unlock
+from flow_kernel.records.locks import EXCLUSIVE, UNLOCK, flock, lock
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
 _open: Final = os.open
 _close: Final = os.close
 _write: Final = os.write
+_read: Final = os.read
+_lseek: Final = os.lseek
 _stat: Final = os.stat
 _fstat: Final = os.fstat
-_lseek: Final = os.lseek
-_read: Final = os.read
 _rename: Final = os.rename
 _listdir: Final = os.listdir
+_strerror: Final = os.strerror
+_sha256: Final = hashlib.sha256
+_monotonic: Final = time.monotonic
 _is_regular: Final = stat.S_ISREG
 _SEEK_SET: Final = os.SEEK_SET
+_SEEK_END: Final = os.SEEK_END
+_EBADF: Final = errno.EBADF
+_EAGAIN: Final = errno.EAGAIN
+_EINVAL: Final = errno.EINVAL
+_ENOSPC: Final = errno.ENOSPC
 # O_NONBLOCK: a FIFO planted at the path must not block the cell.
 _OPEN_FLAGS: Final = (
     os.O_RDWR
@@ -54,9 +66,9 @@ _OPEN_FLAGS: Final = (
     | getattr(os, "O_NONBLOCK", 0)
 )
 _HIGH_FD: Final = 500
-_strerror: Final = os.strerror
 _RETIRED_FDS: Final = 8
-_TRIES: Final = 8
+_PATH_HOLDS_S: Final = 0.001
+_TRIES: Final = range(8)
 _UNKNOWN: Final = -1
 _SUFFIX: Final = ".jsonl"
 
@@ -80,23 +92,26 @@ class LogFile:
         "_device",
         "_first_link",
         "_inode",
+        "_is_dirty",
         "_is_shared",
         "_lock_timeout_s",
         "_make_parents",
+        "_path_holds_until",
+        "_retired",
         "_rotate_at",
         "_rotate_bytes",
         "_session",
         "_size",
+        "_torn_line",
         "_torn_size",
+        "_torn_start",
         "_wait_s",
-        "_is_dirty",
-        "_retired",
         "fd",
         "link",
         "path",
     )
 
-    def __init__(  # noqa: PLR0913 - one plain fact each, passed in one place
+    def __init__(  # noqa: PLR0913 - plain facts, passed in one place, each by name
         self,
         path: str,
         *,
@@ -121,15 +136,56 @@ class LogFile:
         self._make_parents = make_parents
         self._retired = retired
         self._is_dirty = False
-        self._device = self._inode = self._size = self._torn_size = _UNKNOWN
+        self._path_holds_until = 0.0
+        # Of the open file: which it is, its size after our last whole line; where a torn one lies.
+        self._device = self._inode = self._size = self._torn_start = self._torn_size = _UNKNOWN
+        self._torn_line = b""
+
+    def append_at_once(self, line: bytes, prev: str) -> bool:
+        """Write `line` if nothing has happened to the file since our last one.
+
+        The ordinary case in one frame: `append` would do the same.
+
+        Returns:
+            False where a closer look is needed: give the line to `append`.
+
+        Raises:
+            OSError: Whether the line was written is not known.
+        """
+        fd, size = self.fd, self._size
+        if fd < 0 or prev != self.link or size >= self._rotate_at or not self._is_shared:
+            return False
+        data = line + b"\n"
+        next_link = _sha256(line).hexdigest()[:16]
+        now = _monotonic()
+        try:
+            flock(fd, EXCLUSIVE)
+            if _lseek(fd, 0, _SEEK_END) != size:
+                return False
+            if now >= self._path_holds_until:
+                status = _stat(self.path)
+                if status.st_ino != self._inode or status.st_dev != self._device:
+                    return False
+                self._path_holds_until = now + _PATH_HOLDS_S
+            written = _write(fd, data)
+            if written != len(data):
+                self._size, self._torn_line = _UNKNOWN, line
+                self._torn_start, self._torn_size = size, size + written
+                return False
+            self._size, self.link, self._is_dirty = size + written, next_link, True
+            return True
+        except OSError:
+            return False
+        finally:
+            flock(fd, UNLOCK)
 
     def append(self, entry: Entry) -> None:
         """Put the line of `entry` into the file unless it is there; then `entry.is_written`.
 
         Raises:
-            OSError: The file system refuses; the entry is unchanged but for what it says itself.
+            OSError: The file system refuses; the line is not in the file, or `entry` is in doubt.
         """
-        for _ in range(_TRIES):
+        for _ in _TRIES:
             if entry.is_written:
                 return
             try:
@@ -137,12 +193,12 @@ class LogFile:
             except FileNotFoundError:
                 self.close()
             except OSError as error:
-                if error.errno != errno.EBADF:
+                if error.errno != _EBADF:
                     raise
                 # A cell closed our descriptor; the number may be somebody else's by now.
                 self.fd = -1
         if not entry.is_written:
-            raise OSError(errno.EAGAIN, "the log file is replaced again and again", self.path)
+            raise OSError(_EAGAIN, "the log file is replaced again and again", self.path)
 
     def close(self) -> None:
         """Close the descriptor if it is still ours; the next append opens the file again."""
@@ -173,30 +229,93 @@ class LogFile:
         return status.st_ino == self._inode and status.st_dev == self._device
 
     def _try_append(self, entry: Entry) -> None:
-        if self.fd < 0:
-            self._open()
-        fd = self.fd
+        fd = self.fd if self.fd >= 0 else self._open()
         has_lock = self._is_shared and lock(fd, self._wait_s)
         try:
             # A holder that does not move costs the full wait once, not at every cell.
             self._wait_s = self._lock_timeout_s if has_lock else 0.0
-            if entry.is_in_doubt and self._resolve(entry):
-                return
-            is_alone = has_lock or not self._is_shared
-            status = _stat(self.path)
-            if (
-                status.st_ino == self._inode
-                and status.st_dev == self._device
-                and not (is_alone and status.st_size >= self._rotate_at and self._rotate(status))
-                and self._put(entry, status.st_size, is_alone=is_alone)
-            ):
-                return
+            is_open = self._append_after_a_look(entry, has_lock=has_lock)
         finally:
             if has_lock:
-                unlock(fd)
-        self.close()
+                flock(fd, UNLOCK)
+        if not is_open:
+            self.close()
 
-    def _open(self) -> None:
+    def _append_after_a_look(self, entry: Entry, *, has_lock: bool) -> bool:
+        # False: the open file is not that of the path any more.
+        if entry.is_in_doubt and self._resolve(entry):
+            return True
+        status = _stat(self.path)
+        size = status.st_size
+        if status.st_ino != self._inode or status.st_dev != self._device:
+            return False
+        if self._is_shared and not has_lock:
+            return self._put(entry, _UNKNOWN, b"\n")
+        if size >= self._rotate_at and self._rotate(size):
+            return False
+        self._path_holds_until = _monotonic() + _PATH_HOLDS_S
+        if entry.line is self._torn_line and size == self._torn_size:
+            return self._continue(entry)
+        is_clean = size in (self._size, 0) or self._ends_with_newline(size)
+        return self._put(entry, size, b"" if is_clean else b"\n")
+
+    def _put(self, entry: Entry, size: int, start: bytes) -> bool:
+        # The size is _UNKNOWN without the lock. False: the file was deleted or replaced meanwhile.
+        if entry.prev != self.link:
+            entry.line, entry.prev = relink(entry.line, self.link), self.link
+        line = entry.line
+        next_link = link(line)
+        data = b"%b%b\n" % (start, line)
+        entry.is_in_doubt = True
+        try:
+            written = _write(self.fd, data)
+        except OSError:
+            entry.is_in_doubt = False
+            raise
+        if written < len(data):
+            return self._keep_torn(entry, size, written, len(start))
+        if size == _UNKNOWN:
+            if not _fstat(self.fd).st_nlink:
+                return False
+            written = 0
+        self._size, self.link, entry.is_written, self._is_dirty = size + written, next_link, True, True
+        return True
+
+    def _keep_torn(self, entry: Entry, size: int, written: int, before: int) -> bool:
+        entry.is_in_doubt = False
+        if size == _UNKNOWN or written < before:
+            raise OSError(_ENOSPC, _strerror(_ENOSPC), self.path)
+        self._size, self._torn_line = _UNKNOWN, entry.line
+        self._torn_start, self._torn_size = size + before, size + written
+        return self._continue(entry)
+
+    def _continue(self, entry: Entry) -> bool:
+        # The file ends with the beginning of this line: the disk was full, or still is.
+        rest = entry.line[self._torn_size - self._torn_start :] + b"\n"
+        entry.is_in_doubt = True
+        try:
+            while rest:
+                written = _write(self.fd, rest)
+                rest, self._torn_size = rest[written:], self._torn_size + written
+        except OSError:
+            if rest != b"\n":
+                entry.is_in_doubt = False
+                raise
+        # A writer without the lock may have come between the parts: look.
+        return self._resolve(entry)
+
+    def _resolve(self, entry: Entry) -> bool:
+        # What the file says of a write that was interrupted, or made in parts, or into a file that
+        # was replaced. False: the file is gone, or the line is not in it.
+        if not _fstat(self.fd).st_nlink:
+            return False
+        last = last_line_of(self.fd, self._session)
+        is_there = last is not None and decode(last).get("seq") == entry.seq
+        self._size, self._torn_size, self.link = _UNKNOWN, _UNKNOWN, link(last) if last else NO_PREVIOUS
+        entry.is_in_doubt, entry.is_written, self._is_dirty = False, is_there, True
+        return is_there
+
+    def _open(self) -> int:
         try:
             fd = _open(self.path, _OPEN_FLAGS, 0o600)
         except FileNotFoundError:
@@ -204,46 +323,30 @@ class LogFile:
             fd = _open(self.path, _OPEN_FLAGS, 0o600)
         fd = _move_up(fd)
         try:
-            status = _fstat(fd)
-            if not _is_regular(status.st_mode):
-                raise OSError(errno.EINVAL, "not a regular file", self.path)
-            # The size too: an inode number is given again once the file it belonged to is gone.
-            if (status.st_ino, status.st_dev, status.st_size) != (
-                self._inode,
-                self._device,
-                self._size,
-            ):
-                self._adopt(fd, status)
+            self._adopt(fd)
         except BaseException:
             _close(fd)
             raise
         self.fd = fd
+        return fd
 
-    def _adopt(self, fd: int, status: os.stat_result) -> None:
-        # A file that this object has not written to: new, repaired by a copy, or of an earlier life.
+    def _adopt(self, fd: int) -> None:
+        status = _fstat(fd)
+        if not _is_regular(status.st_mode):
+            raise OSError(_EINVAL, "not a regular file", self.path)
+        inode, device, size = status.st_ino, status.st_dev, status.st_size
+        # The size too: an inode number is given again once the file that had it is gone.
+        if (inode, device, size) == (self._inode, self._device, self._size):
+            return
+        # New, or not as we left it: read which line of the session is the last one here.
         first, self._first_link = self._first_link, None
         if first is None:
-            last = last_line_of(fd, self._session) if status.st_size else None
-            first = NO_PREVIOUS if last is None else link(last)
-        self._inode, self._device, self._size, self._torn_size, self.link = (
-            status.st_ino,
-            status.st_dev,
-            _UNKNOWN,
-            _UNKNOWN,
-            first,
-        )
-
-    def _resolve(self, entry: Entry) -> bool:
-        # An earlier write of this entry was interrupted, or went into a file that was replaced.
-        if not _fstat(self.fd).st_nlink:
-            return False
-        last = last_line_of(self.fd, self._session)
+            last = last_line_of(fd, self._session)
+            first = link(last) if last else NO_PREVIOUS
+        self._inode, self._device, self.link = inode, device, first
         self._size = self._torn_size = _UNKNOWN
-        self.link = NO_PREVIOUS if last is None else link(last)
-        entry.done, entry.is_in_doubt, entry.is_written = 0, False, last == entry.line
-        return entry.is_written
 
-    def _rotate(self, status: os.stat_result) -> bool:
+    def _rotate(self, size: int) -> bool:
         directory, _, name = self.path.rpartition("/")
         stem = name[: -len(_SUFFIX)]
         try:
@@ -251,54 +354,10 @@ class LogFile:
             _rename(self.path, f"{directory}/{stem}.{number}{_SUFFIX}")
         except OSError:
             # A log that is too large is better than none; tried again after as many bytes.
-            self._rotate_at = status.st_size + self._rotate_bytes
+            self._rotate_at = size + self._rotate_bytes
             return False
         self._rotate_at = self._rotate_bytes
         return True
-
-    def _put(self, entry: Entry, size: int, *, is_alone: bool) -> bool:
-        if entry.prev != self.link:
-            entry.line, entry.prev, entry.done = relink(entry.line, self.link), self.link, 0
-        if entry.done and is_alone and size == self._torn_size:
-            return self._continue(entry)
-        is_clean = is_alone and (size in (self._size, 0) or self._ends_with_newline(size))
-        start = b"" if is_clean else b"\n"
-        line, next_link = entry.line, link(entry.line)
-        entry.done, entry.is_in_doubt = 0, True
-        try:
-            written = _write(self.fd, start + line + b"\n")
-        except OSError:
-            entry.is_in_doubt = False
-            raise
-        if written <= len(start) + len(line):
-            return self._keep_torn(entry, size + written, written - len(start), is_alone=is_alone)
-        if not is_alone and not _fstat(self.fd).st_nlink:
-            return False
-        # Without the lock the size may be that of another writer's line.
-        size = size + written if is_alone else _UNKNOWN
-        self._size, self.link, entry.is_written, entry.is_in_doubt = size, next_link, True, False
-        self._is_dirty = True
-        return True
-
-    def _keep_torn(self, entry: Entry, size: int, done: int, *, is_alone: bool) -> bool:
-        self._size, self._torn_size, entry.done, entry.is_in_doubt = _UNKNOWN, size, max(0, done), False
-        if not is_alone:
-            raise OSError(errno.ENOSPC, _strerror(errno.ENOSPC), self.path)
-        return self._continue(entry)
-
-    def _continue(self, entry: Entry) -> bool:
-        # The file ends with the first `done` bytes of this line: the disk was full, or still is.
-        entry.is_in_doubt = True
-        try:
-            while entry.done <= len(entry.line):
-                written = _write(self.fd, entry.line[entry.done :] + b"\n")
-                entry.done, self._torn_size = entry.done + written, self._torn_size + written
-        except OSError:
-            if entry.done < len(entry.line):
-                entry.is_in_doubt = False
-                raise
-        # A writer without the lock may have come between the parts: look.
-        return self._resolve(entry)
 
     def _ends_with_newline(self, size: int) -> bool:
         _lseek(self.fd, size - 1, _SEEK_SET)
@@ -332,5 +391,5 @@ def _move_up(fd: int) -> int:
 def _part_number(name: str, stem: str) -> int:
     middle = name[len(stem) + 1 : -len(_SUFFIX)]
     is_part = name.startswith(f"{stem}.") and name.endswith(_SUFFIX) and middle.isdecimal()
-    # Eight digits are a session of a network file system.
+    # Eight digits are the session of a log on a network file system.
     return int(middle) if is_part and len(middle) < 8 else 0

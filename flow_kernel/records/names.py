@@ -43,7 +43,7 @@ def safe_file_name(name: str) -> str:
 
 
 def is_plan_id(text: str) -> bool:
-    """True when `text` can name a plan: 1 to 200 characters, none of them blank, slash or control."""
+    """True when `text` can name a plan: 1 to 200 characters, no blank, slash or control."""
     return _ID.match(text) is not None
 
 

@@ -14,9 +14,9 @@ from typing import Final
 
 from flow_kernel.records import bytecode
 from flow_kernel.records.bytecode import CodeNames
-from flow_kernel.records.capture import Capture, capture
+from flow_kernel.records.capture import Capture, NamespaceWatch
 from flow_kernel.records.codec import clean_text
-from flow_kernel.records.diff import NamespaceDiff, Visibility, compare
+from flow_kernel.records.diff import NamespaceDiff, Visibility, classify
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.records.imports import ImportMark, ImportWatch, versions
 from flow_kernel.records.output import CellOutput
@@ -89,14 +89,30 @@ class Changes:
     summaries_left_out: int
 
 
+class Watches:
+    """What a session looks at again and again: its imports and its namespace."""
+
+    __slots__ = ("_names", "imports")
+
+    def __init__(self) -> None:
+        self.imports = ImportWatch()
+        self._names: NamespaceWatch | None = None
+
+    def names(self, namespace: dict[str, object]) -> NamespaceWatch:
+        """The watch of `namespace`; a new one when the shell was given other globals."""
+        if self._names is None or self._names.namespace is not namespace:
+            self._names = NamespaceWatch(namespace)
+        return self._names
+
+
 class OpenCell:
     """The state of one cell from begin to seal; not shared between sessions."""
 
     __slots__ = (
         "before", "changes", "code", "code_sha256", "cpu_ms", "elapsed_ms", "error_line",
-        "filenames", "imports", "key", "names", "output", "parent_span_id", "recorder_error", "recorder_ns",
-        "redacted", "request", "samples", "span_id", "started_cpu_ns", "started_ns", "thread",
-        "truncated",
+        "filenames", "imports", "key", "names", "output", "parent_span_id", "recorder_error",
+        "recorder_ns", "redacted", "request", "samples", "span_id", "started_cpu_ns",
+        "started_ns", "thread", "truncated",
     )  # fmt: skip
 
     def __init__(self, request: CellRequest, *, key: str, thread: int, stream_chars: int) -> None:
@@ -135,16 +151,16 @@ class OpenCell:
         """True once the cell's clock was stopped."""
         return self.elapsed_ms > 0
 
-    def start(self, watch: ImportWatch, settings: RecorderSettings) -> None:
+    def start(self, watches: "Watches", settings: RecorderSettings) -> None:
         """Sample, capture and start the clocks; the last thing before the user's code."""
         try:
-            self._look(watch, settings)
+            self._look(watches, settings)
         except Exception as error:  # noqa: BLE001 - the cell is recorded without its diff
             self._failed(error)
         self.started_cpu_ns = _cpu_ns()
         self.started_ns = _perf_ns()
 
-    def _look(self, watch: ImportWatch, settings: RecorderSettings) -> None:
+    def _look(self, watches: "Watches", settings: RecorderSettings) -> None:
         namespace = self.request.namespace
         if len(self.code) <= _MAX_SAMPLED_SOURCE:
             named = {w for w in bytecode.words(self.request.code) if w in namespace}
@@ -154,20 +170,20 @@ class OpenCell:
                     ((name, namespace[name]) for name in reached if name in namespace),
                     budget_us=settings.sample_budget_us,
                 )
-        self.before = capture(namespace)
-        self.imports = watch.mark()
+        self.before = watches.names(namespace).capture()
+        self.imports = watches.imports.mark()
 
     def stop(self) -> None:
         """Stop the clocks; the first thing after the user's code."""
         self.elapsed_ms = max(round((_perf_ns() - self.started_ns) / 1e6, 3), 0.001)
         self.cpu_ms = round((_cpu_ns() - self.started_cpu_ns) / 1e6, 3)
 
-    def take_changes(self, watch: ImportWatch, settings: RecorderSettings) -> None:
+    def take_changes(self, watches: "Watches", settings: RecorderSettings) -> None:
         """Compare the session with what it was at the start."""
         if self.before is None or self.imports is None:
             return
         try:
-            self._compare(self.before, self.imports, watch, settings)
+            self._compare(self.before, self.imports, watches, settings)
         except Exception as error:  # noqa: BLE001 - the cell is recorded without its diff
             self._failed(error)
         self.before = None
@@ -177,16 +193,14 @@ class OpenCell:
         self.recorder_error = type.__dict__["__name__"].__get__(type(error))
 
     def _compare(
-        self,
-        before: Capture,
-        imports: ImportMark,
-        watch: ImportWatch,
-        settings: RecorderSettings,
+        self, before: Capture, mark: ImportMark, watches: "Watches", settings: RecorderSettings
     ) -> None:
         namespace = self.request.namespace
         visible = Visibility(self.request.hidden)
-        stored = self.names.stores | (self.names.dynamic_stores())
-        diff = compare(before, capture(namespace), stored=stored, visible=visible)
+        binds = self.names.stores | self.names.dynamic_stores()
+        stored = {name: id(namespace[name]) for name in binds if name in namespace}
+        delta = watches.names(namespace).delta_since(before)
+        diff = classify(delta, stored=stored, visible=visible)
         mutated = self._mutated(diff, visible)
         wanted = diff.added + diff.changed + mutated
         summaries, left_out = summarise_many(
@@ -194,21 +208,26 @@ class OpenCell:
             limit=settings.summaries,
             budget_us=settings.summary_budget_us,
         )
-        gone, fresh = set(diff.removed), set(diff.added)
         self.changes = Changes(
             diff=diff,
             mutated=mutated,
-            imports=watch.added_since(imports),
-            loads=[
-                name
-                for name in sorted(self.names.loads)
-                if name in gone
-                or (name in namespace and name not in fresh and visible(name, id(namespace[name])))
-            ],
+            imports=watches.imports.added_since(mark),
+            loads=self._loads(diff, visible),
             stores=[name for name in sorted(self.names.stores) if visible(name, 0)],
             summaries=summaries,
             summaries_left_out=left_out,
         )
+
+    def _loads(self, diff: NamespaceDiff, visible: Visibility) -> list[str]:
+        """Names that the cell reads and that were bound before it."""
+        namespace = self.request.namespace
+        found = set()
+        for name in self.names.loads:
+            if name in diff.removed or (
+                name in namespace and name not in diff.added and visible(name, id(namespace[name]))
+            ):
+                found.add(name)
+        return sorted(found)
 
     def _mutated(self, diff: NamespaceDiff, visible: Visibility) -> list[str]:
         if not self.samples:

@@ -9,6 +9,7 @@ says so.
 """
 
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ _FATAL_SIGNALS: Final = (
     ("Floating point exception", "segfault", 8),
     ("Aborted", "killed", 6),
 )
+_FRAME: Final = re.compile(r'File "([^"\n]*)", line (\d+) in')
 _SCAN_BYTES: Final = 64 * 1024 * 1024
 
 
@@ -137,7 +139,7 @@ def _reason(lease: Lease, words: LastWords, fault: str) -> tuple[str, int | None
         return "lost", None, "the machine was restarted while the kernel ran"
     for name, reason, signal in _FATAL_SIGNALS:
         if f"Fatal Python error: {name}" in fault:
-            return reason, signal, f"fatal signal: {name}"
+            return reason, signal, f"fatal signal: {name}{_where(fault)}"
     if fault.startswith("Fatal Python error"):
         return "killed", 6, fault.splitlines()[0]
     now = oom_kills()
@@ -146,6 +148,12 @@ def _reason(lease: Lease, words: LastWords, fault: str) -> tuple[str, int | None
     if "cgroup" in grown or ("machine" in grown and peak > total // 8):
         return "oom_kernel", 9, "the operating system killed a process for memory meanwhile"
     return "killed", None, "it left no trace: SIGKILL, os._exit or the like"
+
+
+def _where(fault: str) -> str:
+    # The innermost frame of the thread that failed is the first one of the report.
+    found = _FRAME.search(fault)
+    return f", in {Path(found[1]).name} line {found[2]}" if found else ""
 
 
 def _read_trail(log: Path, session: str) -> _Trail:

@@ -48,7 +48,8 @@ def tell_death(death: Death) -> str:
         lines.append(f"the last kernel{who} died in cell {label}{code}")
     else:
         lines.append(f"the last kernel{who} died while it was idle")
-    lines.append(f"      reason: {_REASONS.get(death.reason, death.reason)}")
+    reason = _REASONS.get(death.reason, death.reason)
+    lines.append(f"      reason: {'abort (SIGABRT)' if death.signal == 6 else reason}")
     if death.words.peak_rss_bytes:
         lines[-1] += f" · peak memory {human_bytes(death.words.peak_rss_bytes)}"
     last = death.words.output.rstrip().rpartition("\n")[2]

@@ -18,8 +18,7 @@ from typing import Final
 
 from flow_kernel.records.codec import clean_text
 from flow_kernel.records.frozen import FROZEN_BUILTINS
-from flow_kernel.records.imports import ImportWatch
-from flow_kernel.session.cell import CellRequest, Failure, OpenCell, facts
+from flow_kernel.session.cell import CellRequest, Failure, OpenCell, Watches, facts
 from flow_kernel.session.hidden import HiddenBurst
 from flow_kernel.session.housekeeping import Housekeeper
 from flow_kernel.session.sealing import RecorderParts, cell_fields, started_fields
@@ -54,7 +53,7 @@ class Recorder:
         self._recent: OrderedDict[str, _Sealed] = OrderedDict()
         self._latest_key = ""
         self._count = 0
-        self._watch = ImportWatch()
+        self._watches = Watches()
         self._hidden = HiddenBurst(parts.journal, parts.identity)
         self._housekeeper = Housekeeper(on_busy=self._measure, on_dirty=parts.journal.sync)
         self.is_paused = not parts.settings.record
@@ -89,8 +88,9 @@ class Recorder:
             started_fields(cell, identity.trace_id, parts.settings.actor),
         )
         stack.append(cell)
+        self._measure_memory()
         self._housekeeper.busy(True)
-        cell.start(self._watch, parts.settings.recorder)
+        cell.start(self._watches, parts.settings.recorder)
         cell.recorder_ns = cell.started_ns - began_ns
         return cell
 
@@ -112,7 +112,7 @@ class Recorder:
                 break
         if not stack:
             self._stacks.pop(cell.thread, None)
-        cell.take_changes(self._watch, self._parts.settings.recorder)
+        cell.take_changes(self._watches, self._parts.settings.recorder)
         cell.recorder_ns += _perf_ns() - began_ns
         if failure is not None and cell.output.error is None:
             cell.output.error = {
@@ -135,7 +135,7 @@ class Recorder:
         cell = cells[0]
         if not cell.has_ended:
             cell.stop()
-            cell.take_changes(self._watch, self._parts.settings.recorder)
+            cell.take_changes(self._watches, self._parts.settings.recorder)
         return self._write(cell, failure)
 
     def aborted(self, request: CellRequest) -> None:
@@ -199,8 +199,8 @@ class Recorder:
         """Write what is pending and stop the thread."""
         if _getpid() != self._pid:
             return
-        for thread in {cell.thread for cells in self._open.values() for cell in cells}:
-            self._seal_forgotten(thread)
+        for key in list(self._open):
+            self.seal(key, None)  # among them the cell that unloads the extension
         self._hidden.flush()
         self._housekeeper.close()
         self._parts.journal.sync()
@@ -274,7 +274,10 @@ class Recorder:
         self._housekeeper.busy(bool(self._open))
 
     def _measure(self) -> None:
+        self._measure_memory()
+        self._parts.tail.flush()
+
+    def _measure_memory(self) -> None:
         rss = self._parts.memory()
         if rss is not None:
             self._parts.tail.memory(rss)
-        self._parts.tail.flush()

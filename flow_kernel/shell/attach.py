@@ -12,6 +12,7 @@ fails stays out and the rest works on.
 
 import threading
 from collections.abc import Mapping
+from importlib import import_module
 from types import CodeType
 from typing import Any, Final
 
@@ -61,6 +62,8 @@ class Attachment:
             self._streams = (kernel._stdout, kernel._stderr)
         self._tee = StreamTee(self._on_write)
         self.is_attached = False
+        # IPython imports it in the first cell, which would be told as an import of that cell.
+        import_module("IPython.core.logger")
 
     def attach(self) -> None:
         """Begin to record."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Final, overload
 
+from flow_kernel.records.bytecode import words
 from flow_kernel.records.plain import human_ms, one_line, strip_controls
 from flow_kernel.session.history import Touch
 
@@ -30,7 +31,8 @@ def changes_of(cell: Mapping[str, object], *, limit: int = 6) -> str:
             parts += [f"{sign}{strip_controls(str(name))}" for name in names]
     imports = cell.get("imports")
     if isinstance(imports, dict):
-        shown = [name for name in imports if not name.startswith("_")]
+        named = words(str(cell.get("code", "")))  # IPython imports for itself as well
+        shown = [name for name in imports if name in named]
         parts += [f"import {strip_controls(name)}" for name in shown]
     if len(parts) > limit:
         parts = [*parts[: limit - 1], f"… {len(parts) - limit + 1} more"]

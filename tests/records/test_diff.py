@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flow_kernel.records.capture import capture
-from flow_kernel.records.diff import NamespaceDiff, Visibility, compare
+from flow_kernel.records.capture import NamespaceWatch, capture, delta
+from flow_kernel.records.dict_table import is_supported
+from flow_kernel.records.diff import NamespaceDiff, Visibility, classify
 
 EVERYTHING = Visibility({})
 NAMES = st.sampled_from([f"n{i}" for i in range(12)])
@@ -16,18 +18,37 @@ STEPS = st.lists(
 
 
 def diff_of(before: dict[Any, object], after: dict[Any, object], **kwargs: Any) -> NamespaceDiff:
-    kwargs.setdefault("stored", frozenset())
-    kwargs.setdefault("visible", EVERYTHING)
-    return compare(capture(before), capture(after), **kwargs)
+    stored = {name: id(after[name]) for name in kwargs.get("stored", ()) if name in after}
+    return classify(
+        delta(capture(before), capture(after)),
+        stored=stored,
+        visible=kwargs.get("visible", EVERYTHING),
+    )
 
 
+@pytest.mark.parametrize(
+    "with_pictures",
+    [
+        False,
+        pytest.param(
+            True,
+            marks=pytest.mark.skipif(
+                not is_supported(), reason="this interpreter lays its dicts out in another way"
+            ),
+        ),
+    ],
+)
 @settings(max_examples=400, deadline=None)
-@given(st.lists(NAMES, unique=True), STEPS)
-def test_the_diff_is_what_the_steps_did(start: list[str], steps: list[tuple[str, str]]) -> None:
+@given(start=st.lists(NAMES, unique=True), steps=STEPS, spare=st.integers(0, 40))
+def test_the_diff_is_what_the_steps_did(
+    start: list[str], steps: list[tuple[str, str]], spare: int, with_pictures: bool
+) -> None:
     namespace: dict[str, object] = {name: object() for name in start}
+    namespace.update({f"spare{i}": object() for i in range(spare)})
     alive = list(namespace.values())  # so that no address is used twice
     before = dict(namespace)
-    old = capture(namespace)
+    watch = NamespaceWatch(namespace, with_pictures=with_pictures)
+    old = watch.capture()
     for step, name in steps:
         if step == "set":
             namespace[name] = object()
@@ -36,7 +57,7 @@ def test_the_diff_is_what_the_steps_did(start: list[str], steps: list[tuple[str,
             namespace.pop(name, None)
         elif step == "move" and name in namespace:
             namespace[name] = namespace.pop(name)
-    diff = compare(old, capture(namespace), stored=frozenset(), visible=EVERYTHING)
+    diff = classify(watch.delta_since(old), stored={}, visible=EVERYTHING)
     assert diff == NamespaceDiff(
         added=sorted(namespace.keys() - before.keys()),
         changed=sorted(

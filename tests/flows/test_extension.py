@@ -1,0 +1,260 @@
+"""`%load_ext flow_kernel` in stock ipykernel and in terminal IPython; and what is left after it."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pexpect
+import pytest
+
+from tests.kernels import DEADLINE_S, STOCK, Kernel, environment
+from tests.logs import Record, TaskLogs
+from tests.promises import promise
+
+CELLS: Final = [
+    "a = [1]; b = 2",
+    "a.append(b); print('seen', a)",
+    "import sys; sys.modules.pop('wave', None); import wave",
+    "a + [3]",
+    "b = 3; del wave",
+    "raise ValueError('red')",
+    "get_ipython().run_cell('inner = 1', store_history=True) and None",
+    "import os; _w = os.system('echo below')",
+    "x = = 1",
+]
+_OWN: Final = {"session", "seq", "timestamp", "prev", "crc", "elapsed_ms", "execution_count", "msg_id", "span_id",
+               "parent_span_id", "trace_id", "cpu_ms", "rss_bytes", "recorder_us", "cell_id"}  # fmt: skip
+
+SNAPSHOT: Final = '''
+def _snapshot():
+    import builtins, gc, io, json, os, signal, sys, threading, time, types
+    gc.collect()
+    shell = get_ipython()
+    kernel = getattr(shell, "kernel", None)
+    holders = {
+        "shell": shell, "display_pub": shell.display_pub, "displayhook": shell.displayhook,
+        "formatter": shell.display_formatter, "events": shell.events, "compile": shell.compile,
+        "history": shell.history_manager, "magics": shell.magics_manager, "completer": shell.Completer,
+        "stdout": sys.stdout, "stderr": sys.stderr, "original": sys.__stdout__, "kernel": kernel,
+        "session": getattr(kernel, "session", None), "iopub": getattr(kernel, "iopub_thread", None),
+        "iopub_socket": getattr(kernel, "iopub_socket", None),
+    }
+    modules = (builtins, sys, os, io, time, threading, signal)
+    def callables(owner):
+        return {n: [getattr(v, "__qualname__", str(type(v))), id(v)] for n, v in sorted(vars(owner).items()) if callable(v)}
+    found = {m.__name__: callables(m) for m in modules}
+    for name, holder in holders.items():
+        if hasattr(holder, "__dict__"):
+            found[name] = callables(holder)
+        for cls in type(holder).__mro__[:-1]:
+            found["class " + cls.__qualname__] = callables(cls)
+    def target(fd):
+        try: return os.readlink("/proc/self/fd/" + fd)
+        except OSError: return "history"
+    found["types"] = {n: type(h).__qualname__ for n, h in holders.items()}
+    found["magic names"] = {k: sorted(v) for k, v in shell.magics_manager.magics.items()}
+    found["callbacks"] = {k: [f"{f.__qualname__} {f.__module__}" for f in v] for k, v in shell.events.callbacks.items()}
+    found["transformers"] = [len(shell.ast_transformers), len(shell.input_transformers_post), len(shell.input_transformers_cleanup)]
+    found["hooks"] = {k: str(v) for k, v in sorted(shell.strdispatchers.items())}
+    found["threads"] = sorted(t.name for t in threading.enumerate())
+    found["fds"] = sorted(t for t in map(target, os.listdir("/proc/self/fd")) if "history" not in t and "/fd" not in t)
+    found["hidden"] = sorted(n for n in shell.user_ns_hidden if not n.startswith("_"))
+    found["names"] = sorted(n for n in shell.user_ns if not n.startswith("_"))
+    found["gc"] = [len(gc.callbacks), gc.isenabled(), sys.getrecursionlimit()]
+    found["signals"] = [str(signal.getsignal(s)) for s in sorted(signal.valid_signals())]
+    found["finders"] = [str(type(f)) for f in sys.meta_path]
+    return json.dumps(found, sort_keys=True)
+'''
+
+
+def _comparable(records: list[Record]) -> list[dict[str, Any]]:
+    return [{k: v for k, v in r.items() if k not in _OWN} for r in records]
+
+
+def _plain(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Records without what a terminal and a client show differently."""
+    for record in records:
+        record.pop("outputs")
+        if record["error"]:
+            record["error"].pop("traceback")
+    return records
+
+
+def _recorded(logs: TaskLogs) -> list[Record]:
+    return [r for r in logs.records("cell") if "flow_kernel" not in r["code"]]
+
+
+@pytest.fixture(scope="module")
+def of_the_kernel(flow: Kernel) -> list[Record]:
+    """What the Flow kernel records of the cells."""
+    for cell in CELLS:
+        flow.run(cell)
+        flow.wait(lambda: "below" in flow.stream() or "below" not in cell)
+    return _recorded(flow.logs)
+
+
+@promise("extension.same")
+def test_the_extension_in_stock_ipykernel_records_what_the_kernel_records(of_the_kernel: list[Record]) -> None:
+    with Kernel(STOCK) as stock:
+        assert stock.run("%load_ext flow_kernel").status == "ok"
+        for cell in CELLS:
+            stock.run(cell)
+            stock.wait(lambda cell=cell: "below" in stock.stream() or "below" not in cell)
+
+        records = _recorded(stock.logs)
+
+    assert [[*r] for r in records] == [[*r] for r in of_the_kernel]
+    assert _comparable(records) == _comparable(of_the_kernel)
+
+
+@promise("extension.same")
+def test_the_extension_acknowledges_in_the_reply_of_stock_ipykernel() -> None:
+    with Kernel(STOCK) as stock:
+        stock.run("%load_ext flow_kernel")
+
+        ran = stock.run("x = 1", cell_id="c1")
+
+        record = stock.logs.one("cell", msg_id=ran.msg_id)
+        assert (record["cell_id"], record["added_vars"]) == ("c1", ["x"])
+        assert ran.flow in ({}, {**ran.flow, "seq": record["seq"]})
+
+
+@promise("extension.unload")
+def test_after_unload_a_stock_kernel_is_as_before() -> None:
+    with Kernel(STOCK) as stock:
+        stock.run(SNAPSHOT)
+        stock.run("import flow_kernel.shell.extension; del flow_kernel")
+        before = stock.run("print(_snapshot())").stdout
+        stock.run("%load_ext flow_kernel")
+        loaded = stock.run("print(_snapshot())").stdout
+        stock.run("x = 1; print(x); x")
+        stock.run("%unload_ext flow_kernel")
+        after = stock.run("print(_snapshot())").stdout
+        count = len(stock.logs.records())
+        stock.run("unseen = 1")
+
+        assert json.loads(loaded) != json.loads(before)
+        assert json.loads(after) == _without(json.loads(before), names=["x"])
+        assert len(stock.logs.records()) == count
+        assert list(stock.home.glob("run/*")) == []
+
+
+def _without(snapshot: dict[str, Any], *, names: list[str]) -> dict[str, Any]:
+    """The snapshot with the names that the test itself bound since."""
+    return {**snapshot, "names": sorted([*snapshot["names"], *names])}
+
+
+@promise("extension.unload")
+def test_the_extension_can_be_loaded_twice_and_again_after_unload() -> None:
+    with Kernel(STOCK) as stock:
+        for _ in range(2):
+            stock.run("%load_ext flow_kernel")
+        one = stock.run("a = 1")
+        stock.run("%reload_ext flow_kernel")
+        two = stock.run("b = 1")
+        stock.run("%unload_ext flow_kernel")
+        none = stock.run("c = 1")
+        stock.run("%load_ext flow_kernel")
+        three = stock.run("d = 1")
+
+        counts = [len(stock.logs.records("cell", msg_id=ran.msg_id)) for ran in (one, two, none, three)]
+        assert counts == [1, 1, 0, 1]
+
+
+@promise("extension.unload")
+def test_unloading_without_loading_and_loading_in_the_kernel_do_no_harm(flow: Kernel) -> None:
+    with Kernel(STOCK) as stock:
+        stock.run("%unload_ext flow_kernel")
+        assert stock.run("1 + 1").result == "2"
+    loaded = flow.run("%load_ext flow_kernel")
+    ran = flow.run("after_loading = 1")
+
+    assert loaded.status == "ok"
+    assert len(flow.logs.records("cell", msg_id=ran.msg_id)) == 1
+
+
+class Terminal:
+    """IPython in a terminal, driven by a pty."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.logs = TaskLogs(root / "home")
+        env = {"TERM": "dumb", "FLOW_HOME": str(root / "home"), "IPYTHONDIR": str(root / "ipython")}
+        self._child = pexpect.spawn(
+            sys.executable,
+            ["-m", "IPython", "--simple-prompt", "--no-banner", "--no-confirm-exit", "--colors=NoColor"],
+            cwd=str(root),
+            env=environment(env),
+            encoding="utf-8",
+            timeout=DEADLINE_S,
+        )
+        self._count = 0
+        self._prompt()
+
+    def _prompt(self) -> str:
+        self._child.expect(r"In \[\d+\]: ")
+        return str(self._child.before)
+
+    def run(self, code: str) -> str:
+        """Run one line; returns what the screen showed."""
+        self._child.sendline(code)
+        return self._prompt()
+
+    def close(self) -> None:
+        """Leave as a person does."""
+        if self._child.isalive():
+            self._child.sendline("exit")
+            self._child.expect(pexpect.EOF)
+        self._child.close(force=True)
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Terminal]:
+    terminal = Terminal(tmp_path)
+    yield terminal
+    terminal.close()
+
+
+@promise("extension.same")
+def test_the_extension_in_terminal_ipython_records_what_the_kernel_records(
+    terminal: Terminal, of_the_kernel: list[Record]
+) -> None:
+    terminal.run("%load_ext flow_kernel")
+
+    screens = [terminal.run(cell) for cell in CELLS]
+
+    records = _recorded(terminal.logs)
+    assert [[*r] for r in records] == [[*r] for r in of_the_kernel]
+    # Bytes that a child writes to a terminal do not pass through Python.
+    below = [{**r, "stdout": r["stdout"].replace("below\n", "")} for r in _comparable(of_the_kernel)]
+    assert _plain(_comparable(records)) == _plain(below)
+    assert "seen [1, 2]" in screens[1]
+    assert "ValueError: red" in screens[5]
+
+
+@promise("extension.unload")
+def test_after_unload_terminal_ipython_is_as_before(terminal: Terminal) -> None:
+    (terminal.root / "snapshot.py").write_text(SNAPSHOT, encoding="utf-8")
+    terminal.run("exec(open('snapshot.py').read()); from pathlib import Path")
+    terminal.run("import flow_kernel.shell.extension; del flow_kernel")
+    terminal.run("_n = Path('before').write_text(_snapshot())")
+    terminal.run("%load_ext flow_kernel")
+    terminal.run("1 + 1; print('x')")
+    terminal.run("%unload_ext flow_kernel")
+    terminal.run("_n = Path('after').write_text(_snapshot())")
+
+    before, after = (json.loads((terminal.root / n).read_text()) for n in ("before", "after"))
+    assert after == before
+
+
+@promise("extension.same", "death.only")
+def test_leaving_terminal_ipython_is_no_death(terminal: Terminal) -> None:
+    terminal.run("%load_ext flow_kernel")
+    terminal.run("x = 1")
+
+    terminal.close()
+
+    assert [r["kind"] for r in terminal.logs.records()][-1] == "cell"
+    assert list(terminal.root.glob("home/run/*")) == []

@@ -1,0 +1,87 @@
+"""SIGKILL at any instant of a busy kernel: every record that was acknowledged is in the log."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flow_kernel.records.codec import NO_PREVIOUS
+from tests.forked import ForkedKernel, Zygote
+from tests.logs import Record, TaskLogs
+from tests.promises import promise
+
+CELLS = (
+    "x = 1",
+    "print('out')",
+    "y = list(range(100)); y",
+    "1/0",
+    "text = 'z' * 20_000; print(text)",
+    "import threading; threading.Thread(target=print, args=('thread',)).start()",
+    "get_ipython().run_cell('n = 1')",
+    "# " + "long " * 2_000,
+)
+
+
+@pytest.fixture(scope="module")
+def zygote() -> Iterator[Zygote]:
+    with Zygote() as zygote:
+        yield zygote
+
+
+@promise("kill.lossless", "death.recorded")
+@pytest.mark.parametrize("batch", range(5))
+def test_twenty_kills_of_a_busy_kernel_lose_nothing(zygote: Zygote, tmp_path: Path, batch: int) -> None:
+    _kill(zygote, tmp_path / "home", kills=20, seed=batch)
+
+
+@promise("kill.lossless", "death.recorded")
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("batch", range(100))
+def test_a_hundred_kills_of_a_busy_kernel_lose_nothing(zygote: Zygote, tmp_path: Path, batch: int) -> None:
+    _kill(zygote, tmp_path / "home", kills=100, seed=1000 + batch)
+
+
+def _kill(zygote: Zygote, home: Path, *, kills: int, seed: int) -> None:
+    """Kill kernels of one home in turn, the next one starting while the last one works."""
+    chance = random.Random(seed)
+    acknowledged: dict[str, int] = {}
+    spare = ForkedKernel(zygote, home=home)
+    for _ in range(kills):
+        kernel, spare = spare, ForkedKernel(zygote, home=home)
+        with kernel:
+            acknowledged |= _acknowledged_before_the_kill(kernel, chance)
+    with spare:
+        spare.run("the_end = 1")
+
+    logs = TaskLogs(home)
+    cells = {r["msg_id"]: r["seq"] for r in logs.records("cell") if r["parent_span_id"] is None}
+    assert {msg_id: cells.get(msg_id) for msg_id in acknowledged} == acknowledged
+    assert len(acknowledged) >= kills
+    _chains_are_whole(logs.records())
+
+
+def _acknowledged_before_the_kill(kernel: ForkedKernel, chance: random.Random) -> dict[str, int]:
+    """Keep a kernel busy, kill it after some replies; returns what it had acknowledged."""
+    sent = {kernel.send(chance.choice(CELLS), stop_on_error=False) for _ in range(40)}
+    enough = chance.randint(1, 25)
+    kernel.wait(lambda: len(sent & kernel.replies.keys()) >= enough)
+    kernel.kill()
+    while kernel.pump(0.02):
+        pass
+    replies = {msg_id: kernel.replies[msg_id]["metadata"] for msg_id in sent & kernel.replies.keys()}
+    return {msg_id: metadata["flow"]["seq"] for msg_id, metadata in replies.items()}
+
+
+def _chains_are_whole(records: list[Record]) -> None:
+    """Each session counts from 1 without a gap and ends in one death, but for the last one."""
+    sessions: dict[str, list[Record]] = {}
+    for record in records:
+        sessions.setdefault(record["session"], []).append(record)
+    alive = [s for s, rs in sessions.items() if "death" not in {r["kind"] for r in rs}]
+    assert [[r["code"] for r in sessions[s] if r["kind"] == "cell"] for s in alive] == [["the_end = 1"]]
+    for of_session in sessions.values():
+        assert [r["seq"] for r in of_session] == list(range(1, len(of_session) + 1))
+        assert [r["kind"] for r in of_session].count("death") <= 1
+        assert of_session[0]["prev"] == NO_PREVIOUS

@@ -1,0 +1,128 @@
+"""No content of a cell costs its record, and recording follows its switches."""
+
+from typing import Final
+
+import pytest
+
+from tests.kernels import Kernel
+from tests.promises import promise
+
+ODD: Final[dict[str, str]] = {
+    "lone_surrogates_in_a_variable": "s = '\\ud800'; d = {'\\udfff': s}",
+    "lone_surrogates_in_a_name": "globals()['n\\ud800'] = 1",
+    "lone_surrogates_printed": "print('before \\ud800 after')",
+    "lone_surrogates_raised": "raise ValueError('\\ud800')",
+    "lone_surrogates_as_result": "'\\ud800'",
+    "nul_everywhere": "n = 'a\\0b'; print(n); n",
+    "control_characters": "c = ''.join(map(chr, range(32))); print(c); c",
+    "nan_and_infinities": "f = float('nan'); g = float('inf'); h = [f, -g]; f",
+    "huge_integers": "i = 2 ** 64; j = -(2 ** 63) - 1; k = 10 ** 100_000",
+    "names_that_are_no_text": "globals().update({'': 1, ' ': 2, '1': 3, 'a-b': 4, 'a\\nb': 5, 'x' * 10_000: 6})",
+    "keys_of_all_kinds": "m = {1: 1, None: 2, (1, 2): 3, 1.5: 4, b'x': 5, True: 6}",
+    "a_deep_list": "deep = []\nfor _n in range(100_000): deep = [deep]",
+    "a_list_of_itself": "me = []; me.append(me); me",
+    "a_dict_that_grows_while_read": "import threading\nd = {i: i for i in range(1000)}",
+    "a_very_long_line": "x = '" + "y" * 300_000 + "'",
+    "bytes_and_memory": "b = bytes(range(256)); v = memoryview(b); a = bytearray(b)",
+    "a_million_items": "m = list(range(1_000_000)); d = dict.fromkeys(m)",
+    "an_empty_cell_with_a_comment": "# only a comment",
+    "carriage_returns": "print('a\\rb\\r\\nc')",
+    "types_of_the_standard_library": "import decimal, datetime, pathlib, re, uuid, fractions, collections\na = decimal.Decimal('1.5'); b = datetime.datetime(2026, 1, 1); c = pathlib.Path('/'); d = re.compile('x'); e = uuid.UUID(int=1); f = fractions.Fraction(1, 3); g = collections.Counter('ab'); h = collections.deque([1]); i = range(3); j = slice(1); k = type; l = len; m = iter([]); n = (x for x in ())",
+    "arrays_of_all_kinds": "import numpy as np, pandas as pd\na = np.array([]); b = np.array(5); c = np.zeros((2,) * 5); d = np.array(['x', None], object); e = np.zeros(3, [('f', 'i4')]); f = np.ma.masked_array([1]); g = np.float64('nan'); h = pd.Series([1.5]); i = pd.Index([1]); j = pd.Timestamp(0); k = pd.DataFrame(); l = pd.DataFrame([[1]], columns=[('a', 1)]); m = pd.NA; n = pd.Categorical(['a'])",
+}
+
+
+@promise("record.always")
+@pytest.mark.parametrize("name", ODD)
+def test_odd_content_is_recorded_and_read_back(flow: Kernel, name: str) -> None:
+    ran = flow.run(ODD[name])
+
+    record = flow.logs.one("cell", seq=ran.seq)
+    assert record["msg_id"] == ran.msg_id
+    assert record["status"] == ran.status
+
+
+@promise("record.always")
+def test_output_with_lone_surrogates_is_recorded_though_no_client_can_show_it(flow: Kernel) -> None:
+    ran = flow.run("print('good'); print('bad \\ud800'); print('more')")
+
+    record = flow.logs.one("cell", seq=ran.seq)
+    assert record["code"] == "print('good'); print('bad \\ud800'); print('more')"
+    assert record["stdout"] == "good\nbad \\ud800\nmore\n"
+
+
+@promise("record.off")
+def test_metadata_can_switch_the_record_of_a_cell_off(flow: Kernel) -> None:
+    flow.run("before = 1")
+    count = len(flow.logs.records())
+
+    ran = flow.run("unseen = 'not for the log'", cell_id="c1", metadata={"flow": {"record": False}})
+    flow.run("after = 1")
+
+    records = flow.logs.records()[count:]
+    assert ran.flow == {}
+    assert [(r["kind"], r.get("reason"), r.get("count")) for r in records] == [
+        ("hidden", "record: false", 1),
+        ("cell_started", None, None),
+        ("cell", None, None),
+    ]
+    assert records[-1]["added_vars"] == ["after"]
+
+
+@promise("record.off")
+def test_recording_can_be_paused_and_resumed(flow: Kernel) -> None:
+    flow.run("%flow pause")
+    count = len(flow.logs.records("cell"))
+    unseen = flow.run("secret_plan = 1")
+    flow.run("secret_plan += 1")
+    flow.run("%flow resume")
+    seen = flow.run("x = 1")
+
+    gap = flow.logs.records("hidden", reason="paused")[-1]
+    cells = [r["code"] for r in flow.logs.records("cell")[count:]]
+    assert unseen.flow == {}
+    assert cells[-1] == "x = 1"
+    assert not any("secret_plan" in code for code in cells)
+    assert gap["count"] >= 2
+    assert flow.logs.one("cell", seq=seen.seq)["status"] == "ok"
+
+
+@promise("record.off")
+def test_configuration_can_switch_recording_off() -> None:
+    with Kernel(arguments=["--FlowKernel.record=False"]) as kernel:
+        ran = kernel.run("x = 1; x")
+        kernel.shutdown()
+
+        assert (ran.result, ran.flow) == ("1", {})
+        assert {r["kind"] for r in kernel.logs.records()} <= {"hidden"}
+
+
+@promise("record.hidden")
+def test_a_burst_of_hidden_requests_leaves_one_record(flow: Kernel) -> None:
+    from hashlib import sha256
+
+    flow.run("x = 1")
+    count = len(flow.logs.records())
+    codes = [f"_VSCODE_probe = {i}" for i in range(5)]
+    for code in codes[:3]:
+        flow.run(code, store_history=False)
+    for code in codes[3:]:
+        flow.run(code, silent=True)
+    flow.run("y = 1")
+
+    hidden, *cells = flow.logs.records()[count:]
+    assert (hidden["kind"], hidden["count"], hidden["reason"]) == ("hidden", 5, "hidden")
+    assert hidden["code_sha256"] == [sha256(code.encode()).hexdigest() for code in codes]
+    assert [r["kind"] for r in cells] == ["cell_started", "cell"]
+
+
+@promise("record.hidden")
+def test_hidden_requests_that_print_fail_or_display_are_no_cells_either(flow: Kernel) -> None:
+    flow.run("x = 1")
+    count = len(flow.logs.records())
+
+    for code in ("print('probe')", "1/0", "display(1)", "x = ="):
+        assert flow.run(code, store_history=False).flow == {}
+    flow.run("z = 1")
+
+    assert [r["kind"] for r in flow.logs.records()[count:]] == ["hidden", "cell_started", "cell"]
