@@ -20,6 +20,7 @@ help: ## Show this list
 
 demo: .venv/.test ## Run the tour notebook on kernel flow, then print its task log
 	@$(BIN)/jupyter-flow demo $(ARGS)
+	@echo "JupyterLab on it: make lab ARGS=out/tour.ipynb"
 
 test: .venv/.test ## Run the test suite on 2 cores (ARGS="-k journal" picks tests)
 	@$(RUN) pytest -n 2 --dist worksteal -m "not soak" $(ARGS)

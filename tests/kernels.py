@@ -35,8 +35,8 @@ _DROPPED = ("FLOW_", "PYTEST_", "COV_", "JPY_", "MPLBACKEND", "IPYTHON", "USE_SU
 class KernelDied(RuntimeError):
     """The process ended while the test waited for a message; carries its exit code."""
 
-    def __init__(self, code: int | None, said: str) -> None:
-        super().__init__(f"the kernel ended with {code}: {said[-2000:]}")
+    def __init__(self, name: str, code: int | None, said: str) -> None:
+        super().__init__(f"{name} ended with {code}: {said[-2000:]}")
         self.code = code
 
 
@@ -89,6 +89,8 @@ class Kernel:
         )
         self._start()
         self.session = self.manager.session
+        # Large messages are copied: without a copy pyzmq starts a thread that lives for ever.
+        self.session.copy_threshold = 1 << 40
         self._connect()
 
     def _start(self) -> None:
@@ -240,7 +242,7 @@ class Kernel:
                     raise TimeoutError(f"{self.name} did not answer: {self.said()[-2000:]}")
                 return False
             if not self.pump(min(left, 0.25)) and self.process.poll() is not None:
-                raise KernelDied(self.process.returncode, self.said())
+                raise KernelDied(self.name, self.process.returncode, self.said())
         return True
 
     def pump(self, timeout: float) -> bool:

@@ -72,7 +72,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _dispatch(arguments: list[str], terminal: Terminal) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         terminal.print(_overview())
-        return 0 if arguments else 2
+        if not arguments:
+            raise UsageError("no verb was named")
+        return 0
     verb, *rest = arguments
     if verb == "--version":
         terminal.print(f"flow_kernel {__version__}")

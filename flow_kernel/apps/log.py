@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from flow_kernel.apps import check
 from flow_kernel.apps.follow import Follower, file_key, wait
 from flow_kernel.apps.log_table import LogTable
 from flow_kernel.apps.sources import (
@@ -20,15 +19,17 @@ from flow_kernel.apps.sources import (
     logs_of,
     merged,
     named_logs,
+    records_of,
 )
 from flow_kernel.apps.terminal import Terminal
 from flow_kernel.apps.timeline import Entry, Timeline
+from flow_kernel.apps.verify_report import report
 from flow_kernel.apps.when import parse_when, stamp
 from flow_kernel.errors import UsageError
-from flow_kernel.records.codec import LineDamaged, decode
 from flow_kernel.records.home import Home
 from flow_kernel.records.lease import read as read_lease
 from flow_kernel.records.process import is_alive, this_process
+from flow_kernel.records.prune import pruned_numbers
 
 _POLL_S: Final = 0.2
 
@@ -45,7 +46,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--failed", action="store_true", help="only cells that failed, and deaths of the kernel")
     add("--limit", metavar="N", type=_count, help="only the last N")
     add("--follow", action="store_true", help="go on as cells run; Ctrl-C ends")
-    add("--verify", action="store_true", help="check every line; exit code 1 on damage")
+    add(
+        "--verify",
+        action="store_true",
+        help="check every line of every task; exit code 1 on damage",
+    )
     add("--json", action="store_true", help="the records as they are stored, one a line")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--home", metavar="DIR", help="default: the .flow of this directory")
@@ -59,12 +64,20 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     if options.verify:
         if options.follow:
             raise UsageError("--verify reads a log once; it cannot be combined with --follow")
-        return check.report(scope.list_files(), terminal, as_json=options.json)
+        return _verify(scope, terminal, as_json=options.json)
     if options.json:
         _print_records(scope, options, terminal)
     else:
         _print_table(scope, options, terminal)
     return 0
+
+
+def _verify(scope: "_Scope", terminal: Terminal, *, as_json: bool) -> int:
+    if scope.home is None:
+        return report(scope.list_files(), terminal, pruned=None, as_json=as_json)
+    # The numbers of a session run through all of its tasks, so that all are looked at.
+    pruned = pruned_numbers(scope.home)
+    return report(logs_of(scope.home), terminal, pruned=pruned, as_json=as_json)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,10 +165,10 @@ def _batches(scope: _Scope, terminal: Terminal, *, follow: bool) -> Iterator[Ite
     def present() -> Iterator[Item]:
         nonlocal damaged
         for line in merged(files):
-            # A line that is not whole yet is read again by the follower.
-            whole = line.record is not None
-            ends[line.file] = line.offset + (len(line.raw) + 1 if whole else 0)
-            damaged += not whole
+            # A last line that is not whole yet is read again by the follower.
+            is_whole = line.record is not None
+            ends[line.file] = line.offset + (len(line.raw) if is_whole else 0)
+            damaged += not is_whole
             yield line.record, line.raw
 
     yield present()
@@ -168,15 +181,8 @@ def _batches(scope: _Scope, terminal: Terminal, *, follow: bool) -> Iterator[Ite
         if key is not None and key == file_key(path):
             follower.skip(key, ends.get(path, 0))
     while True:
-        yield [_decoded(raw) for raw in follower.poll()]
+        yield [item for raw in follower.poll() for item in records_of(raw)]
         wait(terminal, _POLL_S)
-
-
-def _decoded(raw: bytes) -> Item:
-    try:
-        return decode(raw), raw
-    except LineDamaged:
-        return None, raw
 
 
 def _remark_damage(count: int, terminal: Terminal) -> None:
@@ -190,7 +196,6 @@ def _is_failure(record: dict[str, object]) -> bool:
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise ValueError
-    return number
+    if text.isascii() and text.isdigit() and len(text) < 10:
+        return int(text)
+    raise argparse.ArgumentTypeError(f'"{text}" is no number of rows')

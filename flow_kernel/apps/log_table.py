@@ -58,8 +58,7 @@ class LogTable:
         self._terminal = terminal
         self._is_unicode = terminal.has_unicode
         self._dot = "·" if self._is_unicode else "-"
-        ellipsis = "…" if self._is_unicode else "..."
-        self._painter = Painter(colours=terminal.has_colours, ellipsis=ellipsis)
+        self._painter = Painter.of(terminal)
         self._shows_task = shows_task
         self._table: Table | None = None
         self._heading = ("", "")

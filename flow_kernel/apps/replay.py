@@ -17,6 +17,7 @@ from flow_kernel.apps.tables import plain
 from flow_kernel.apps.terminal import Terminal
 from flow_kernel.errors import UsageError
 from flow_kernel.records.names import is_task_id
+from flow_kernel.records.plain import strip_controls
 
 _STDOUT: Final = "-"
 
@@ -40,7 +41,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add("--until", metavar="SEQ", type=int, help="only records up to this number")
     add("--session", metavar="ID", help="only this session; its first characters are enough")
-    add("--home", metavar="DIR", help="where to look for a task; default: the .flow of this directory")
+    add(
+        "--home",
+        metavar="DIR",
+        help="where the task is; default: the .flow of this directory",
+    )
     add("--force", action="store_true", help="overwrite FILE")
     parser.epilog = "example: jupyter flow replay T-0001 --to again.ipynb --only success"
 
@@ -66,7 +71,9 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     write = replay_script.script if form == "script" else replay_notebook.notebook
     text = write(replay)
     if to_stdout:
-        terminal.bytes_line(text.rstrip("\n").encode("utf-8", "backslashreplace"))
+        # A screen must not obey what a cell printed; a file holds it as it was.
+        shown = strip_controls(text, keep="\n\t") if terminal.is_tty else text
+        terminal.bytes_line(shown.rstrip("\n").encode("utf-8", "backslashreplace"))
         return 0
     _write_whole(target, text)
     terminal.print(plain(f"wrote {options.to}: {_summary(replay)}"))

@@ -2,8 +2,8 @@
 
 Called by `replay`; `replay_notebook` and `replay_script` write them down.
 
-Hidden requests and cells that other cells ran are left out: running the outer cell runs them. So are
-cells that never ran because an earlier one failed.
+Hidden requests and cells that other cells ran are left out: running the outer cell runs them. So
+are cells that never ran because an earlier one failed.
 """
 
 from collections.abc import Iterable, Sequence
@@ -134,9 +134,7 @@ def _cells(records: Sequence[Record]) -> list[ReplayCell]:
     return cells
 
 
-def _select(
-    cells: Sequence[ReplayCell], choice: Choice
-) -> tuple[list[ReplayCell], dict[str, int]]:
+def _select(cells: Sequence[ReplayCell], choice: Choice) -> tuple[list[ReplayCell], dict[str, int]]:
     spans = {cell.record.get("span_id") for cell in cells}
     latest = {_version_key(cell): index for index, cell in enumerate(cells)}
     left_out = {"nested": 0, "never run": 0, "failed": 0, "earlier versions": 0}

@@ -92,8 +92,8 @@ def _outputs(cell: ReplayCell) -> Iterator[dict[str, Any]]:
     streams = [("stdout", record.get("stdout")), ("stderr", record.get("stderr"))]
     for name, text in (*streams, *cell.late):
         if isinstance(text, str) and text:
-            name = name if name in ("stdout", "stderr") else "stdout"
-            yield {"name": name, "output_type": "stream", "text": _lines(text)}
+            stream = name if name in ("stdout", "stderr") else "stdout"
+            yield {"name": stream, "output_type": "stream", "text": _lines(text)}
     result = record.get("result")
     if isinstance(result, str):
         count = record.get("execution_count")

@@ -39,7 +39,8 @@ def _heading(cell: ReplayCell) -> Iterator[str]:
     if cell.death is not None:
         yield from _comment([f"The kernel died here: {cell.death.get('reason')}"])
     elif isinstance(error, dict):
-        yield from _comment([f"Raised {error.get('ename')}: {error.get('evalue')}"])
+        value = f": {error.get('evalue')}" if error.get("evalue") else ""
+        yield from _comment([f"Raised {error.get('ename')}{value}"])
 
 
 def _body(code: str) -> Iterator[str]:

@@ -2,9 +2,9 @@
 
 Called by `tally` and `tally_duckdb`.
 
-A share is a range of one file; it holds the lines that begin in it, so shares of any size cover every
-line once. A worker is this interpreter again: it gets shares as JSON and answers in JSON. When one cannot
-be started or dies, its shares are worked on here.
+A share is a range of one file; it holds the lines that begin in it, so shares of any size cover
+every line once. A worker is this interpreter again: it gets shares as JSON and answers in JSON.
+Where it cannot be started, or dies, its shares are worked on here.
 """
 
 import os
@@ -34,7 +34,7 @@ class Share:
 
 
 Work = Callable[[Sequence[Share]], Any]
-"""From shares to anything that JSON can carry; a function of a module, so that a worker finds it."""
+"""From shares to what JSON can carry; a function of a module, so that a worker finds it."""
 
 
 def spread(work: Work, paths: Sequence[Path], *, processes: int | None = None) -> list[Any]:
@@ -43,7 +43,7 @@ def spread(work: Work, paths: Sequence[Path], *, processes: int | None = None) -
     Args:
         work: The work.
         paths: Log files.
-        processes: How many may work; by default one for each processor, where there is much to read.
+        processes: How many may work; by default one a processor, where there is much to read.
 
     Raises:
         OSError: A file cannot be read.
@@ -100,7 +100,7 @@ class _Worker:
         names = (self._work.__module__, self._work.__name__)
         try:
             # -P: a file of the working directory must not stand in for a module.
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and names
                 [sys.executable, "-P", "-c", _WORKER, *names],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

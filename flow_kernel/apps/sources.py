@@ -4,19 +4,22 @@ Called by `log`, `stats`, `replay`, `check`, `prune` and `demo`.
 """
 
 import heapq
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby, islice
+from itertools import groupby
 from pathlib import Path
 from typing import Final
 
 from flow_kernel.apps.terminal import Terminal
 from flow_kernel.errors import NotFound, UsageError
+from flow_kernel.records.codec import LineDamaged, decode
 from flow_kernel.records.home import Home, resolve
+from flow_kernel.records.lines import split_damaged
 from flow_kernel.records.names import is_plan_id, is_task_id, safe_file_name
 from flow_kernel.records.scan import Line, scan_file
 
 _BATCH: Final = 64
+_MAX_OPEN: Final = 64
 _PEEK_BYTES: Final = 1 << 20
 _MARKS: Final = (b'"crc":"', b'"session":"')
 
@@ -97,7 +100,7 @@ def named_logs(terminal: Terminal, names: Sequence[str]) -> list[Path]:
         NotFound: One does not exist.
         UsageError: One is a directory, or holds no record of ours.
     """
-    files = {}
+    files: dict[Path, Path] = {}
     for name in names:
         path = (terminal.cwd / Path(name).expanduser()).absolute()
         if not path.exists():
@@ -134,29 +137,49 @@ def count_tasks(files: Iterable[Path]) -> int:
 def merged(files: Iterable[Path]) -> Iterator[Line]:
     """All lines of `files`, those of one task in the order of the log, tasks merged by time.
 
-    Damaged lines come with the line before them. No file stays open between two batches, so the
-    number of logs is not limited by file descriptors.
+    Damaged lines come with the line before them; a file that has gone meanwhile is passed over.
     """
-    tasks = groupby(files, key=lambda path: (path.parent, task_of(path)))
-    streams = [_timed(list(paths)) for _, paths in tasks]
+    tasks = [list(paths) for _, paths in groupby(files, lambda path: (path.parent, task_of(path)))]
+    read = _in_batches if len(tasks) > _MAX_OPEN else scan_file
+    streams = [_timed(paths, read) for paths in tasks]
     for _, line in heapq.merge(*streams, key=lambda pair: pair[0]):
         yield line
 
 
-def _timed(paths: Sequence[Path]) -> Iterator[tuple[str, Line]]:
+def records_of(raw: bytes) -> Iterator[tuple[dict[str, object] | None, bytes]]:
+    """The records in one line and their bytes; None for bytes that are damaged."""
+    try:
+        yield decode(raw), raw
+    except LineDamaged as error:
+        for _, piece, record, _ in split_damaged(raw, str(error)):
+            yield record, piece
+
+
+def _timed(
+    paths: Sequence[Path], read: Callable[[Path], Iterator[Line]]
+) -> Iterator[tuple[str, Line]]:
     latest = ""
     for path in paths:
-        for line in _batches(path):
-            if line.record is not None:
-                latest = max(latest, str(line.record.get("timestamp", "")))
-            yield latest, line
+        try:
+            for line in read(path):
+                if line.record is not None:
+                    latest = max(latest, str(line.record.get("timestamp", "")))
+                yield latest, line
+        except NotFound:
+            continue
 
 
-def _batches(path: Path) -> Iterator[Line]:
-    offset = 0
-    while True:
-        batch = list(islice(scan_file(path, offset=offset), _BATCH))
-        if not batch:
-            return
+def _in_batches(path: Path) -> Iterator[Line]:
+    """As `scan_file`, but the file is closed between two batches."""
+    offset: int | None = 0
+    while offset is not None:
+        batch: list[Line] = []
+        lines = scan_file(path, offset=offset)
+        offset = None
+        for line in lines:
+            # A damaged line comes in pieces; only the next line is a place to go on from.
+            if len(batch) >= _BATCH and line.line != batch[-1].line:
+                offset = line.offset
+                break
+            batch.append(line)
         yield from batch
-        offset = batch[-1].offset + len(batch[-1].raw) + 1

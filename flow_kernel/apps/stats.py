@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from flow_kernel.apps import tally_duckdb
 from flow_kernel.apps.sources import find_home, logs_of, named_logs
-from flow_kernel.apps.tables import Cell, Column, Painted, Painter, Table
+from flow_kernel.apps.tables import Cell, Column, Painted, Painter, print_table
 from flow_kernel.apps.tally import Tally, tally
 from flow_kernel.apps.terminal import Terminal
 from flow_kernel.errors import NotFound
@@ -20,6 +20,7 @@ from flow_kernel.records.plain import human_ms
 
 _DAYS: Final = 14
 _FAILING: Final = 5
+_NEVER_RAN: Final = "Aborted"
 
 Sums = tuple[int, int, int]
 """Cells, failures, microseconds."""
@@ -85,7 +86,9 @@ def _expand(patterns: Sequence[str], cwd: Path) -> list[str]:
         if (cwd / pattern).exists():
             names.append(pattern)
             continue
-        found = sorted(glob.glob(str(Path(pattern).expanduser()), root_dir=cwd, recursive=True))
+        # A pattern may be absolute, which Path.glob refuses.
+        wanted = str(Path(pattern).expanduser())
+        found = sorted(glob.glob(wanted, root_dir=cwd, recursive=True))  # noqa: PTH207 - see above
         if not found:
             raise NotFound(f"there is no log {pattern}")
         names += [name for name in found if not (cwd / name).is_dir()]
@@ -98,11 +101,8 @@ class _Report:
     def __init__(self, terminal: Terminal, counted: Tally) -> None:
         self._terminal = terminal
         self._counted = counted
-        unicode = terminal.has_unicode
-        self._dot = "·" if unicode else "-"
-        self._painter = Painter(
-            colours=terminal.has_colours, ellipsis="…" if unicode else "..."
-        )
+        self._dot = "·" if terminal.has_unicode else "-"
+        self._painter = Painter.of(terminal)
 
     def print(self) -> None:
         """Print all of them, the totals first."""
@@ -122,37 +122,16 @@ class _Report:
         ]
         self._terminal.print(self._painter.paint(f" {self._dot} ".join(parts), "bold"))
         one_plan = len({plan for plan, _ in tasks}) == 1
-        self._sums_table(
-            "task",
-            [(task if one_plan else f"{plan}/{task}", s) for (plan, task), s in sorted(tasks.items())],
+        by_task = _rows(
+            (task if one_plan else f"{plan}/{task}", sums)
+            for (plan, task), sums in sorted(tasks.items())
         )
         latest = sorted(days.items(), key=lambda item: str(item[0]), reverse=True)[:_DAYS]
-        self._sums_table("day", [(_day_text(day), sums) for day, sums in latest])
+        by_day = _rows((_day_text(day), sums) for day, sums in latest)
+        print_table(_sums_columns("task"), by_task, self._terminal, like=by_day)
+        print_table(_sums_columns("day"), by_day, self._terminal, like=by_task)
         self._slowest_table(one_plan=one_plan)
         self._failing_table()
-
-    def _sums_table(self, title: str, rows: Iterable[tuple[str, Sums]]) -> None:
-        table: list[list[Cell]] = []
-        for name, (cells, failures, elapsed_us) in rows:
-            table.append(
-                [
-                    name,
-                    f"{cells:,}",
-                    [Painted(f"{failures:,}", "red" if failures else "dim")],
-                    [Painted(_percent((cells, failures, 0)).strip(" ()"), "dim")],
-                    human_ms(elapsed_us / 1000),
-                    human_ms(elapsed_us / 1000 / cells),
-                ]
-            )
-        columns = [
-            Column(title=title, share=1, floor=16),
-            Column(title="cells", align=">", floor=7),
-            Column(title="failed", align=">", floor=7),
-            Column(title="", align=">", floor=4),
-            Column(title="running", align=">", floor=12),
-            Column(title="a cell", align=">", floor=8),
-        ]
-        self._print_table(columns, table)
 
     def _slowest_table(self, *, one_plan: bool) -> None:
         rows: list[list[Cell]] = [
@@ -170,10 +149,12 @@ class _Report:
             Column(title="seq", align=">"),
             Column(title="cell", share=1, floor=16),
         ]
-        self._print_table(columns, rows)
+        print_table(columns, rows, self._terminal)
 
     def _failing_table(self) -> None:
-        worst = sorted(self._counted.failing.items(), key=lambda item: (-item[1], item[0]))
+        # A cell that never ran because an earlier one failed is not to blame.
+        ran = [item for item in self._counted.failing.items() if item[0][0] != _NEVER_RAN]
+        worst = sorted(ran, key=lambda item: (-item[1], item[0]))
         rows: list[list[Cell]] = [
             [f"{times:,}", [Painted(error, "red")], code]
             for (error, code), times in worst[:_FAILING]
@@ -184,14 +165,32 @@ class _Report:
             Column(title="cell", share=1, floor=16),
         ]
         if rows:
-            self._print_table(columns, rows)
+            print_table(columns, rows, self._terminal)
 
-    def _print_table(self, columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> None:
-        table = Table(columns, rows, width=self._terminal.columns)
-        self._terminal.print()
-        self._terminal.print(table.head(self._painter))
-        for row in rows:
-            self._terminal.print(table.row(row, self._painter))
+
+def _sums_columns(title: str) -> list[Column]:
+    return [
+        Column(title=title, share=1, floor=15),
+        Column(title="cells", align=">", floor=7),
+        Column(title="failed", align=">", floor=7),
+        Column(title="", align=">", floor=4),
+        Column(title="running", align=">"),
+        Column(title="a cell", align=">"),
+    ]
+
+
+def _rows(items: Iterable[tuple[str, Sums]]) -> list[list[Cell]]:
+    return [
+        [
+            name,
+            f"{cells:,}",
+            [Painted(f"{failures:,}", "red" if failures else "dim")],
+            [Painted(_percent((cells, failures, 0)).strip(" ()"), "dim")],
+            human_ms(elapsed_us / 1000),
+            human_ms(elapsed_us / 1000 / cells),
+        ]
+        for name, (cells, failures, elapsed_us) in items
+    ]
 
 
 def _sums(items: Iterable[tuple[Any, Sequence[int]]]) -> dict[Any, Sums]:

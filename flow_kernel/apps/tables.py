@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from flow_kernel.apps.terminal import Terminal
 from flow_kernel.records.plain import strip_controls
 
 # What strip_controls leaves and a table cannot place: joiners, fillers, variation selectors.
@@ -95,6 +96,12 @@ class Painter:
         self._colours = colours
         self.ellipsis = ellipsis
 
+    @classmethod
+    def of(cls, terminal: Terminal) -> "Painter":
+        """What `terminal` can show."""
+        ellipsis = "…" if terminal.has_unicode else "..."
+        return cls(colours=terminal.has_colours, ellipsis=ellipsis)
+
     def paint(self, text: str, style: str) -> str:
         """`text`, which is plain, in `style`."""
         if not self._colours or not style or not text:
@@ -136,16 +143,45 @@ class Table:
 
     def row(self, cells: Sequence[Cell], painter: Painter) -> str:
         """One line, without trailing blanks."""
+        last = max((i for i, cell in enumerate(cells) if cell), default=0)
         parts = [
             painter.cell(cell, width, column.align)
             for cell, width, column in zip(cells, self.widths, self.columns, strict=True)
-        ]
+        ][:last]
+        # Nothing stands to the right of the last cell: it may run to the edge of the screen.
+        used = sum(self.widths[:last]) + len(GAP) * last
+        column = self.columns[last]
+        room = self.width - used if column.align == "<" else self.widths[last]
+        parts.append(painter.cell(cells[last], max(room, self.widths[last]), column.align))
         return GAP.join(parts).rstrip()
 
     def note(self, cell: Cell, column: int, painter: Painter) -> str:
         """A line below a row that starts in `column` and may run to the edge of the screen."""
         indent = sum(self.widths[:column]) + len(GAP) * column
         return " " * indent + painter.cell(cell, max(self.width - indent, 10)).rstrip()
+
+
+def print_table(
+    columns: Sequence[Column],
+    rows: Sequence[Sequence[Cell]],
+    terminal: Terminal,
+    *,
+    like: Sequence[Sequence[Cell]] = (),
+) -> None:
+    """Print a whole table below an empty line.
+
+    Args:
+        columns: The columns.
+        rows: The rows.
+        terminal: Where to print.
+        like: Rows of another table that this one should align with.
+    """
+    painter = Painter.of(terminal)
+    table = Table(columns, [*rows, *like], width=terminal.columns)
+    terminal.print()
+    terminal.print(table.head(painter))
+    for row in rows:
+        terminal.print(table.row(row, painter))
 
 
 def _pieces(cell: Cell) -> list[Painted]:
@@ -159,17 +195,16 @@ def _cut(pieces: Sequence[Painted], width: int, ellipsis: str) -> list[Painted]:
     for piece in pieces:
         size = display_width(piece.text)
         if size + len(ellipsis) > width:
-            # Wider than any rest, so that the ellipsis shows even where the piece itself would fit.
-            kept.append(Painted(clip(piece.text + " " * len(ellipsis), width, ellipsis), piece.style))
+            # Made too wide, so that the ellipsis shows even where the piece itself would fit.
+            text = clip(piece.text + " " * len(ellipsis), width, ellipsis)
+            kept.append(Painted(text, piece.style))
             break
         kept.append(piece)
         width -= size
     return kept
 
 
-def _settle(
-    columns: Sequence[Column], sample: Iterable[Sequence[Cell]], width: int
-) -> list[int]:
+def _settle(columns: Sequence[Column], sample: Iterable[Sequence[Cell]], width: int) -> list[int]:
     wanted = [max(column.floor, display_width(column.title)) for column in columns]
     for row in sample:
         for index, cell in enumerate(row):

@@ -2,8 +2,8 @@
 
 Called by `stats`; `tally_duckdb` gives the same counts another way.
 
-A line counts when its checksum is right, so damage is never counted as data. After that the line is as
-it was written: one regular expression reads the fields at its head, and only a line that looks
+A line counts when its checksum is right, so damage is never counted as data. After that the line is
+as it was written: one regular expression reads the fields at its head, and only a line that looks
 different (another order of fields, an escaped id) is parsed.
 """
 
@@ -18,13 +18,15 @@ from typing import Any, Final
 import orjson
 
 from flow_kernel.apps.shares import Share, blocks, spread
+from flow_kernel.records.codec import LineDamaged, decode
+from flow_kernel.records.lines import split_damaged
 
 GroupKey = tuple[str, str, str]
 """Plan, task, and the ten minutes in UTC as `2026-11-21T14:0`; most zones are half hours apart."""
 
 SLOWEST: Final = 5
 _TAIL: Final = len(b',"crc":"01234567"}')
-# Texts of fixed length (session, times, links) are skipped, which is twice as fast as matching them.
+# Texts of fixed length (session, times, links) are skipped: twice as fast as matching them.
 _HEAD: Final = re.compile(
     rb'\{"v":1,"kind":"cell","session":".{32}","seq":\d+,("plan_id":"[^"\\]*","task_id":"[^"\\]*",'
     rb'"timestamp":".{15}).{9}","prev":".{16}","success":(true|false),"status":"[^"\\]*",'
@@ -90,7 +92,7 @@ def tally(paths: Sequence[Path], *, processes: int | None = None) -> Tally:
 
     Args:
         paths: Log files.
-        processes: How many may work; by default one for each processor, where there is much to read.
+        processes: How many may work; by default one a processor, where there is much to read.
 
     Raises:
         OSError: A file cannot be read.
@@ -124,11 +126,6 @@ def count(shares: Sequence[Share]) -> list[Any]:
         counting.slowest,
         tallied.damaged,
     ]
-
-
-def is_intact(line: bytes) -> bool:
-    """True when the checksum at the end of `line` is that of the rest."""
-    return line[-_TAIL:] == b',"crc":"%08x"}' % zlib.crc32(line[:-_TAIL])
 
 
 def microseconds(elapsed_ms: object) -> int:
@@ -166,7 +163,7 @@ class _Counting:
             while (end := find(b"\n", start)) >= 0:
                 elapsed_us = -1
                 if block[end - _TAIL : end] != b',"crc":"%08x"}' % crc32(view[start : end - _TAIL]):
-                    self.tally.damaged += end > start
+                    elapsed_us = self._recover(block[start:end])
                 elif (found := match(block, start)) is None:
                     elapsed_us = self._parse(block[start:end])
                 else:
@@ -189,11 +186,23 @@ class _Counting:
         if _OTHER_KIND.match(line):
             return -1
         try:
-            record = orjson.loads(line)
-        except ValueError:
+            return self._cell(decode(line))
+        except LineDamaged:
             self.tally.damaged += 1
             return -1
-        if not isinstance(record, dict) or record.get("kind") != "cell":
+
+    def _recover(self, line: bytes) -> int:
+        """Count the whole records in a damaged line, as every reader of logs takes them."""
+        slowest_us = -1
+        for _, _, record, _ in split_damaged(line, ""):
+            if record is None:
+                self.tally.damaged += 1
+            else:
+                slowest_us = max(slowest_us, self._cell(record))
+        return slowest_us
+
+    def _cell(self, record: dict[str, object]) -> int:
+        if record.get("kind") != "cell":
             return -1
         elapsed_us = microseconds(record.get("elapsed_ms"))
         failed = record.get("success") is False

@@ -2,8 +2,8 @@
 
 Called by `stats` where the extra `stats` is installed.
 
-DuckDB cannot see a checksum. So the lines are checked first, on all processors; DuckDB reads the files that
-are whole, and those with damage are counted line by line.
+DuckDB cannot see a checksum. So the lines are checked first, on all processors; DuckDB reads the
+files that are whole, and those with damage are counted line by line.
 """
 
 import zlib
@@ -25,8 +25,8 @@ _CELLS: Final = """
            success IS NOT DISTINCT FROM false AS failed,
            coalesce(floor(elapsed_ms * 1000 + 0.5), 0)::BIGINT AS us
     FROM read_ndjson($files, ignore_errors = true, maximum_object_size = $longest, columns = {
-        kind: 'VARCHAR', plan_id: 'VARCHAR', task_id: 'VARCHAR', timestamp: 'VARCHAR', seq: 'BIGINT',
-        success: 'BOOLEAN', elapsed_ms: 'DOUBLE', code: 'VARCHAR', error: 'JSON'
+        kind: 'VARCHAR', plan_id: 'VARCHAR', task_id: 'VARCHAR', timestamp: 'VARCHAR',
+        seq: 'BIGINT', success: 'BOOLEAN', elapsed_ms: 'DOUBLE', code: 'VARCHAR', error: 'JSON'
     })
     WHERE kind = 'cell'
 """
@@ -35,7 +35,9 @@ _GROUPS: Final = """
     FROM cells GROUP BY ALL
 """
 _FAILING: Final = "SELECT ename, code, count(*) FROM cells WHERE failed GROUP BY ALL"
-_SLOWEST: Final = f"SELECT us, plan_id, task_id, seq, code FROM cells ORDER BY us DESC LIMIT {SLOWEST}"
+_SLOWEST: Final = """
+    SELECT us, plan_id, task_id, seq, code FROM cells ORDER BY us DESC LIMIT $count
+"""
 
 
 def is_installed() -> bool:
@@ -96,7 +98,9 @@ def _query(connection: Any, values: dict[str, object]) -> Tally:
         counted.add_group((plan, task, moment), counts)
     for error, code, times in connection.execute(_FAILING).fetchall():
         counted.add_failure(error or "", code, times)
-    for elapsed_us, plan, task, seq, code in connection.execute(_SLOWEST).fetchall():
+    for elapsed_us, plan, task, seq, code in connection.execute(
+        _SLOWEST, {"count": SLOWEST}
+    ).fetchall():
         cell = SlowCell(
             elapsed_us=elapsed_us, plan_id=plan, task_id=task, seq=seq, code=first_line(code)
         )

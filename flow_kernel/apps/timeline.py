@@ -125,7 +125,7 @@ class Timeline:
                 Mark.RUNNING if alive else Mark.LOST,
                 text=_first_line(started),
                 depth=self._depth(started),
-                note="" if alive else "no end on record; the next kernel on this home says why",
+                note="" if alive else "no end on record yet",
             )
             yield from open_cell.inside
 
@@ -216,7 +216,7 @@ def _death_note(record: Record, *, is_idle: bool) -> str:
         told += f" (signal {signal})"
     elif isinstance(exit_code, int):
         told += f" (exit code {exit_code})"
-    return f"the kernel died {'while idle' if is_idle else 'here'}: {told}"
+    return f"kernel died{' while idle' if is_idle else ''}: {told}"
 
 
 def _hidden_text(record: Record) -> str:

@@ -2,10 +2,10 @@
 
 Called by `journal` to write and by `scan` to read.
 
-    {"v":1,"kind":…,"session":…,"seq":…,"plan_id":…,"task_id":…,"timestamp":…,"prev":…, … ,"crc":"8 hex"}\n
+    {"v":1,"kind":…,"session":…,"seq":…,"plan_id":…,"task_id":…,"timestamp":…,"prev":…, … ,"crc":…}
 
-`crc` is zlib.crc32 over the UTF-8 bytes before `,"crc":`. `prev` is the first 16 hex of the SHA-256 of
-the session's previous line in the same file, newline left out (16 zeros for the first one).
+`crc` is 8 hex of zlib.crc32 over the UTF-8 bytes before `,"crc":`. `prev` is the first 16 hex of
+the SHA-256 of the session's previous line in the same file without its newline (16 zeros at first).
 A record is never lost to its content: what JSON cannot carry is normalised, see `clean`.
 """
 
@@ -26,7 +26,7 @@ NO_PREVIOUS: Final = "0" * 16
 _CRC_KEY: Final = b',"crc":"'
 _TAIL_BYTES: Final = len(_CRC_KEY) + 8 + 2  # the key, eight hex, the closing quote and brace
 _PREV_KEY: Final = b',"prev":"'
-_HEADER: Final = frozenset(
+HEADER_NAMES: Final = frozenset(
     ("v", "kind", "session", "seq", "plan_id", "task_id", "timestamp", "prev", "crc")
 )
 _MAX_DEPTH: Final = 40
@@ -56,31 +56,26 @@ def encode(record: Mapping[str, object]) -> bytes:
 
 def template(kind: str, session: str, plan_id: str, task_id: str) -> bytes:
     """The start of every record of one kind and task, for `fill`."""
-    start = {"v": SCHEMA_VERSION, "kind": kind, "session": session}
-    place = {"plan_id": plan_id, "task_id": task_id}
-    return b'%b,"seq":%%d,%b,"timestamp":"%%b","prev":"%%b"%%b' % (
-        encode(start)[:-_TAIL_BYTES].replace(b"%", b"%%"),
-        encode(place)[1:-_TAIL_BYTES].replace(b"%", b"%%"),
-    )
+    start = encode({"v": SCHEMA_VERSION, "kind": kind, "session": session})[:-_TAIL_BYTES]
+    place = encode({"plan_id": plan_id, "task_id": task_id})[1:-_TAIL_BYTES]
+    start, place = start.replace(b"%", b"%%"), place.replace(b"%", b"%%")
+    return b'%b,"seq":%%d,%b,"timestamp":"%%b","prev":"%%b"%%b' % (start, place)
 
 
-def fill(
-    start: bytes, seq: int, timestamp: str, prev: str, fields: Mapping[str, object]
-) -> bytes:
-    """The line that `encode` makes of the header and the fields, in two thirds of its time.
+def fill(start: bytes, seq: int, timestamp: str, prev: str, fields: Mapping[str, object]) -> bytes:
+    """The line that `encode` makes of the header and the fields, in half of its time.
 
     Args:
         start: What `template` made.
         seq: The number of the record.
         timestamp: ASCII.
         prev: 16 hex.
-        fields: What follows the header; a name of the header is left out.
+        fields: What follows the header, under names that are none of `HEADER_NAMES`.
     """
-    if not fields.keys().isdisjoint(_HEADER):
-        fields = {name: value for name, value in fields.items() if name not in _HEADER}
     body = _encode_body(fields)
-    rest = b",%b" % body[1:-1] if len(body) > 2 else b""
-    return _seal(start % (seq, timestamp.encode(), prev.encode(), rest))
+    comma = b"," if len(body) > 2 else b""
+    head = start % (seq, timestamp.encode(), prev.encode(), comma) + body[1:-1]
+    return head + b',"crc":"%08x"}' % _crc32(head)
 
 
 def relink(line: bytes, previous: str) -> bytes:
@@ -108,15 +103,15 @@ def decode(line: bytes) -> dict[str, object]:
     """
     head = line[:-_TAIL_BYTES]
     tail = line[-_TAIL_BYTES:]
-    if not tail.startswith(_CRC_KEY) or not tail.endswith(b'"}'):
+    if tail != b',"crc":"%08x"}' % _crc32(head):
+        if tail.startswith(_CRC_KEY) and tail.endswith(b'"}'):
+            raise LineDamaged("the checksum does not match the line")
         raise LineDamaged("no checksum at the end of the line")
-    if b"%08x" % _crc32(head) != tail[len(_CRC_KEY) : -2]:
-        raise LineDamaged("the checksum does not match the line")
     try:
         record = _loads(line)
     except ValueError as error:
         raise LineDamaged("the line is not JSON") from error
-    if not isinstance(record, dict):
+    if type(record) is not dict:
         raise LineDamaged("the line is not a JSON object")
     return record
 
@@ -131,12 +126,12 @@ def _encode_body(record: Mapping[str, object]) -> bytes:
         body = _dumps(record)
     except (TypeError, ValueError, RecursionError):
         return _dumps_cleaned(record)
-    # The short text first: its absence is seen three times as fast.
-    return _dumps_cleaned(record) if b"0000" in body and b"\\u0000" in body else body
+    # From the right: a third faster than `in`.
+    return body if body.rfind(b"\\u0000") < 0 else _dumps_cleaned(record)
 
 
 def _seal(head: bytes) -> bytes:
-    return b'%b%b%08x"}' % (head, _CRC_KEY, _crc32(head))
+    return head + b',"crc":"%08x"}' % _crc32(head)
 
 
 def _dumps_cleaned(record: Mapping[str, object]) -> bytes:

@@ -21,7 +21,7 @@ from types import MappingProxyType
 from typing import Final
 
 from flow_kernel.records.backlog import Backlog, Entry
-from flow_kernel.records.codec import NO_PREVIOUS, fill, template
+from flow_kernel.records.codec import HEADER_NAMES, NO_PREVIOUS, fill, template
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.records.home import (
     Home,
@@ -143,12 +143,15 @@ class Journal:
             kind: What the record tells of.
             plan_id: Plan whose folder it goes to.
             task_id: Task whose file it goes to.
-            fields: What follows the header; a name of the header is left out.
+            fields: What follows the header, under names that the header does not use.
 
         Returns:
             Its number once the line is in the file. None when it is not: the disk refuses it and it
             waits in memory, the call came from inside another append of the same thread (it is
             written when that one is), the journal is closed, or this is a forked child.
+
+        Raises:
+            ValueError: The first record of a kind uses a name of the header.
         """
         if self._is_closed or _getpid() != self._pid:
             return None
@@ -176,7 +179,7 @@ class Journal:
         if self._is_closed or _getpid() != self._pid:
             return
         with self._lock:
-            self._drain_unless_busy()
+            self._settle()
             fds = list(self._retired)
             self._retired.clear()
             for log in self._open:
@@ -213,7 +216,7 @@ class Journal:
         if self._pending is not None:
             self._deliver(is_in_doubt=True)
         known = self._starts.get((kind, plan_id, task_id))
-        log, start = known or self._make_start(kind, plan_id, task_id)
+        log, start = known or self._make_start(kind, plan_id, task_id, fields)
         seq, prev = self._last_seq + 1, log.link
         line = fill(start, seq, timestamp, prev, fields)
         # From here on the record exists: one step, so that no number is given out twice.
@@ -260,12 +263,15 @@ class Journal:
             self._use(log)
         self._is_refused = bool(self._backlog.queues)
 
-    def _drain_unless_busy(self) -> None:
-        if not self._backlog.queues or self._is_busy:
+    def _settle(self) -> None:
+        if self._is_busy or not (self._backlog.queues or self._pending):
             return
         self._is_busy = True
         try:
-            self._drain()
+            if self._pending is not None:
+                self._deliver(is_in_doubt=True)
+            else:
+                self._drain()
         finally:
             self._is_busy = False
 
@@ -278,7 +284,11 @@ class Journal:
             oldest.close()
             self._open.pop(oldest, None)
 
-    def _make_start(self, kind: str, plan_id: str, task_id: str) -> tuple[LogFile, bytes]:
+    def _make_start(
+        self, kind: str, plan_id: str, task_id: str, fields: Mapping[str, object]
+    ) -> tuple[LogFile, bytes]:
+        if taken := HEADER_NAMES.intersection(fields):
+            raise ValueError(f"a record of kind {kind} has fields of the header: {sorted(taken)}")
         name = log_name(plan_id, task_id, self._session if self._is_network else None)
         path = f"{self._root}/log/{name}"
         log = self._logs.get(path)

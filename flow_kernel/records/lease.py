@@ -84,14 +84,14 @@ def read(path: Path) -> Lease | None:
 
 
 def claim_dead(run_dir: Path, claimer: str) -> Iterator[tuple[Lease, Path]]:
-    """Claim each dead session of a home for the session `claimer`.
+    """Claim each dead session of a home for the session `claimer`, which holds a lease itself.
 
     Yields:
         The lease and the path it has now; the caller deletes the path when the death is recorded.
     """
     here = this_process()
     for path in sorted(run_dir.glob("*.lease")) + sorted(run_dir.glob("*.claimed.*")):
-        if path.name.startswith(claimer):
+        if path.name.startswith(claimer) or path.name.endswith(claimer):
             continue
         lease = read(path)
         if lease is None or is_alive(lease.process, here):

@@ -12,7 +12,7 @@ import types
 from collections.abc import Callable
 from itertools import repeat
 from operator import is_
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.records.introspection import (
@@ -25,6 +25,7 @@ from flow_kernel.records.introspection import (
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
+Function = TypeVar("Function")
 _modules: Final = sys.modules
 _ModuleType: Final = types.ModuleType
 _C_DESCRIPTORS: Final = (
@@ -44,6 +45,46 @@ _MAX_VIEWS: Final = 4
 
 class UnfamiliarError(LookupError):
     """A library is not loaded, or does not look like the versions that are known."""
+
+
+class TypeTable(Generic[Function]):
+    """Functions by exact type; the classes of a library join when the user has imported it.
+
+    Args:
+        known: Functions by the id of a type that lives as long as the process; hashing the class
+            itself might run its metaclass's code.
+        makers: By the name of a module, what makes functions by type once it is imported. A maker
+            that fails (half imported, another version) is tried again after the next import.
+    """
+
+    __slots__ = ("_kept", "_makers", "_seen", "known")
+
+    def __init__(
+        self,
+        known: dict[int, Function],
+        makers: dict[str, Callable[[], dict[type, Function]]],
+    ) -> None:
+        self.known = known
+        self._makers = dict(makers)
+        self._kept: list[type] = []  # while a class lives, its id is not reused
+        self._seen = 0
+
+    def learn(self, kind: type) -> Function | None:
+        """The function for `kind`, after a look at what was imported since the last call."""
+        count = len(_modules)
+        if count == self._seen:
+            return None
+        self._seen = count
+        for library in [name for name in self._makers if name in _modules]:
+            try:
+                made = self._makers[library]()
+            except Exception:  # noqa: BLE001, S112  # whatever another version of a library raises
+                continue
+            for known, function in made.items():
+                self.known[id(known)] = function
+                self._kept.append(known)
+            self._makers.pop(library, None)  # another thread may have done the same
+        return self.known.get(id(kind))
 
 
 def loaded(name: str) -> dict[str, object]:

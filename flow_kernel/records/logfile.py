@@ -23,8 +23,6 @@ leaves either all of it or an entry in doubt, which the next call looks up in th
 import errno
 import hashlib
 import os
-import stat
-import sys
 import time
 from collections.abc import Callable
 from typing import Final
@@ -32,12 +30,12 @@ from typing import Final
 from flow_kernel.records.backlog import Entry
 from flow_kernel.records.backward import last_line_of
 from flow_kernel.records.codec import NO_PREVIOUS, decode, link, relink
+from flow_kernel.records.descriptors import duplicate, open_to_append
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.records.locks import EXCLUSIVE, UNLOCK, flock, lock
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
-_open: Final = os.open
 _close: Final = os.close
 _write: Final = os.write
 _read: Final = os.read
@@ -49,23 +47,11 @@ _listdir: Final = os.listdir
 _strerror: Final = os.strerror
 _sha256: Final = hashlib.sha256
 _monotonic: Final = time.monotonic
-_is_regular: Final = stat.S_ISREG
 _SEEK_SET: Final = os.SEEK_SET
 _SEEK_END: Final = os.SEEK_END
 _EBADF: Final = errno.EBADF
 _EAGAIN: Final = errno.EAGAIN
-_EINVAL: Final = errno.EINVAL
 _ENOSPC: Final = errno.ENOSPC
-# O_NONBLOCK: a FIFO planted at the path must not block the cell.
-_OPEN_FLAGS: Final = (
-    os.O_RDWR
-    | os.O_APPEND
-    | os.O_CREAT
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_NONBLOCK", 0)
-)
-_HIGH_FD: Final = 500
 _RETIRED_FDS: Final = 8
 _PATH_HOLDS_S: Final = 0.001
 _TRIES: Final = range(8)
@@ -217,7 +203,7 @@ class LogFile:
             return []
         self._is_dirty = False
         try:
-            return [_duplicate(self.fd)]
+            return [duplicate(self.fd)]
         except OSError:
             return []
 
@@ -278,7 +264,12 @@ class LogFile:
             if not _fstat(self.fd).st_nlink:
                 return False
             written = 0
-        self._size, self.link, entry.is_written, self._is_dirty = size + written, next_link, True, True
+        self._size, self.link, entry.is_written, self._is_dirty = (
+            size + written,
+            next_link,
+            True,
+            True,
+        )
         return True
 
     def _keep_torn(self, entry: Entry, size: int, written: int, before: int) -> bool:
@@ -311,17 +302,20 @@ class LogFile:
             return False
         last = last_line_of(self.fd, self._session)
         is_there = last is not None and decode(last).get("seq") == entry.seq
-        self._size, self._torn_size, self.link = _UNKNOWN, _UNKNOWN, link(last) if last else NO_PREVIOUS
+        self._size, self._torn_size, self.link = (
+            _UNKNOWN,
+            _UNKNOWN,
+            link(last) if last else NO_PREVIOUS,
+        )
         entry.is_in_doubt, entry.is_written, self._is_dirty = False, is_there, True
         return is_there
 
     def _open(self) -> int:
         try:
-            fd = _open(self.path, _OPEN_FLAGS, 0o600)
+            fd = open_to_append(self.path)
         except FileNotFoundError:
             self._make_parents()
-            fd = _open(self.path, _OPEN_FLAGS, 0o600)
-        fd = _move_up(fd)
+            fd = open_to_append(self.path)
         try:
             self._adopt(fd)
         except BaseException:
@@ -332,8 +326,6 @@ class LogFile:
 
     def _adopt(self, fd: int) -> None:
         status = _fstat(fd)
-        if not _is_regular(status.st_mode):
-            raise OSError(_EINVAL, "not a regular file", self.path)
         inode, device, size = status.st_ino, status.st_dev, status.st_size
         # The size too: an inode number is given again once the file that had it is gone.
         if (inode, device, size) == (self._inode, self._device, self._size):
@@ -350,7 +342,7 @@ class LogFile:
         directory, _, name = self.path.rpartition("/")
         stem = name[: -len(_SUFFIX)]
         try:
-            number = 1 + max([_part_number(other, stem) for other in _listdir(directory)])
+            number = 1 + max(_part_number(other, stem) for other in _listdir(directory))
             _rename(self.path, f"{directory}/{stem}.{number}{_SUFFIX}")
         except OSError:
             # A log that is too large is better than none; tried again after as many bytes.
@@ -362,30 +354,6 @@ class LogFile:
     def _ends_with_newline(self, size: int) -> bool:
         _lseek(self.fd, size - 1, _SEEK_SET)
         return _read(self.fd, 1) == b"\n"
-
-
-if sys.platform == "win32":
-    _duplicate: Final = os.dup
-
-else:
-    import fcntl
-
-    _fcntl: Final = fcntl.fcntl
-    _DUPLICATE: Final = fcntl.F_DUPFD_CLOEXEC
-
-    def _duplicate(fd: int) -> int:
-        # A cell that closes our descriptors and opens its own files gets the lowest numbers: with
-        # a high one, what we write next meets EBADF and not the cell's file.
-        return _fcntl(fd, _DUPLICATE, _HIGH_FD)
-
-
-def _move_up(fd: int) -> int:
-    try:
-        high = _duplicate(fd)
-    except OSError:
-        return fd
-    _close(fd)
-    return high
 
 
 def _part_number(name: str, stem: str) -> int:

@@ -70,7 +70,7 @@ class PandasReader:
         block = class_in(_INTERNALS, "Block")
         self._values: Final = getter(block, "values")
         self._places: Final = getter(block, "_mgr_locs")
-        self._place_type: Final = class_in(_INTERNALS, "BlockPlacement")
+        self._place_type: Final[Any] = class_in(_INTERNALS, "BlockPlacement")
         backed = class_in("pandas._libs.arrays", "NDArrayBacked")
         self._backing: Final = getter(backed, "_ndarray")
         self._backed_dtype: Final = getter(backed, "_dtype")
@@ -100,7 +100,7 @@ class PandasReader:
 
     def columns_in(self, block: object) -> int:
         """How many columns a block holds."""
-        places = self._places(block)
+        places: Any = self._places(block)
         if type(places) is not self._place_type:
             raise UnfamiliarError("places")
         return len(places)
@@ -124,7 +124,7 @@ class PandasReader:
         codes = held.get("_codes")
         data = list.__getitem__(codes, 0) if codes is not None else held.get("_data")
         chunks = self._chunks(data)
-        found = self.elements(data) if chunks is None else chunks
+        found: Any = self.elements(data) if chunks is None else chunks
         return len(found)
 
     def elements(self, array: object) -> Any:

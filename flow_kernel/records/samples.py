@@ -3,8 +3,8 @@
 Called by `session` before and after a cell, for the names that the cell loads and does not store.
 
 A sample holds integers and strings: sizes, identities of a few elements, hashes of a few numbers,
-checksums of a few bytes. Two unequal samples mean that the value was changed in place; two equal ones
-mean nothing certain. No reference to a value or to an element outlives the call.
+checksums of a few bytes. Two unequal samples mean that the value was changed in place; two equal
+ones mean nothing certain. No reference to a value or to an element outlives the call.
 """
 
 import sys
@@ -13,7 +13,7 @@ import types
 import zlib
 from array import array
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import islice
 from typing import Any, Final
 
@@ -24,18 +24,16 @@ from flow_kernel.records.introspection import (
     instance_dict,
     is_class,
     is_static,
+    library_of,
     mro_of,
 )
-from flow_kernel.records.samples_libraries import BASES, LIBRARIES
+from flow_kernel.records.libraries import TypeTable
+from flow_kernel.records.samples_libraries import EXACT, INHERITED, Sample, Take
 from flow_kernel.records.summaries_builtins import sparse_above
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
-Sample = tuple[object, ...]
-Take = Callable[[Any], Sample | None]
-
 _perf_ns: Final = time.perf_counter_ns
-_modules: Final = sys.modules
 _crc32: Final = zlib.crc32
 _Member: Final = types.MemberDescriptorType
 _ALL: Final = 32
@@ -44,16 +42,20 @@ _SOME: Final = 8
 _DEEP: Final = 16
 """Of so many elements, what can be told without their class's code is taken too."""
 _SMALL_BYTES: Final = 4096
-_MAX_BITS: Final = 4096
+_LARGE: Final = 1 << 512
 _MAX_TEXT: Final = 1024
+
+
+_READ_FILLS_CACHES: Final = frozenset({*sys.stdlib_module_names, "pandas", "numpy", "polars"})
+"""Libraries whose other classes are immutable, or write to their instances when they are read."""
 
 
 def sample(value: object) -> Sample | None:
     """What tells whether `value` is changed in place; about 1 us, up to 5 us for a table.
 
     Args:
-        value: Anything; only objects of exactly known types and the attributes of instances of other
-            classes are looked at, and never through a class's own code.
+        value: Anything; only objects of exactly known types and the attributes of instances of
+            other classes are looked at, and never through a class's own code.
 
     Returns:
         Integers and strings to compare with a later sample of the same object, or None for a value
@@ -61,12 +63,12 @@ def sample(value: object) -> Sample | None:
     """
     kind = type(value)
     try:
-        take = _known.get(id(kind)) or _learnt(kind)
+        take = _EXACT.known.get(id(kind)) or _EXACT.learn(kind)
         if take is not None:
             return take(value)
-        if is_static(kind):
-            return None
-        return _of_class(value) if is_class(kind) else _of_instance(value)  # type: ignore[arg-type]  # a class
+        if is_class(kind):
+            return _of_class(value)  # type: ignore[arg-type]  # a class
+        return None if is_static(kind) else _of_instance(value)
     except Exception:  # noqa: BLE001  # changed by another thread meanwhile, or no stack left
         return None
 
@@ -95,25 +97,6 @@ def sample_many(
     return found
 
 
-def _learnt(kind: type) -> Take | None:
-    """The function for a type of a library; looks for new libraries when modules were added."""
-    count = len(_modules)
-    if count == _seen["modules"]:
-        return None
-    _seen["modules"] = count
-    for library in [name for name in _pending if name in _modules]:
-        try:
-            takes = _pending[library]()
-        except Exception:  # noqa: BLE001  # half imported, or another version; tried again later
-            takes = {}
-        for known, take in takes.items():
-            _known[id(known)] = take
-            _kept.append(known)
-        if takes:
-            _pending.pop(library, None)  # another thread may have done the same
-    return _known.get(id(kind))
-
-
 def _never(value: object) -> None:
     """No sample: the value cannot change."""
 
@@ -127,14 +110,19 @@ def _list(value: list[object]) -> Sample:
     return (length, *map(id, spread), *_facts(spread))
 
 
-def _dict(value: dict[object, object]) -> Sample:
+def _dict(value: dict[Any, object]) -> Sample:
     # The views of `dict` itself: those of OrderedDict look keys up, which may run their code.
     length = dict.__len__(value)
     values = dict.values(value)
     if length <= _ALL:
         if dict.__sizeof__(value) > sparse_above(length):
             return (length,)
-        return (length, *map(id, dict.keys(value)), *map(id, values), *_facts(islice(values, _DEEP)))
+        return (
+            length,
+            *map(id, dict.keys(value)),
+            *map(id, values),
+            *_facts(islice(values, _DEEP)),
+        )
     ends = [*islice(reversed(values), _SOME)]
     if dict.__sizeof__(value) <= sparse_above(length):
         ends += islice(values, _SOME)
@@ -164,7 +152,7 @@ def _bytearray(value: bytearray) -> Sample:
     return (length, _crc32(value[:64] + value[-64:] + value[:: length // 64]))
 
 
-def _array(value: Any) -> Sample:
+def _array(value: "array[Any]") -> Sample:
     length = len(value)
     if length * value.itemsize > _SMALL_BYTES:
         value = value[:64] + value[-64:] + value[:: length // 64]
@@ -179,7 +167,7 @@ def _facts(values: Iterable[object]) -> list[int]:
     found = []
     for value in values:
         kind = type(value)
-        if kind is float or (kind is int and value.bit_length() <= _MAX_BITS):  # type: ignore[attr-defined]  # an int
+        if kind is float or (kind is int and -_LARGE < value < _LARGE):  # type: ignore[operator]  # an int
             found.append(hash(value))
         elif kind is str:
             found.append(hash(value) if len(value) <= _MAX_TEXT else len(value))  # type: ignore[arg-type]  # a str
@@ -190,18 +178,23 @@ def _facts(values: Iterable[object]) -> list[int]:
     return found
 
 
-def _of_class(kind: type) -> Sample:
+def _of_class(kind: type) -> Sample | None:
+    if is_static(kind):
+        return None
     names = class_dict(kind)
     return (len(names), *map(id, islice(names.values(), 2 * _ALL)))
 
 
 def _of_instance(value: object) -> Sample | None:
     kind = type(value)
+    _INHERITED.learn(kind)
     base = _of_bases(value, mro_of(kind))
+    if library_of(kind) in _READ_FILLS_CACHES:
+        return base
     attributes = instance_dict(value)
     if attributes is None:
         slots = _of_slots(value, kind)
-        return slots if base is None else (*base, *slots)
+        return (*base, *slots) if base is not None else slots or None
     held = _dict(attributes)
     return held if base is None else (*base, *held)
 
@@ -209,7 +202,7 @@ def _of_instance(value: object) -> Sample | None:
 def _of_bases(value: object, bases: tuple[type, ...]) -> Sample | None:
     """What the part of an instance that a builtin or library class made tells."""
     for base in bases:
-        take = _of_base.get(id(base))
+        take = _INHERITED.known.get(id(base))
         if take is not None:
             return take(value)
     return None
@@ -230,3 +223,31 @@ def _of_slots(value: object, kind: type) -> Sample:
                 found.append(id(held))
                 found += _facts((held,))
     return tuple(found)
+
+
+_EXACT: Final[TypeTable[Take]] = TypeTable(
+    {
+        id(list): _list,
+        id(dict): _dict,
+        id(OrderedDict): _dict,
+        id(defaultdict): _dict,
+        id(Counter): _dict,
+        id(set): _set,
+        id(deque): _deque,
+        id(bytearray): _bytearray,
+        id(array): _array,
+        id(types.SimpleNamespace): lambda value: _dict(value.__dict__),
+    },
+    EXACT,
+)
+_INHERITED: Final[TypeTable[Take]] = TypeTable(
+    {
+        # Only what these say of themselves: a subclass may override everything else.
+        id(list): lambda value: (list.__len__(value),),
+        id(dict): lambda value: (dict.__len__(value),),
+        id(set): lambda value: (set.__len__(value),),
+        id(deque): lambda value: (deque.__len__(value),),
+        id(bytearray): lambda value: (bytearray.__len__(value),),
+    },
+    INHERITED,
+)

@@ -7,13 +7,13 @@ of a subclass of a builtin one, shows its type and nothing else. A library's cla
 the user has imported it.
 """
 
-import sys
 import time
 from collections.abc import Iterable
 from typing import Final
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.records.introspection import is_class, type_name
+from flow_kernel.records.libraries import TypeTable
 from flow_kernel.records.summaries_builtins import BUILTINS, Show, Summary, class_line
 from flow_kernel.records.summaries_libraries import LIBRARIES
 from flow_kernel.records.summaries_stdlib import STANDARD
@@ -21,11 +21,7 @@ from flow_kernel.records.summaries_stdlib import STANDARD
 globals()["__builtins__"] = FROZEN_BUILTINS
 
 _perf_ns: Final = time.perf_counter_ns
-_modules: Final = sys.modules
-_known: Final[dict[int, Show]] = dict(BUILTINS)
-_kept: Final[list[type]] = []  # classes of libraries: while they live, their ids are not reused
-_pending: Final = {**LIBRARIES, **STANDARD}
-_seen: Final = {"modules": 0}
+_TABLE: Final[TypeTable[Show]] = TypeTable(dict(BUILTINS), {**LIBRARIES, **STANDARD})
 
 
 def summarise(value: object) -> Summary:
@@ -43,7 +39,7 @@ def summarise(value: object) -> Summary:
     """
     kind = type(value)
     try:
-        show = _known.get(id(kind)) or _learnt(kind)
+        show = _TABLE.known.get(id(kind)) or _TABLE.learn(kind)
         if show is not None:
             return show(value)
         if is_class(kind):
@@ -75,25 +71,6 @@ def summarise_many(
         else:
             found[name] = summarise(value)
     return found, left_out
-
-
-def _learnt(kind: type) -> Show | None:
-    """The function for a type of a library; looks for new libraries when modules were added."""
-    count = len(_modules)
-    if count == _seen["modules"]:
-        return None
-    _seen["modules"] = count
-    for library in [name for name in _pending if name in _modules]:
-        try:
-            shows = _pending[library]()
-        except Exception:  # noqa: BLE001  # half imported, or another version; tried again later
-            shows = {}
-        for known, show in shows.items():
-            _known[id(known)] = show
-            _kept.append(known)
-        if shows:
-            _pending.pop(library, None)  # another thread may have done the same
-    return _known.get(id(kind))
 
 
 def _fallback(kind: type) -> Summary:

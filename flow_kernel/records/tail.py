@@ -88,9 +88,9 @@ class OutputTail:
 
     def memory(self, rss_bytes: int) -> None:
         """The process uses `rss_bytes` of memory now; the peak is kept."""
-        if rss_bytes > self._peak and self._map is not None:
+        if rss_bytes > self._peak:
             self._peak = rss_bytes
-            self._map[0:8] = _U64.pack(rss_bytes)
+            self._store(0, _U64.pack(rss_bytes))
 
     def remove(self) -> None:
         """Close and delete the file: the session ended in order."""
@@ -121,11 +121,17 @@ class OutputTail:
         return pieces
 
     def _put(self, text: str) -> None:
+        data = text.encode("utf-8", "backslashreplace")[-(_SIZE - _HEADER.size) :]
+        self._store(_HEADER.size, data)
+        self._store(8, _U64.pack(len(data)))
+
+    def _store(self, at: int, data: bytes) -> None:
         if self._map is None:
             return
-        data = text.encode("utf-8", "backslashreplace")[-(_SIZE - _HEADER.size) :]
-        self._map[_HEADER.size : _HEADER.size + len(data)] = data
-        self._map[8:16] = _U64.pack(len(data))
+        try:
+            self._map[at : at + len(data)] = data
+        except ValueError:  # another thread has just closed it: the session ends
+            self._map = None
 
 
 def read_last_words(path: Path) -> LastWords:

@@ -132,11 +132,12 @@ class Recorder:
         cells = self._open.get(key)
         if not cells or _getpid() != self._pid:
             return None
-        cell = cells[0]
-        if not cell.has_ended:
-            cell.stop()
-            cell.take_changes(self._watches, self._parts.settings.recorder)
-        return self._write(cell, failure)
+        if not cells[0].has_ended:
+            # IPython failed while it showed the traceback and never told of the end.
+            for cell in reversed(cells):
+                if not cell.has_ended:
+                    self.end(cell, failure, seals=False)
+        return self._write(cells[0], failure)
 
     def aborted(self, request: CellRequest) -> None:
         """A cell that never ran because an earlier one failed."""

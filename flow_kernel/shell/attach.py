@@ -27,6 +27,7 @@ from flow_kernel.shell.guard import Guard, HeldInterrupts, say
 from flow_kernel.shell.message_tap import MessageTap
 from flow_kernel.shell.outstream import drain
 from flow_kernel.shell.selftest import usable_taps
+from flow_kernel.shell.sendable import make_sendable
 from flow_kernel.shell.stream_tee import StreamTee
 from flow_kernel.shell.terminal_tap import TerminalTap
 
@@ -95,7 +96,7 @@ class Attachment:
         if self.is_attached and (silent or not store_history):
             self._guard(self._recorder.hidden, code, HIDDEN)
 
-    def seal(self, parent: Mapping[str, Any], reply: Mapping[str, Any]) -> dict[str, object] | None:
+    def seal(self, parent: Mapping[str, Any], reply: dict[str, Any]) -> dict[str, object] | None:
         """The reply to `parent` is about to leave: write its cell.
 
         Returns:
@@ -104,12 +105,15 @@ class Attachment:
         if not self.is_attached or parent["header"]["msg_type"] != "execute_request":
             return None
         with HeldInterrupts():
+            self._guard(make_sendable, reply)
             return self._guard(self._seal, parent, reply)
 
     def _seal(
         self, parent: Mapping[str, Any], reply: Mapping[str, Any]
     ) -> dict[str, object] | None:
         key = parent["header"]["msg_id"]
+        if self._running.pop(_get_ident(), None):
+            self._tee.reset()
         if reply.get("status") == "aborted":
             content = parent["content"]
             if content.get("store_history", True) and not content.get("silent", False):

@@ -20,7 +20,7 @@ class _Loaded:
     def __init__(self, shell: Any) -> None:
         self._shell = shell
         self._kernel = getattr(shell, "kernel", None)
-        self.attachment = open_attachment(shell, self._kernel, Settings())
+        self.attachment = open_attachment(shell, self._kernel, _settings(shell.config))
         if self._kernel is not None:
             self._patch_kernel(self._kernel)
         shell.register_magics(FlowMagics)
@@ -59,6 +59,16 @@ class _Loaded:
                 vars(kernel).pop(name, None)
         self.attachment.detach()
         self.attachment.session.close()
+
+
+def _settings(config: Any) -> Settings:
+    """The same `c.FlowKernel.*` that the kernel reads, from the configuration of this shell."""
+    chosen = config.get("FlowKernel", {})
+    default = Settings()
+    return Settings(
+        record=bool(chosen.get("record", default.record)),
+        actor=str(chosen.get("actor", default.actor)),
+    )
 
 
 def load_ipython_extension(shell: Any) -> None:

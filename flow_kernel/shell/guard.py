@@ -10,7 +10,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from types import FrameType
-from typing import Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 
@@ -20,8 +20,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _LIMIT: Final = 3
-_SIGINT: Final = signal.SIGINT
-_set_handler: Final = signal.signal
+_SIGINT: Final = int(signal.SIGINT)
+# The function of C below the wrapper, which spends 2 us on turning numbers into enums.
+_set_handler: Final = getattr(signal.signal, "__wrapped__", signal.signal)
+_DEFAULT: Final = int(signal.SIG_DFL)
 _get_ident: Final = threading.get_ident
 _main_ident: Final = threading.main_thread().ident
 _getpid: Final = os.getpid
@@ -68,7 +70,7 @@ class HeldInterrupts:
     __slots__ = ("_is_set", "_previous", "was_interrupted")
 
     def __init__(self) -> None:
-        self._previous: object = None
+        self._previous: Any = None
         self._is_set = False
         self.was_interrupted = False
 
@@ -86,7 +88,7 @@ class HeldInterrupts:
             return
         previous = self._previous
         # None: a handler that Python did not install and cannot put back.
-        _set_handler(_SIGINT, signal.SIG_DFL if previous is None else previous)  # type: ignore[arg-type]  # what signal.signal returned
+        _set_handler(_SIGINT, _DEFAULT if previous is None else previous)
         if (
             self.was_interrupted
             and previous is not signal.default_int_handler

@@ -22,6 +22,7 @@ from flow_kernel.records.home import resolve
 from flow_kernel.session.assembly import assemble
 from flow_kernel.settings import Settings
 from flow_kernel.shell.attach import Attachment
+from flow_kernel.shell.broken_streams import BrokenStreams
 from flow_kernel.shell.magics import FlowMagics, add_completion
 
 
@@ -52,6 +53,7 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.attachment: Attachment | None = None
+        self._broken_streams = BrokenStreams(self._stdout, self._stderr)
         try:
             self.attachment = open_attachment(
                 self.shell, self, Settings(record=self.record, actor=self.actor), self.home
@@ -73,15 +75,19 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
         """Run a cell as ipykernel does; requests that are no cells are counted."""
         if self.attachment is not None:
             self.attachment.note_request(code, silent=silent, store_history=store_history)
-        return await super().do_execute(
-            code,
-            silent,
-            store_history,
-            user_expressions,
-            allow_stdin,
-            cell_meta=cell_meta,
-            cell_id=cell_id,
-        )
+        self._broken_streams.put_back()
+        try:
+            return await super().do_execute(
+                code,
+                silent,
+                store_history,
+                user_expressions,
+                allow_stdin,
+                cell_meta=cell_meta,
+                cell_id=cell_id,
+            )
+        finally:
+            self._broken_streams.set_aside()
 
     def finish_metadata(self, parent: Any, metadata: Any, reply_content: Any) -> Any:
         """Write the record of the cell that `parent` asked for, and tell its facts."""
@@ -141,7 +147,7 @@ def open_attachment(
     """A new session, attached to `shell`."""
     env = dict(os.environ)
     if home:
-        env["FLOW_HOME"] = home
+        env.setdefault("FLOW_HOME", home)
     where = resolve(Path.cwd(), env, user_home=Path.home(), data_dir=Path(jupyter_data_dir()))
     attachment = Attachment(shell, assemble(where, env=os.environ, settings=settings), kernel)
     attachment.attach()

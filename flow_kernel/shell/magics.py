@@ -48,7 +48,7 @@ def _parser() -> _Parser:
 class FlowMagics(Magics):  # type: ignore[misc]  # IPython's base has no types here
     """Magics of flow_kernel."""
 
-    @line_magic
+    @line_magic  # type: ignore[untyped-decorator]  # IPython's decorators have no types
     def flow(self, line: str) -> object:
         """Look at the flight recorder of this session.
 

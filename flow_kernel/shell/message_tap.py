@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
+from flow_kernel.shell.sendable import make_sendable
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
@@ -78,12 +79,9 @@ class MessageTap:
         self._tell(kind, header.get("msg_id", ""), content)
 
     def _tell(self, kind: str, key: str, content: dict[str, Any]) -> None:
+        make_sendable(content)
         if kind == "stream":
-            text = content["text"]
-            if not text.isascii():
-                # A lone surrogate cannot be sent: the client would lose the whole text.
-                content["text"] = text.encode("utf-8", "backslashreplace").decode("utf-8")
-            self._sink.stream(key, content["name"], text)
+            self._sink.stream(key, content["name"], content["text"])
         elif kind == "error":
             self._sink.failed(key, content)
         else:

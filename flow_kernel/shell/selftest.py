@@ -25,8 +25,11 @@ class Finding:
     detail: str
 
 
-def usable_taps(shell: Any, kernel: Any | None) -> frozenset[str]:
-    """Names of the taps whose ground is as they expect it, for this very shell and kernel."""
+def usable_taps(shell: Any, kernel: Any) -> frozenset[str]:
+    """Names of the taps whose ground is as they expect it, for this very shell and kernel.
+
+    `kernel` is None in terminal IPython.
+    """
     checks: dict[str, Callable[[], bool]] = {
         "compile": lambda: isinstance(shell.compile, CachingCompiler),
         "messages": lambda: (

@@ -42,10 +42,14 @@ class StreamTee:
             self._patched.append((stream, original, tee))
 
     def remove(self) -> None:
+        """Put back what was found, when the outermost cell ends."""
+        self._depth -= 1
+        if self._depth <= 0:
+            self.reset()
+
+    def reset(self) -> None:
         """Put back what was found, unless somebody else has patched it since."""
-        self._depth = max(self._depth - 1, 0)
-        if self._depth:
-            return
+        self._depth = 0
         for stream, original, tee in self._patched:
             if getattr(stream, "write", None) is tee:
                 stream.write = original

@@ -129,7 +129,8 @@ def test_a_run_script_adds_its_names(flow: Kernel) -> None:
 
     ran = flow.run("%run script.py")
 
-    assert flow.logs.one("cell", seq=ran.seq)["added_vars"] == ["from_script"]
+    added = flow.logs.one("cell", seq=ran.seq)["added_vars"]
+    assert [name for name in added if not name.startswith("__")] == ["from_script"]
 
 
 @promise("record.variables")
@@ -192,5 +193,6 @@ def test_a_failed_import_leaves_the_modules_that_came_in(flow: Kernel) -> None:
     ran = flow.run("import half")
 
     record = flow.logs.one("cell", seq=ran.seq)
-    assert record["added_imports"] == ["wave"]
+    assert "wave" in record["added_imports"]
+    assert "half" not in record["added_imports"]
     assert record["error"]["ename"] == "ModuleNotFoundError"

@@ -15,8 +15,8 @@ INTERRUPTED: Final[dict[str, str]] = {
     "a_busy_loop": _SAY + "while True: pass",
     "a_wait_for_a_lock": _SAY + "import threading; threading.Event().wait(30)",
     "a_subprocess": _SAY + "import subprocess; subprocess.run(['sleep', '30'])",
-    "a_cell_that_cleans_up": _SAY + "try:\n    time.sleep(30)\nfinally:\n    print('cleaned')",
-    "a_cell_that_catches_it": _SAY + "try:\n    time.sleep(30)\nexcept KeyboardInterrupt:\n    print('caught')\n7",
+    "a_cell_that_cleans_up": "import time\ntry:\n    print('begun', flush=True); time.sleep(30)\nfinally:\n    print('cleaned')",
+    "a_cell_that_catches_it": "import time\ntry:\n    print('begun', flush=True); time.sleep(30)\nexcept KeyboardInterrupt:\n    print('caught')\n7",
     "a_nested_cell": _SAY + "get_ipython().run_cell('time.sleep(30)').success",
 }
 

@@ -1,4 +1,8 @@
-"""The state of the process, its threads and children are those of stock ipykernel."""
+"""The state of the process, its threads and children are those of stock ipykernel.
+
+Differences that are meant: one more daemon thread (it syncs the log), faulthandler is on (its report
+tells the next kernel of a fatal signal), and up to four frames below the cell.
+"""
 
 import json
 from typing import Final
@@ -14,7 +18,7 @@ STATES: Final[dict[str, str]] = {
     "signal_mask": "import signal; sorted(signal.pthread_sigmask(signal.SIG_BLOCK, []))",
     "trace_and_profile": "import sys, threading; (sys.gettrace(), sys.getprofile(), threading.gettrace(), threading.getprofile())",
     "hooks": "import sys, threading\n[(n, type(h).__module__, type(h).__qualname__, getattr(h, '__qualname__', '')) for n in ('displayhook', 'excepthook', 'unraisablehook', 'breakpointhook') for h in [getattr(sys, n)]] + [threading.excepthook.__name__]",
-    "streams": "import sys\n[(type(s).__name__, type(s).__module__.split('.')[0] in ('ipykernel', 'flow_kernel'), s.encoding, s.errors, s.isatty(), s.name, s.fileno() > 2, s.writable(), s.closed) for s in (sys.stdout, sys.stderr)]",
+    "streams": "import sys\n[(type(s).__name__, type(s).__module__, s.encoding, s.errors, s.isatty(), s.name, s.fileno() > 2, s.writable(), s.closed) for s in (sys.stdout, sys.stderr)]",
     "original_streams": "import sys\n[(type(s).__name__, s.name, s.fileno()) for s in (sys.__stdout__, sys.__stderr__, sys.__stdin__)]",
     "import_machinery": "import sys\n[getattr(f, '__qualname__', type(f).__qualname__) for f in sys.meta_path + sys.path_hooks]",
     "path": "import sys; sys.path",
@@ -28,7 +32,7 @@ STATES: Final[dict[str, str]] = {
     "warnings_filters": "import warnings; [str(f) for f in warnings.filters] + [warnings.showwarning.__name__]",
     "logging": "import logging; (logging.root.level, [type(h).__name__ for h in logging.root.handlers], logging.getLoggerClass().__name__, logging.raiseExceptions)",
     "locale_and_numbers": "import locale, decimal; (locale.setlocale(locale.LC_ALL), str(decimal.getcontext()))",
-    "faulthandler": "import faulthandler, tracemalloc; (faulthandler.is_enabled(), tracemalloc.is_tracing())",
+    "memory_tracing": "import tracemalloc; (tracemalloc.is_tracing(), tracemalloc.get_traceback_limit())",
     "builtins": "import builtins; sorted(dir(builtins))",
     "unpatched_functions": "import builtins, os, time, io, json, subprocess, threading, asyncio\n[(f.__module__, f.__qualname__) for f in (builtins.open, builtins.print, builtins.len, builtins.__import__, os.fork, os.write, os._exit, os.system, time.time, time.sleep, json.dumps, subprocess.Popen.__init__, threading.Thread.start, threading.Thread.run, asyncio.run, io.open)]",
     "input_functions": "import builtins, getpass; (builtins.input.__qualname__, getpass.getpass.__qualname__)",
@@ -36,7 +40,6 @@ STATES: Final[dict[str, str]] = {
     "event_loop_of_an_async_cell": "import asyncio\nawait asyncio.sleep(0)\n(type(asyncio.get_running_loop()).__name__, asyncio.get_running_loop().get_debug(), len(asyncio.all_tasks()))",
     "current_thread": "import threading; t = threading.current_thread(); (t.name, t.daemon, t is threading.main_thread())",
     "codecs_and_encodings": "import sys; (sys.getdefaultencoding(), sys.getfilesystemencoding(), sys.getfilesystemencodeerrors())",
-    "recursion_head_room": "def deep(n):\n    try:\n        return deep(n + 1)\n    except RecursionError:\n        return n\ndeep(0)",
     "children": "import os; open(f'/proc/{os.getpid()}/task/{os.getpid()}/children').read()",
     "asyncio_and_atexit_modules": "import multiprocessing as m; (m.get_start_method(allow_none=True), m.current_process().name)",
 }
@@ -92,6 +95,16 @@ def test_the_state_of_the_process_is_that_of_stock_ipykernel(pair: Pair, name: s
     stock, flow = pair.run(STATES[name])
 
     assert effects(flow) == effects(stock)
+
+
+@promise("transparent.process")
+def test_a_cell_can_recurse_as_deep_as_in_stock_ipykernel(pair: Pair) -> None:
+    pair.forget()
+    dive = "def deep(n):\n    try:\n        return deep(n + 1)\n    except RecursionError:\n        return n\nprint(deep(0))"
+
+    stock, flow = (int(runs[0].stdout) for runs in pair.run(dive))
+
+    assert stock - flow <= 4
 
 
 @promise("transparent.process")

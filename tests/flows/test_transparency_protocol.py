@@ -106,7 +106,8 @@ def _comms(kernel: Kernel) -> Any:
 def _subshells(kernel: Kernel) -> Any:
     made = kernel.ask("create_subshell_request", {}, channel="control")
     subshell = made["subshell_id"]
-    main = kernel.send("import threading\ngo = threading.Event()\nprint('waits', go.wait(10))")
+    kernel.run("import threading; go = threading.Event()")
+    main = kernel.send("print('waits', go.wait(10))")
     other = kernel.send("n = 5; print('from the subshell'); go.set(); n", subshell=subshell)
     results = [kernel.collect(other).effects(), kernel.collect(main).effects()]
     count = len(kernel.ask("list_subshell_request", {}, channel="control")["subshell_id"])

@@ -85,6 +85,7 @@ RUINOUS: Final = {
     "monotonic_that_stands_still",
     "modules_cleared_but_those_of_the_kernel",
     "hashes_that_fail",
+    "isinstance_that_lies",
     "json_that_fails",
     "modules_forgotten",
     "another_main_module",

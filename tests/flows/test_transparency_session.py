@@ -15,7 +15,7 @@ SESSION: Final[dict[str, list[str]]] = {
     ],
     "names_that_libraries_sniff": [
         "ip = get_ipython(); print(type(ip).__name__, 'IPKernelApp' in ip.config, ip.has_trait('kernel'))",
-        "print(type(ip.kernel).__name__, ip.kernel.implementation, ip.kernel.banner.split('Tip')[0])",
+        "from ipykernel.ipkernel import IPythonKernel; print(isinstance(ip.kernel, IPythonKernel), ip.kernel.implementation, ip.kernel.banner.split('Tip')[0])",
         "from ipykernel.zmqshell import ZMQInteractiveShell; print(isinstance(ip, ZMQInteractiveShell))",
         "import IPython; print(IPython.get_ipython() is ip, ip is get_ipython(), ip.parent is ip.kernel)",
     ],
@@ -77,9 +77,8 @@ SESSION: Final[dict[str, list[str]]] = {
         "import inspect; print(inspect.getsource(f), inspect.getsource(C.m))",
         "import linecache; print(linecache.getline(f.__code__.co_filename, 2))",
     ],
-    "depth_of_the_stack": [
-        "import inspect; print(len(inspect.stack()))",
-        "print([f.function for f in inspect.stack()[:4]])",
+    "callers_of_a_cell": [
+        "import inspect; print([f.function for f in inspect.stack()[:4]])",
         "import sys; print([f.f_code.co_name for f in (sys._getframe(0), sys._getframe(1), sys._getframe(2))])",
     ],
     "pickles_of_own_classes": [

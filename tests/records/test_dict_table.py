@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from flow_kernel.records.capture import NamespaceWatch, ids_of
+from flow_kernel.records.capture import NamespaceWatch
 from flow_kernel.records.dict_table import (
     DictTable,
     differing_entries,
@@ -27,10 +27,24 @@ def test_a_picture_shows_every_identity(size: int) -> None:
 def test_the_globals_of_a_module_are_laid_out_alike() -> None:
     watch = NamespaceWatch(globals())
     taken = watch.capture()
-    assert taken.picture is not None
-    assert dict(zip(taken.names, ids_of(taken), strict=True)) == {
-        name: id(value) for name, value in globals().items()
-    }
+    assert taken.picture == expected_picture(globals())
+    assert taken.names == list(globals())
+
+
+def test_the_names_follow_what_happens_between_cells() -> None:
+    names: dict[str, object] = {f"n{i}": object() for i in range(100)}
+    watch = NamespaceWatch(names)
+    for step in range(300):
+        if step % 3 == 0:
+            names.pop(f"n{step % 100}", None)
+        elif step % 3 == 1:
+            names[f"fresh{step}"] = object()
+        else:
+            names[f"n{step % 7}"] = object()
+        taken = watch.capture()
+        assert taken.picture is not None
+        kept = [name for name in taken.names[: len(taken.picture) // 16] if name is not None]
+        assert kept == list(names)
 
 
 def test_differences_are_found_one_by_one() -> None:

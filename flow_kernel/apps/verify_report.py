@@ -1,0 +1,56 @@
+"""What is wrong with log files, for people and for programs.
+
+Called by `check` and by `log --verify`.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from flow_kernel.apps.tables import Cell, Column, Painted, Painter, print_table
+from flow_kernel.apps.terminal import Terminal
+from flow_kernel.records.verdict import SeqRanges, Verdict, verify
+
+
+def report(
+    files: Sequence[Path], terminal: Terminal, *, pruned: SeqRanges | None, as_json: bool
+) -> int:
+    """Print what is wrong with `files`; 0 when nothing is, else 1.
+
+    Args:
+        files: Log files; all of a home, because a session's numbers run through all of its tasks.
+        terminal: Where to print.
+        pruned: Numbers that are missing because their files were pruned.
+        as_json: True for one document.
+    """
+    verdict = verify(files, pruned=pruned)
+    if as_json:
+        terminal.document(verdict.as_json())
+    else:
+        _tell(verdict, terminal)
+    return 0 if verdict.ok else 1
+
+
+def _tell(verdict: Verdict, terminal: Terminal) -> None:
+    painter = Painter.of(terminal)
+    files = "1 log" if verdict.files == 1 else f"{verdict.files:,} logs"
+    records = "1 record" if verdict.records == 1 else f"{verdict.records:,} records"
+    if verdict.ok:
+        terminal.print(painter.paint("ok", "green") + f"  {files}, {records}, no damage")
+        return
+    summary = f"  {files}, {records}, {len(verdict.damaged):,} damaged, {len(verdict.gaps):,} gaps"
+    terminal.print(painter.paint("damaged", "red") + summary)
+    if verdict.damaged:
+        rows: list[list[Cell]] = [
+            [str(d.file), str(d.line), str(d.offset), [Painted(d.reason, "red")]]
+            for d in verdict.damaged
+        ]
+        columns = [
+            Column(title="file", share=3, floor=12),
+            Column(title="line", align=">"),
+            Column(title="offset", align=">"),
+            Column(title="what is wrong", share=2, floor=20),
+        ]
+        print_table(columns, rows, terminal)
+    if verdict.gaps:
+        columns = [Column(title="session"), Column(title="records are missing after seq")]
+        print_table(columns, [[gap.session, str(gap.after_seq)] for gap in verdict.gaps], terminal)

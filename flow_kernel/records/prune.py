@@ -1,0 +1,198 @@
+"""Deletes old log files whole.
+
+Called by `jupyter flow prune`.
+
+A file goes when its newest record is older than asked for and no session in it is alive. Numbers of
+sessions that go on in other files are noted first in `.flow/log/.pruned`, so that `verify` does not
+take them for lost.
+"""
+
+import os
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from flow_kernel.errors import NotFound, StoreError, UsageError
+from flow_kernel.records.codec import LineDamaged, decode, encode
+from flow_kernel.records.home import Home
+from flow_kernel.records.lines import open_log, raw_lines
+from flow_kernel.records.repair import locked, tell_writers
+from flow_kernel.records.runs import Runs
+from flow_kernel.records.scan import scan_file
+
+_LOCK_TIMEOUT_S: Final = 1.0
+_LEDGER: Final = ".pruned"
+_APPEND: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PruneReport:
+    """What was deleted, or would be.
+
+    Attributes:
+        files: Log files, and the `.torn` files that belong to them.
+        bytes: Their size.
+        records: How many records were in them.
+    """
+
+    files: tuple[Path, ...]
+    bytes: int
+    records: int
+
+
+@dataclass(slots=True)
+class _Look:
+    """What is in one log file."""
+
+    path: Path
+    records: int = 0
+    newest: str = ""
+    runs: dict[str, Runs] = field(default_factory=dict)
+    # The log and its torn bytes, with their sizes.
+    files: dict[Path, int] = field(default_factory=dict)
+
+
+def prune(home: Home, older_than: datetime, *, dry_run: bool) -> PruneReport:
+    """Delete the log files whose records are all older than a moment.
+
+    A file without any record is kept, and so is one with damaged bytes that was changed since. A
+    file that a writer holds locked, or has written to meanwhile, is left for the next time.
+
+    Args:
+        home: A home.
+        older_than: With a time zone.
+        dry_run: True deletes nothing.
+
+    Returns:
+        What was deleted, or would be.
+
+    Raises:
+        UsageError: `older_than` has no time zone.
+        StoreError: A file cannot be read, or the home not be written.
+    """
+    if older_than.tzinfo is None:
+        raise UsageError("the moment to prune before has no time zone")
+    limit = _utc(older_than)
+    live = _live_sessions(home.run_dir)
+    old: list[_Look] = []
+    kept: set[str] = set()
+    for path in home.log_files():
+        look = _look(path)
+        if "" < look.newest < limit and live.isdisjoint(look.runs):
+            old.append(look)
+        else:
+            kept.update(look.runs)
+    if not dry_run and old:
+        _note(home, old, kept)
+        old = [look for look in old if _delete(look)]
+    return PruneReport(
+        files=tuple(path for look in old for path in look.files),
+        bytes=sum(size for look in old for size in look.files.values()),
+        records=sum(look.records for look in old),
+    )
+
+
+def pruned_numbers(home: Home) -> dict[str, list[tuple[int, int]]]:
+    """First and last of each run of numbers whose records were pruned, by session; for `verify`."""
+    runs: dict[str, list[tuple[int, int]]] = {}
+    try:
+        file = open_log(home.log_dir / _LEDGER)
+    except NotFound:
+        return runs
+    with file:
+        for _, raw, _ in raw_lines(file, 0):
+            try:
+                note = decode(raw)
+            except LineDamaged:
+                continue
+            session, first, last = note.get("session"), note.get("first"), note.get("last")
+            if type(session) is str and type(first) is int and type(last) is int:
+                runs.setdefault(session, []).append((first, last))
+    return runs
+
+
+def _look(path: Path) -> _Look:
+    look = _Look(path=path)
+    is_damaged = False
+    for line in scan_file(path):
+        if line.record is None:
+            is_damaged = True
+            continue
+        look.records += 1
+        timestamp, session = line.record.get("timestamp"), line.record.get("session")
+        if type(timestamp) is str:
+            look.newest = max(look.newest, timestamp)
+        seq = line.record.get("seq")
+        if type(session) is str and type(seq) is int:
+            look.runs.setdefault(session, Runs()).see(seq)
+    for file in (path, path.with_name(f"{path.name}.torn")):
+        try:
+            status = file.stat()
+        except FileNotFoundError:
+            continue
+        look.files[file] = status.st_size
+        if is_damaged or file != path:
+            # Bytes that cannot be read are as young as the file may be.
+            look.newest = max(look.newest, _utc(datetime.fromtimestamp(status.st_mtime, UTC)))
+    return look
+
+
+def _utc(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
+
+
+def _live_sessions(run_dir: Path) -> set[str]:
+    # A lease that cannot be read still has its session in its name.
+    sessions = set()
+    for path in run_dir.glob("*"):
+        if path.suffix == ".lease" or ".claimed." in path.name:
+            sessions.add(path.name.partition(".")[0])
+            try:
+                lease = orjson.loads(path.read_bytes())
+            except (OSError, ValueError):
+                continue
+            if isinstance(lease, dict) and isinstance(lease.get("session"), str):
+                sessions.add(lease["session"])
+    return sessions
+
+
+def _note(home: Home, old: list[_Look], kept: set[str]) -> None:
+    notes = [
+        encode({"v": 1, "session": session, "first": first, "last": last})
+        for look in old
+        for session, runs in look.runs.items()
+        if session in kept
+        for first, last in runs.all()
+    ]
+    path = home.log_dir / _LEDGER
+    try:
+        fd = os.open(path, _APPEND, 0o600)
+        with os.fdopen(fd, "wb") as file:
+            file.write(b"".join(b"%b\n" % note for note in notes))
+            file.flush()
+            os.fsync(fd)
+    except OSError as error:
+        raise StoreError(f"cannot write {path} ({error.strerror}); nothing was pruned") from error
+
+
+def _delete(look: _Look) -> bool:
+    # False: somebody writes to it, or it was deleted by somebody else.
+    try:
+        with locked(look.path, _LOCK_TIMEOUT_S) as file:
+            if os.fstat(file.fileno()).st_size != look.files.get(look.path):
+                return False
+            for path in look.files:
+                path.unlink(missing_ok=True)
+            tell_writers(file)
+    except (NotFound, StoreError):
+        return False
+    except OSError as error:
+        raise StoreError(f"cannot delete {look.path} ({error.strerror})") from error
+    try:
+        look.path.parent.rmdir()
+    except OSError:  # other logs are in it
+        pass
+    return True
