@@ -241,7 +241,7 @@ class Kernel:
                 if fail:
                     raise TimeoutError(f"{self.name} did not answer: {self.said()[-2000:]}")
                 return False
-            if not self.pump(min(left, 0.25)) and self.process.poll() is not None:
+            if not self.pump(min(left, 0.02)) and self.process.poll() is not None:
                 raise KernelDied(self.name, self.process.returncode, self.said())
         return True
 
@@ -279,6 +279,18 @@ class Kernel:
     def wait_for_text(self, text: str, name: str = "stdout") -> None:
         """Wait until a stream holds `text`."""
         self.wait(lambda: text in self.stream(name))
+
+    def interrupted(self, code: str, **options: Any) -> Ran:
+        """Run a cell that makes the file `begun`, and interrupt it then.
+
+        A mark on stdout would not do: ipykernel swallows an interrupt that hits a flush.
+        """
+        mark = self.cwd / "begun"
+        mark.unlink(missing_ok=True)
+        msg_id = self.send(code, **options)
+        self.wait(mark.exists)
+        self.interrupt()
+        return self.collect(msg_id)
 
     # -- ends -------------------------------------------------------------------------------
 

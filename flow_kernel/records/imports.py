@@ -46,11 +46,13 @@ class ImportWatch:
         last = next(reversed(_modules), None)
         if count == mark.count and last is mark.last:
             return []
-        fresh = self._tail(mark, count)
-        if fresh is None:
-            fresh = [name for name in tuple(_modules) if type(name) is str]
-        added = [name for name in fresh if name not in self._known]
-        self._known.update(added)
+        added = self._tail(mark, count)
+        if added is None:
+            names = {name for name in tuple(_modules) if type(name) is str}
+            added = list(names - self._known)
+            self._known = names
+        else:
+            self._known.update(added)
         return sorted(added)
 
     def _tail(self, mark: ImportMark, count: int) -> list[str] | None:

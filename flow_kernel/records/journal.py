@@ -245,10 +245,14 @@ class Journal:
                 log.append(entry)
             except OSError as error:
                 self._note_trouble(log.path, error)
-        if not entry.is_written:
+        if entry.is_written:
+            self._is_refused = bool(self._backlog.queues)
+            self._use(log)
+        else:
             self._backlog.put(log.path, entry)
+            # The next record takes the long way, which sees the end of the outage.
+            self._latest = None
         self._pending = None
-        self._use(log)
         return entry.is_written
 
     def _drain(self) -> None:

@@ -13,8 +13,8 @@ with one `write`:
     lock not to be had in time         a newline first; afterwards a look whether the file was
                                        deleted or replaced meanwhile: then once more
 
-Within a millisecond of the last look, a file that is as large as we left it needs no new one: who
-takes a file away (`repair`, `prune`) changes its size afterwards, under the lock.
+A file that was renamed by hand takes our lines for a tenth of a millisecond more: the path is looked
+at no more often than that, as it costs a fifth of a write. Deletion is noticed at once.
 
 Nothing here truncates a file. The outcome of each write is stored in one step, so an interrupt
 leaves either all of it or an entry in doubt, which the next call looks up in the file.
@@ -48,12 +48,11 @@ _strerror: Final = os.strerror
 _sha256: Final = hashlib.sha256
 _monotonic: Final = time.monotonic
 _SEEK_SET: Final = os.SEEK_SET
-_SEEK_END: Final = os.SEEK_END
 _EBADF: Final = errno.EBADF
 _EAGAIN: Final = errno.EAGAIN
 _ENOSPC: Final = errno.ENOSPC
 _RETIRED_FDS: Final = 8
-_PATH_HOLDS_S: Final = 0.001
+_PATH_HOLDS_S: Final = 0.0001
 _TRIES: Final = range(8)
 _UNKNOWN: Final = -1
 _SUFFIX: Final = ".jsonl"
@@ -146,7 +145,8 @@ class LogFile:
         now = _monotonic()
         try:
             flock(fd, EXCLUSIVE)
-            if _lseek(fd, 0, _SEEK_END) != size:
+            status = _fstat(fd)
+            if status.st_size != size or not status.st_nlink or status.st_ino != self._inode:
                 return False
             if now >= self._path_holds_until:
                 status = _stat(self.path)

@@ -3,8 +3,8 @@
 Called by `jupyter flow check --repair`.
 
 Under the file's exclusive lock: the damaged bytes are appended to `<file>.torn`, the undamaged
-lines copied to a new file beside it, which then takes the name. Writers notice that they hold
-another file than the path leads to. What is written to the old one without the lock is looked for
+lines copied to a new file beside it, which then takes the name. Writers notice that the file they
+hold has no name any more. What is written to the old one without the lock is looked for
 until the last moment, and by its writer afterwards.
 """
 
@@ -21,7 +21,7 @@ from flow_kernel.records.scan import Line, scan_open
 LOCK_TIMEOUT_S: Final = 5.0
 _TRIES: Final = 5
 _NO_FOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
-_READ: Final = os.O_RDWR | os.O_APPEND | _NO_FOLLOW
+_READ: Final = os.O_RDONLY | _NO_FOLLOW
 _APPEND: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NO_FOLLOW
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _NO_FOLLOW
 
@@ -65,7 +65,7 @@ def locked(path: Path, timeout_s: float) -> Iterator[BinaryIO]:
     """
     for _ in range(_TRIES):
         try:
-            file = os.fdopen(os.open(path, _READ), "r+b", buffering=0)
+            file = os.fdopen(os.open(path, _READ), "rb", buffering=0)
         except FileNotFoundError as error:
             raise NotFound(f"there is no log file {path}") from error
         with file:
@@ -81,14 +81,6 @@ def locked(path: Path, timeout_s: float) -> Iterator[BinaryIO]:
         f"the lock of {path} is held by another process; nothing was changed",
         hint="try again when its kernel is idle or has ended",
     )
-
-
-def tell_writers(file: BinaryIO) -> None:
-    """Make writers that hold this file look at its path again; called under its lock.
-
-    Its size is what they look at each time, and the file has no name any more.
-    """
-    os.write(file.fileno(), b"\n")
 
 
 def _is_at(file: BinaryIO, path: Path) -> bool:
@@ -118,7 +110,6 @@ def _repair(file: BinaryIO, path: Path) -> int:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
-    tell_writers(file)
     _sync_directory(path.parent)
     return moved
 

@@ -12,11 +12,12 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from flow_kernel.records.codec import LineDamaged, decode, link
-from flow_kernel.records.home import Home
+from flow_kernel.records.codec import LineDamaged, decode
+from flow_kernel.records.home import Home, log_name, network_file_system
 from flow_kernel.records.journal import Journal
 from flow_kernel.records.lease import Lease, claim_dead
 from flow_kernel.records.process import boot_id, memory_total, oom_kills
@@ -68,7 +69,6 @@ class _Trail:
     """The end of one session in one log file."""
 
     last_seq: int = 0
-    last_link: str = ""
     running: dict[str, object] | None = None
     has_death: bool = False
 
@@ -88,11 +88,10 @@ def record_deaths(home: Home, *, session: str, settings: JournalSettings) -> lis
     """
     deaths = []
     for lease, claimed in claim_dead(home.run_dir, session):
-        log = home.log_path(lease.plan_id, lease.task_id)
-        trail = _read_trail(log, lease.session)
+        trail = _read_trail(_logs(home, lease), lease.session)
         death = _judge(home, lease, trail)
         if not trail.has_death:
-            _write(home, death, by=session, log=log, link_=trail.last_link, settings=settings)
+            _write(home, death, by=session, settings=settings)
             deaths.append(death)
         for leftover in (*_leftovers(home, lease.session), claimed):
             leftover.unlink(missing_ok=True)
@@ -156,21 +155,33 @@ def _where(fault: str) -> str:
     return f", in {Path(found[1]).name} line {found[2]}" if found else ""
 
 
-def _read_trail(log: Path, session: str) -> _Trail:
+def _logs(home: Home, lease: Lease) -> list[Path]:
+    """The files of the task, the newest last; rotation may have happened just before the end."""
+    is_network = network_file_system(home.root) is not None
+    name = log_name(lease.plan_id, lease.task_id, lease.session if is_network else None)
+    stem = name.removesuffix(".jsonl")
+    current = home.log_dir / name
+    return [
+        path
+        for path in home.log_files()
+        if path == current or path.relative_to(home.log_dir).as_posix().startswith(f"{stem}.")
+    ][-2:]
+
+
+def _read_trail(logs: Iterable[Path], session: str) -> _Trail:
     trail = _Trail()
     mark = f'"session":"{session}"'.encode()
-    for line in _last_bytes(log).split(b"\n"):
+    for line in chain.from_iterable(_last_bytes(log).split(b"\n") for log in logs):
         if mark not in line[:200]:
             continue
         try:
-            record = decode(line)
+            trail = _follow(trail, decode(line))
         except LineDamaged:
             continue
-        trail = _follow(trail, record, link(line))
     return trail
 
 
-def _follow(trail: _Trail, record: dict[str, object], this_link: str) -> _Trail:
+def _follow(trail: _Trail, record: dict[str, object]) -> _Trail:
     kind, running = record.get("kind"), trail.running
     if kind == "cell_started":
         # A nested cell does not replace the one that runs it.
@@ -181,7 +192,6 @@ def _follow(trail: _Trail, record: dict[str, object], this_link: str) -> _Trail:
     seq = record.get("seq")
     return _Trail(
         last_seq=max(trail.last_seq, seq if type(seq) is int else 0),
-        last_link=this_link,
         running=running,
         has_death=trail.has_death or kind == "death",
     )
@@ -197,16 +207,8 @@ def _last_bytes(log: Path) -> bytes:
         return b""
 
 
-def _write(
-    home: Home, death: Death, *, by: str, log: Path, link_: str, settings: JournalSettings
-) -> None:
-    journal = Journal(
-        home,
-        death.lease.session,
-        settings=settings,
-        last_seq=death.last_seq,
-        links={log: link_} if link_ else {},
-    )
+def _write(home: Home, death: Death, *, by: str, settings: JournalSettings) -> None:
+    journal = Journal(home, death.lease.session, settings=settings, last_seq=death.last_seq)
     running = death.running or {}
     journal.append(
         "death",

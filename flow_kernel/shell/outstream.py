@@ -68,6 +68,11 @@ class FlowOutStream(OutStream):  # type: ignore[misc]  # ipykernel has no types
             self._fd_busy = False
 
 
+# Libraries look at the name of the stream's class to know that they are in a notebook.
+FlowOutStream.__name__ = FlowOutStream.__qualname__ = OutStream.__name__
+FlowOutStream.__module__ = OutStream.__module__
+
+
 def drain(streams: tuple[Any, ...], timeout_s: float) -> None:
     """Wait until bytes on the captured descriptors have become messages, at most `timeout_s`.
 

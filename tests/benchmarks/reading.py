@@ -6,11 +6,13 @@ the interpreter included.
 
 import functools
 import importlib.util
+import json
 import random
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -36,11 +38,14 @@ print(sum(task[0] for task in tasks.values()))
 """
 _CRC_BY_HAND: Final = """
 import glob, sys, zlib
+records = 0
 for path in glob.glob(sys.argv[1] + "/log/*/*.jsonl"):
     with open(path, "rb") as lines:
         for line in lines:
             head, _, crc = line.rpartition(b',"crc":"')
             assert b"%08x" % zlib.crc32(head) == crc[:8]
+            records += 1
+print(records)
 """
 
 
@@ -58,13 +63,13 @@ def stats(bench: Bench, *, engine: str) -> list[Result]:
         unit="s",
         target=Target(at_most=2) if engine == "python" else None,
     )
-    return [_beside(bench, figure, ours, _BY_HAND)]
+    return [_beside(bench, figure, ours, _BY_HAND, counted="cells")]
 
 
 def verify(bench: Bench) -> list[Result]:
     """`jupyter flow log --verify` over a million records: every checksum, link and number."""
     ours = [sys.executable, "-c", _CLI, "log", "--verify", "--json"]
-    return [_beside(bench, _VERIFY, ours, _CRC_BY_HAND)]
+    return [_beside(bench, _VERIFY, ours, _CRC_BY_HAND, counted="records")]
 
 
 def million(bench: Bench) -> Path:
@@ -76,28 +81,40 @@ def million(bench: Bench) -> Path:
     return home
 
 
-def _beside(bench: Bench, figure: Figure, ours: Sequence[str], by_hand: str) -> Result:
+def _beside(
+    bench: Bench, figure: Figure, ours: Sequence[str], by_hand: str, *, counted: str
+) -> Result:
     home = million(bench)
     peer = [sys.executable, "-c", by_hand, str(home)]
+    found = json.loads(_run(ours, home).output)[counted]
+    if found != int(_run(peer, home).output):
+        raise RuntimeError(f"{found} {counted}: not what the peer counted")
     taken = alternate(
         bench.count(5, 1),
         bench.rng,
-        ours=lambda _: _seconds(ours, home),
-        peer=lambda _: _seconds(peer, home),
+        ours=lambda _: _run(ours, home).took_s,
+        peer=lambda _: _run(peer, home).took_s,
     )
     label = "crc32 of each line by hand" if by_hand is _CRC_BY_HAND else "orjson.loads on each line"
     size = sum(path.stat().st_size for path in home.glob("log/*/*.jsonl"))
-    return side_by_side(figure, pairs_of(taken), peer=label, note=f"{size / 1e6:,.0f} MB")
+    note = f"{found:,} {counted} in {size / 1e6:,.0f} MB"
+    return side_by_side(figure, pairs_of(taken), peer=label, note=note)
 
 
-def _seconds(command: Sequence[str], home: Path) -> float:
+@dataclass(frozen=True, slots=True)
+class _Done:
+    took_s: float
+    output: bytes
+
+
+def _run(command: Sequence[str], home: Path) -> _Done:
     env = environment(home.parent, {"FLOW_HOME": str(home)})
     started = time.perf_counter()
     done = subprocess.run(command, env=env, cwd=home.parent, capture_output=True, check=False)
     took_s = time.perf_counter() - started
     if done.returncode:
         raise RuntimeError(f"exit code {done.returncode}: {done.stderr.decode()[-300:]}")
-    return took_s
+    return _Done(took_s, done.stdout)
 
 
 _ENGINES: Final = ("python", "duckdb") if importlib.util.find_spec("duckdb") else ("python",)

@@ -28,7 +28,7 @@ import recorder_cpu
 import round_trip
 import startup
 import table
-from harness import Bench, Benchmark
+from harness import Bench, Benchmark, Result
 
 FAMILIES: Final = (recorder_cpu, round_trip, micro, memory, startup, reading)
 BENCHMARKS: Final[tuple[Benchmark, ...]] = tuple(
@@ -81,7 +81,7 @@ def run(chosen: list[Benchmark], *, quick: bool, seed: int) -> dict[str, Any]:
             print(f"{benchmark.name} …", file=sys.stderr, flush=True)
             bench = Bench(quick=quick, tmp=Path(tmp), rng=random.Random(seed))
             try:
-                results += [result.as_json() for result in benchmark.run(bench)]
+                results += [_entry(result, quick=quick) for result in benchmark.run(bench)]
             except Exception as error:  # noqa: BLE001  # one benchmark must not stop the others
                 traceback.print_exc()
                 failed[benchmark.name] = f"{type(error).__name__}: {error}"
@@ -93,6 +93,12 @@ def run(chosen: list[Benchmark], *, quick: bool, seed: int) -> dict[str, Any]:
         "results": results,
         "failed": failed,
     }
+
+
+def _entry(result: Result, *, quick: bool) -> dict[str, object]:
+    entry = result.as_json()
+    # Few turns show that the machinery works; they neither reach a target nor miss it.
+    return {**entry, "meets": None} if quick else entry
 
 
 def machine() -> dict[str, object]:

@@ -96,24 +96,18 @@ def test_each_kind_of_failure_has_its_name_and_line(
 
 @promise("record.output")
 def test_an_interrupted_cell_is_recorded_as_interrupted(flow: Kernel) -> None:
-    flow.iopub.clear()
-    msg_id = flow.send("import time\nprint('begun', flush=True)\ntime.sleep(30)")
-    flow.wait_for_text("begun")
-    flow.interrupt()
+    ran = flow.interrupted("import time\nprint('before')\nopen('begun', 'w').close(); time.sleep(30)")
 
-    record = _record(flow, flow.collect(msg_id))
-    assert (record["status"], record["success"], record["stdout"]) == ("interrupted", False, "begun\n")
+    record = _record(flow, ran)
+    assert (record["status"], record["success"], record["stdout"]) == ("interrupted", False, "before\n")
     assert (record["error"]["ename"], record["error"]["line"]) == ("KeyboardInterrupt", 3)
 
 
 @promise("record.output")
 def test_an_interrupted_async_cell_is_recorded_as_interrupted(flow: Kernel) -> None:
-    flow.iopub.clear()
-    msg_id = flow.send("import asyncio\nprint('begun', flush=True)\nwhile True: await asyncio.sleep(0.01)")
-    flow.wait_for_text("begun")
-    flow.interrupt()
+    ran = flow.interrupted("import asyncio\nopen('begun', 'w').close()\nwhile True: await asyncio.sleep(0.01)")
 
-    record = _record(flow, flow.collect(msg_id))
+    record = _record(flow, ran)
     assert (record["status"], record["success"]) == ("interrupted", False)
 
 

@@ -8,25 +8,19 @@ from tests.kernels import Kernel
 from tests.pairs import Pair
 from tests.promises import promise
 
-_SAY: Final = "import time, asyncio\nprint('begun', flush=True)\n"
+_BEGUN: Final = "open('begun', 'w').close()"
+_SAY: Final = f"import time, asyncio\n{_BEGUN}\n"
 
 INTERRUPTED: Final[dict[str, str]] = {
     "a_sleep": _SAY + "time.sleep(30)",
     "a_busy_loop": _SAY + "while True: pass",
     "a_wait_for_a_lock": _SAY + "import threading; threading.Event().wait(30)",
     "a_subprocess": _SAY + "import subprocess; subprocess.run(['sleep', '30'])",
-    "a_cell_that_cleans_up": "import time\ntry:\n    print('begun', flush=True); time.sleep(30)\nfinally:\n    print('cleaned')",
-    "a_cell_that_catches_it": "import time\ntry:\n    print('begun', flush=True); time.sleep(30)\nexcept KeyboardInterrupt:\n    print('caught')\n7",
+    "a_cell_that_cleans_up": f"import time\ntry:\n    {_BEGUN}; time.sleep(30)\nfinally:\n    print('cleaned')",
+    "a_cell_that_catches_it": f"import time\ntry:\n    {_BEGUN}; time.sleep(30)\nexcept KeyboardInterrupt:\n    print('caught')\n7",
     "a_nested_cell": _SAY + "get_ipython().run_cell('time.sleep(30)').success",
+    "an_async_loop": _SAY + "while True: await asyncio.sleep(0.01)",
 }
-
-
-def _interrupted(kernel: Kernel, code: str, **options: Any) -> Any:
-    kernel.iopub.clear()
-    msg_id = kernel.send(code, **options)
-    kernel.wait_for_text("begun")
-    kernel.interrupt()
-    return kernel.collect(msg_id)
 
 
 @promise("transparent.interrupt")
@@ -35,7 +29,7 @@ def test_an_interrupt_stops_what_it_stops_in_stock_ipykernel(pair: Pair, name: s
     pair.forget()
 
     def seen(kernel: Kernel) -> Any:
-        ran = _interrupted(kernel, INTERRUPTED[name])
+        ran = kernel.interrupted(INTERRUPTED[name])
         error = (ran.error or {}).get("ename")
         return [ran.status, error, ran.result, ran.stdout, kernel.run("1 + 1").effects()]
 
@@ -80,9 +74,10 @@ def test_an_interrupt_aborts_the_queue_as_in_stock_ipykernel(pair: Pair) -> None
     pair.forget()
 
     def seen(kernel: Kernel) -> Any:
-        kernel.iopub.clear()
+        mark = kernel.cwd / "begun"
+        mark.unlink(missing_ok=True)
         sent = [kernel.send(_SAY + "time.sleep(30)"), kernel.send("print('queued')")]
-        kernel.wait_for_text("begun")
+        kernel.wait(mark.exists)
         kernel.interrupt()
         return [kernel.collect(msg_id).status for msg_id in sent] + [kernel.run("3").result]
 
@@ -96,9 +91,10 @@ def test_an_interrupt_request_on_the_control_channel_works_as_in_stock(pair: Pai
     pair.forget()
 
     def seen(kernel: Kernel) -> Any:
-        kernel.iopub.clear()
+        mark = kernel.cwd / "begun"
+        mark.unlink(missing_ok=True)
         msg_id = kernel.send(_SAY + "time.sleep(30)")
-        kernel.wait_for_text("begun")
+        kernel.wait(mark.exists)
         reply = kernel.ask("interrupt_request", {}, channel="control")
         ran = kernel.collect(msg_id)
         return [reply["status"], ran.status, (ran.error or {}).get("ename")]

@@ -43,6 +43,17 @@ def test_a_removed_boundary_does_not_hide_new_modules(fresh_modules: list[str]) 
     assert watch.added_since(mark) == [second, third]
 
 
+def test_a_module_that_is_imported_again_after_its_removal_is_new(fresh_modules: list[str]) -> None:
+    first = fresh_modules[0]
+    watch = ImportWatch()
+    importlib.import_module(first)
+    assert watch.added_since(watch.mark()) == []
+    del sys.modules[first]
+    mark = watch.mark()
+    importlib.import_module(first)
+    assert watch.added_since(mark) == [first]
+
+
 def test_keys_that_are_no_text_do_not_disturb() -> None:
     watch = ImportWatch()
     mark = watch.mark()
