@@ -71,6 +71,7 @@ class Kernel:
         self.inputs: list[Message] = []
         self._idle: set[str] = set()
         self._is_ready = False
+        self._is_welcome = False
         self._is_closed = False
         self._context = zmq.Context()
         self._arguments = list(arguments)
@@ -136,7 +137,12 @@ class Kernel:
         deadline = time.monotonic() + DEADLINE_S
         while not self._is_ready:
             msg_id = self.request("kernel_info_request", {})
-            self._is_ready = self.wait(lambda i=msg_id: i in self._idle, timeout=0.5, fail=False)
+            # The welcome says that the subscription works; without one, a status has to arrive.
+            self._is_ready = self.wait(
+                lambda i=msg_id: i in self._idle or (i in self.replies and self._is_welcome),
+                timeout=1.0,
+                fail=False,
+            )
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{self.name} is not ready: {self.said()[-2000:]}")
         return self
@@ -262,7 +268,9 @@ class Kernel:
         elif message["msg_type"] == "status":
             if message["content"]["execution_state"] == "idle":
                 self._idle.add(parent)
-        elif message["msg_type"] not in ("execute_input", "iopub_welcome"):
+        elif message["msg_type"] == "iopub_welcome":
+            self._is_welcome = True
+        elif message["msg_type"] != "execute_input":
             self.iopub.append(message)
             self._of.setdefault(parent, []).append(message)
 
@@ -323,7 +331,7 @@ class Kernel:
         self.kill()
         self._disconnect()
         self.iopub.clear()
-        self._is_ready = False
+        self._is_ready = self._is_welcome = False
         self._launch()
         return self
 

@@ -7,10 +7,12 @@ compare all that a program can see.
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 
-from tests.kernels import FLOW, STOCK, Kernel
+from tests.kernels import FLOW, STOCK, Kernel, KernelDied
 from tests.replies import Ran
+
+_FORGET: Final = "get_ipython().reset(new_session=True)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +36,11 @@ class Pair(AbstractContextManager["Pair"]):
     def forget(self) -> None:
         """Empty both namespaces and set both counters back, so that the order of tests is free."""
         for kernel in (self.stock, self.flow):
-            if kernel.process.poll() is not None:
-                kernel.restart()
-            kernel.run("get_ipython().reset(new_session=True)", silent=True)
+            try:
+                kernel.run(_FORGET, silent=True, timeout=5)
+            except (TimeoutError, KernelDied):
+                # The test before broke it: that one has failed, this one gets a new kernel.
+                kernel.restart().run(_FORGET, silent=True)
             kernel.iopub.clear()
 
     def __exit__(self, *_: object) -> None:

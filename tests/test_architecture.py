@@ -27,14 +27,13 @@ IPYTHON_AND_CO: Final = {
 }
 
 LOCAL_IMPORTS: Final[dict[str, str]] = {
+    "flow_kernel.__main__": "the working directory leaves the path before anything is loaded",
     "flow_kernel.apps.cli": "each verb loads its own module, so `jupyter flow log` starts fast",
 }
 """Modules that import own modules inside a function, and why."""
 
 TAPS: Final = r"shell\.(\w+_tap|guard|stream_tee|outstream)"
 OFF_THE_CELL_PATH: Final[dict[str, str]] = {
-    "flow_kernel.records": "a package without code",
-    "flow_kernel.session": "a package without code",
     "flow_kernel.records.home": "paths are made when a session or a task starts",
     "flow_kernel.records.names": "file names are made when a session or a task starts",
     "flow_kernel.session.identity": "ids are read when a session starts",
@@ -42,7 +41,9 @@ OFF_THE_CELL_PATH: Final[dict[str, str]] = {
 """Modules that the recorder imports but does not enter while a cell runs, and why."""
 
 HAS_NO_CALLER: Final = re.compile(r"(^|\.)(_version|__main__)$")
-NAMES_A_CALLER: Final = re.compile(r"\b([a-z]+ed|built|held|made|read|run)\b[^.]{0,20}\bby\b", re.I)
+NAMES_A_CALLER: Final = re.compile(
+    r"\b([a-z]+ed|built|held|made|read|run)\b[^.]{0,20}\bby\b|^The entry of\b", re.I
+)
 
 
 def test_imports_point_down_the_floors() -> None:

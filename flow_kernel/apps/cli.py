@@ -88,9 +88,14 @@ def _dispatch(arguments: list[str], terminal: Terminal) -> int:
         prog=f"{PROGRAM} {verb}",
         description=summary[0].upper() + summary[1:] + ".",
         allow_abbrev=False,
+        add_help=False,
     )
+    parser.add_argument("-h", "--help", action="store_true", help="show this help")
     parser.set_defaults(verb=verb)
     module.configure(parser)
+    if {"-h", "--help"} & set(rest):
+        terminal.print(parser.format_help().rstrip())
+        return 0
     if getattr(module, "PASSES_ARGUMENTS_ON", False):
         options, options_left = parser.parse_known_args(rest)
         options.rest = options_left
@@ -148,11 +153,12 @@ def _sentence(error: OSError) -> str:
 def _silence_stdout() -> None:
     # What is still buffered would raise again when the interpreter closes the stream.
     try:
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, sys.stdout.fileno())
-        os.close(null)
+        stdout = sys.stdout.fileno()
     except (OSError, ValueError):  # a stream without a descriptor has nothing to close
-        pass
+        return
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, stdout)
+    os.close(null)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,10 @@
 
 Called by `log --follow`.
 
-Files are known by their inode, so a log that was renamed by rotation goes on where it was, and the
-fresh file of the same name is read from its start. Only whole lines are given: what has no newline
-yet waits for it.
+A file is known by the beginning of its first line, which no two logs share: so a log that was renamed
+by rotation goes on where it was, and the fresh file of the same name is read from its start. A log that
+was repaired is another file with the same beginning; there the last line that was given is looked for.
+Only whole lines are given: what has no newline yet waits for it.
 """
 
 import errno
@@ -20,16 +21,13 @@ from flow_kernel.apps.terminal import Terminal
 _BLOCK_BYTES: Final = 1 << 20
 _HEAD_BYTES: Final = 200
 
-FileKey = tuple[int, int]
-"""Device and inode."""
-
 
 @dataclass(slots=True)
 class _Tail:
-    """How far a file was read, and its first bytes, which tell it from a later one in its place."""
+    """How far a file was read, and the line that ends there."""
 
     offset: int = 0
-    head: bytes = b""
+    last: bytes = b""
 
 
 class Follower:
@@ -38,45 +36,45 @@ class Follower:
     def __init__(self, list_files: Callable[[], Iterable[Path]]) -> None:
         """Follow the files that `list_files` names, asked again at every poll."""
         self._list_files = list_files
-        self._tails: dict[FileKey, _Tail] = {}
+        self._tails: dict[bytes, _Tail] = {}
 
-    def skip(self, key: FileKey, offset: int) -> None:
-        """Begin at `offset` of the file `key`, because what is before it was read already."""
-        self._tails[key] = _Tail(offset)
+    def skip(self, first: bytes, last: bytes, offset: int) -> None:
+        """Take as read what is before `offset` in the file whose first line is `first`.
+
+        Args:
+            first: Its first line that is not empty.
+            last: The line that ends at `offset`.
+            offset: Where that line's newline is, or will be.
+        """
+        self._tails[first[:_HEAD_BYTES]] = _Tail(offset, last)
 
     def poll(self) -> list[bytes]:
         """The whole lines that are new since the last call, without their newlines."""
         lines: list[bytes] = []
-        seen = set()
         for path in self._list_files():
             try:
                 fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            except OSError:  # renamed or pruned since it was listed; the next poll knows
+            except OSError:  # renamed or pruned since it was listed; the next poll finds it
                 continue
             try:
-                stat = os.fstat(fd)
-                key = (stat.st_dev, stat.st_ino)
-                seen.add(key)
-                lines.extend(_read(fd, self._tails.setdefault(key, _Tail()), stat.st_size))
+                head = _head(fd)
+                if head:
+                    lines.extend(_read(fd, self._tails.setdefault(head, _Tail())))
             finally:
                 os.close(fd)
-        for key in self._tails.keys() - seen:
-            del self._tails[key]
         return lines
 
 
-def file_key(path: Path) -> FileKey | None:
-    """What `path` is now, whatever it is called later; None when it is gone."""
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_dev, stat.st_ino
+def _head(fd: int) -> bytes:
+    """What tells the file from others; empty while its first line is too short for that."""
+    start = os.pread(fd, 2 * _HEAD_BYTES, 0).lstrip(b"\n")
+    first, newline, _ = start.partition(b"\n")
+    return first[:_HEAD_BYTES] if newline or len(first) >= _HEAD_BYTES else b""
 
 
-def _read(fd: int, tail: _Tail, size: int) -> list[bytes]:
-    if size < tail.offset or os.pread(fd, len(tail.head), 0) != tail.head:
-        tail.offset, tail.head = 0, b""
+def _read(fd: int, tail: _Tail) -> list[bytes]:
+    if os.pread(fd, len(tail.last), tail.offset - len(tail.last)) != tail.last:
+        tail.offset = _end_of(fd, tail.last)
     found: list[bytes] = []
     rest = b""
     position = tail.offset
@@ -84,10 +82,19 @@ def _read(fd: int, tail: _Tail, size: int) -> list[bytes]:
         position += len(block)
         *whole, rest = (rest + block).split(b"\n")
         found.extend(line for line in whole if line)
-    tail.offset = position - len(rest)
-    if len(tail.head) < _HEAD_BYTES:
-        tail.head = os.pread(fd, min(_HEAD_BYTES, tail.offset), 0)
+    end = position - len(rest)
+    if found:
+        tail.last = found[-1]
+        # The newline itself is read again, and gives nothing.
+        tail.offset = end - 1
     return found
+
+
+def _end_of(fd: int, last: bytes) -> int:
+    """Where `last` ends in a file that has changed; its start when the line is not there."""
+    content = b"\n" + os.pread(fd, os.fstat(fd).st_size, 0)
+    found = content.rfind(b"\n" + last + b"\n")
+    return found + len(last) if found >= 0 else 0
 
 
 def wait(terminal: Terminal, seconds: float) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from flow_kernel.apps.follow import Follower, file_key, wait
+from flow_kernel.apps.follow import Follower, wait
 from flow_kernel.apps.log_table import LogTable
 from flow_kernel.apps.sources import (
     Filter,
@@ -157,30 +157,25 @@ def _print_table(scope: _Scope, options: argparse.Namespace, terminal: Terminal)
 
 def _batches(scope: _Scope, terminal: Terminal, *, follow: bool) -> Iterator[Iterable[Item]]:
     """What is in the files now, and then, when following, what is new at each poll."""
-    files = scope.list_files()
-    keys = {path: file_key(path) for path in files}
-    ends: dict[Path, int] = {}
+    follower = Follower(scope.list_files)
     damaged = 0
 
     def present() -> Iterator[Item]:
         nonlocal damaged
-        for line in merged(files):
-            # A last line that is not whole yet is read again by the follower.
-            is_whole = line.record is not None
-            ends[line.file] = line.offset + (len(line.raw) if is_whole else 0)
-            damaged += not is_whole
+        firsts: dict[Path, bytes] = {}
+        for line in merged(scope.list_files()):
+            first = firsts.setdefault(line.file, line.raw)
+            if line.record is None:
+                damaged += 1
+            else:
+                # A last line that is not whole yet is read again by the follower.
+                follower.skip(first, line.raw, line.offset + len(line.raw))
             yield line.record, line.raw
 
     yield present()
-    if not follow:
-        if damaged:
-            _remark_damage(damaged, terminal)
-        return
-    follower = Follower(scope.list_files)
-    for path, key in keys.items():
-        if key is not None and key == file_key(path):
-            follower.skip(key, ends.get(path, 0))
-    while True:
+    if damaged:
+        _remark_damage(damaged, terminal)
+    while follow:
         yield [item for raw in follower.poll() for item in records_of(raw)]
         wait(terminal, _POLL_S)
 

@@ -20,6 +20,7 @@ from flow_kernel.apps.when import parse_stamp
 from flow_kernel.records.plain import human_ms
 
 _SAMPLE: Final = 500
+_NARROW: Final = 64
 # Sign, sign where the encoding has no other, style of the sign, style of the code.
 _SIGNS: Final = {
     Mark.OK: ("✓", "+", "green", ""),
@@ -81,7 +82,7 @@ class LogTable:
         row = self._row(entry)
         self._terminal.print(table.row(row.cells, self._painter))
         if row.note:
-            column = len(table.columns) - 2
+            column = [column.title for column in table.columns].index("cell")
             self._terminal.print(table.note(row.note, column, self._painter))
         self.count += 1
 
@@ -104,34 +105,39 @@ class LogTable:
             self._terminal.print(table.head(self._painter))
 
     def _columns(self) -> list[Column]:
-        task = [Column(title="task")] if self._shows_task else []
-        return [
+        columns = [
             Column(title="time", floor=8),
             Column(title="seq", align=">", floor=4),
-            *task,
+            Column(title="task"),
             Column(title=""),
             Column(title="elapsed", align=">"),
-            Column(title="cell", share=3, floor=16),
+            Column(title="cell", share=3, floor=14),
             Column(title="changed", share=2, floor=8),
         ]
+        return [column for column in columns if self._shows(column.title)]
 
     def _row(self, entry: Entry) -> _Row:
         sign, plain_sign, sign_style, code_style = _SIGNS[entry.mark]
-        began = parse_stamp(entry.timestamp)
         indent = "  " * entry.depth
-        task = [Painted(f"{entry.plan_id}/{entry.task_id}", "dim")] if self._shows_task else None
-        cells: list[Cell] = [
-            [Painted(_clock(began), "dim")],
-            [Painted(str(entry.seq), "dim")],
-            *([task] if task else []),
-            [Painted(sign if self._is_unicode else plain_sign, sign_style)],
-            "" if entry.elapsed_ms is None or entry.mark is Mark.ABORTED
-            else human_ms(entry.elapsed_ms),
-            [Painted(indent + entry.text, code_style)],
-            self._changes(entry),
-        ]  # fmt: skip
+        took = "" if entry.mark is Mark.ABORTED else _elapsed(entry.elapsed_ms)
+        cells: dict[str, Cell] = {
+            "time": [Painted(_clock(parse_stamp(entry.timestamp)), "dim")],
+            "seq": [Painted(str(entry.seq), "dim")],
+            "task": [Painted(f"{entry.plan_id}/{entry.task_id}", "dim")],
+            "": [Painted(sign if self._is_unicode else plain_sign, sign_style)],
+            "elapsed": took,
+            "cell": [Painted(indent + entry.text, code_style)],
+            "changed": self._changes(entry),
+        }
         note = [Painted(indent + entry.note, _NOTE_STYLES.get(entry.mark, "dim"))]
-        return _Row(cells, note if entry.note else "")
+        shown = [cell for title, cell in cells.items() if self._shows(title)]
+        return _Row(shown, note if entry.note else "")
+
+    def _shows(self, title: str) -> bool:
+        if title == "task":
+            return self._shows_task
+        # Little is left for the code on a narrow screen.
+        return title not in ("seq", "changed") or self._terminal.columns >= _NARROW
 
     def _changes(self, entry: Entry) -> Cell:
         pieces = [
@@ -149,6 +155,10 @@ class LogTable:
                 word = "more" if named else "modules"
                 pieces.append(Painted(f"+{others} {word}", "dim"))
         return pieces
+
+
+def _elapsed(elapsed_ms: float | None) -> str:
+    return "" if elapsed_ms is None else human_ms(elapsed_ms)
 
 
 def _clock(when: datetime | None) -> str:

@@ -206,8 +206,8 @@ class _Counting:
             return -1
         elapsed_us = microseconds(record.get("elapsed_ms"))
         failed = record.get("success") is False
-        moment = str(record.get("timestamp"))[:15]
-        key = (str(record.get("plan_id")), str(record.get("task_id")), moment)
+        moment = _text(record, "timestamp")[:15]
+        key = (_text(record, "plan_id"), _text(record, "task_id"), moment)
         self.tally.add_group(key, (1, int(failed), elapsed_us))
         if failed:
             self._fail(record)
@@ -215,8 +215,8 @@ class _Counting:
 
     def _fail(self, record: dict[str, object]) -> None:
         error = record.get("error")
-        name = str(error.get("ename")) if isinstance(error, dict) else ""
-        self.tally.add_failure(name, str(record.get("code")))
+        name = _text(error, "ename") if isinstance(error, dict) else ""
+        self.tally.add_failure(name, _text(record, "code"))
 
     def _consider(self, cell: tuple[int, str, int]) -> int:
         """Keep `cell` if it is one of the slowest; returns what a cell must exceed to be kept."""
@@ -230,12 +230,20 @@ class _Counting:
 def _slow_cell(elapsed_us: int, path: str, offset: int) -> SlowCell:
     with Path(path).open("rb") as file:
         file.seek(offset)
-        record = orjson.loads(file.readline())
+        line = file.readline().rstrip(b"\n")
+    # A damaged line may hold several whole records.
+    pieces = (piece.record for piece in split_damaged(line, ""))
+    record = next((r for r in pieces if r and microseconds(r.get("elapsed_ms")) == elapsed_us), {})
     seq = record.get("seq")
     return SlowCell(
         elapsed_us=elapsed_us,
-        plan_id=str(record.get("plan_id")),
-        task_id=str(record.get("task_id")),
+        plan_id=_text(record, "plan_id"),
+        task_id=_text(record, "task_id"),
         seq=seq if isinstance(seq, int) else 0,
         code=first_line(record.get("code")),
     )
+
+
+def _text(record: dict[str, Any], key: str) -> str:
+    value = record.get(key)
+    return value if isinstance(value, str) else ""

@@ -21,7 +21,9 @@ _GLOB: Final = frozenset("*?[]{}")
 _LEAST_OBJECT_BYTES: Final = 1 << 20
 _CELLS: Final = """
     CREATE TEMP TABLE cells AS
-    SELECT plan_id, task_id, timestamp[:15] AS moment, seq, code, error->>'ename' AS ename,
+    SELECT coalesce(plan_id, '') AS plan_id, coalesce(task_id, '') AS task_id,
+           coalesce(timestamp, '')[:15] AS moment, coalesce(seq, 0) AS seq,
+           coalesce(code, '') AS code, coalesce(error->>'ename', '') AS ename,
            success IS NOT DISTINCT FROM false AS failed,
            coalesce(floor(elapsed_ms * 1000 + 0.5), 0)::BIGINT AS us
     FROM read_ndjson($files, ignore_errors = true, maximum_object_size = $longest, columns = {
@@ -97,7 +99,7 @@ def _query(connection: Any, values: dict[str, object]) -> Tally:
     for plan, task, moment, *counts in connection.execute(_GROUPS).fetchall():
         counted.add_group((plan, task, moment), counts)
     for error, code, times in connection.execute(_FAILING).fetchall():
-        counted.add_failure(error or "", code, times)
+        counted.add_failure(error, code, times)
     for elapsed_us, plan, task, seq, code in connection.execute(
         _SLOWEST, {"count": SLOWEST}
     ).fetchall():

@@ -37,20 +37,25 @@ def _tell(verdict: Verdict, terminal: Terminal) -> None:
     if verdict.ok:
         terminal.print(painter.paint("ok", "green") + f"  {files}, {records}, no damage")
         return
-    summary = f"  {files}, {records}, {len(verdict.damaged):,} damaged, {len(verdict.gaps):,} gaps"
+    gaps = "1 gap" if len(verdict.gaps) == 1 else f"{len(verdict.gaps):,} gaps"
+    summary = f"  {files}, {records}, {len(verdict.damaged):,} damaged, {gaps}"
     terminal.print(painter.paint("damaged", "red") + summary)
     if verdict.damaged:
         rows: list[list[Cell]] = [
-            [str(d.file), str(d.line), str(d.offset), [Painted(d.reason, "red")]]
+            [_below(d.file, terminal.cwd), str(d.line), str(d.offset), [Painted(d.reason, "red")]]
             for d in verdict.damaged
         ]
         columns = [
-            Column(title="file", share=3, floor=12),
+            Column(title="file", share=1, floor=12),
             Column(title="line", align=">"),
             Column(title="offset", align=">"),
-            Column(title="what is wrong", share=2, floor=20),
+            Column(title="what is wrong"),
         ]
         print_table(columns, rows, terminal)
     if verdict.gaps:
         columns = [Column(title="session"), Column(title="records are missing after seq")]
         print_table(columns, [[gap.session, str(gap.after_seq)] for gap in verdict.gaps], terminal)
+
+
+def _below(path: Path, directory: Path) -> str:
+    return str(path.relative_to(directory) if path.is_relative_to(directory) else path)

@@ -54,14 +54,27 @@ def open_to_append(path: str) -> int:
         FileNotFoundError: Its directory is missing.
         OSError: The file system refuses, or the path leads to a link or to no regular file.
     """
-    fd = _open(path, _FLAGS, 0o600)
+    low = high = -1
     try:
-        high = duplicate(fd)
-    except OSError:  # the limit on open files is lower than that
-        high = fd
-    else:
-        _close(fd)
-    if not _is_regular(_fstat(high).st_mode):
-        _close(high)
-        raise OSError(_EINVAL, "not a regular file", path)
+        low = _open(path, _FLAGS, 0o600)
+        high = _duplicate_or_same(low)
+        _check_regular(low, path)
+    except BaseException:
+        for fd in {low, high} - {-1}:
+            _close(fd)
+        raise
+    if high != low:
+        _close(low)
     return high
+
+
+def _check_regular(fd: int, path: str) -> None:
+    if not _is_regular(_fstat(fd).st_mode):
+        raise OSError(_EINVAL, "not a regular file", path)
+
+
+def _duplicate_or_same(fd: int) -> int:
+    try:
+        return duplicate(fd)
+    except OSError:  # the limit on open files is lower than that
+        return fd

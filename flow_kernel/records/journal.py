@@ -182,7 +182,7 @@ class Journal:
             self._settle()
             fds = list(self._retired)
             self._retired.clear()
-            for log in self._open:
+            for log in self._logs.values():
                 fds += log.unsynced()
         refusals = [reason for fd in fds if (reason := _sync_and_close(fd))]
         if refusals and not self._is_unsynced:
@@ -200,9 +200,8 @@ class Journal:
             return
         with self._lock:
             self._is_closed = True
-            for log in self._open:
+            for log in self._logs.values():
                 log.close()
-            self._open.clear()
             for fd in self._retired:
                 _close_quietly(fd)
             lost = len(self._backlog) + self._backlog.dropped
@@ -310,7 +309,7 @@ class Journal:
             is_shared=not self._is_network,
             rotate_bytes=self._settings.rotate_bytes,
             lock_timeout_s=self._settings.lock_timeout_s,
-            make_parents=functools.partial(_make_parents, self._root, path),
+            make_parents=lambda: _make_parents(self._root, path),
             retired=self._retired,
         )
 

@@ -13,8 +13,9 @@ with one `write`:
     lock not to be had in time         a newline first; afterwards a look whether the file was
                                        deleted or replaced meanwhile: then once more
 
-A file that was renamed by hand takes our lines for a tenth of a millisecond more: the path is looked
-at no more often than that, as it costs a fifth of a write. Deletion is noticed at once.
+The path is looked at no more often than every tenth of a millisecond, less than any cell takes. In
+between a file as large as we left it is taken for ours, so who replaces or deletes a log (`repair`,
+`prune`) changes the size of the old one afterwards, under its lock.
 
 Nothing here truncates a file. The outcome of each write is stored in one step, so an interrupt
 leaves either all of it or an entry in doubt, which the next call looks up in the file.
@@ -48,6 +49,7 @@ _strerror: Final = os.strerror
 _sha256: Final = hashlib.sha256
 _monotonic: Final = time.monotonic
 _SEEK_SET: Final = os.SEEK_SET
+_SEEK_END: Final = os.SEEK_END
 _EBADF: Final = errno.EBADF
 _EAGAIN: Final = errno.EAGAIN
 _ENOSPC: Final = errno.ENOSPC
@@ -145,8 +147,7 @@ class LogFile:
         now = _monotonic()
         try:
             flock(fd, EXCLUSIVE)
-            status = _fstat(fd)
-            if status.st_size != size or not status.st_nlink or status.st_ino != self._inode:
+            if _lseek(fd, 0, _SEEK_END) != size:
                 return False
             if now >= self._path_holds_until:
                 status = _stat(self.path)
@@ -188,14 +189,14 @@ class LogFile:
 
     def close(self) -> None:
         """Close the descriptor if it is still ours; the next append opens the file again."""
-        fd, self.fd = self.fd, -1
-        if fd < 0 or not self._is_ours(fd):
-            return
-        if self._is_dirty and len(self._retired) < _RETIRED_FDS:
-            self._retired.append(fd)
-        else:
-            _close(fd)
-        self._is_dirty = False
+        # Forgotten last: a closed descriptor that is used once more meets EBADF, a lost one stays.
+        fd = self.fd
+        if fd >= 0 and self._is_ours(fd):
+            if self._is_dirty and len(self._retired) < _RETIRED_FDS:
+                self._retired.append(fd)
+            else:
+                _close(fd)
+        self.fd, self._is_dirty = -1, False
 
     def unsynced(self) -> list[int]:
         """A descriptor to sync and close if something was written since the last call."""
@@ -311,17 +312,19 @@ class LogFile:
         return is_there
 
     def _open(self) -> int:
+        fd = -1
         try:
-            fd = open_to_append(self.path)
-        except FileNotFoundError:
-            self._make_parents()
-            fd = open_to_append(self.path)
-        try:
+            try:
+                fd = open_to_append(self.path)
+            except FileNotFoundError:
+                self._make_parents()
+                fd = open_to_append(self.path)
             self._adopt(fd)
+            self.fd = fd
         except BaseException:
-            _close(fd)
+            if fd >= 0 and self.fd != fd:
+                _close(fd)
             raise
-        self.fd = fd
         return fd
 
     def _adopt(self, fd: int) -> None:

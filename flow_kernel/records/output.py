@@ -7,6 +7,8 @@ A stream keeps its head and its tail and counts the rest, so 100 MB of output co
 """
 
 from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 import orjson
@@ -16,13 +18,37 @@ from flow_kernel.records.frozen import FROZEN_BUILTINS
 globals()["__builtins__"] = FROZEN_BUILTINS
 
 _MAX_OUTPUTS: Final = 200
+_MARGIN: Final = 4096  # more than a private key, the longest of secrets
 _dumps: Final = orjson.dumps
 
 
-class StreamBuffer:
-    """Head and tail of one stream."""
+Redact = Callable[[str], tuple[str, int]]
+"""Takes secrets out of a text; returns what is left and how many there were."""
 
-    __slots__ = ("_half", "_head", "_head_room", "_tail", "_tail_chars", "full_bytes")
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What is kept of a text.
+
+    Attributes:
+        text: Without secrets; with a note in the middle where it was cut.
+        redacted: How many secrets it held.
+        full_bytes: UTF-8 bytes of the whole; None when nothing was cut.
+    """
+
+    text: str
+    redacted: int
+    full_bytes: int | None
+
+
+class StreamBuffer:
+    """Head and tail of one stream.
+
+    A little more than the budget is held, so that a secret which lies across the cut is seen whole
+    and does not leave half of itself.
+    """
+
+    __slots__ = ("_chars", "_half", "_head", "_head_room", "_tail", "_tail_chars", "full_bytes")
 
     def __init__(self, budget: int) -> None:
         """Make an empty buffer.
@@ -32,14 +58,16 @@ class StreamBuffer:
         """
         self._half = budget // 2
         self._head: list[str] = []
-        self._head_room = self._half
+        self._head_room = self._half + _MARGIN
         self._tail: deque[str] = deque()
         self._tail_chars = 0
+        self._chars = 0
         self.full_bytes = 0
 
     def add(self, text: str) -> None:
         """Take in a piece of text. O(len(text)) at most, without a copy of what is dropped."""
         self.full_bytes += utf8_bytes(text)
+        self._chars += len(text)
         if self._head_room:
             head = text[: self._head_room]
             self._head.append(head)
@@ -47,20 +75,42 @@ class StreamBuffer:
             if len(head) == len(text):
                 return
             text = text[len(head) :]
-        text = text[-self._half :]
+        room = self._half + _MARGIN
+        text = text[-room:]
         self._tail.append(text)
         self._tail_chars += len(text)
-        while self._tail and self._tail_chars - len(self._tail[0]) >= self._half:
+        while self._tail and self._tail_chars - len(self._tail[0]) >= room:
             self._tail_chars -= len(self._tail.popleft())
 
-    def text(self) -> tuple[str, bool]:
-        """What was kept, with a note of what was left out; True when something was."""
-        head = "".join(self._head)
-        tail = "".join(self._tail)[-self._half :] if self._tail else ""
-        omitted = self.full_bytes - utf8_bytes(head) - utf8_bytes(tail)
-        if omitted <= 0:
-            return head + tail, False
-        return f"{head}\n…[{omitted} bytes omitted]…\n{tail}", True
+    def kept(self, redact: Redact) -> Kept:
+        """Head and tail within the budget, without secrets, and a note of what was left out."""
+        head, tail = "".join(self._head), "".join(self._tail)
+        half = self._half
+        if self._chars <= 2 * half:
+            text, count = redact(head + tail)
+            return Kept(text=text, redacted=count, full_bytes=None)
+        if self._chars == len(head) + len(tail):
+            whole = head + tail
+            head, tail = whole[: half + _MARGIN], whole[-(half + _MARGIN) :]
+        omitted = self.full_bytes - utf8_bytes(head[:half]) - utf8_bytes(tail[-half:])
+        head, before = redact(head)
+        tail, after = redact(tail)
+        note = f"\n…[{omitted} bytes omitted]…\n"
+        return Kept(
+            text=head[:half] + note + tail[-half:],
+            redacted=before + after,
+            full_bytes=self.full_bytes,
+        )
+
+
+def clip(text: str, budget: int, redact: Redact) -> Kept:
+    """`text` without secrets, cut to head and tail of `budget` characters when it is longer."""
+    if len(text) <= budget:
+        clean, count = redact(text)
+        return Kept(text=clean, redacted=count, full_bytes=None)
+    buffer = StreamBuffer(budget)
+    buffer.add(text)
+    return buffer.kept(redact)
 
 
 class CellOutput:
@@ -87,15 +137,6 @@ class CellOutput:
         plain = data.get("text/plain")
         if is_result and type(plain) is str:
             self.result = plain
-
-
-def clip(text: str, budget: int) -> tuple[str, int | None]:
-    """`text` cut to head and tail of `budget` characters, and its full bytes when it was cut."""
-    if len(text) <= budget:
-        return text, None
-    buffer = StreamBuffer(budget)
-    buffer.add(text)
-    return buffer.text()[0], buffer.full_bytes
 
 
 def utf8_bytes(text: str) -> int:

@@ -4,6 +4,7 @@ Called by `lease` and by the recorder's housekeeping; psutil stands in on other 
 """
 
 import os
+import re
 import socket
 import sys
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from flow_kernel.records.frozen import FROZEN_BUILTINS
 globals()["__builtins__"] = FROZEN_BUILTINS
 
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+_search_high_water: Final = re.compile(rb"^VmHWM:\s*(\d+) kB", re.MULTILINE).search
 _pread: Final = getattr(os, "pread", None)
 
 
@@ -41,11 +43,8 @@ class ResidentMemory:
     """Resident bytes of this process, cheap enough for every cell."""
 
     def __init__(self) -> None:
-        self._fd = -1
-        try:
-            self._fd = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            self._fd = -1
+        self._fd = _open_or_none("/proc/self/statm")
+        self._status_fd = _open_or_none("/proc/self/status")
 
     def __call__(self) -> int | None:
         """Resident bytes now, or None where this system does not say. About 1 us."""
@@ -56,14 +55,32 @@ class ResidentMemory:
         except (OSError, ValueError, IndexError):
             return None
 
+    def peak(self) -> int | None:
+        """The most that was ever resident, or None where this system does not say. About 20 us."""
+        if self._status_fd < 0 or _pread is None:
+            return self()
+        try:
+            found = _search_high_water(_pread(self._status_fd, 4096, 0))
+        except OSError:
+            return self()
+        return int(found[1]) * 1024 if found else self()
+
     def close(self) -> None:
         """Give the descriptor back."""
-        if self._fd >= 0:
-            try:
-                os.close(self._fd)
-            except OSError:
-                pass
-            self._fd = -1
+        for fd in (self._fd, self._status_fd):
+            if fd >= 0:
+                try:
+                    os.close(fd)
+                except OSError:
+                    pass
+        self._fd = self._status_fd = -1
+
+
+def _open_or_none(path: str) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return -1
 
 
 def this_process() -> ProcessId:

@@ -19,7 +19,7 @@ from flow_kernel.errors import NotFound, StoreError, UsageError
 from flow_kernel.records.codec import LineDamaged, decode, encode
 from flow_kernel.records.home import Home
 from flow_kernel.records.lines import open_log, raw_lines
-from flow_kernel.records.repair import locked
+from flow_kernel.records.repair import locked, tell_writers
 from flow_kernel.records.runs import Runs
 from flow_kernel.records.scan import scan_file
 
@@ -186,6 +186,7 @@ def _delete(look: _Look) -> bool:
                 return False
             for path in look.files:
                 path.unlink(missing_ok=True)
+            tell_writers(file)
     except (NotFound, StoreError):
         return False
     except OSError as error:

@@ -2,9 +2,9 @@
 
 Called by `redaction` for every text that is recorded.
 
-One pass looks for places where a token can begin (`_`, `-`, `://`, `AKIA`, `eyJ`), which are rare in
-text; only there the rest is checked. Each run of characters is read once, so the time is linear in
-the text whatever it holds. A token that is cut off (`…`, the end of the text) is still one.
+One pass looks for places where a token can begin (`_`, `-`, `://`, `AKIA`, `eyJ`), which are rare
+in text; only there the rest is checked. Each run of characters is read once, so the time is linear
+in the text whatever it holds. A token that is cut off (`…`, the end of the text) is still one.
 """
 
 import re
@@ -62,3 +62,133 @@ _BY_LETTERS: Final = (
     _Shape("jwt", "eyJ", 3, "", 0, f"{_BASE64}_.-"),
 )
 _ALL: Final = (*_BY_UNDERSCORE, *_BY_DASH, *_BY_LETTERS)
+_LAST_BUT_ONE: Final = {"_": "pousrftkm81", "-": "tjcn1kbeaprsiX"}
+_CUT: Final = r"(?=\s{0,2}…|\Z)"
+
+
+def _ends(mark: str, shapes: tuple[_Shape, ...]) -> str:
+    """One empty group a shape, which matches behind `mark` where its prefix ends."""
+    groups = "|".join([f"((?<={shape.prefix}))" for shape in shapes])
+    return f"{mark}(?<=[{_LAST_BUT_ONE[mark]}]{mark})(?:{groups})"
+
+
+_ANCHOR: Final = re.compile(
+    f"{_ends('_', _BY_UNDERSCORE)}|{_ends('-', _BY_DASH)}|A(?:([KS]IA)|(Iza))|yJ((?<=eyJ))|(://)"
+)
+_JWT: Final = re.compile(rf"{_WORD}{{8,}}+\.(?:{_WORD}{{8,}}+(?:\.{_WORD}*+)?+|{_WORD}*+{_CUT})")
+_RESTS: Final = tuple(
+    _JWT
+    if shape.kind == "jwt"
+    else re.compile(f"{shape.letters}{{{shape.least},}}+|{shape.letters}{{6,}}+{_CUT}")
+    for shape in _ALL
+)
+_STOPS: Final = tuple(re.compile(f"[{shape.stop}]") for shape in _ALL)
+_URL: Final = re.compile(
+    r"(?:(?P<user>[^\s/?#:@'\"\\<>{}\[\]()]{0,128}+):(?P<password>[^\s/?#'\"\\<>]{1,256})@)?"
+    r"[^\s'\"\\<>…]{0,2048}+"
+)
+_EXAMPLE_USERS: Final = ("user", "username", "usr", "login", "name")
+_EXAMPLE_PASSWORDS: Final = ("password", "passwd", "pass", "pwd", "pw", "secret")
+_QUERY: Final = re.compile(
+    r"[?&](?:sig|signature|x-amz-signature|x-amz-security-token|x-goog-signature|key|code)="
+    r"([A-Za-z0-9%+/=_.~-]{16,}+)",
+    re.IGNORECASE,
+)
+_BEGIN: Final = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
+_END: Final = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
+_KEY_TEXT: Final = re.compile(r"(?:[A-Za-z0-9+/=:,\- \t\r\n'\"]|\\[nrt])*+")
+_MAX_KEY: Final = 16384
+_KEY_LINE: Final = re.compile(r"[A-Za-z0-9+/=]{16,}+")
+
+
+def shapes_in(text: str) -> Iterator[Span]:
+    """The secrets of known shape in `text`; about 1 us for 260 characters without any."""
+    done = 0
+    for found in _ANCHOR.finditer(text):
+        if found.start() < done:
+            continue
+        index = found.lastindex or 0
+        if index > len(_ALL):
+            url = _URL.match(text, found.end())
+            if url is not None:
+                done = url.end()
+                yield from _in_url(text, url)
+            continue
+        span = _token(text, found.end(), index - 1)
+        if span is not None:
+            done = span[1]
+            yield span
+    if "PRIVATE KEY" in text:
+        yield from _private_keys(text)
+
+
+def _token(text: str, end: int, index: int) -> Span | None:
+    shape = _ALL[index]
+    start = end - shape.width
+    if start and _STOPS[index].match(text, start - 1):
+        return None
+    rest = _RESTS[index].match(text, end)
+    if rest is None or (shape.prefix == "sk-" and rest.group().isalpha()):
+        return None
+    return (start, rest.end(), shape.kind)
+
+
+def _in_url(text: str, url: re.Match[str]) -> Iterator[Span]:
+    password = url.group("password")
+    is_example = url["user"] in _EXAMPLE_USERS and password in _EXAMPLE_PASSWORDS
+    if password and not is_placeholder(password) and not is_example:
+        yield (*url.span("password"), "url_password")
+    for query in _QUERY.finditer(text, url.start(), url.end()):
+        if looks_random(query.group(1)):
+            yield (*query.span(1), "url_key")
+    # Tokens of other shapes in the path or the query.
+    rest = url.end("password") if password else url.start()
+    for found in _ANCHOR.finditer(text, rest, url.end()):
+        index = found.lastindex or 0
+        span = _token(text, found.end(), index - 1) if index <= len(_ALL) else None
+        if span is not None:
+            yield span
+
+
+def _private_keys(text: str) -> Iterator[Span]:
+    """What stands between the lines of a key, also when one of them was cut off."""
+    marks = sorted(
+        [(*found.span(), True) for found in _BEGIN.finditer(text)]
+        + [(*found.span(), False) for found in _END.finditer(text)]
+    )
+    before = (0, 0, False)
+    for mark, after in zip(marks, [*marks[1:], (len(text), len(text), True)], strict=True):
+        start, end, is_begin = mark
+        if is_begin:
+            stop, _, is_open = after
+            if is_open:
+                cut = _KEY_TEXT.match(text, end, stop)
+                stop = cut.end() if cut is not None else end
+            yield from _key_body(text, end, stop)
+        elif not before[2]:
+            yield from _key_body(text, _backward(text, before[1], start), start)
+        before = mark
+
+
+def _backward(text: str, lowest: int, stop: int) -> int:
+    """Where the lines of a key that end at `stop` begin; the first one may be cut."""
+    start = stop
+    for line in reversed(text[max(lowest, stop - _MAX_KEY) : stop].split("\n")):
+        if line and _KEY_LINE.fullmatch(line) is None:
+            break
+        start -= len(line) + 1
+    return max(lowest, start + 1)
+
+
+def _key_body(text: str, start: int, stop: int) -> Iterator[Span]:
+    body = text[start:stop]
+    if not any(_is_key_line(line.group()) for line in _KEY_LINE.finditer(body)):
+        return
+    inner = body.strip()
+    at = start + body.index(inner)
+    yield (at, at + len(inner), "private_key")
+
+
+def _is_key_line(line: str) -> bool:
+    """True for base64: long, in upper and lower case, with digits."""
+    return not (line.islower() or line.isupper() or line.isalpha())

@@ -21,7 +21,7 @@ from flow_kernel.records.scan import Line, scan_open
 LOCK_TIMEOUT_S: Final = 5.0
 _TRIES: Final = 5
 _NO_FOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
-_READ: Final = os.O_RDONLY | _NO_FOLLOW
+_READ: Final = os.O_RDWR | os.O_APPEND | _NO_FOLLOW
 _APPEND: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NO_FOLLOW
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _NO_FOLLOW
 
@@ -65,7 +65,7 @@ def locked(path: Path, timeout_s: float) -> Iterator[BinaryIO]:
     """
     for _ in range(_TRIES):
         try:
-            file = os.fdopen(os.open(path, _READ), "rb", buffering=0)
+            file = os.fdopen(os.open(path, _READ), "r+b", buffering=0)
         except FileNotFoundError as error:
             raise NotFound(f"there is no log file {path}") from error
         with file:
@@ -81,6 +81,14 @@ def locked(path: Path, timeout_s: float) -> Iterator[BinaryIO]:
         f"the lock of {path} is held by another process; nothing was changed",
         hint="try again when its kernel is idle or has ended",
     )
+
+
+def tell_writers(file: BinaryIO) -> None:
+    """Make writers that hold a file without a name look at its path again; under its lock.
+
+    Its size is what they look at each time.
+    """
+    os.write(file.fileno(), b"\n")
 
 
 def _is_at(file: BinaryIO, path: Path) -> bool:
@@ -110,6 +118,7 @@ def _repair(file: BinaryIO, path: Path) -> int:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+    tell_writers(file)
     _sync_directory(path.parent)
     return moved
 

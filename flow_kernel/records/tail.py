@@ -5,7 +5,7 @@ memory, and by `session.deaths` of the next kernel to read what a dead one left.
 
 A small file mapped into memory: the kernel of the operating system keeps the pages when the process
 is gone. The text is redacted before it enters the map. A burst of writes is persisted at once, a
-flood at most every 5 ms, so a loop of prints pays next to nothing.
+flood at most every millisecond, so a loop of prints pays next to nothing.
 
     offset 0  peak resident bytes (u64)     8  length of the text (u64)     16  the text, UTF-8
 """
@@ -25,12 +25,14 @@ from flow_kernel.records.frozen import FROZEN_BUILTINS
 globals()["__builtins__"] = FROZEN_BUILTINS
 
 _KEEP_CHARS: Final = 2000
+_HOLD_CHARS: Final = 3 * _KEEP_CHARS
 _HEADER: Final = struct.Struct("<QQ")
 _U64: Final = struct.Struct("<Q")
 _SIZE: Final = 16384
 _BURST: Final = 64
+_PENDING: Final = 1024
 _BURST_WINDOW_S: Final = 0.1
-_FLOOD_GAP_S: Final = 0.005
+_FLOOD_GAP_S: Final = 0.001
 _monotonic: Final = time.monotonic
 _unlink: Final = os.unlink
 
@@ -49,7 +51,7 @@ class OutputTail:
     def __init__(self, path: Path, redact: Callable[[str], str]) -> None:
         self._path = path
         self._redact = redact
-        self._pending: deque[str] = deque(maxlen=_BURST)
+        self._pending: deque[str] = deque(maxlen=_PENDING)
         self._text = ""
         self._peak = 0
         self._next = 0.0
@@ -69,7 +71,7 @@ class OutputTail:
 
     def note(self, text: str) -> None:
         """A piece of output was written. About 0.2 us while a flood is held back, else 5 us."""
-        self._pending.append(text)
+        self._pending.append(text if len(text) <= _HOLD_CHARS else text[-_HOLD_CHARS:])
         now = _monotonic()
         if now >= self._next:
             self._persist(now)
@@ -107,9 +109,10 @@ class OutputTail:
             self._window, self._left = now, _BURST
         self._left -= 1
         self._next = 0.0 if self._left > 0 else now + _FLOOD_GAP_S
-        fresh = "".join([piece[-_KEEP_CHARS:] for piece in self._drain()])
-        self._text = (self._text + fresh)[-_KEEP_CHARS:]
-        self._put(self._redact(self._text))
+        fresh = "".join(self._drain())
+        self._text = (self._text + fresh)[-_HOLD_CHARS:]
+        # First redacted, then cut: a secret across the cut must not leave half of itself.
+        self._put(self._redact(self._text)[-_KEEP_CHARS:])
 
     def _drain(self) -> list[str]:
         pieces = []

@@ -45,9 +45,8 @@ def assemble(home: Home, *, env: Mapping[str, str], settings: Settings) -> Sessi
     try:
         home.ensure()
         is_writable = True
-    except OSError as error:
-        is_writable = False
-        notices.say(f"cannot write {home.root} ({error.strerror}); recording goes on in memory")
+    except OSError:
+        is_writable = False  # the journal says so, at its first record
     redactor = Redactor(env)
     journal = Journal(home, identity.session, settings=settings.journal, on_trouble=notices.say)
     tail = OutputTail(tail_path(home, identity.session), lambda text: redactor.text(text)[0])

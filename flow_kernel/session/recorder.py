@@ -88,7 +88,9 @@ class Recorder:
             started_fields(cell, identity.trace_id, parts.settings.actor),
         )
         stack.append(cell)
-        self._measure_memory()
+        rss = parts.memory()
+        if rss is not None:
+            parts.tail.memory(rss)
         self._housekeeper.busy(True)
         cell.start(self._watches, parts.settings.recorder)
         cell.recorder_ns = cell.started_ns - began_ns
@@ -219,9 +221,10 @@ class Recorder:
         else:
             self._latest_key = key
             self._parts.tail.clear()
-        cell.code, cell.redacted, full = self._parts.redact(request.code, recorder.code_chars)
-        if full is not None:
-            cell.truncated["code"] = full
+        kept = self._parts.redact(request.code, recorder.code_chars)
+        cell.code, cell.redacted = kept.text, kept.redacted
+        if kept.full_bytes is not None:
+            cell.truncated["code"] = kept.full_bytes
         with self._lock:
             self._open.setdefault(key, []).append(cell)
         return cell
@@ -258,9 +261,9 @@ class Recorder:
     def _late(self, key: str, sealed: _Sealed, name: str, text: str) -> None:
         if sealed.room <= 0:
             return
-        kept, full = text[: sealed.room], len(text)
-        sealed.room -= len(kept)
-        clean, redacted, _ = self._parts.redact(kept, len(kept))
+        clean, redacted = self._parts.redactor.text(text)
+        full, clean = len(clean), clean[: sealed.room]
+        sealed.room -= len(clean)
         fields: dict[str, object] = {
             "msg_id": key,
             "span_id": sealed.span_id,
@@ -268,17 +271,14 @@ class Recorder:
             "text": clean_text(clean),
             "redacted": redacted,
         }
-        if len(kept) < full:
+        if len(clean) < full:
             fields["truncated"] = {"text": full}
         identity = self._parts.identity
         self._parts.journal.append("late", identity.plan_id, identity.task_id, fields)
         self._housekeeper.busy(bool(self._open))
 
     def _measure(self) -> None:
-        self._measure_memory()
+        peak = self._parts.memory.peak()
+        if peak is not None:
+            self._parts.tail.memory(peak)
         self._parts.tail.flush()
-
-    def _measure_memory(self) -> None:
-        rss = self._parts.memory()
-        if rss is not None:
-            self._parts.tail.memory(rss)

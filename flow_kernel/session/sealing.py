@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.records.journal import Journal
-from flow_kernel.records.output import StreamBuffer, clip
+from flow_kernel.records.output import Kept, StreamBuffer, clip
 from flow_kernel.records.process import ResidentMemory
 from flow_kernel.records.redaction import Redactor
 from flow_kernel.records.tail import OutputTail
@@ -31,15 +31,9 @@ class RecorderParts:
     tail: OutputTail
     memory: ResidentMemory
 
-    def redact(self, text: str, budget: int) -> tuple[str, int, int | None]:
-        """`text` without secrets and within `budget` characters.
-
-        Returns:
-            The text, how many secrets it held, and its full bytes when it was cut.
-        """
-        kept, full = clip(text, budget)
-        clean, count = self.redactor.text(kept)
-        return clean, count, full
+    def redact(self, text: str, budget: int) -> Kept:
+        """`text` without secrets and within `budget` characters."""
+        return clip(text, budget, self.redactor.text)
 
 
 def started_fields(cell: OpenCell, trace_id: str, actor: str) -> dict[str, object]:
@@ -145,21 +139,19 @@ def _redact_summary(
 def _stream(cell: OpenCell, field: str, buffer: StreamBuffer, parts: RecorderParts) -> str:
     if not buffer.full_bytes:
         return ""
-    text, was_cut = buffer.text()
-    if was_cut:
-        cell.truncated[field] = buffer.full_bytes
-    clean, count = parts.redactor.text(text)
-    cell.redacted += count
-    return clean
+    return _noted(cell, field, buffer.kept(parts.redactor.text))
 
 
 def _text(cell: OpenCell, field: str, text: str, how: tuple[RecorderParts, int]) -> str:
     parts, budget = how
-    clean, count, full = parts.redact(text, budget)
-    cell.redacted += count
-    if full is not None:
-        cell.truncated[field] = full
-    return clean
+    return _noted(cell, field, parts.redact(text, budget))
+
+
+def _noted(cell: OpenCell, field: str, kept: Kept) -> str:
+    cell.redacted += kept.redacted
+    if kept.full_bytes is not None:
+        cell.truncated[field] = kept.full_bytes
+    return kept.text
 
 
 def _error(

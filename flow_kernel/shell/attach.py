@@ -151,7 +151,9 @@ class Attachment:
         msg_id = None
         if self._kernel is not None:
             msg_id = (self._kernel.get_parent("shell").get("header") or {}).get("msg_id")
-        return self._recorder.begin(self._request(info.raw_cell, info.cell_id, count, msg_id))
+        cell = self._recorder.begin(self._request(info.raw_cell, info.cell_id, count, msg_id))
+        self._tell_notices()
+        return cell
 
     def _request(
         self, code: str, cell_id: str | None, count: int | None, msg_id: str | None
@@ -217,7 +219,9 @@ class Attachment:
         if kernel is None:
             say(text)
             return
-        kernel.session.send(
+        # Past our own tap: what we say is no output of the cell.
+        type(kernel.session).send(
+            kernel.session,
             kernel.iopub_socket,
             "stream",
             {"name": "stderr", "text": text},

@@ -3,8 +3,8 @@
 Called by the Flow kernel around each execute request.
 
 ipykernel flushes `sys.stdout` and `sys.stderr` before the reply and before `idle`. A stream whose
-`flush` raises, put there by a cell, makes it drop both, and the client waits for ever. Between cells
-such a stream is set aside; the next cell finds it where it left it.
+`flush` raises, put there by a cell, makes it drop both, and the client waits for ever. Between
+cells such a stream is set aside; the next cell finds it where it left it.
 """
 
 import sys

@@ -9,6 +9,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from importlib import import_module
 from types import FrameType
 from typing import Any, Final, ParamSpec, TypeVar
 
@@ -21,8 +22,8 @@ T = TypeVar("T")
 
 _LIMIT: Final = 3
 _SIGINT: Final = int(signal.SIGINT)
-# The function of C below the wrapper, which spends 2 us on turning numbers into enums.
-_set_handler: Final = getattr(signal.signal, "__wrapped__", signal.signal)
+# The function of C: Python's wrapper turns numbers into enums, with builtins that a cell may patch.
+_set_handler: Final = import_module("_signal").signal
 _DEFAULT: Final = int(signal.SIG_DFL)
 _get_ident: Final = threading.get_ident
 _main_ident: Final = threading.main_thread().ident

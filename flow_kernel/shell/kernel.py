@@ -111,8 +111,8 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
         """End the session; harmless the second time."""
         attachment, self.attachment = self.attachment, None
         if attachment is not None:
-            attachment.detach()
             attachment.session.close()
+            attachment.detach()
 
 
 class FlowKernelApp(IPKernelApp):  # type: ignore[misc]  # ipykernel has no types

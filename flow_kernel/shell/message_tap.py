@@ -56,7 +56,7 @@ class MessageTap:
 
     def _listen_to_children(self, handler: Callable[[Any], None]) -> None:
         stream = getattr(self._thread, "_pipe_in", None)
-        if stream is not None:
+        if stream is not None and self._thread.thread.is_alive():
             # The stream belongs to the IOPub thread: no other may touch it.
             self._thread.schedule(lambda: stream.on_recv(handler))
 

@@ -4,10 +4,12 @@ Called by `conftest.py` and by tests that read what a verb printed.
 """
 
 import json
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import subprocess
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ class SampleLog:
     def failed(self, code: str = "1/0", ename: str = "ZeroDivisionError", **fields: Any) -> Any:
         """A cell begins and fails."""
         error = {"ename": ename, "evalue": "division by zero", "traceback": ["tb"], "line": 1}
-        return self.cell(code, success=False, status="error", error=error, **fields)
+        return self.cell(code, **({"success": False, "status": "error", "error": error} | fields))
 
     def death(self, started: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
         """The kernel died, in the cell `started` or idle."""

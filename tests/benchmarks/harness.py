@@ -9,6 +9,7 @@ for a while then slows both. The spread is the range from the 25th to the 75th p
 
 import random
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -33,9 +34,7 @@ class Bench:
 
     def folder(self, name: str) -> Path:
         """A new empty directory."""
-        path = self.tmp / f"{name}-{self.rng.getrandbits(32):08x}"
-        path.mkdir(parents=True)
-        return path
+        return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.tmp))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

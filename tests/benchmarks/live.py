@@ -29,7 +29,6 @@ import zmq
 
 STOCK: Final = (sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}")
 FLOW: Final = (sys.executable, "-m", "flow_kernel", "-f", "{connection_file}")
-FLOW_NOT_RECORDING: Final = (*FLOW, "--FlowKernel.record=False")
 
 _DELIMITER: Final = b"<IDS|MSG>"
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
@@ -104,14 +103,15 @@ class Client:
         channel.send_multipart([_DELIMITER, mac.hexdigest().encode(), *parts])
         return msg_id.encode()
 
-    def execute(self, code: str, *, timeout_s: float = 120) -> Timing:
+    def execute(self, code: str, *, timeout_s: float = 120, silent: bool = False) -> Timing:
         """Runs one cell and waits for its end.
 
         Raises:
             TimeoutError: It is not over after `timeout_s`.
         """
         started = time.perf_counter()
-        msg_id = self.send(self.shell, "execute_request", cell_content(code))
+        content = {**cell_content(code), "silent": silent, "store_history": not silent}
+        msg_id = self.send(self.shell, "execute_request", content)
         return self._follow(msg_id, started, timeout_s)
 
     def reply_at(self, kind: str, content: Mapping[str, object], *, timeout_s: float = 60) -> float:
@@ -244,14 +244,14 @@ class Kernel:
                 break
         raise KernelLostError(f"{self.process.args!r} does not answer: {self.stderr_tail()}")
 
-    def execute(self, code: str, *, timeout_s: float = 120) -> Timing:
+    def execute(self, code: str, *, timeout_s: float = 120, silent: bool = False) -> Timing:
         """Runs one cell that has to succeed.
 
         Raises:
             KernelLostError: It failed, or it is not over in time.
         """
         try:
-            timing = self.client.execute(code, timeout_s=timeout_s)
+            timing = self.client.execute(code, timeout_s=timeout_s, silent=silent)
         except TimeoutError as error:
             raise KernelLostError(f"{error}: {self.stderr_tail()}") from error
         if timing.status != "ok":

@@ -21,16 +21,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
+import cells
 import memory
 import micro
 import reading
 import recorder_cpu
-import round_trip
 import startup
 import table
 from harness import Bench, Benchmark, Result
 
-FAMILIES: Final = (recorder_cpu, round_trip, micro, memory, startup, reading)
+FAMILIES: Final = (recorder_cpu, cells, micro, memory, startup, reading)
 BENCHMARKS: Final[tuple[Benchmark, ...]] = tuple(
     benchmark for family in FAMILIES for benchmark in family.BENCHMARKS
 )

@@ -9,13 +9,13 @@ of the kernel's process, all its threads together, from one of its cells to its 
 
 import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from harness import Bench, Pairs, alternate, pairs_of
-from live import Kernel
+from harness import Bench, Pairs, in_turn
+from live import STOCK, Kernel
 
 STOCK_NAME: Final = "stock ipykernel"
 _REST_S: Final = 0.003
@@ -42,43 +42,62 @@ def kernels(
         ]
 
 
-def take_turns(
+def beside_stock(
     bench: Bench,
-    turns: int,
+    argv: Sequence[str],
+    code: str,
     *,
-    ours: Kernel,
-    peer: Kernel,
-    code: Callable[[int], str],
+    turns: int,
+    restarts: int,
+    setup: str = "pass",
     warm_up: int = 40,
 ) -> tuple[Pairs, Pairs]:
-    """Runs the cell `code(turn)` in both kernels, turn by turn, after some to warm up.
+    """Runs the cell `code` in a kernel and in stock ipykernel, turn by turn.
+
+    Two processes of the same program differ by some percent for as long as they live (addresses,
+    the order in hash tables), so both are started anew several times.
 
     Returns:
         ms from the request to `idle`, and ms of CPU a cell.
     """
-    for turn in range(bench.count(warm_up, 2)):
-        ours.execute(code(turn))
-        peer.execute(code(turn))
-    # One turn more than wanted: the CPU of a cell is known when the next one begins.
-    taken = alternate(
-        turns + 1,
-        bench.rng,
-        ours=lambda turn: run_cell(ours, code(turn)),
-        peer=lambda turn: run_cell(peer, code(turn)),
-    )
-    waits = pairs_of([(mine.idle_ms, other.idle_ms) for mine, other in taken[:-1]])
-    cpu = Pairs(
-        steps([mine.cpu_ms_before for mine, _ in taken]),
-        steps([other.cpu_ms_before for _, other in taken]),
-    )
+    waits, cpu = Pairs(), Pairs()
+    for restart in range(bench.count(restarts, 1)):
+        with kernels(bench, argv, STOCK, env={"PYTHONHASHSEED": str(restart)}) as both:
+            for kernel in both:
+                kernel.execute(setup)
+                for _ in range(bench.count(warm_up, 2)):
+                    kernel.execute(code)
+            _take_turns(bench, max(turns // restarts, 3), both, code, (waits, cpu))
     return waits, cpu
+
+
+def _take_turns(
+    bench: Bench, turns: int, both: list[Kernel], code: str, results: tuple[Pairs, Pairs]
+) -> None:
+    ours, stock = both
+    # One turn more than wanted: the CPU of a cell is known when the next one begins.
+    mine, others = in_turn(
+        bench.count(turns, 3) + 1,
+        bench.rng,
+        [lambda _: run_cell(ours, code), lambda _: run_cell(stock, code)],
+    )
+    waits, cpu = results
+    waits.ours += [cell.idle_ms for cell in mine[:-1]]
+    waits.peers += [cell.idle_ms for cell in others[:-1]]
+    cpu.ours += steps([cell.cpu_ms_before for cell in mine])
+    cpu.peers += steps([cell.cpu_ms_before for cell in others])
 
 
 def run_cell(kernel: Kernel, code: str) -> Cell:
     """Runs one cell after a rest."""
-    time.sleep(_REST_S)
-    used_ms = kernel.cpu_ms()
+    used_ms = rested_cpu_ms(kernel)
     return Cell(idle_ms=kernel.execute(code).idle_ms, cpu_ms_before=used_ms)
+
+
+def rested_cpu_ms(kernel: Kernel) -> float:
+    """The CPU clock of a kernel once it has done what it does after a reply."""
+    time.sleep(_REST_S)
+    return kernel.cpu_ms()
 
 
 def steps(readings: Sequence[float]) -> list[float]:

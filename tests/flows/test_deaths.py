@@ -89,7 +89,7 @@ def test_what_the_next_kernel_says_is_no_output_of_its_cell(dead: Kernel, home: 
 
 @promise("death.recorded")
 def test_the_last_output_of_a_loop_of_prints_is_kept(dead: Kernel, home: Path) -> None:
-    dead.fatal("import os\nfor i in range(3000): print('step', i)\nos.kill(os.getpid(), 9)")
+    dead.fatal("import os\nfor i in range(3000): print('step', i)\nimport time; time.sleep(0.5)\nos.kill(os.getpid(), 9)")
 
     with Kernel(home=home) as heir:
         heir.run("pass")

@@ -138,7 +138,7 @@ def test_hostile_modules_and_entries_of_sys_modules_are_safe(pair: Pair) -> None
         pair,
         [
             _HARM,
-            "import types\nclass Mod(types.ModuleType):\n    __getattribute__ = lambda self, n: slow() if n in ('__version__', '__spec__', '__file__') else object.__getattribute__(self, n)",
+            "import types\nclass Mod(types.ModuleType):\n    __getattribute__ = lambda self, n: slow() if n in ('__version__', '__file__', '__dict__') else object.__getattribute__(self, n)",
             "sys.modules['hostile_one'] = Mod('hostile_one'); sys.modules['hostile_two'] = None; sys.modules['hostile_three'] = 5",
             "import hostile_one",
             "class V:\n    __str__ = __repr__ = slow\nm = types.ModuleType('hostile_four'); m.__version__ = V(); sys.modules['hostile_four'] = m",

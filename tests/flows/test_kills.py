@@ -53,7 +53,9 @@ def _kill(zygote: Zygote, home: Path, *, kills: int, seed: int) -> None:
         with kernel:
             acknowledged |= _acknowledged_before_the_kill(kernel, chance)
     with spare:
-        spare.run("the_end = 1")
+        spare.shutdown()
+    with ForkedKernel(zygote, home=home) as last:
+        last.run("the_end = 1")
 
     logs = TaskLogs(home)
     cells = {r["msg_id"]: r["seq"] for r in logs.records("cell") if r["parent_span_id"] is None}

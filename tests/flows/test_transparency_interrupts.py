@@ -18,7 +18,7 @@ INTERRUPTED: Final[dict[str, str]] = {
     "a_subprocess": _SAY + "import subprocess; subprocess.run(['sleep', '30'])",
     "a_cell_that_cleans_up": f"import time\ntry:\n    {_BEGUN}; time.sleep(30)\nfinally:\n    print('cleaned')",
     "a_cell_that_catches_it": f"import time\ntry:\n    {_BEGUN}; time.sleep(30)\nexcept KeyboardInterrupt:\n    print('caught')\n7",
-    "a_nested_cell": _SAY + "get_ipython().run_cell('time.sleep(30)').success",
+    "a_nested_cell": f'import time\nget_ipython().run_cell("{_BEGUN}; time.sleep(30)").success',
     "an_async_loop": _SAY + "while True: await asyncio.sleep(0.01)",
 }
 

@@ -38,13 +38,67 @@ def touch(what: str) -> None:
         raise SystemExit(what)
 
 
-_SPECIAL: Final = (
-    "repr str bytes format len length_hint bool int float complex index iter reversed contains "
-    "getitem setitem delitem missing eq ne lt le gt ge call enter exit await aiter anext "
-    "sizeof reduce reduce_ex getstate copy deepcopy dir instancecheck subclasscheck fspath "
-    "add radd mul rmul neg abs round trunc floor ceil get set_name array array_interface "
-    "array_finalize dataframe torch_function array_ufunc buffer"
-).split()
+_SPECIAL: Final = [
+    "repr",
+    "str",
+    "bytes",
+    "format",
+    "len",
+    "length_hint",
+    "bool",
+    "int",
+    "float",
+    "complex",
+    "index",
+    "iter",
+    "reversed",
+    "contains",
+    "getitem",
+    "setitem",
+    "delitem",
+    "missing",
+    "eq",
+    "ne",
+    "lt",
+    "le",
+    "gt",
+    "ge",
+    "call",
+    "enter",
+    "exit",
+    "await",
+    "aiter",
+    "anext",
+    "sizeof",
+    "reduce",
+    "reduce_ex",
+    "getstate",
+    "copy",
+    "deepcopy",
+    "dir",
+    "instancecheck",
+    "subclasscheck",
+    "fspath",
+    "add",
+    "radd",
+    "mul",
+    "rmul",
+    "neg",
+    "abs",
+    "round",
+    "trunc",
+    "floor",
+    "ceil",
+    "get",
+    "set_name",
+    "array",
+    "array_interface",
+    "array_finalize",
+    "dataframe",
+    "torch_function",
+    "array_ufunc",
+    "buffer",
+]
 
 
 def _traps(*, but: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -176,7 +230,7 @@ class Key:
 class Slotted:
     """Attributes in slots, one of them empty."""
 
-    __slots__ = ("full", "empty")
+    __slots__ = ("empty", "full")
 
     def __init__(self) -> None:
         self.full = Instance()

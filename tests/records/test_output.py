@@ -1,9 +1,14 @@
 """A stream keeps head and tail within its budget and counts every byte."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flow_kernel.records.output import CellOutput, StreamBuffer, clip
+from flow_kernel.records.output import CellOutput, Kept, StreamBuffer, clip
+
+
+def nothing_secret(text: str) -> tuple[str, int]:
+    return text, 0
 
 
 @settings(max_examples=200, deadline=None)
@@ -13,15 +18,15 @@ def test_head_and_tail_are_kept_and_all_bytes_counted(pieces: list[str], budget:
     buffer = StreamBuffer(budget)
     for piece in pieces:
         buffer.add(piece)
-    text, was_cut = buffer.text()
+    kept = buffer.kept(nothing_secret)
     assert buffer.full_bytes == len(whole.encode("utf-8", "backslashreplace"))
     half = budget // 2
     if len(whole) <= 2 * half:
-        assert (text, was_cut) == (whole, False)
+        assert kept == Kept(text=whole, redacted=0, full_bytes=None)
     else:
-        assert was_cut
-        assert text.startswith(whole[:half])
-        assert text.endswith(whole[-half:])
+        assert kept.full_bytes == buffer.full_bytes
+        assert kept.text.startswith(whole[:half])
+        assert kept.text.endswith(whole[-half:])
 
 
 def test_a_hundred_megabytes_cost_the_memory_of_the_budget() -> None:
@@ -29,9 +34,23 @@ def test_a_hundred_megabytes_cost_the_memory_of_the_budget() -> None:
     piece = "x" * 1_000_000
     for _ in range(100):
         buffer.add(piece)
-    text, _ = buffer.text()
     assert buffer.full_bytes == 100_000_000
-    assert len(text) < 1100
+    assert len(buffer.kept(nothing_secret).text) < 1100
+
+
+@pytest.mark.parametrize("total", [150, 9_000, 50_000])
+@pytest.mark.parametrize("place", range(40, 62, 3))
+def test_a_secret_across_the_cut_leaves_no_half(total: int, place: int) -> None:
+    secret = "S" * 12
+
+    def redact(text: str) -> tuple[str, int]:
+        return text.replace(secret, "[x]"), text.count(secret)
+
+    buffer = StreamBuffer(100)
+    buffer.add("." * (place - 6) + secret + "." * (total - 2 * place - 12) + secret + "." * place)
+    kept = buffer.kept(redact)
+    assert "S" not in kept.text
+    assert kept.redacted >= 1
 
 
 def test_the_result_and_the_size_of_each_bundle_are_kept() -> None:
@@ -48,7 +67,7 @@ def test_the_result_and_the_size_of_each_bundle_are_kept() -> None:
 
 
 def test_a_clipped_text_says_how_long_it_was() -> None:
-    assert clip("short", 10) == ("short", None)
-    text, full = clip("x" * 100, 10)
-    assert full == 100
-    assert text == "xxxxx\n…[90 bytes omitted]…\nxxxxx"
+    assert clip("short", 10, nothing_secret) == Kept(text="short", redacted=0, full_bytes=None)
+    assert clip("x" * 100, 10, nothing_secret) == Kept(
+        text="xxxxx\n…[90 bytes omitted]…\nxxxxx", redacted=0, full_bytes=100
+    )

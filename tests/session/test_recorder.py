@@ -51,6 +51,7 @@ def run(
     compiled = compile(code, "<cell>", "exec")
     cell.names.add(compiled)
     exec(compiled, namespace)
+    namespace.pop("__builtins__", None)
     during()
     recorder.end(cell, None, seals=False)
     facts = recorder.seal(msg_id, None)
@@ -63,7 +64,7 @@ def records(session: Session, kind: str) -> Records:
 
 
 def test_a_cell_leaves_a_start_and_an_end_with_one_span(session: Session) -> None:
-    namespace: dict[str, object] = {"__builtins__": __builtins__, "x": 1, "L": []}
+    namespace: dict[str, object] = {"x": 1, "L": []}
     facts = run(session, "y = x\nx = 2\nL.append(3)", namespace)
     (started,), (cell,) = records(session, "cell_started"), records(session, "cell")
     assert (started["seq"], cell["seq"], facts["seq"]) == (1, 2, 2)
@@ -236,8 +237,10 @@ def test_a_home_that_cannot_be_made_is_said_once_and_recording_goes_on(tmp_path:
     blocked = tmp_path / "file"
     blocked.write_text("not a directory")
     session = assemble(Home(blocked / ".flow"), env={}, settings=Settings())
-    assert "in memory" in session.notices.take()
     facts = run(session, "x = 1", {})
+    assert "in memory" in session.notices.take()
+    run(session, "x = 2", {})
+    assert session.notices.take() == ""
     assert facts["added_vars"] == ["x"]
     assert "seq" not in facts
     session.close()

@@ -8,7 +8,7 @@ from typing import Final
 
 from harness import Bench, Benchmark, Figure, Result, Target, alternate, pairs_of, side_by_side
 from live import FLOW, STOCK, Kernel
-from together import STOCK_NAME, kernels, take_turns
+from together import STOCK_NAME, beside_stock, kernels
 
 PANDAS_SETUP: Final = """
 import pandas as pd
@@ -46,22 +46,22 @@ _MANY_PRINTS: Final = Figure(name="prints_100k", title="100,000 prints until idl
 
 def noise_floor(bench: Bench) -> list[Result]:
     """Stock beside stock: how far from 1.00 a ratio can be by chance alone."""
-    return _beside_stock(bench, _NOISE, "1+1", argv=STOCK, turns=bench.count(400, 5))
+    return _beside_stock(bench, _NOISE, "1+1", argv=STOCK, turns=600)
 
 
 def one_plus_one(bench: Bench) -> list[Result]:
     """The smallest cell that shows a result."""
-    return _beside_stock(bench, _ONE_PLUS_ONE, "1+1", turns=bench.count(600, 5))
+    return _beside_stock(bench, _ONE_PLUS_ONE, "1+1", turns=600)
 
 
 def nothing(bench: Bench) -> list[Result]:
     """The smallest cell."""
-    return _beside_stock(bench, _PASS, "pass", turns=bench.count(400, 5))
+    return _beside_stock(bench, _PASS, "pass", turns=400)
 
 
 def pandas_cell(bench: Bench) -> list[Result]:
     """Ten lines of pandas, as in a real notebook."""
-    return _beside_stock(bench, _PANDAS, PANDAS_CELL, setup=PANDAS_SETUP, turns=bench.count(200, 3))
+    return _beside_stock(bench, _PANDAS, PANDAS_CELL, setup=PANDAS_SETUP, turns=200, restarts=4)
 
 
 def first_print(bench: Bench) -> list[Result]:
@@ -80,7 +80,7 @@ def first_print(bench: Bench) -> list[Result]:
 def many_prints(bench: Bench) -> list[Result]:
     """A cell that prints 100,000 lines."""
     code = MANY_PRINTS if not bench.quick else MANY_PRINTS.replace("100_000", "1_000")
-    return _beside_stock(bench, _MANY_PRINTS, code, turns=bench.count(20, 2), warm_up=2)
+    return _beside_stock(bench, _MANY_PRINTS, code, turns=20, restarts=4, warm_up=2)
 
 
 def _beside_stock(
@@ -91,14 +91,12 @@ def _beside_stock(
     turns: int,
     argv: Sequence[str] = FLOW,
     setup: str = "pass",
+    restarts: int = 8,
     warm_up: int = 40,
 ) -> list[Result]:
-    with kernels(bench, argv, STOCK) as (ours, stock):
-        for kernel in (ours, stock):
-            kernel.execute(setup)
-        waits, cpu = take_turns(
-            bench, turns, ours=ours, peer=stock, code=lambda _: code, warm_up=warm_up
-        )
+    waits, cpu = beside_stock(
+        bench, argv, code, turns=turns, restarts=restarts, setup=setup, warm_up=warm_up
+    )
     cpu_figure = Figure(
         name=f"{figure.name}_cpu", title=f"{figure.title}, CPU of the kernel", unit="ms"
     )
