@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Self
 
-from tests.kernels import DEADLINE_S, Kernel, environment
+from tests.kernels import Kernel, environment
 
 
 class Zygote:

@@ -76,7 +76,8 @@ class Kernel:
         self._context = zmq.Context()
         self._arguments = list(arguments)
         self._env = environment(
-            {"FLOW_HOME": str(self.home), "IPYTHONDIR": str(self.root / "ipython")} | dict(env or {})
+            {"FLOW_HOME": str(self.home), "IPYTHONDIR": str(self.root / "ipython")}
+            | dict(env or {})
         )
         self._launch()
 
@@ -219,9 +220,7 @@ class Kernel:
         self.wait(done, timeout=timeout)
         reply = self.replies.pop(msg_id)
         self._idle.discard(msg_id)
-        return Ran(
-            msg_id, reply["content"], reply["metadata"], tuple(self._of.pop(msg_id, ()))
-        )
+        return Ran(msg_id, reply["content"], reply["metadata"], tuple(self._of.pop(msg_id, ())))
 
     def run(
         self, code: str, *, answers: Iterable[str] = (), timeout: float = DEADLINE_S, **options: Any

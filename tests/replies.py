@@ -45,7 +45,9 @@ class Ran:
 
     def stream(self, name: str) -> str:
         """Text on one stream, joined."""
-        return "".join(m["content"]["text"] for m in self.of("stream") if m["content"]["name"] == name)
+        return "".join(
+            m["content"]["text"] for m in self.of("stream") if m["content"]["name"] == name
+        )
 
     def of(self, kind: str) -> list[Message]:
         """Messages of one type."""

@@ -11,7 +11,14 @@ import signal
 import sys
 from typing import Any
 
+import pygments.formatters.terminal256
+import pygments.lexers.python
+import stack_data
+
 from flow_kernel.shell.kernel import FlowKernelApp
+
+# What draws a traceback costs a quarter of a second at first use.
+_WARM = (stack_data, pygments.lexers.python, pygments.formatters.terminal256)
 
 
 def main() -> None:
@@ -35,7 +42,9 @@ def _become_a_kernel(order: dict[str, Any]) -> None:
     null = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((null, 0), (output, 1), (output, 2)):
         os.dup2(source, target)
-    FlowKernelApp.launch_instance(argv=["-f", order["connection_file"]])
+    FlowKernelApp.launch_instance(
+        argv=["-f", order["connection_file"], "--HistoryManager.enabled=False"]
+    )
     os._exit(0)
 
 

@@ -7,10 +7,12 @@ import argparse
 import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any, Final
 
 from jupyter_core.paths import jupyter_path
+from traitlets.config import Config
 
 import flow_kernel
 from flow_kernel.apps import kernelspec
@@ -83,6 +85,7 @@ class _Player:
         except ImportError as error:
             raise MissingExtra("nbclient", extra="notebook") from error
         self._nbclient = nbclient
+        self._errors = nbclient.exceptions
         self._nbformat = nbformat
         self._terminal = terminal
         try:
@@ -102,26 +105,35 @@ class _Player:
             "language": "python",
             "name": kernelspec.NAME,
         }
-        client = self._nbclient.NotebookClient(
-            self._notebook,
-            timeout=_CELL_S,
-            kernel_name=kernelspec.NAME,
-            on_cell_execute=self._tell,
-        )
         # What the user set for other sessions must not lead the records elsewhere.
         env = {key: value for key, value in os.environ.items() if not key.startswith("FLOW_")}
-        errors = self._nbclient.exceptions
-        failure = ""
-        try:
-            client.execute(cwd=str(cwd), env={**env, "FLOW_HOME": str(home.root)})
-        except errors.CellExecutionError as error:
-            failure = f"{error.ename}: {error.evalue}"
-        except (errors.DeadKernelError, errors.CellTimeoutError, RuntimeError) as error:
-            failure = str(error).strip().partition("\n")[0] or type(error).__name__
-        finally:
-            self._clear_line()
-            self._nbformat.write(self._notebook, target)
-        return failure
+        with tempfile.TemporaryDirectory(prefix="flow-demo-") as folder:
+            client = self._nbclient.NotebookClient(
+                self._notebook,
+                timeout=_CELL_S,
+                kernel_name=kernelspec.NAME,
+                on_cell_execute=self._tell,
+                # Nobody else on this machine can listen to a socket in our own folder.
+                config=Config(KernelManager={"transport": "ipc", "ip": f"{folder}/s"}),
+            )
+            try:
+                # What the kernel says on its own stderr is not part of the notebook.
+                with Path(folder, "output.txt").open("wb") as output:
+                    client.execute(
+                        cwd=str(cwd),
+                        env={**env, "FLOW_HOME": str(home.root)},
+                        stdout=output,
+                        stderr=output,
+                    )
+            except self._errors.CellExecutionError as error:
+                return f"{error.ename}: {error.evalue}"
+            except (self._errors.DeadKernelError, self._errors.CellTimeoutError, RuntimeError) as e:
+                said = Path(folder, "output.txt").read_text(encoding="utf-8", errors="replace")
+                return " ".join([*str(e).strip().splitlines()[:1], *said.splitlines()[-1:]])
+            finally:
+                self._clear_line()
+                self._nbformat.write(self._notebook, target)
+        return ""
 
     def _tell(self, *, cell: Any, **_: Any) -> None:
         if not self._terminal.is_tty or not self._code_cells:

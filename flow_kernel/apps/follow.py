@@ -2,9 +2,9 @@
 
 Called by `log --follow`.
 
-A file is known by the beginning of its first line, which no two logs share: so a log that was renamed
-by rotation goes on where it was, and the fresh file of the same name is read from its start. A log that
-was repaired is another file with the same beginning; there the last line that was given is looked for.
+A file is known by the beginning of its first line, which no two logs share. So a log that rotation
+renamed goes on where it was, and the fresh file of the same name is read from its start. A repair
+leaves another file with the same beginning: the last line that was given is looked for in it.
 Only whole lines are given: what has no newline yet waits for it.
 """
 

@@ -176,7 +176,7 @@ def capture(namespace: Mapping[str, object]) -> Capture:
     """The capture of `namespace` now, the portable way: O(names), about 40 ns each."""
     for _ in range(_ATTEMPTS):
         try:
-            names = list(namespace)
+            names: list[str | None] = list(namespace)
             ids = list(map(id, namespace.values()))
         except RuntimeError:  # the size changed while it was listed (free-threaded builds)
             continue
@@ -184,7 +184,8 @@ def capture(namespace: Mapping[str, object]) -> Capture:
             return Capture(names, ids)
     # Threads change its size all the time: one call in C, which holds the values for a moment.
     items = list(namespace.items())
-    return Capture([name for name, _ in items], [id(value) for _, value in items])
+    listed: list[str | None] = [name for name, _ in items]
+    return Capture(listed, [id(value) for _, value in items])
 
 
 def delta(before: Capture, after: Capture) -> Delta:

@@ -73,7 +73,7 @@ def _ends(mark: str, shapes: tuple[_Shape, ...]) -> str:
 
 
 _ANCHOR: Final = re.compile(
-    f"{_ends('_', _BY_UNDERSCORE)}|{_ends('-', _BY_DASH)}|A(?:([KS]IA)|(Iza))|yJ((?<=eyJ))|(://)"
+    f"{_ends('_', _BY_UNDERSCORE)}|{_ends('-', _BY_DASH)}|A(?:([KS]IA)|(Iza))|yJ((?<=eyJ))|:(//)"
 )
 _JWT: Final = re.compile(rf"{_WORD}{{8,}}+\.(?:{_WORD}{{8,}}+(?:\.{_WORD}*+)?+|{_WORD}*+{_CUT})")
 _RESTS: Final = tuple(

@@ -16,7 +16,7 @@ import random
 import statistics
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,7 +29,17 @@ _SWITCH_ON: Final = "import cProfile\n_profile = cProfile.Profile()\n_profile.en
 _SWITCH_OFF: Final = "_profile.disable()\n_profile.dump_stats({path!r})"
 _OURS: Final = "/flow_kernel/"
 # What the kernel would do without us, although one of our overrides calls it.
-_WRAPPED: Final = ("/ipykernel/", "/IPython/", "/asyncio/", "/tornado/", "/traitlets/", "<ipython-")
+_WRAPPED: Final = (
+    "/ipykernel/",
+    "/IPython/",
+    "/jupyter_client/",
+    "/asyncio/",
+    "/tornado/",
+    "/traitlets/",
+    "<ipython-",
+    "codeop.py",
+    "builtins.compile",
+)
 
 _Place = tuple[str, int, str]
 
@@ -42,11 +52,18 @@ class Share:
     calls: float = 0.0
     own_us: float = 0.0
     callees_us: float = 0.0
+    callees: list[tuple[float, str]] = field(default_factory=list)
 
     @property
     def total_us(self) -> float:
         """What it costs with what it calls, other functions of ours left out."""
         return self.own_us + self.callees_us
+
+    @property
+    def dearest_callee(self) -> str:
+        """The one that takes most of it, when that is a microsecond or more."""
+        took_us, name = max(self.callees, default=(0.0, ""))
+        return f"{name.strip('<>')} {took_us:.1f}" if took_us >= 1 else ""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -94,11 +111,13 @@ def shares(stats: pstats.Stats, cells: int) -> list[Share]:
             share = found.setdefault(place, Share(_label(place)))
             share.calls += calls / cells
             share.own_us += own_s * 1e6 / cells
-        elif not any(part in place[0] for part in _WRAPPED):
+        elif not any(part in place[0] or part in place[2] for part in _WRAPPED):
             for caller, (_, _, _, with_callees_s) in callers.items():
                 if _OURS in caller[0]:
                     share = found.setdefault(caller, Share(_label(caller)))
-                    share.callees_us += with_callees_s * 1e6 / cells
+                    took_us = with_callees_s * 1e6 / cells
+                    share.callees_us += took_us
+                    share.callees.append((took_us, place[2]))
     return sorted(found.values(), key=lambda share: -share.total_us)
 
 
@@ -115,10 +134,11 @@ def _table(found: list[Share], rows: int) -> str:
         sum(share.callees_us for share in found),
     )
     width = max(len(share.name) for share in [*found[:rows], total])
-    lines = [f"{'per cell':{width}}  {'calls':>7}  {'own us':>7}  {'callees':>7}  {'sum us':>7}"]
+    head = f"{'per cell':{width}}  {'calls':>7}  {'own us':>7}  {'callees':>7}  {'sum us':>7}"
+    lines = [f"{head}  dearest call"]
     lines += [
         f"{share.name:{width}}  {share.calls:7.2f}  {share.own_us:7.1f}"
-        f"  {share.callees_us:7.1f}  {share.total_us:7.1f}"
+        f"  {share.callees_us:7.1f}  {share.total_us:7.1f}  {share.dearest_callee}".rstrip()
         for share in [*found[:rows], total]
     ]
     return "\n".join(lines)

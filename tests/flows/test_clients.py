@@ -18,7 +18,9 @@ from tests.kernels import DEADLINE_S, FLOW, Kernel, environment
 from tests.logs import TaskLogs
 from tests.promises import promise
 
-_PROBE: Final = "import os as _VSCODE_os; _VSCODE_cwd = _VSCODE_os.getcwd(); print(_VSCODE_cwd); del _VSCODE_os"
+_PROBE: Final = (
+    "import os as _VSCODE_os; _VSCODE_cwd = _VSCODE_os.getcwd(); print(_VSCODE_cwd); del _VSCODE_os"
+)
 
 
 @promise("clients.conformance")
@@ -33,7 +35,11 @@ class TestConformance(jupyter_kernel_test.KernelTests):
     code_hello_world = "print('hello, world')"
     code_stderr = "import sys; print('test', file=sys.stderr)"
     completion_samples: ClassVar = [{"text": "zi", "matches": {"zip"}}]
-    complete_code_samples: ClassVar = ["1", "print('hello, world')", "def f(x):\n  return x*2\n\n\n"]
+    complete_code_samples: ClassVar = [
+        "1",
+        "print('hello, world')",
+        "def f(x):\n  return x*2\n\n\n",
+    ]
     incomplete_code_samples: ClassVar = ["print('''hello", "def f(x):\n  x*2"]
     invalid_code_samples: ClassVar = ["import = 7q"]
     code_page_something = "zip?"
@@ -43,8 +49,14 @@ class TestConformance(jupyter_kernel_test.KernelTests):
         {"code": "[n*n for n in range(1, 4)]", "result": "[1, 4, 9]"},
     ]
     code_display_data: ClassVar = [
-        {"code": "from IPython.display import HTML, display; display(HTML('<b>test</b>'))", "mime": "text/html"},
-        {"code": "from IPython.display import Math, display; display(Math('\\frac{1}{2}'))", "mime": "text/latex"},
+        {
+            "code": "from IPython.display import HTML, display; display(HTML('<b>test</b>'))",
+            "mime": "text/html",
+        },
+        {
+            "code": "from IPython.display import Math, display; display(Math('\\frac{1}{2}'))",
+            "mime": "text/latex",
+        },
     ]
     code_history_pattern = "1?2*"
     supported_history_operations = ("tail", "search")
@@ -69,7 +81,9 @@ class TestConformance(jupyter_kernel_test.KernelTests):
 @pytest.fixture
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TaskLogs]:
     """The home of kernels that a client starts by itself."""
-    env = environment({"IPYTHONDIR": str(tmp_path / "ipython"), "FLOW_HOME": str(tmp_path / "home")})
+    env = environment(
+        {"IPYTHONDIR": str(tmp_path / "ipython"), "FLOW_HOME": str(tmp_path / "home")}
+    )
     for name, value in env.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
@@ -82,7 +96,9 @@ def test_the_requests_of_jupyterlab_leave_records_under_their_cell_ids(flow: Ker
     count = len(flow.logs.records("cell"))
 
     runs = {
-        cell_id: flow.run(code, cell_id=cell_id, metadata={"tags": ["x"], "editable": True, "trusted": True})
+        cell_id: flow.run(
+            code, cell_id=cell_id, metadata={"tags": ["x"], "editable": True, "trusted": True}
+        )
         for cell_id, code in notebook.items()
     }
 
@@ -134,25 +150,36 @@ def test_nbclient_runs_a_notebook_and_its_cells_are_recorded(own_home: TaskLogs)
 
     nbclient.NotebookClient(notebook, kernel_name=FLOW, timeout=DEADLINE_S).execute()
 
-    assert [[o.get("text") or o["data"]["text/plain"] for o in c.outputs] for c in notebook.cells] == [
+    assert [
+        [o.get("text") or o["data"]["text/plain"] for o in c.outputs] for c in notebook.cells
+    ] == [
         [],
         ["[1, 2]\n"],
         ["2"],
     ]
     records = own_home.records("cell")
     assert [r["code"] for r in records] == sources
-    assert [(r["stdout"], r["result"]) for r in records] == [("", None), ("[1, 2]\n", None), ("", "2")]
+    assert [(r["stdout"], r["result"]) for r in records] == [
+        ("", None),
+        ("[1, 2]\n", None),
+        ("", "2"),
+    ]
     assert own_home.records("death") == []
 
 
 @promise("clients.notebooks")
 def test_nbclient_stops_at_an_error_and_both_cells_are_recorded(own_home: TaskLogs) -> None:
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(s) for s in ("ok = 1", "1/0", "never = 1")])
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(s) for s in ("ok = 1", "1/0", "never = 1")]
+    )
 
     with pytest.raises(nbclient.exceptions.CellExecutionError, match="ZeroDivisionError"):
         nbclient.NotebookClient(notebook, kernel_name=FLOW, timeout=DEADLINE_S).execute()
 
-    assert [(r["code"], r["status"]) for r in own_home.records("cell")] == [("ok = 1", "ok"), ("1/0", "error")]
+    assert [(r["code"], r["status"]) for r in own_home.records("cell")] == [
+        ("ok = 1", "ok"),
+        ("1/0", "error"),
+    ]
 
 
 @promise("clients.terminal")
@@ -160,7 +187,13 @@ def test_jupyter_console_shows_results_and_leaves_records(own_home: TaskLogs) ->
     child = pexpect.spawn(
         sys.executable,
         ["-m", "jupyter_console", "--kernel", FLOW, "--simple-prompt"],
-        env=environment({"TERM": "dumb", "FLOW_HOME": str(own_home.home), "IPYTHONDIR": str(own_home.home.parent / "ipython")}),
+        env=environment(
+            {
+                "TERM": "dumb",
+                "FLOW_HOME": str(own_home.home),
+                "IPYTHONDIR": str(own_home.home.parent / "ipython"),
+            }
+        ),
         encoding="utf-8",
         timeout=DEADLINE_S,
     )

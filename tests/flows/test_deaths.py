@@ -13,8 +13,16 @@ from tests.promises import promise
 
 FATAL = {
     "os_exit": ("import os\nprint('last words'); os._exit(3)", {"killed", "exit"}, None),
-    "sigkill": ("import os, signal\nprint('last words'); os.kill(os.getpid(), signal.SIGKILL)", {"killed"}, None),
-    "segfault": ("import ctypes\nprint('last words'); ctypes.string_at(0)", {"segfault"}, signal.SIGSEGV),
+    "sigkill": (
+        "import os, signal\nprint('last words'); os.kill(os.getpid(), signal.SIGKILL)",
+        {"killed"},
+        None,
+    ),
+    "segfault": (
+        "import ctypes\nprint('last words'); ctypes.string_at(0)",
+        {"segfault"},
+        signal.SIGSEGV,
+    ),
     "abort": ("import os\nprint('last words'); os.abort()", {"killed"}, signal.SIGABRT),
     "stack": (
         "import sys\nprint('last words'); sys.setrecursionlimit(10**9)\nclass D(dict):\n    def __repr__(self): return repr(self)\nrepr(D())"
@@ -44,7 +52,9 @@ def _death(logs: TaskLogs) -> Record:
 
 @promise("death.recorded", "death.told")
 @pytest.mark.parametrize("name", FATAL)
-def test_a_fatal_cell_is_on_disk_and_its_death_is_recorded_and_told(dead: Kernel, home: Path, name: str) -> None:
+def test_a_fatal_cell_is_on_disk_and_its_death_is_recorded_and_told(
+    dead: Kernel, home: Path, name: str
+) -> None:
     code, reasons, number = FATAL[name]
 
     dead.fatal(code)
@@ -65,7 +75,12 @@ def test_a_fatal_cell_is_on_disk_and_its_death_is_recorded_and_told(dead: Kernel
         assert number in (None, death["signal"])
         assert death["last_output"] == "last words\n"
         assert death["peak_rss_bytes"] > 20 * 2**20
-        assert started["session"] != heir.logs.one("cell", seq=second.seq, session=_session(heir, second.msg_id))["session"]
+        assert (
+            started["session"]
+            != heir.logs.one("cell", seq=second.seq, session=_session(heir, second.msg_id))[
+                "session"
+            ]
+        )
         assert code.splitlines()[0] in first.stderr
         assert "last words" in first.stderr
         assert second.stderr == ""
@@ -89,7 +104,9 @@ def test_what_the_next_kernel_says_is_no_output_of_its_cell(dead: Kernel, home: 
 
 @promise("death.recorded")
 def test_the_last_output_of_a_loop_of_prints_is_kept(dead: Kernel, home: Path) -> None:
-    dead.fatal("import os\nfor i in range(3000): print('step', i)\nimport time; time.sleep(0.5)\nos.kill(os.getpid(), 9)")
+    dead.fatal(
+        "import os\nfor i in range(3000): print('step', i)\nimport time; time.sleep(0.5)\nos.kill(os.getpid(), 9)"
+    )
 
     with Kernel(home=home) as heir:
         heir.run("pass")
@@ -99,7 +116,9 @@ def test_the_last_output_of_a_loop_of_prints_is_kept(dead: Kernel, home: Path) -
 
 @promise("death.recorded")
 def test_the_peak_memory_of_the_dead_kernel_is_kept(dead: Kernel, home: Path) -> None:
-    dead.fatal("b = bytearray(300 * 2**20); del b\nimport time; time.sleep(0.6)\nimport os; os._exit(1)")
+    dead.fatal(
+        "b = bytearray(300 * 2**20); del b\nimport time; time.sleep(0.6)\nimport os; os._exit(1)"
+    )
 
     with Kernel(home=home) as heir:
         heir.run("pass")
@@ -143,7 +162,9 @@ def test_a_stopped_kernel_is_not_dead(dead: Kernel, home: Path) -> None:
 
 
 @promise("death.only")
-def test_an_orderly_end_is_no_death_and_leaves_nothing_in_the_run_folder(dead: Kernel, home: Path) -> None:
+def test_an_orderly_end_is_no_death_and_leaves_nothing_in_the_run_folder(
+    dead: Kernel, home: Path
+) -> None:
     dead.shutdown()
 
     assert list(home.glob("run/*")) == []
@@ -181,7 +202,9 @@ def test_a_death_in_a_nested_cell_names_the_cell_of_the_user(dead: Kernel, home:
     with Kernel(home=home) as heir:
         heir.run("y = 1")
 
-        (outer,) = [r for r in heir.logs.records("cell_started") if r["code"].startswith("get_ipython")]
+        (outer,) = [
+            r for r in heir.logs.records("cell_started") if r["code"].startswith("get_ipython")
+        ]
         assert _death(heir.logs)["span_id"] == outer["span_id"]
 
 

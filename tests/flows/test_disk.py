@@ -45,7 +45,9 @@ def test_a_home_deleted_under_the_kernel_breaks_no_cell(tmp_path: Path) -> None:
 @promise("disk.harmless", "record.acknowledged")
 def test_a_full_disk_is_said_once_and_its_records_follow_when_there_is_room(tmp_path: Path) -> None:
     with Kernel() as kernel:
-        kernel.run("import resource, signal, os\n_s = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)")
+        kernel.run(
+            "import resource, signal, os\n_s = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)"
+        )
         kernel.run("soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)")
         # A limit on the size of files makes every write fail as a full disk does.
         full = kernel.run("resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard)); during = 1")
@@ -59,7 +61,11 @@ def test_a_full_disk_is_said_once_and_its_records_follow_when_there_is_room(tmp_
         assert all("seq" not in r.flow for r in runs)
         records = kernel.logs.records()
         assert [r["seq"] for r in records] == list(range(1, len(records) + 1))
-        assert [r["result"] for r in records if r["kind"] == "cell" and r["result"]] == ["1", "2", "3"]
+        assert [r["result"] for r in records if r["kind"] == "cell" and r["result"]] == [
+            "1",
+            "2",
+            "3",
+        ]
         assert kernel.logs.one("cell", seq=last.seq)["added_vars"] == ["last"]
 
 

@@ -27,7 +27,7 @@ CELLS: Final = [
 _OWN: Final = {"session", "seq", "timestamp", "prev", "crc", "elapsed_ms", "execution_count", "msg_id", "span_id",
                "parent_span_id", "trace_id", "cpu_ms", "rss_bytes", "recorder_us", "cell_id"}  # fmt: skip
 
-SNAPSHOT: Final = '''
+SNAPSHOT: Final = """
 def _snapshot():
     import builtins, gc, io, json, os, signal, sys, threading, time, types
     gc.collect()
@@ -75,7 +75,7 @@ def _save(name):
     # Through a file: for large output pyzmq would start a thread.
     found = json.dumps(_snapshot())
     with open(name, "w") as file: file.write(found)
-'''
+"""
 
 
 def _comparable(records: list[Record]) -> list[dict[str, Any]]:
@@ -123,7 +123,9 @@ def of_the_kernel(flow: Kernel) -> list[Record]:
 
 
 @promise("extension.same")
-def test_the_extension_in_stock_ipykernel_records_what_the_kernel_records(of_the_kernel: list[Record]) -> None:
+def test_the_extension_in_stock_ipykernel_records_what_the_kernel_records(
+    of_the_kernel: list[Record],
+) -> None:
     with Kernel(STOCK) as stock:
         assert stock.run("%load_ext flow_kernel").status == "ok"
         for cell in CELLS:
@@ -182,7 +184,9 @@ def test_the_extension_can_be_loaded_twice_and_again_after_unload() -> None:
         stock.run("%load_ext flow_kernel")
         three = stock.run("d = 1")
 
-        counts = [len(stock.logs.records("cell", msg_id=ran.msg_id)) for ran in (one, two, none, three)]
+        counts = [
+            len(stock.logs.records("cell", msg_id=ran.msg_id)) for ran in (one, two, none, three)
+        ]
         assert counts == [1, 1, 0, 1]
 
 
@@ -207,7 +211,14 @@ class Terminal:
         env = {"TERM": "dumb", "FLOW_HOME": str(root / "home"), "IPYTHONDIR": str(root / "ipython")}
         self._child = pexpect.spawn(
             sys.executable,
-            ["-m", "IPython", "--simple-prompt", "--no-banner", "--no-confirm-exit", "--colors=NoColor"],
+            [
+                "-m",
+                "IPython",
+                "--simple-prompt",
+                "--no-banner",
+                "--no-confirm-exit",
+                "--colors=NoColor",
+            ],
             cwd=str(root),
             env=environment(env),
             encoding="utf-8",
@@ -251,7 +262,9 @@ def test_the_extension_in_terminal_ipython_records_what_the_kernel_records(
     records = _recorded(terminal.logs)
     assert [[*r] for r in records] == [[*r] for r in of_the_kernel]
     # Bytes that a child writes to a terminal do not pass through Python.
-    below = [{**r, "stdout": r["stdout"].replace("below\n", "")} for r in _comparable(of_the_kernel)]
+    below = [
+        {**r, "stdout": r["stdout"].replace("below\n", "")} for r in _comparable(of_the_kernel)
+    ]
     assert _plain(_comparable(records)) == _plain(below)
     assert "seen [1, 2]" in screens[1]
     assert "ValueError: red" in screens[5]

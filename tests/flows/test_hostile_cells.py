@@ -27,16 +27,9 @@ def lie(*a, **k): calls.append('lie'); return 'a lie'
 HARMS = [slow, leave, interrupt, recurse, end, lie]
 """
 
-METHODS: Final = (
-    "__repr__ __str__ __len__ __eq__ __ne__ __hash__ __bool__ __iter__ __contains__ __getitem__ __getattribute__ "
-    "__getattr__ __reduce__ __reduce_ex__ __getstate__ __sizeof__ __dir__ __format__ __int__ __index__ __float__ "
-    "__bytes__ __fspath__ __array__ __copy__ __deepcopy__ __instancecheck__ __length_hint__ __enter__ __call__ __lt__"
-).split()
-PROPERTIES: Final = (
-    "__class__ __dict__ __doc__ __module__ __name__ __qualname__ __version__ __array_interface__ shape dtype nbytes "
-    "columns index size name _repr_html_ __spec__ __path__ ndim itemsize data"
-).split()
-BASES: Final = "list dict str int float tuple set bytes bytearray Exception type(sys)".split()
+METHODS: Final = ["__repr__", "__str__", "__len__", "__eq__", "__ne__", "__hash__", "__bool__", "__iter__", "__contains__", "__getitem__", "__getattribute__", "__getattr__", "__reduce__", "__reduce_ex__", "__getstate__", "__sizeof__", "__dir__", "__format__", "__int__", "__index__", "__float__", "__bytes__", "__fspath__", "__array__", "__copy__", "__deepcopy__", "__instancecheck__", "__length_hint__", "__enter__", "__call__", "__lt__"]
+PROPERTIES: Final = ["__class__", "__dict__", "__doc__", "__module__", "__name__", "__qualname__", "__version__", "__array_interface__", "shape", "dtype", "nbytes", "columns", "index", "size", "name", "_repr_html_", "__spec__", "__path__", "ndim", "itemsize", "data"]
+BASES: Final = ["list", "dict", "str", "int", "float", "tuple", "set", "bytes", "bytearray", "Exception", "type(sys)"]
 
 _USE: Final = [
     # No value is shown: the display would call its methods, in stock ipykernel too.
@@ -81,13 +74,25 @@ def test_a_hostile_property_is_never_read(pair: Pair, name: str) -> None:
 @promise("hostile.untouched", "hostile.recorded")
 @pytest.mark.parametrize("base", BASES)
 def test_a_hostile_subclass_of_a_builtin_is_not_taken_for_it(pair: Pair, base: str) -> None:
-    methods = "__repr__ __len__ __eq__ __iter__ __getitem__ __str__ __hash__ __reduce_ex__ items keys".split()
+    methods = ["__repr__", "__len__", "__eq__", "__iter__", "__getitem__", "__str__", "__hash__", "__reduce_ex__", "items", "keys"]
     start = "'h'" if base == "type(sys)" else ""
     _unharmed(pair, _bind(f"type('H', ({base},), dict.fromkeys({methods!r}, harm))({start})"))
 
 
 @promise("hostile.untouched", "hostile.recorded")
-@pytest.mark.parametrize("method", ["__repr__", "__eq__", "__hash__", "__getattribute__", "__instancecheck__", "__subclasscheck__", "__len__", "__dir__"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        "__repr__",
+        "__eq__",
+        "__hash__",
+        "__getattribute__",
+        "__instancecheck__",
+        "__subclasscheck__",
+        "__len__",
+        "__dir__",
+    ],
+)
 def test_a_hostile_metaclass_is_never_called(pair: Pair, method: str) -> None:
     _unharmed(pair, _bind(f"type('M', (type,), {{{method!r}: harm}})('H', (), {{}})"))
 
@@ -128,7 +133,12 @@ def test_hostile_names_in_the_namespace_are_safe(pair: Pair) -> None:
     name = "type('N', (str,), {'__eq__': harm, '__hash__': str.__hash__, '__repr__': harm, '__lt__': harm, 'startswith': harm})('name')"
     _unharmed(
         pair,
-        [_HARM, f"harm = lie\nn = {name}\nglobals()[5] = 1", "x = 1", "del globals()[5]; print(calls)"],
+        [
+            _HARM,
+            f"harm = lie\nn = {name}\nglobals()[5] = 1",
+            "x = 1",
+            "del globals()[5]; print(calls)",
+        ],
     )
 
 
@@ -162,14 +172,20 @@ def test_hostile_exceptions_are_reported_and_recorded_as_in_stock(pair: Pair) ->
 
     stock, flow = pair.run(*cells, timeout=BOUND_S)
 
-    assert [(r.status, r.reply.get("ename")) for r in flow] == [(r.status, r.reply.get("ename")) for r in stock]
-    assert [pair.flow.logs.one("cell", msg_id=r.msg_id)["success"] for r in flow] == [r.status == "ok" for r in stock]
+    assert [(r.status, r.reply.get("ename")) for r in flow] == [
+        (r.status, r.reply.get("ename")) for r in stock
+    ]
+    assert [pair.flow.logs.one("cell", msg_id=r.msg_id)["success"] for r in flow] == [
+        r.status == "ok" for r in stock
+    ]
 
 
 @promise("hostile.recorded")
 def test_a_cell_that_hangs_stock_ipykernel_is_on_disk_before_it_runs() -> None:
     with Kernel() as kernel:
-        msg_id = kernel.send("import sys; x = 1; sys.modules.clear(); import builtins; builtins.len = None")
+        msg_id = kernel.send(
+            "import sys; x = 1; sys.modules.clear(); import builtins; builtins.len = None"
+        )
 
         (started,) = kernel.logs.wait("cell_started", msg_id=msg_id)
 
@@ -186,9 +202,13 @@ def test_descriptors_and_memory_used_up_by_a_cell_cost_no_record() -> None:
                 "try:\n    while True: held.append(os.open('/dev/null', 0))\nexcept OSError: pass"
             ),
             kernel.run("x = 1"),
-            kernel.run("for fd in held: os.close(fd)\nresource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))"),
+            kernel.run(
+                "for fd in held: os.close(fd)\nresource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))"
+            ),
             kernel.run("a = bytearray(10 ** 13)"),
         ]
 
         assert [r.status for r in runs] == ["ok", "ok", "ok", "error"]
-        assert [kernel.logs.one("cell", msg_id=r.msg_id)["seq"] for r in runs] == [r.seq for r in runs]
+        assert [kernel.logs.one("cell", msg_id=r.msg_id)["seq"] for r in runs] == [
+            r.seq for r in runs
+        ]

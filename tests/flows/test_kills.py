@@ -31,7 +31,9 @@ def zygote() -> Iterator[Zygote]:
 
 @promise("kill.lossless", "death.recorded")
 @pytest.mark.parametrize("batch", range(5))
-def test_twenty_kills_of_a_busy_kernel_lose_nothing(zygote: Zygote, tmp_path: Path, batch: int) -> None:
+def test_twenty_kills_of_a_busy_kernel_lose_nothing(
+    zygote: Zygote, tmp_path: Path, batch: int
+) -> None:
     _kill(zygote, tmp_path / "home", kills=20, seed=batch)
 
 
@@ -39,7 +41,9 @@ def test_twenty_kills_of_a_busy_kernel_lose_nothing(zygote: Zygote, tmp_path: Pa
 @pytest.mark.soak
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("batch", range(100))
-def test_a_hundred_kills_of_a_busy_kernel_lose_nothing(zygote: Zygote, tmp_path: Path, batch: int) -> None:
+def test_a_hundred_kills_of_a_busy_kernel_lose_nothing(
+    zygote: Zygote, tmp_path: Path, batch: int
+) -> None:
     _kill(zygote, tmp_path / "home", kills=100, seed=1000 + batch)
 
 
@@ -72,7 +76,9 @@ def _acknowledged_before_the_kill(kernel: ForkedKernel, chance: random.Random) -
     kernel.kill()
     while kernel.pump(0.02):
         pass
-    replies = {msg_id: kernel.replies[msg_id]["metadata"] for msg_id in sent & kernel.replies.keys()}
+    replies = {
+        msg_id: kernel.replies[msg_id]["metadata"] for msg_id in sent & kernel.replies.keys()
+    }
     return {msg_id: metadata["flow"]["seq"] for msg_id, metadata in replies.items()}
 
 
@@ -82,7 +88,9 @@ def _chains_are_whole(records: list[Record]) -> None:
     for record in records:
         sessions.setdefault(record["session"], []).append(record)
     alive = [s for s, rs in sessions.items() if "death" not in {r["kind"] for r in rs}]
-    assert [[r["code"] for r in sessions[s] if r["kind"] == "cell"] for s in alive] == [["the_end = 1"]]
+    assert [[r["code"] for r in sessions[s] if r["kind"] == "cell"] for s in alive] == [
+        ["the_end = 1"]
+    ]
     for of_session in sessions.values():
         assert [r["seq"] for r in of_session] == list(range(1, len(of_session) + 1))
         assert [r["kind"] for r in of_session].count("death") <= 1

@@ -12,7 +12,18 @@ from tests.kernels import Kernel
 from tests.promises import promise
 
 HEADER = ["v", "kind", "session", "seq", "plan_id", "task_id", "timestamp", "prev"]
-STARTED = ["cell_id", "execution_count", "msg_id", "span_id", "parent_span_id", "trace_id", "actor", "code", "code_sha256", "redacted"]
+STARTED = [
+    "cell_id",
+    "execution_count",
+    "msg_id",
+    "span_id",
+    "parent_span_id",
+    "trace_id",
+    "actor",
+    "code",
+    "code_sha256",
+    "redacted",
+]
 CELL = [
     "success", "status", "elapsed_ms", "step", "cell_id", "execution_count", "msg_id", "span_id",
     "parent_span_id", "trace_id", "actor", "worker", "code", "code_sha256", "stdout", "stderr",
@@ -37,13 +48,22 @@ def test_a_cell_leaves_two_records_with_one_span(flow: Kernel) -> None:
     assert shared["code_sha256"] == sha256(code.encode()).hexdigest()
     assert shared["cell_id"] == "id-of-the-cell"
     assert shared["execution_count"] == ran.reply["execution_count"]
-    assert (shared["parent_span_id"], shared["actor"], cell["worker"], cell["step"]) == (None, "user", None, None)
+    assert (shared["parent_span_id"], shared["actor"], cell["worker"], cell["step"]) == (
+        None,
+        "user",
+        None,
+        None,
+    )
     assert re.fullmatch("[0-9a-f]{16}", shared["span_id"])
     assert re.fullmatch("[0-9a-f]{32}", shared["trace_id"])
     assert re.fullmatch("[0-9a-f]{32}", cell["session"])
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", cell["timestamp"])
     assert (cell["v"], cell["plan_id"], cell["task_id"]) == (1, "local", "T-0000")
-    assert (started["seq"] + 1, cell["elapsed_ms"] > 0, cell["rss_bytes"] > 2**20) == (cell["seq"], True, True)
+    assert (started["seq"] + 1, cell["elapsed_ms"] > 0, cell["rss_bytes"] > 2**20) == (
+        cell["seq"],
+        True,
+        True,
+    )
 
 
 @promise("record.acknowledged")
@@ -95,9 +115,13 @@ def test_numbers_have_no_gap_and_each_line_names_the_one_before() -> None:
 
 @promise("record.identity")
 def test_a_nested_cell_names_its_parent(flow: Kernel) -> None:
-    ran = flow.run("outer = 1\nget_ipython().run_cell('inner = 2; print(inner)', store_history=True)\nlast = 3")
+    ran = flow.run(
+        "outer = 1\nget_ipython().run_cell('inner = 2; print(inner)', store_history=True)\nlast = 3"
+    )
 
-    outer, *_ = [r for r in flow.logs.records("cell", msg_id=ran.msg_id) if r["parent_span_id"] is None]
+    outer, *_ = [
+        r for r in flow.logs.records("cell", msg_id=ran.msg_id) if r["parent_span_id"] is None
+    ]
     (inner,) = flow.logs.records("cell", parent_span_id=outer["span_id"])
     assert inner["code"] == "inner = 2; print(inner)"
     assert inner["added_vars"] == ["inner"]
@@ -140,7 +164,9 @@ def test_an_ill_formed_task_id_means_the_adhoc_task_and_is_said_once(bad: str) -
     with Kernel(env={"FLOW_TASK_ID": bad}) as kernel:
         first, second = kernel.run("x = 1"), kernel.run("x = 2")
 
-        assert [(r["plan_id"], r["task_id"]) for r in kernel.logs.records("cell")] == [("local", "T-0000")] * 2
+        assert [(r["plan_id"], r["task_id"]) for r in kernel.logs.records("cell")] == [
+            ("local", "T-0000")
+        ] * 2
         assert bad in first.stderr
         assert second.stderr == ""
 
@@ -149,19 +175,19 @@ def test_an_ill_formed_task_id_means_the_adhoc_task_and_is_said_once(bad: str) -
 def test_records_are_private_and_kept_out_of_commits(flow: Kernel) -> None:
     flow.run("x = 1")
 
-    modes = {
-        stat.S_IMODE(os.stat(path).st_mode)
-        for path in flow.home.rglob("*")
-        if path.is_file()
+    modes = {stat.S_IMODE(os.stat(path).st_mode) for path in flow.home.rglob("*") if path.is_file()}
+    folders = {
+        stat.S_IMODE(os.stat(p).st_mode) for p in [flow.home, *flow.home.rglob("*")] if p.is_dir()
     }
-    folders = {stat.S_IMODE(os.stat(p).st_mode) for p in [flow.home, *flow.home.rglob("*")] if p.is_dir()}
     assert (modes, folders) == ({0o600}, {0o700})
     assert (flow.home / ".gitignore").read_text(encoding="utf-8") == "*\n"
 
 
 @promise("record.identity")
 def test_a_cell_that_forks_is_recorded_once(flow: Kernel) -> None:
-    ran = flow.run("import os\npid = os.fork()\nif pid == 0:\n    get_ipython().run_cell('in_child = 1'); os._exit(0)\n_w = os.waitpid(pid, 0)")
+    ran = flow.run(
+        "import os\npid = os.fork()\nif pid == 0:\n    get_ipython().run_cell('in_child = 1'); os._exit(0)\n_w = os.waitpid(pid, 0)"
+    )
 
     assert flow.logs.one("cell", msg_id=ran.msg_id)["seq"] == ran.seq
     assert [r for r in flow.logs.records() if "in_child" in r.get("added_vars", [])] == []

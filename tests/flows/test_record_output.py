@@ -63,7 +63,11 @@ def test_an_error_is_recorded_with_its_line_in_the_cell(flow: Kernel) -> None:
     record = _record(flow, ran)
     error = record["error"]
     assert (record["status"], record["success"], record["stdout"]) == ("error", False, "before\n")
-    assert (error["ename"], error["evalue"], error["line"]) == ("ZeroDivisionError", "division by zero", 2)
+    assert (error["ename"], error["evalue"], error["line"]) == (
+        "ZeroDivisionError",
+        "division by zero",
+        2,
+    )
     assert "".join(error["traceback"]) == "".join("\n".join(ran.reply["traceback"]).split("\n"))
 
 
@@ -96,16 +100,24 @@ def test_each_kind_of_failure_has_its_name_and_line(
 
 @promise("record.output")
 def test_an_interrupted_cell_is_recorded_as_interrupted(flow: Kernel) -> None:
-    ran = flow.interrupted("import time\nprint('before')\nopen('begun', 'w').close(); time.sleep(30)")
+    ran = flow.interrupted(
+        "import time\nprint('before')\nopen('begun', 'w').close(); time.sleep(30)"
+    )
 
     record = _record(flow, ran)
-    assert (record["status"], record["success"], record["stdout"]) == ("interrupted", False, "before\n")
+    assert (record["status"], record["success"], record["stdout"]) == (
+        "interrupted",
+        False,
+        "before\n",
+    )
     assert (record["error"]["ename"], record["error"]["line"]) == ("KeyboardInterrupt", 3)
 
 
 @promise("record.output")
 def test_an_interrupted_async_cell_is_recorded_as_interrupted(flow: Kernel) -> None:
-    ran = flow.interrupted("import asyncio\nopen('begun', 'w').close()\nwhile True: await asyncio.sleep(0.01)")
+    ran = flow.interrupted(
+        "import asyncio\nopen('begun', 'w').close()\nwhile True: await asyncio.sleep(0.01)"
+    )
 
     record = _record(flow, ran)
     assert (record["status"], record["success"]) == ("interrupted", False)
@@ -113,7 +125,10 @@ def test_an_interrupted_async_cell_is_recorded_as_interrupted(flow: Kernel) -> N
 
 @promise("record.output")
 def test_cells_aborted_after_an_error_are_recorded_as_aborted(flow: Kernel) -> None:
-    sent = [flow.send("import time; time.sleep(0.1); 1/0"), flow.send("print('never')", cell_id="c9")]
+    sent = [
+        flow.send("import time; time.sleep(0.1); 1/0"),
+        flow.send("print('never')", cell_id="c9"),
+    ]
     runs = [flow.collect(msg_id) for msg_id in sent]
 
     record = flow.logs.one("cell", msg_id=runs[1].msg_id)
@@ -130,11 +145,26 @@ def test_cells_aborted_after_an_error_are_recorded_as_aborted(flow: Kernel) -> N
         ("import subprocess; _p = subprocess.run(['echo', 'below'])", "stdout"),
         ("import os; _s = os.system('echo below')", "stdout"),
         ("!echo below", "stdout"),
-        ("import os\nif os.fork() == 0:\n    os.write(1, b'below\\n'); os._exit(0)\n_w = os.wait()", "stdout"),
-        ("import threading\nt = threading.Thread(target=print, args=('below',)); t.start(); t.join()", "stdout"),
+        (
+            "import os\nif os.fork() == 0:\n    os.write(1, b'below\\n'); os._exit(0)\n_w = os.wait()",
+            "stdout",
+        ),
+        (
+            "import threading\nt = threading.Thread(target=print, args=('below',)); t.start(); t.join()",
+            "stdout",
+        ),
         ("import sys; _n = sys.__stdout__.write('below\\n'); sys.__stdout__.flush()", "stdout"),
     ],
-    ids=["write_1", "write_2", "subprocess", "system", "shell", "fork", "thread", "original_stdout"],
+    ids=[
+        "write_1",
+        "write_2",
+        "subprocess",
+        "system",
+        "shell",
+        "fork",
+        "thread",
+        "original_stdout",
+    ],
 )
 def test_output_below_python_is_recorded_in_its_cell(flow: Kernel, code: str, stream: str) -> None:
     ran = flow.run(code)
@@ -159,7 +189,9 @@ def test_a_thread_that_prints_after_its_cell_leaves_a_late_record(flow: Kernel) 
 
 @promise("record.late")
 def test_a_child_that_writes_after_the_cell_leaves_a_late_record(flow: Kernel) -> None:
-    ran = flow.run("import subprocess; p = subprocess.Popen(['sh', '-c', 'sleep 0.15; echo from a child'])")
+    ran = flow.run(
+        "import subprocess; p = subprocess.Popen(['sh', '-c', 'sleep 0.15; echo from a child'])"
+    )
 
     flow.logs.wait("late", msg_id=ran.msg_id)
 
@@ -214,7 +246,9 @@ def test_many_small_writes_are_bounded_too(flow: Kernel) -> None:
 
 @promise("record.bounded")
 def test_a_large_result_a_large_error_and_a_large_cell_are_bounded(flow: Kernel) -> None:
-    result = _record(flow, flow.run("class Long:\n    def __repr__(self): return 'r' * 1_000_000\nLong()"))
+    result = _record(
+        flow, flow.run("class Long:\n    def __repr__(self): return 'r' * 1_000_000\nLong()")
+    )
     error = _record(flow, flow.run("raise ValueError('e' * 1_000_000)"))
     code = _record(flow, flow.run("#" + "c" * 3_000_000))
 

@@ -45,9 +45,31 @@ TOKENS: Final = {
 }
 URLS: Final = {
     scheme: _text(16)
-    for scheme in ("https", "http", "postgresql", "mysql", "mongodb+srv", "redis", "amqp", "ftp", "ssh", "git+https")
+    for scheme in (
+        "https",
+        "http",
+        "postgresql",
+        "mysql",
+        "mongodb+srv",
+        "redis",
+        "amqp",
+        "ftp",
+        "ssh",
+        "git+https",
+    )
 }
-ASSIGNED: Final = {name: _text(18) for name in ("password", "passwd", "api_key", "secret", "auth_token", "DB_PASSWORD", "client_secret")}
+ASSIGNED: Final = {
+    name: _text(18)
+    for name in (
+        "password",
+        "passwd",
+        "api_key",
+        "secret",
+        "auth_token",
+        "DB_PASSWORD",
+        "client_secret",
+    )
+}
 
 
 def _all() -> dict[str, str]:
@@ -95,7 +117,9 @@ def test_no_secret_of_a_cell_reaches_the_disk() -> None:
             kernel.run(f"# {line}\nget_ipython().run_cell('x = ' + repr(value))")
             kernel.run(f"_hidden = {line!r}", store_history=False)
             kernel.run(f"broken = = {line!r}")
-        kernel.run("import os\nfor v in os.environ.items(): print(*v)\n_n = os.write(1, value.encode())")
+        kernel.run(
+            "import os\nfor v in os.environ.items(): print(*v)\n_n = os.write(1, value.encode())"
+        )
         kernel.run("import subprocess; _p = subprocess.run(['env'])")
         kernel.run("os.environ")
         for name, value in ASSIGNED.items():
@@ -116,7 +140,9 @@ def test_a_secret_at_the_cut_of_a_long_text_leaves_no_half() -> None:
         planted = {**{f"token {k}": v for k, v in TOKENS.items()}, "env": ENVIRONMENT["API_KEY"]}
         for secret in planted.values():
             for inside in (3, len(secret) // 2, len(secret) - 16):
-                kernel.run(f"_s = {secret!r}; print('x ' * 200_000 + _s + ' y' * {(half - inside) // 2})")
+                kernel.run(
+                    f"_s = {secret!r}; print('x ' * 200_000 + _s + ' y' * {(half - inside) // 2})"
+                )
                 kernel.run(f"print(' ' * ({half} - {len(secret) - inside}) + _s + ' y' * 200_000)")
 
         assert _leaked(kernel, planted) == []

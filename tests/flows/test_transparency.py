@@ -113,7 +113,9 @@ OBJECTS: Final[dict[str, list[str]]] = {
 
 OUTPUT: Final[dict[str, list[str]]] = {
     "print_and_result": ["print('a'); print('b', end=''); 1 + 1", "None", "'text'", "_"],
-    "stderr_and_stdout": ["import sys\nprint('e', file=sys.stderr); print('o'); sys.stderr.flush()"],
+    "stderr_and_stdout": [
+        "import sys\nprint('e', file=sys.stderr); print('o'); sys.stderr.flush()"
+    ],
     "display_between_prints": ["print(1); display('two'); print(3); display('four'); 5"],
     "unicode_and_controls": ["print('ä 漢 🎉 \\x1b[31mred\\x1b[0m \\r\\t\\x07')", "'🎉'"],
     "a_megabyte": ["print('x' * 1_000_000)", "'y' * 100_000"],
@@ -142,12 +144,27 @@ OUTPUT: Final[dict[str, list[str]]] = {
         "assert [] == [1], 'not equal'",
         "e = ValueError('noted'); e.add_note('a note'); raise e",
     ],
-    "errors_before_execution": ["x = = 1", "if True:\nx", "  y", "'open", "f(", "return 3", "\t\n", "await", "%%nomagic"],
+    "errors_before_execution": [
+        "x = = 1",
+        "if True:\nx",
+        "  y",
+        "'open",
+        "f(",
+        "return 3",
+        "\t\n",
+        "await",
+        "%%nomagic",
+    ],
     "an_error_with_hostile_text": [
         "class E(Exception):\n    def __str__(self): raise RuntimeError('str')\nraise E()",
         "class F(Exception):\n    __module__ = None\nraise F('no module')",
     ],
-    "exits": ["raise SystemExit(3)", "import sys; sys.exit('text')", "raise SystemExit", "raise KeyboardInterrupt"],
+    "exits": [
+        "raise SystemExit(3)",
+        "import sys; sys.exit('text')",
+        "raise SystemExit",
+        "raise KeyboardInterrupt",
+    ],
     "hostile_representations": [
         "class R:\n    def __repr__(self): raise ValueError('repr')\nR()",
         "class S:\n    def __repr__(self): return 3\nS()",

@@ -37,7 +37,13 @@ def test_peak_resident_memory_of_rebinding_grows_as_in_stock(fresh_pair: Pair) -
     def growth(kernel: Kernel) -> int:
         kernel.run("import numpy as np; a = np.ones(1)")
         first = int(kernel.run(peak).stdout)
-        for cell in ("a = np.ones(8 * 1024 * 1024)", "a = a + 1", "a = a * 2", "b = a; del a", "del b"):
+        for cell in (
+            "a = np.ones(8 * 1024 * 1024)",
+            "a = a + 1",
+            "a = a * 2",
+            "b = a; del a",
+            "del b",
+        ):
             kernel.run(cell)
         return int(kernel.run(peak).stdout) - first
 
@@ -79,7 +85,12 @@ def holders(value, depth):
         if type(r) in (list, tuple, dict, set) and not any(r is k for k in known): yield from holders(r, depth - 1)
 print(json.dumps(sorted(set(holders(value, 3)))))
 """
-    cells = ["value = ['held', 'by', 'the', 'user']", "value.append(1); value", "other = value; value.pop()", seek]
+    cells = [
+        "value = ['held', 'by', 'the', 'user']",
+        "value.append(1); value",
+        "other = value; value.pop()",
+        seek,
+    ]
 
     stock, flow = pair.run(*cells)
 

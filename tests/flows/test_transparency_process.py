@@ -71,7 +71,11 @@ CHILDREN: Final[dict[str, list[str]]] = {
         "def traced(): pass\ntraced()",
         "sys.settrace(None); print(seen, sys.gettrace())",
     ],
-    "the_working_directory": ["import os; os.makedirs('sub', exist_ok=True); os.chdir('sub')", "os.path.basename(os.getcwd())", "os.chdir('..')"],
+    "the_working_directory": [
+        "import os; os.makedirs('sub', exist_ok=True); os.chdir('sub')",
+        "os.path.basename(os.getcwd())",
+        "os.chdir('..')",
+    ],
     "descriptors_of_the_user": [
         "import os\nr, w = os.pipe(); os.write(w, b'through'); os.close(w); os.read(r, 10)",
         "os.close(r); open('kept.txt', 'w').close(); os.stat('kept.txt').st_mode & 0o777 in (0o644, 0o600, 0o664)",
@@ -79,11 +83,20 @@ CHILDREN: Final[dict[str, list[str]]] = {
 }
 
 LATE: Final[dict[str, tuple[str, str]]] = {
-    "a_write_to_the_descriptor": ("import os; print('first', flush=True); _n = os.write(1, b'bare bytes\\n')", "bare bytes\n"),
+    "a_write_to_the_descriptor": (
+        "import os; print('first', flush=True); _n = os.write(1, b'bare bytes\\n')",
+        "bare bytes\n",
+    ),
     "a_write_to_stderr": ("import os; _n = os.write(2, b'bare error\\n')", "bare error\n"),
-    "a_subprocess": ("import subprocess; _p = subprocess.run(['echo', 'from below'])", "from below\n"),
+    "a_subprocess": (
+        "import subprocess; _p = subprocess.run(['echo', 'from below'])",
+        "from below\n",
+    ),
     "os_system": ("import os; _s = os.system('echo systemd')", "systemd\n"),
-    "a_forked_child": ("import os\nif os.fork() == 0:\n    os.write(1, b'child bytes\\n'); os._exit(0)\n_w = os.wait()", "child bytes\n"),
+    "a_forked_child": (
+        "import os\nif os.fork() == 0:\n    os.write(1, b'child bytes\\n'); os._exit(0)\n_w = os.wait()",
+        "child bytes\n",
+    ),
 }
 
 

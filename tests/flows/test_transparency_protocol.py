@@ -50,12 +50,26 @@ def _kernel_info(kernel: Kernel) -> Any:
 def _history(kernel: Kernel) -> Any:
     kernel.run("first = 1")
     kernel.run("first + 1")
-    asked = {"raw": True, "output": True, "hist_access_type": "range", "session": 0, "start": 1, "stop": 9}
-    return [(line, code, out) for _, line, (code, out) in kernel.ask("history_request", asked)["history"]]
+    asked = {
+        "raw": True,
+        "output": True,
+        "hist_access_type": "range",
+        "session": 0,
+        "start": 1,
+        "stop": 9,
+    }
+    return [
+        (line, code, out)
+        for _, line, (code, out) in kernel.ask("history_request", asked)["history"]
+    ]
 
 
 def _stopped_on_error(kernel: Kernel) -> Any:
-    sent = [kernel.send("import time; time.sleep(0.05); 1/0"), kernel.send("print(1)"), kernel.send("2")]
+    sent = [
+        kernel.send("import time; time.sleep(0.05); 1/0"),
+        kernel.send("print(1)"),
+        kernel.send("2"),
+    ]
     return [kernel.collect(msg_id).effects() for msg_id in sent] + [kernel.run("'after'").effects()]
 
 
@@ -94,9 +108,15 @@ def _comms(kernel: Kernel) -> Any:
     kernel.wait(lambda: len([m for m in kernel.iopub if m["msg_type"] == "comm_msg"]) == 2)
     listed = kernel.ask("comm_info_request", {"target_name": "t"})
     kernel.request("comm_close", {"comm_id": "c1", "data": {}})
-    own = kernel.run("own = comm.create_comm(target_name='front', data={'v': 1}); own.send({'v': 2}); own.close()")
+    own = kernel.run(
+        "own = comm.create_comm(target_name='front', data={'v': 1}); own.send({'v': 2}); own.close()"
+    )
     return [
-        [(m["msg_type"], m["content"]["data"]) for m in kernel.iopub if m["msg_type"].startswith("comm")],
+        [
+            (m["msg_type"], m["content"]["data"])
+            for m in kernel.iopub
+            if m["msg_type"].startswith("comm")
+        ],
         listed,
         own.status,
         kernel.ask("comm_info_request", {})["comms"],
@@ -127,11 +147,18 @@ def _debugger(kernel: Kernel) -> Any:
             "type": "request",
             "command": "initialize",
             "seq": 1,
-            "arguments": {"clientID": "t", "clientName": "t", "adapterID": "", "linesStartAt1": True},
+            "arguments": {
+                "clientID": "t",
+                "clientName": "t",
+                "adapterID": "",
+                "linesStartAt1": True,
+            },
         },
         channel="control",
     )
-    info = kernel.ask("debug_request", {"type": "request", "command": "debugInfo", "seq": 2}, channel="control")
+    info = kernel.ask(
+        "debug_request", {"type": "request", "command": "debugInfo", "seq": 2}, channel="control"
+    )
     body = {k: v for k, v in info["body"].items() if k not in ("hashSeed", "tmpFilePrefix")}
     return [opened["success"], sorted(opened.get("body", {})), body]
 
@@ -139,7 +166,8 @@ def _debugger(kernel: Kernel) -> Any:
 REQUESTS: Final[dict[str, Callable[[Kernel], Any]]] = {
     "kernel_info": _kernel_info,
     "is_complete": lambda k: [
-        k.ask("is_complete_request", {"code": code}) for code in ("1", "if x:", "def f():\n  1", "1 +", "(", "%m")
+        k.ask("is_complete_request", {"code": code})
+        for code in ("1", "if x:", "def f():\n  1", "1 +", "(", "%m")
     ],
     "complete": lambda k: [
         k.run("alpha_one = 1; alpha_two = 2").status,
@@ -166,13 +194,19 @@ REQUESTS: Final[dict[str, Callable[[Kernel], Any]]] = {
     "debugger": _debugger,
     "metadata_of_notebooks": lambda k: [
         k.run("print('lab')", cell_id="abc-1", metadata={"tags": ["t"], "trusted": True}).effects(),
-        k.run("print('code')", metadata={"cellId": "vscode-notebook-cell:/a.ipynb#W0sZmlsZQ%3D%3D"}).effects(),
+        k.run(
+            "print('code')", metadata={"cellId": "vscode-notebook-cell:/a.ipynb#W0sZmlsZQ%3D%3D"}
+        ).effects(),
         k.run("print('odd')", metadata={"cellId": 5, "flow": [1], "tags": None}).effects(),
     ],
     "order_of_messages": lambda k: [
-        m["msg_type"] for m in k.run("print(1)\ndisplay(2)\nprint(3)\n4").messages if m["msg_type"] != "stream"
+        m["msg_type"]
+        for m in k.run("print(1)\ndisplay(2)\nprint(3)\n4").messages
+        if m["msg_type"] != "stream"
     ],
-    "a_cell_of_2000_lines": lambda k: k.run("\n".join(f"v{i} = {i}" for i in range(2000)) + "\nv1999").effects(),
+    "a_cell_of_2000_lines": lambda k: k.run(
+        "\n".join(f"v{i} = {i}" for i in range(2000)) + "\nv1999"
+    ).effects(),
 }
 
 

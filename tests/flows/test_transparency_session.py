@@ -8,7 +8,11 @@ from tests.pairs import Pair, effects
 from tests.promises import promise
 
 SESSION: Final[dict[str, list[str]]] = {
-    "names_at_the_start": ["print(sorted(dir()))", "print(sorted(globals()))", "x = 1; print(sorted(dir()))"],
+    "names_at_the_start": [
+        "print(sorted(dir()))",
+        "print(sorted(globals()))",
+        "x = 1; print(sorted(dir()))",
+    ],
     "globals_is_the_main_module": [
         "import sys\nprint(globals() is locals(), sys.modules['__main__'].__dict__ is globals(), __name__)",
         "print(globals() is get_ipython().user_ns, __builtins__.__name__)",
@@ -86,7 +90,10 @@ SESSION: Final[dict[str, list[str]]] = {
         "p = pickle.loads(pickle.dumps(P())); print(type(p) is P, p.a, P.__module__, P.__qualname__)",
         "print(pickle.loads(pickle.dumps(q)) is q)",
     ],
-    "doctests": ["def f():\n    '''\n    >>> f()\n    1\n    '''\n    return 2", "import doctest; doctest.testmod()"],
+    "doctests": [
+        "def f():\n    '''\n    >>> f()\n    1\n    '''\n    return 2",
+        "import doctest; doctest.testmod()",
+    ],
     "magics": [
         "%pwd",
         "%cd -q ..",
@@ -144,7 +151,14 @@ SESSION: Final[dict[str, list[str]]] = {
         "def outer():\n    global made\n    made = 1\nouter(); made",
         "match [1, 2]:\n    case [a, *b]: print(a, b)",
     ],
-    "shell_commands": ["!echo out; echo err >&2", "files = !ls -d /\nfiles", "!exit 3", "_exit_code", "%%bash\necho bashed", "%%sh\nexit 1"],
+    "shell_commands": [
+        "!echo out; echo err >&2",
+        "files = !ls -d /\nfiles",
+        "!exit 3",
+        "_exit_code",
+        "%%bash\necho bashed",
+        "%%sh\nexit 1",
+    ],
     "reloading": [
         "%%writefile mod_a.py\nV = 1",
         "import sys; sys.path.insert(0, ''); sys.dont_write_bytecode = True\nimport mod_a; mod_a.V",
@@ -167,7 +181,11 @@ SESSION: Final[dict[str, list[str]]] = {
         "print(random.random(), np.random.rand())",
         "print(random.getstate()[1][-1], random.random(), np.random.rand())",
     ],
-    "payloads": ["get_ipython().set_next_input('next = 1')", "len?", "get_ipython().payload_manager.write_payload({'source': 'own'})"],
+    "payloads": [
+        "get_ipython().set_next_input('next = 1')",
+        "len?",
+        "get_ipython().payload_manager.write_payload({'source': 'own'})",
+    ],
     "reset": ["x = 1; 5", "%reset -f", "x", "print(sorted(dir()))", "%reset_selective -f nothing"],
 }
 
