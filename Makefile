@@ -58,7 +58,7 @@ lab: .venv/.lab ## Open JupyterLab with the kernel ready
 	@$(BIN)/jupyter-flow lab $(ARGS)
 
 test-all: ## Run the tests on every CPython >= 3.11 found, one line each
-	@.ci/test-all
+	@.ci/test-all $(ARGS)
 
 clean: ## Remove environments, caches and build output; task logs (.flow) stay
 	rm -rf .venv .venvs build dist out *.egg-info

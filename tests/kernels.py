@@ -2,9 +2,10 @@
 
 Called by the fixtures of `tests/conftest.py` and by tests that need a kernel of their own.
 
-A kernel gets its own folder with everything it may touch (working directory, home of records, IPython
-directory, ipc sockets), so tests share nothing and leave nothing. Messages are built by hand on raw
-sockets: metadata, several requests in flight and the order of arrival are part of what is tested.
+A kernel gets its own folder with everything it may touch (working directory, home of records,
+IPython directory, ipc sockets), so tests share nothing and leave nothing. Messages are built by
+hand on raw sockets: metadata, several requests in flight and the order of arrival are part of what
+is tested.
 """
 
 import os
@@ -25,7 +26,7 @@ from tests.logs import TaskLogs
 from tests.replies import Message, Ran
 
 FLOW = os.environ.get("FLOW_TEST_KERNEL", "flow")
-"""The kernel under test. `FLOW_TEST_KERNEL=python3` shows whether a comparison is quiet by itself."""
+"""The kernel under test; with `FLOW_TEST_KERNEL=python3` all comparisons have to be equal."""
 STOCK = "python3"
 DEADLINE_S = 20.0
 """Longest wait for one event; reached only when something is broken."""
@@ -251,7 +252,7 @@ class Kernel:
         return True
 
     def pump(self, timeout: float) -> bool:
-        """Read what has arrived, waiting `timeout` seconds at most; True when there was something."""
+        """Read what has arrived, after `timeout` seconds at most; True when there was something."""
         ready = self._poller.poll(timeout * 1000)
         for socket, _ in ready:
             _, message = self.session.recv(socket, 0)

@@ -1,6 +1,6 @@
 """A process that has imported the kernel and forks a new one for each line it reads.
 
-Run by `tests.forked`: a kernel then starts in a tenth of the time, which lets a test kill a hundred.
+Run by `tests.forked`: a kernel then starts in a tenth of the time, so a test can kill a hundred.
 
     in:   {"connection_file": …, "cwd": …, "env": {…}, "output": …}        out:  <pid>
 """

@@ -14,7 +14,6 @@ from typing import Any, Final
 from jupyter_core.paths import jupyter_path
 from traitlets.config import Config
 
-import flow_kernel
 from flow_kernel.apps import kernelspec
 from flow_kernel.apps.log_table import LogTable
 from flow_kernel.apps.sources import merged
@@ -150,8 +149,10 @@ class _Player:
 
 
 def _tour() -> Path:
-    checkout = Path(flow_kernel.__file__).parents[1] / "notebooks"
-    for folder in (checkout, *map(Path, jupyter_path("flow", "notebooks"))):
+    for folder in (
+        kernelspec.CHECKOUT / "notebooks",
+        *map(Path, jupyter_path("flow", "notebooks")),
+    ):
         if (folder / _TOUR).is_file():
             return folder / _TOUR
     raise NotFound("the tour notebook is not installed", hint="name a notebook")

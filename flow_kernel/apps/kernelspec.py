@@ -13,11 +13,13 @@ from typing import Any, Final
 
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
-import flow_kernel
 from flow_kernel.errors import NotFound, UsageError
 
 NAME: Final = "flow"
 DISPLAY_NAME: Final = "Flow (Python 3)"
+NAME_OF_PACKAGE: Final = "flow_kernel"
+CHECKOUT: Final = Path(__file__).resolve().parents[2]
+"""Where the package lies; in a checkout, notebooks and the kernelspec's files lie beside it."""
 _FORBIDDEN: Final = "python3"
 _SPEC: Final[dict[str, Any]] = {
     "argv": ["python", "-m", "flow_kernel", "-f", "{connection_file}"],
@@ -40,9 +42,6 @@ class Found:
     def is_ours(self) -> bool:
         """True when it starts this kernel."""
         return NAME_OF_PACKAGE in self.argv
-
-
-NAME_OF_PACKAGE: Final = "flow_kernel"
 
 
 def find(name: str = NAME) -> Found | None:
@@ -124,7 +123,7 @@ def uninstall(name: str = NAME) -> Path:
 
 def _source() -> Path | None:
     """The directory with kernel.json and logos: of a checkout, else of the installed wheel."""
-    checkout = Path(flow_kernel.__file__).parents[1] / "kernelspec"
+    checkout = CHECKOUT / "kernelspec"
     wheel = Path(sys.prefix) / "share" / "jupyter" / "kernels" / NAME
     for directory in (checkout, wheel):
         if (directory / "kernel.json").is_file():

@@ -145,21 +145,11 @@ class LogTable:
             *(Painted(f"~{name} ", "yellow") for name in entry.changed),
             *(Painted(f"-{name} ", "red") for name in entry.removed),
         ]
-        imports = _worth_naming(entry)
-        if imports:
+        if entry.imports:
             if pieces:
                 pieces.append(Painted(f"{self._dot} ", "dim"))
-            pieces.extend(Painted(f"+{name} ", "cyan") for name in imports)
-            others = len(entry.imports) - len(imports)
-            if others:
-                pieces.append(Painted(f"+{others} more", "dim"))
+            pieces.extend(Painted(f"+{name} ", "cyan") for name in entry.imports)
         return pieces
-
-
-def _worth_naming(entry: Entry) -> tuple[str, ...]:
-    """The packages that the code names, else the first that it brought in by other ways."""
-    named = entry.imports[: entry.imports_named]
-    return named or tuple(name for name in entry.imports if not name.startswith("_"))[:2]
 
 
 def _elapsed(elapsed_ms: float | None) -> str:

@@ -57,8 +57,7 @@ class Entry:
         added: Names bound.
         changed: Names bound anew or changed in place.
         removed: Names deleted.
-        imports: Packages imported, those that the code names first.
-        imports_named: How many of `imports` the code names.
+        imports: Packages imported that the code names; what these brought in is in the record.
         note: The last line of the error, or how the kernel died.
     """
 
@@ -75,7 +74,6 @@ class Entry:
     changed: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     imports: tuple[str, ...] = ()
-    imports_named: int = 0
     note: str = ""
 
     @property
@@ -131,7 +129,6 @@ class Timeline:
 
     def _ended(self, record: Record) -> Iterable[Entry]:
         opened = self._open.pop(_text(record, "span_id"), None)
-        imports, named = _imports(record)
         entry = _entry(
             record,
             _cell_mark(record),
@@ -141,8 +138,7 @@ class Timeline:
             added=_names(record, "added_vars"),
             changed=tuple(sorted({name for key in _CHANGED for name in _names(record, key)})),
             removed=_names(record, "removed_vars"),
-            imports=imports,
-            imports_named=named,
+            imports=_imports(record),
             note=_error_note(record),
         )
         if opened is not None:
@@ -228,14 +224,12 @@ def _hidden_text(record: Record) -> str:
     return f"{count} cell{plural} not recorded: {why.get(reason, reason)}"
 
 
-def _imports(record: Record) -> tuple[tuple[str, ...], int]:
+def _imports(record: Record) -> tuple[str, ...]:
     found = record.get("imports")
     if not isinstance(found, dict) or not found:
-        return (), 0
+        return ()
     words = set(_WORD.findall(_text(record, "code")[:_CODE_CHARS]))
-    tops = sorted(str(name) for name in found)
-    named = [name for name in tops if name in words]
-    return (*named, *(name for name in tops if name not in words)), len(named)
+    return tuple(sorted(str(name) for name in found if name in words))
 
 
 def _first_line(record: Record) -> str:

@@ -12,6 +12,7 @@ from flow_kernel.errors import NotFound, StoreError
 from flow_kernel.records.codec import LineDamaged, decode
 
 TORN: Final = "torn"
+STRAY: Final = "bytes of no record in a line with one"
 _BLOCK_BYTES: Final = 1024 * 1024
 _RECORD_START: Final = b'{"v":'
 _RECORD_END: Final = re.compile(rb',"crc":"[0-9a-f]{8}"\}')
@@ -89,7 +90,7 @@ def split_damaged(raw: bytes, reason: str) -> list[Piece]:
 
     Args:
         raw: A line that is no record.
-        reason: Why, for the pieces that are none.
+        reason: Why, where no part of it is one either.
 
     Returns:
         All bytes in their order.
@@ -103,13 +104,13 @@ def split_damaged(raw: bytes, reason: str) -> list[Piece]:
             record = _record_at(raw, start, end, done)
             if record is not None:
                 if start > done:
-                    pieces.append(Piece(done, raw[done:start], None, reason))
+                    pieces.append(Piece(done, raw[done:start], None, STRAY))
                 pieces.append(Piece(start, raw[start:end], record, None))
                 done = end
                 break
             start = raw.find(_RECORD_START, start + 1, end)
     if done < len(raw):
-        pieces.append(Piece(done, raw[done:], None, reason))
+        pieces.append(Piece(done, raw[done:], None, STRAY if done else reason))
     return pieces
 
 

@@ -55,7 +55,7 @@ _EAGAIN: Final = errno.EAGAIN
 _ENOSPC: Final = errno.ENOSPC
 _RETIRED_FDS: Final = 8
 _PATH_HOLDS_S: Final = 0.0001
-_TRIES: Final = range(8)
+_TRIES: Final = range(50)
 _UNKNOWN: Final = -1
 _SUFFIX: Final = ".jsonl"
 
@@ -80,6 +80,7 @@ class LogFile:
         "_first_link",
         "_inode",
         "_is_dirty",
+        "_is_link_known",
         "_is_shared",
         "_lock_timeout_s",
         "_make_parents",
@@ -123,6 +124,7 @@ class LogFile:
         self._make_parents = make_parents
         self._retired = retired
         self._is_dirty = False
+        self._is_link_known = False
         self._path_holds_until = 0.0
         # Of the open file: which it is, its size after our last whole line; where a torn one lies.
         self._device = self._inode = self._size = self._torn_start = self._torn_size = _UNKNOWN
@@ -232,6 +234,8 @@ class LogFile:
         # False: the open file is not that of the path any more.
         if entry.is_in_doubt and self._resolve(entry):
             return True
+        if not self._is_link_known:
+            self._find_link()
         status = _stat(self.path)
         size = status.st_size
         if status.st_ino != self._inode or status.st_dev != self._device:
@@ -301,13 +305,9 @@ class LogFile:
         # was replaced. False: the file is gone, or the line is not in it.
         if not _fstat(self.fd).st_nlink:
             return False
-        last = last_line_of(self.fd, self._session)
+        last = self._find_link()
         is_there = last is not None and decode(last).get("seq") == entry.seq
-        self._size, self._torn_size, self.link = (
-            _UNKNOWN,
-            _UNKNOWN,
-            link(last) if last else NO_PREVIOUS,
-        )
+        self._size = self._torn_size = _UNKNOWN
         entry.is_in_doubt, entry.is_written, self._is_dirty = False, is_there, True
         return is_there
 
@@ -333,13 +333,21 @@ class LogFile:
         # The size too: an inode number is given again once the file that had it is gone.
         if (inode, device, size) == (self._inode, self._device, self._size):
             return
-        # New, or not as we left it: read which line of the session is the last one here.
+        # New, or not as we left it.
         first, self._first_link = self._first_link, None
-        if first is None:
-            last = last_line_of(fd, self._session)
-            first = link(last) if last else NO_PREVIOUS
-        self._inode, self._device, self.link = inode, device, first
-        self._size = self._torn_size = _UNKNOWN
+        self._inode, self._device, self._size, self._torn_size, self._is_link_known = (
+            inode,
+            device,
+            _UNKNOWN,
+            _UNKNOWN,
+            first is not None,
+        )
+
+    def _find_link(self) -> bytes | None:
+        # Under the lock, as whoever repairs the file may still be adding a line of ours.
+        last = last_line_of(self.fd, self._session)
+        self.link, self._is_link_known = link(last) if last else NO_PREVIOUS, True
+        return last
 
     def _rotate(self, size: int) -> bool:
         directory, _, name = self.path.rpartition("/")

@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import orjson
 
@@ -23,7 +23,7 @@ from flow_kernel.records.repair import locked, tell_writers
 from flow_kernel.records.runs import Runs
 from flow_kernel.records.scan import scan_file
 
-_LOCK_TIMEOUT_S: Final = 1.0
+LOCK_TIMEOUT_S: Final = 1.0
 _LEDGER: Final = ".pruned"
 _APPEND: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
 
@@ -55,7 +55,13 @@ class _Look:
     files: dict[Path, int] = field(default_factory=dict)
 
 
-def prune(home: Home, older_than: datetime, *, dry_run: bool) -> PruneReport:
+def prune(
+    home: Home,
+    older_than: datetime,
+    *,
+    dry_run: bool,
+    lock_timeout_s: float = LOCK_TIMEOUT_S,
+) -> PruneReport:
     """Delete the log files whose records are all older than a moment.
 
     A file without any record is kept, and so is one with damaged bytes that was changed since. A
@@ -65,6 +71,7 @@ def prune(home: Home, older_than: datetime, *, dry_run: bool) -> PruneReport:
         home: A home.
         older_than: With a time zone.
         dry_run: True deletes nothing.
+        lock_timeout_s: How long to wait for the writers of a file.
 
     Returns:
         What was deleted, or would be.
@@ -87,7 +94,7 @@ def prune(home: Home, older_than: datetime, *, dry_run: bool) -> PruneReport:
             kept.update(look.runs)
     if not dry_run and old:
         _note(home, old, kept)
-        old = [look for look in old if _delete(look)]
+        old = [look for look in old if _delete(look, lock_timeout_s)]
     return PruneReport(
         files=tuple(path for look in old for path in look.files),
         bytes=sum(size for look in old for size in look.files.values()),
@@ -178,15 +185,25 @@ def _note(home: Home, old: list[_Look], kept: set[str]) -> None:
         raise StoreError(f"cannot write {path} ({error.strerror}); nothing was pruned") from error
 
 
-def _delete(look: _Look) -> bool:
+def _rescue(file: BinaryIO, look: _Look) -> None:
+    # A writer that could not have the lock may have appended in the last moment.
+    file.seek(look.files[look.path])
+    rest = file.read().strip(b"\n")
+    if rest:
+        with os.fdopen(os.open(look.path, _APPEND, 0o600), "wb") as anew:
+            anew.write(rest + b"\n")
+
+
+def _delete(look: _Look, lock_timeout_s: float) -> bool:
     # False: somebody writes to it, or it was deleted by somebody else.
     try:
-        with locked(look.path, _LOCK_TIMEOUT_S) as file:
+        with locked(look.path, lock_timeout_s) as file:
             if os.fstat(file.fileno()).st_size != look.files.get(look.path):
                 return False
             for path in look.files:
                 path.unlink(missing_ok=True)
             tell_writers(file)
+            _rescue(file, look)
     except (NotFound, StoreError):
         return False
     except OSError as error:

@@ -16,8 +16,8 @@ from typing import Final
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.records.redaction_names import named_in
-from flow_kernel.records.redaction_options import options_in
-from flow_kernel.records.redaction_shapes import Span, shapes_in
+from flow_kernel.records.redaction_options import Span
+from flow_kernel.records.redaction_shapes import shapes_in
 from flow_kernel.records.secret_names import is_secret_in_environment, name_is_secret
 from flow_kernel.records.secret_values import is_plain
 
@@ -61,26 +61,31 @@ class Redactor:
         Returns:
             The text, in which `[REDACTED:kind]` stands for each secret, and how many there were.
         """
+        spans = self._spans(text)
+        if not spans:
+            return text, 0
         total = 0
         for _ in range(_PASSES):
-            spans = [*self._exact_in(text), *shapes_in(text), *named_in(text), *options_in(text)]
+            text, count = _replaced(text, spans)
+            total += count
+            spans = self._spans(text) if count else []
             if not spans:
                 break
-            text, count = _replaced(text, spans)
-            if not count:
-                break
-            total += count
         return text, total
 
     def name_is_secret(self, name: str) -> bool:
         """True when a variable of that name is likely to hold a secret; about 3 us."""
         return name_is_secret(name)
 
+    def _spans(self, text: str) -> list[Span]:
+        exact = self._exact_in(text) if self._texts else ()
+        return [*exact, *shapes_in(text), *named_in(text)]
+
     def _exact_in(self, text: str) -> Iterator[Span]:
-        if self._texts and any(map(text.__contains__, self._texts)):
+        if any(map(text.__contains__, self._texts)):
             for found in self._exact.finditer(text):
                 yield (*found.span(), self._values[found.group()])
-        if self._texts and "…" in text:
+        if "…" in text:
             yield from self._cut_off(text)
 
     def _cut_off(self, text: str) -> Iterator[Span]:

@@ -10,14 +10,19 @@ at most some 60 characters at each. What stands there is then judged by the name
 """
 
 import re
-from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
-from flow_kernel.records.redaction_shapes import Span
-from flow_kernel.records.secret_names import Strength, is_secret_in_environment, strength
+from flow_kernel.records.redaction_options import Span
+from flow_kernel.records.secret_names import (
+    Strength,
+    is_secret_in_environment,
+    kind_of,
+    strength,
+)
 from flow_kernel.records.secret_values import (
     is_bare_secret,
+    is_mixed_case,
     is_placeholder,
     is_plain,
     is_short_secret,
@@ -30,10 +35,17 @@ _SITE: Final = re.compile(
     # The end of a name that may be secret: …key (not alone), token, passwd, password, pw, auth, …
     r"(?:k(?:ey(?:(?<=[a-z0-9_-]key)(?![swb])|(?=[\"']\s?:\s?[\"'][0-9a-f]{32}[\"']))|en(?!s|iz))"
     r"|w(?:d(?<=[sp]wd)|ord(?<=ssword)|(?<=pw)(?![a-z]))|uth(?!or(?!i[sz])|ent)|cre[td]"
-    r"|p(?:hra|ass)|gin(?=\())"
+    r"|p(?:hra|ass)|gin(?=\()|bear(?=er[ ]))"
     # The rest of the name, the quote and bracket that close it, and what can precede a value.
-    r"[\w-]{0,40}+(?:\\?[\"'])?+\s{0,8}+\]?+\s{0,8}+(?=[=:!,(])"
+    r"(?:[\w-]{0,40}+(?:\\?[\"'])?+\s{0,8}+\]?+\s{0,8}+(?=[=:!,(])|(?<=bear)er[ ])"
 )
+_HEADER: Final = re.compile(
+    r"[:=,]{1,2}\s{0,4}+[fFbBrR]?\\?[\"']?"
+    r"(?:(?P<scheme>bearer|basic|token|apikey|digest|negotiate)\s++)?"
+    r"(?P<value>[A-Za-z0-9._~+/-]{6,2048}+=*+)",
+    re.IGNORECASE,
+)
+_BEARER: Final = re.compile(r"[A-Za-z0-9._~+/-]{16,2048}+=*+")
 _NAME_CHARS: Final = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,100}+")
 _MAX_NAME: Final = 64
@@ -58,7 +70,14 @@ _BARE: Final = re.compile(r"[^\s\"'`,;&<>(){}\[\]|\\…]{6,512}+")
 _PAIR: Final = re.compile(
     r"\(\s{0,8}+(?:[rbfu]{0,2}(?:\"[^\"\n]{0,200}+\"|'[^'\n]{0,200}+')|[\w.\[\]]{1,80}+)\s{0,8}+,"
     r"\s{0,8}+(?:password\s?=\s?)?(?P<prefix>[rbfu]{0,2})"
-    r"(?P<quote>[\"'])(?P<value>[^\"'\n]{1,200}+)(?P=quote)\s{0,8}+,?\s{0,8}+[),]"
+    r"(?P<quote>[\"'])(?P<value>[^\"'\n]{1,200}+)(?P=quote)\s{0,8}+,?\s{0,8}+(?P<end>[),])"
+)
+_UNPACKING: Final = re.compile(
+    r"[ \t]{0,40}+(?P<names>[\w.]{1,60}+(?:[ ]?,[ ]?[\w.]{1,60}+){1,8}+)[ ]?=[ ]?(?!=)"
+)
+_ELEMENT: Final = re.compile(
+    r"(?:[rbRB]?(?:\"([^\"\\\n]{0,400}+)\"|'([^'\\\n]{0,400}+)')|[\w.\[\]()]{1,80}+)"
+    r"[ ]?(?:,[ ]?|$|(?=[\n#;]))"
 )
 _SETTER: Final = re.compile(
     r"(?:setdefault|putenv|setenv|set_key|set_secret|set_password|add_header|header|set|put)"
@@ -71,16 +90,6 @@ _LINE_LOOKBACK: Final = 400
 _ENDS: Final = frozenset(["", "\n", "\r", " ", '"', "'", "\\", "…", "&", ";", "`"])
 _ENVIRONMENT: Final = ('environ["', "environ['", "export ", "setenv ", "ENV ", "-e ", "$env:")
 _BEFORE_ENVIRONMENT: Final = ('"', "'", " ", ":")
-_KINDS: Final = (
-    ("private", "private_key"),
-    ("aws", "aws_key"),
-    ("pass", "password"),
-    ("pw", "password"),
-    ("secret", "secret"),
-    ("key", "api_key"),
-    ("token", "token"),
-    ("jwt", "token"),
-)
 
 
 class _Site(NamedTuple):
@@ -93,28 +102,28 @@ class _Site(NamedTuple):
     is_environment: bool
 
 
-def named_in(text: str) -> Iterator[Span]:
+def named_in(text: str) -> list[Span]:
     """The values in `text` that a name before them gives away; about 1.3 us for 260 characters."""
     low = text.lower()
     if len(low) != len(text):  # the one letter whose lower case has two characters
         low = text.replace("\u0130", "I").lower()
+    first = _SITE.search(low)
+    if first is None:
+        return []
+    spans: list[Span] = []
     done = 0
-    for found in _SITE.finditer(low):
-        if found.start() < done:
-            continue
-        span = _at(text, found.start(), found.end())
-        if span is not None:
-            done = span[1]
-            yield span
-
-
-def kind_of(name: str) -> str:
-    """The word in the brackets of the replacement."""
-    low = name.lower()
-    return next((kind for part, kind in _KINDS if part in low), "credential")
+    for found in _SITE.finditer(low, first.start()):
+        if found.start() >= done:
+            span = _at(text, found.start(), found.end())
+            if span is not None:
+                done = span[1]
+                spans.append(span)
+    return spans
 
 
 def _at(text: str, near: int, end: int) -> Span | None:
+    if text[end - 1] == " " and text[near] in "bB":
+        return _bearer(text, end)
     site = _site(text, near, end)
     sign = text[end]
     if sign == "(":
@@ -122,19 +131,45 @@ def _at(text: str, near: int, end: int) -> Span | None:
     if site.power is Strength.NONE:
         return None
     if sign == ",":
-        return _in_list(text, site)
+        unpacking = _unpacking(text, site)
+        return _element(text, site, unpacking) if unpacking else _in_list(text, site)
+    if site.name[-13:].lower() == "authorization":
+        return _header(text, end)
     operator = _OPERATOR.match(text, end)
     return _after(text, site, operator) if operator is not None else None
 
 
 def _after(text: str, site: _Site, operator: re.Match[str]) -> Span | None:
     """What is assigned to a name or compared with it."""
+    if (
+        operator["sign"] == "="
+        and text[max(0, site.start - 4) : site.start].rstrip(" ")[-1:] == ","
+    ):
+        unpacked = _unpacked(text, site)
+        if unpacked is not None:
+            return unpacked
     opener = _OPENER.match(text, operator.end())
     if opener is not None and not (text[operator.end()] == "(" and _is_pair(site)):
         return _quoted(text, site, opener)
     if text.startswith("(", operator.end()):
         return _in_call(text, site, operator.end())
     return _bare(text, site, operator)
+
+
+def _bearer(text: str, start: int) -> Span | None:
+    found = _BEARER.match(text, start)
+    if found is None or not looks_random(found.group()):
+        return None
+    return (*found.span(), "bearer_token")
+
+
+def _header(text: str, start: int) -> Span | None:
+    found = _HEADER.match(text, start)
+    if found is None or is_placeholder(found["value"]):
+        return None
+    value = found["value"]
+    is_secret = looks_random(value) or (found["scheme"] is not None and is_mixed_case(value))
+    return (*found.span("value"), "authorization") if is_secret else None
 
 
 def _site(text: str, near: int, end: int) -> _Site:
@@ -268,12 +303,40 @@ def _in_list(text: str, site: _Site) -> Span | None:
     return (*body.span(), kind_of(site.name))
 
 
+def _unpacking(text: str, site: _Site) -> re.Match[str] | None:
+    """The left side of `user, password = …` when the name is a part of it."""
+    near = max(0, site.start - 4)
+    if text[site.end] != "," and "," not in text[near : site.start]:
+        return None
+    line = text.rfind("\n", max(0, site.start - _LINE_LOOKBACK), site.start) + 1
+    found = _UNPACKING.match(text, line)
+    return found if found is not None and found.end() >= site.end else None
+
+
+def _element(text: str, site: _Site, unpacking: re.Match[str]) -> Span | None:
+    """The value for one of several names."""
+    at = unpacking.end()
+    for name in unpacking["names"].split(","):
+        element = _ELEMENT.match(text, at)
+        if element is None:
+            return None
+        if name.strip().endswith(site.name):
+            group = 1 if element[1] is not None else 2
+            value = element[group]
+            is_secret = value is not None and _accepts(site.power, value)
+            return (*element.span(group), kind_of(site.name)) if is_secret else None
+        at = element.end()
+    return None
+
+
 def _in_call(text: str, site: _Site, at: int) -> Span | None:
     """The second of two arguments: `HTTPBasicAuth("user", "…")`, `auth=("user", "…")`."""
     if not _is_pair(site):
         return None
     pair = _PAIR.match(text, at)
-    if pair is None or is_plain(pair["value"]) or is_placeholder(pair["value"]):
+    if pair is None or is_plain(pair["value"]):
+        return None
+    if at != site.end and pair["end"] != ")":  # `auth = ("a", "b", …)` is a longer tuple
         return None
     if "f" in pair["prefix"] and "{" in pair["value"]:
         return None

@@ -1,18 +1,14 @@
-"""Secrets in command lines and headers: `--password …`, `-u user:…`, `Authorization: …` (pure).
+"""Secrets in command lines: `--password …`, `["--token", "…"]`, `curl -u user:…` (pure).
 
-Called by `redaction` for every text that is recorded.
+Called by `redaction_shapes` where an option begins.
 """
 
 import re
-from collections.abc import Iterator
 from typing import Final
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
-from flow_kernel.records.redaction_names import kind_of
-from flow_kernel.records.redaction_shapes import Span
-from flow_kernel.records.secret_names import Strength, strength
+from flow_kernel.records.secret_names import Strength, kind_of, strength
 from flow_kernel.records.secret_values import (
-    is_mixed_case,
     is_placeholder,
     is_plain,
     is_short_secret,
@@ -21,61 +17,37 @@ from flow_kernel.records.secret_values import (
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
+Span = tuple[int, int, str]
+"""Start, end and kind of a secret."""
+
 _OPTION: Final = re.compile(
-    r"--(?=[A-Za-z])(?<!---)([\w-]{2,60}+)(=|[ ]|[\"']\s?,\s?[\"'])[\"']?"
-    r"([^\s\"'`,;|&<>()=]{2,512}+)"
+    r"([\w-]{2,60}+)(=|[ ]|[\"']\s?,\s?[\"'])[\"']?([^\s\"'`,;|&<>()=]{2,512}+)"
 )
 _METAVAR: Final = re.compile(r"[A-Z][A-Z_]*|string|text|value|file|path|password|token|secret|key")
-_USER: Final = re.compile(
-    r"-u(?:(?<=\s-u)|ser(?<=\s--user))[ =]?[\"']?[\w.@+-]{1,80}+:([^\s\"'@]{1,256}+)"
-)
-_HEADER: Final = re.compile(
-    r"uthorization\\?[\"']?\]?\s{0,4}+[:=,]{1,2}\s{0,4}+[fFbBrR]?\\?[\"']?"
-    r"(?:(?P<scheme>bearer|basic|token|apikey|digest|negotiate)\s++)?"
-    r"(?P<value>[A-Za-z0-9._~+/-]{6,2048}+=*+)",
-    re.IGNORECASE,
-)
-_BEARER: Final = re.compile(r"earer\s{1,2}+(?P<value>[A-Za-z0-9._~+/-]{16,2048}+=*+)")
+_USER: Final = re.compile(r"[ =]?[\"']?[\w.@+-]{1,80}+:([^\s\"'@]{1,256}+)")
 _LINE_LOOKBACK: Final = 400
 
 
-def options_in(text: str) -> Iterator[Span]:
-    """The secrets in `text` that an option or a header carries; about 0.3 us without any."""
-    if "--" in text:
-        yield from _options(text)
-    if "curl" in text:
-        yield from _users(text)
-    if "uthorization" in text or "UTHORIZATION" in text:
-        yield from _headers(text)
-    if "earer " in text:
-        for found in _BEARER.finditer(text):
-            if looks_random(found["value"]):
-                yield (*found.span("value"), "bearer_token")
+def option_at(text: str, start: int) -> Span | None:
+    """The value of the option whose name begins at `start`, when it is a secret."""
+    found = _OPTION.match(text, start)
+    if found is None:
+        return None
+    name, form, value = found.groups()
+    power = strength(name)
+    if power is Strength.NONE or value[0] == "-" or is_plain(value):
+        return None
+    # In prose a word follows: "use --password to log in".
+    is_likely = power is Strength.STRONG and (form == "=" or is_short_secret(value))
+    if looks_random(value) or (is_likely and _METAVAR.fullmatch(value) is None):
+        return (*found.span(3), kind_of(name))
+    return None
 
 
-def _options(text: str) -> Iterator[Span]:
-    for found in _OPTION.finditer(text):
-        name, form, value = found.groups()
-        power = strength(name)
-        if power is Strength.NONE or value[0] == "-" or is_plain(value):
-            continue
-        # In prose a word follows: "use --password to log in".
-        is_likely = power is Strength.STRONG and (form == "=" or is_short_secret(value))
-        if looks_random(value) or (is_likely and _METAVAR.fullmatch(value) is None):
-            yield (*found.span(3), kind_of(name))
-
-
-def _users(text: str) -> Iterator[Span]:
-    for found in _USER.finditer(text):
-        before = text[max(0, found.start() - _LINE_LOOKBACK) : found.start()]
-        is_curl = "curl" in before.rpartition("\n")[2]
-        if is_curl and not found[1].isdigit() and not is_placeholder(found[1]):
-            yield (*found.span(1), "password")
-
-
-def _headers(text: str) -> Iterator[Span]:
-    for found in _HEADER.finditer(text):
-        value = found["value"]
-        is_secret = looks_random(value) or (found["scheme"] and is_mixed_case(value))
-        if is_secret and not is_placeholder(value):
-            yield (*found.span("value"), "authorization")
+def user_at(text: str, start: int) -> Span | None:
+    """The password in `user:password` at `start`, in a line that calls curl."""
+    line = text[max(0, start - _LINE_LOOKBACK) : start].rpartition("\n")[2]
+    found = _USER.match(text, start) if "curl" in line else None
+    if found is None or found[1].isdigit() or is_placeholder(found[1]):
+        return None
+    return (*found.span(1), "password")

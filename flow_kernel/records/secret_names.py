@@ -98,6 +98,18 @@ _ENV_OTHER: Final = words(
 )
 
 
+_KINDS: Final = (
+    ("private", "private_key"),
+    ("aws", "aws_key"),
+    ("pass", "password"),
+    ("pw", "password"),
+    ("secret", "secret"),
+    ("key", "api_key"),
+    ("token", "token"),
+    ("jwt", "token"),
+)
+
+
 def name_is_secret(name: str) -> bool:
     """True when what is called `name` is likely to be a secret; about 3 us."""
     if strength(name) > Strength.NONE:
@@ -120,6 +132,12 @@ def strength(name: str) -> Strength:
     if last in _STRONG or last.endswith(_STRONG_ENDS):
         return Strength.STRONG
     return _by_company(last, before[-1] if before else "")
+
+
+def kind_of(name: str) -> str:
+    """The word in the brackets of the replacement."""
+    low = name.lower()
+    return next((kind for part, kind in _KINDS if part in low), "credential")
 
 
 def is_secret_in_environment(name: str) -> bool:

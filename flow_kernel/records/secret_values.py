@@ -48,6 +48,7 @@ _HEX: Final = re.compile(r"[0-9a-f]{20,}|[0-9A-F]{20,}")
 _EXPRESSION: Final = re.compile(r"[A-Za-z_]\w*(?:[.+*/%-]{1,2}\w+)+|[\d.eE+-]+|v?\d[\w.]*")
 _DOTTED: Final = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 _IMPORT: Final = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*){2,}(?::\w+)?")
+_HEADER: Final = re.compile(r"[A-Z][a-z]+(?:-[A-Z][a-z]+)+")
 _FIELD: Final = re.compile(r"%\(?\w*\)?[sdr]|\{[^{}]*\}")
 _ALPHA: Final = re.compile(r"[A-Za-z]")
 _SIGN: Final = re.compile(r"[^A-Za-z_.-]")
@@ -66,7 +67,7 @@ def is_plain(value: str) -> bool:
         value.lower() in _WORDS
         or _LETTER.search(_FIELD.sub("", value)) is None
         or is_placeholder(value)
-        or any(form.fullmatch(value) for form in (_ENV_NAME, _PATH, _TYPE, _DATE, _IMPORT))
+        or any(form.fullmatch(value) for form in (_ENV_NAME, _PATH, _TYPE, _DATE, _IMPORT, _HEADER))
         or "://" in value
         or (" " in value and (_SENTENCE.search(value) is not None or value != value.strip()))
     )

@@ -32,8 +32,7 @@ def test_a_cell_tells_when_it_began_what_it_changed_and_what_it_imported(tmp_pat
             added=("np", "x"),
             changed=("a", "b"),
             removed=("tmp",),
-            imports=("numpy", "_ctypes", "secrets"),
-            imports_named=1,
+            imports=("numpy",),
         )
     ]
 

@@ -27,8 +27,15 @@ from typing import Final
 import orjson
 import zmq
 
-STOCK: Final = (sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}")
-FLOW: Final = (sys.executable, "-m", "flow_kernel", "-f", "{connection_file}")
+
+def _argv(kernelspec: Path) -> tuple[str, ...]:
+    """The command line that clients read in a kernelspec, run by this interpreter."""
+    argv = json.loads(kernelspec.read_text(encoding="utf-8"))["argv"]
+    return (sys.executable, *argv[1:])
+
+
+STOCK: Final = _argv(Path(sys.prefix, "share/jupyter/kernels/python3/kernel.json"))
+FLOW: Final = _argv(Path(__file__).parents[2] / "kernelspec" / "kernel.json")
 
 _DELIMITER: Final = b"<IDS|MSG>"
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")

@@ -20,7 +20,7 @@ def row(result: Mapping[str, Any]) -> tuple[str, ...]:
         " to ".join(_number(edge) for edge in result["spread"]),
         result["peer"] or "",
         "" if peer is None else f"{_number(peer)} {unit}",
-        "" if ratio is None else f"{ratio:.2f}x",
+        "" if ratio is None else f"{ratio:.2f}x" if abs(ratio) >= 0.1 else f"{ratio:.1g}x",
         result["target"] or "",
         _VERDICTS[result["meets"]],
     )

@@ -67,3 +67,39 @@ def test_an_unknown_name_is_refused_in_one_sentence() -> None:
     done = call("round_tripp")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "no benchmark is named 'round_tripp'; try --list\n"
+
+
+def test_a_missed_target_is_shown_in_the_table_for_readme(tmp_path: Path) -> None:
+    missed = {
+        "name": "round_trip",
+        "title": "1+1 until idle",
+        "unit": "ms",
+        "value": 4.4,
+        "spread": [4.2, 4.9],
+        "peer": "stock ipykernel",
+        "peer_value": 4.0,
+        "ratio": 1.1,
+        "target": "≤ 1.05x",
+        "meets": False,
+    }
+    document = {
+        "table": "benchmarks",
+        "machine": {"cpus": 2, "python": "3.11.7", "versions": {"ipykernel": "7.4.0"}},
+        "date": "2026-03-01T10:00:00Z",
+        "results": [missed],
+        "failed": {"cold_start": "KernelLostError"},
+    }
+    file = tmp_path / "results.json"
+    file.write_text(json.dumps(document), encoding="utf-8")
+    assert call("--readme", str(file)).stdout.splitlines() == [
+        "<!-- benchmarks: start -->",
+        "| what | flow | p25 to p75 | beside | its value | ratio | target |  |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| 1+1 until idle | 4.4 ms | 4.2 to 4.9 | stock ipykernel | 4 ms | 1.10x | ≤ 1.05x"
+        " | MISSED |",
+        "",
+        "Medians of alternating turns in one run; p25 to p75 is the spread of our figure."
+        " 2026-03-01, 2 CPUs, Python 3.11.7, ipykernel 7.4.0.",
+        "Not measured: cold_start (KernelLostError).",
+        "<!-- benchmarks: end -->",
+    ]

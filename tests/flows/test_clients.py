@@ -3,7 +3,6 @@
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -79,7 +78,7 @@ class TestConformance(jupyter_kernel_test.KernelTests):
 
 
 @pytest.fixture
-def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TaskLogs]:
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TaskLogs:
     """The home of kernels that a client starts by itself."""
     env = environment(
         {"IPYTHONDIR": str(tmp_path / "ipython"), "FLOW_HOME": str(tmp_path / "home")}
@@ -87,7 +86,7 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TaskLo
     for name, value in env.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
-    yield TaskLogs(tmp_path / "home")
+    return TaskLogs(tmp_path / "home")
 
 
 @promise("clients.notebooks")

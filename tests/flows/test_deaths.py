@@ -1,4 +1,4 @@
-"""A cell that ends its kernel: it is on disk, its death is recorded once, and the next kernel tells."""
+"""A cell that ends its kernel is on disk, its death is recorded once, and the next kernel tells."""
 
 import os
 import signal
@@ -25,7 +25,11 @@ FATAL = {
     ),
     "abort": ("import os\nprint('last words'); os.abort()", {"killed"}, signal.SIGABRT),
     "stack": (
-        "import sys\nprint('last words'); sys.setrecursionlimit(10**9)\nclass D(dict):\n    def __repr__(self): return repr(self)\nrepr(D())"
+        "import sys\n"
+        "print('last words'); sys.setrecursionlimit(10**9)\n"
+        "class D(dict):\n"
+        "    def __repr__(self): return repr(self)\n"
+        "repr(D())"
         "\nf = lambda: f()\n[].sort(key=lambda _: 0)\ndef g(n): return max([n], key=g)\ng(0)",
         {"segfault", "killed"},
         None,
@@ -105,7 +109,10 @@ def test_what_the_next_kernel_says_is_no_output_of_its_cell(dead: Kernel, home: 
 @promise("death.recorded")
 def test_the_last_output_of_a_loop_of_prints_is_kept(dead: Kernel, home: Path) -> None:
     dead.fatal(
-        "import os\nfor i in range(3000): print('step', i)\nimport time; time.sleep(0.5)\nos.kill(os.getpid(), 9)"
+        "import os\n"
+        "for i in range(3000): print('step', i)\n"
+        "import time; time.sleep(0.5)\n"
+        "os.kill(os.getpid(), 9)"
     )
 
     with Kernel(home=home) as heir:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.kernels import DEADLINE_S, STOCK, Kernel, environment
 from tests.logs import Record, TaskLogs
+from tests.programs import programs
 from tests.promises import promise
 
 CELLS: Final = [
@@ -24,58 +25,12 @@ CELLS: Final = [
     "import os; _w = os.system('echo below')",
     "x = = 1",
 ]
-_OWN: Final = {"session", "seq", "timestamp", "prev", "crc", "elapsed_ms", "execution_count", "msg_id", "span_id",
-               "parent_span_id", "trace_id", "cpu_ms", "rss_bytes", "recorder_us", "cell_id"}  # fmt: skip
+_OWN: Final = {
+    *("session", "seq", "timestamp", "prev", "crc", "elapsed_ms", "execution_count", "msg_id"),
+    *("span_id", "parent_span_id", "trace_id", "cpu_ms", "rss_bytes", "recorder_us", "cell_id"),
+}
 
-SNAPSHOT: Final = """
-def _snapshot():
-    import builtins, gc, io, json, os, signal, sys, threading, time, types
-    gc.collect()
-    shell = get_ipython()
-    kernel = getattr(shell, "kernel", None)
-    holders = {
-        "shell": shell, "display_pub": shell.display_pub, "displayhook": shell.displayhook,
-        "formatter": shell.display_formatter, "events": shell.events, "compile": shell.compile,
-        "history": shell.history_manager, "magics": shell.magics_manager, "completer": shell.Completer,
-        "stdout": sys.stdout, "stderr": sys.stderr, "original": sys.__stdout__, "kernel": kernel,
-        "session": getattr(kernel, "session", None), "iopub": getattr(kernel, "iopub_thread", None),
-        "iopub_socket": getattr(kernel, "iopub_socket", None),
-    }
-    modules = (builtins, sys, os, io, time, threading, signal)
-    def identity(value):
-        name = getattr(value, "__qualname__", type(value).__qualname__)
-        # IPython and ipykernel make closures and bound methods anew for each cell.
-        return name if "<locals>" in name else [name, id(getattr(value, "__func__", value))]
-    def callables(owner):
-        return {n: identity(v) for n, v in sorted(vars(owner).items()) if callable(v) and not n.startswith("last_")}
-    found = {m.__name__: callables(m) for m in modules}
-    for name, holder in holders.items():
-        if hasattr(holder, "__dict__"):
-            found[name] = callables(holder)
-        for cls in type(holder).__mro__[:-1]:
-            found["class " + cls.__qualname__] = callables(cls)
-    def target(fd):
-        try: return os.readlink("/proc/self/fd/" + fd)
-        except OSError: return "history"
-    found["types"] = {n: type(h).__qualname__ for n, h in holders.items()}
-    found["magic names"] = {k: sorted(v) for k, v in shell.magics_manager.magics.items()}
-    found["callbacks"] = {k: [f"{f.__qualname__} {f.__module__}" for f in v] for k, v in shell.events.callbacks.items()}
-    found["transformers"] = [len(shell.ast_transformers), len(shell.input_transformers_post), len(shell.input_transformers_cleanup)]
-    found["hooks"] = {k: str(v) for k, v in sorted(shell.strdispatchers.items())}
-    found["threads"] = sorted(t.name for t in threading.enumerate())
-    found["fds"] = sorted(t for t in map(target, os.listdir("/proc/self/fd")) if "history" not in t and "profile_default" not in t and "/fd" not in t)
-    found["hidden"] = sorted(n for n in shell.user_ns_hidden if not n.startswith("_"))
-    found["names"] = sorted(n for n in shell.user_ns if not n.startswith("_"))
-    found["gc"] = [len(gc.callbacks), gc.isenabled(), sys.getrecursionlimit()]
-    found["signals"] = [str(signal.getsignal(s)) for s in sorted(signal.valid_signals())]
-    found["finders"] = [str(type(f)) for f in sys.meta_path]
-    return found
-def _save(name):
-    import json
-    # Through a file: for large output pyzmq would start a thread.
-    found = json.dumps(_snapshot())
-    with open(name, "w") as file: file.write(found)
-"""
+SNAPSHOT: Final = programs("snapshot")["of_shell_and_process"][0]
 
 
 def _comparable(records: list[Record]) -> list[dict[str, Any]]:
@@ -112,14 +67,20 @@ def _recorded(logs: TaskLogs) -> list[Record]:
     return [r for r in logs.records("cell") if "flow_kernel" not in r["code"]]
 
 
+def _wait_for_below(kernel: Kernel, cell: str) -> None:
+    if "below" in cell:
+        kernel.wait_for_text("below")
+
+
 @pytest.fixture(scope="module")
 def of_the_kernel(flow: Kernel) -> list[Record]:
     """What the Flow kernel records of the cells."""
+    before = len(_recorded(flow.logs))
     flow.run("pass  # where the others load flow_kernel")
     for cell in CELLS:
         flow.run(cell)
-        flow.wait(lambda: "below" in flow.stream() or "below" not in cell)
-    return _recorded(flow.logs)
+        _wait_for_below(flow, cell)
+    return _recorded(flow.logs)[before:]
 
 
 @promise("extension.same")
@@ -130,7 +91,7 @@ def test_the_extension_in_stock_ipykernel_records_what_the_kernel_records(
         assert stock.run("%load_ext flow_kernel").status == "ok"
         for cell in CELLS:
             stock.run(cell)
-            stock.wait(lambda cell=cell: "below" in stock.stream() or "below" not in cell)
+            _wait_for_below(stock, cell)
 
         records = _recorded(stock.logs)
 

@@ -5,37 +5,16 @@ from typing import Final
 import pytest
 
 from tests.kernels import Kernel
+from tests.programs import programs
 from tests.promises import promise
 
-ODD: Final[dict[str, str]] = {
-    "lone_surrogates_in_a_variable": "s = '\\ud800'; d = {'\\udfff': s}",
-    "lone_surrogates_in_a_name": "globals()['n\\ud800'] = 1",
-    "lone_surrogates_printed": "print('before \\ud800 after')",
-    "lone_surrogates_raised": "raise ValueError('\\ud800')",
-    "lone_surrogates_as_result": "'\\ud800'",
-    "nul_everywhere": "n = 'a\\0b'; print(n); n",
-    "control_characters": "c = ''.join(map(chr, range(32))); print(c); c",
-    "nan_and_infinities": "f = float('nan'); g = float('inf'); h = [f, -g]; f",
-    "huge_integers": "i = 2 ** 64; j = -(2 ** 63) - 1; k = 10 ** 100_000",
-    "names_that_are_no_text": "globals().update({'': 1, ' ': 2, '1': 3, 'a-b': 4, 'a\\nb': 5, 'x' * 10_000: 6})",
-    "keys_of_all_kinds": "m = {1: 1, None: 2, (1, 2): 3, 1.5: 4, b'x': 5, True: 6}",
-    "a_deep_list": "deep = []\nfor _n in range(100_000): deep = [deep]",
-    "a_list_of_itself": "me = []; me.append(me); me",
-    "a_dict_that_grows_while_read": "import threading\nd = {i: i for i in range(1000)}",
-    "a_very_long_line": "x = '" + "y" * 300_000 + "'",
-    "bytes_and_memory": "b = bytes(range(256)); v = memoryview(b); a = bytearray(b)",
-    "a_million_items": "m = list(range(1_000_000)); d = dict.fromkeys(m)",
-    "an_empty_cell_with_a_comment": "# only a comment",
-    "carriage_returns": "print('a\\rb\\r\\nc')",
-    "types_of_the_standard_library": "import decimal, datetime, pathlib, re, uuid, fractions, collections\na = decimal.Decimal('1.5'); b = datetime.datetime(2026, 1, 1); c = pathlib.Path('/'); d = re.compile('x'); e = uuid.UUID(int=1); f = fractions.Fraction(1, 3); g = collections.Counter('ab'); h = collections.deque([1]); i = range(3); j = slice(1); k = type; l = len; m = iter([]); n = (x for x in ())",
-    "arrays_of_all_kinds": "import numpy as np, pandas as pd\na = np.array([]); b = np.array(5); c = np.zeros((2,) * 5); d = np.array(['x', None], object); e = np.zeros(3, [('f', 'i4')]); f = np.ma.masked_array([1]); g = np.float64('nan'); h = pd.Series([1.5]); i = pd.Index([1]); j = pd.Timestamp(0); k = pd.DataFrame(); l = pd.DataFrame([[1]], columns=[('a', 1)]); m = pd.NA; n = pd.Categorical(['a'])",
-}
+ODD: Final = programs("content") | {"a_very_long_line": ["x = '" + "y" * 300_000 + "'"]}
 
 
 @promise("record.always")
 @pytest.mark.parametrize("name", ODD)
 def test_odd_content_is_recorded_and_read_back(flow: Kernel, name: str) -> None:
-    ran = flow.run(ODD[name])
+    (ran,) = [flow.run(cell) for cell in ODD[name]]
 
     record = flow.logs.one("cell", seq=ran.seq)
     assert record["msg_id"] == ran.msg_id

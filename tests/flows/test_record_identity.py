@@ -186,7 +186,11 @@ def test_records_are_private_and_kept_out_of_commits(flow: Kernel) -> None:
 @promise("record.identity")
 def test_a_cell_that_forks_is_recorded_once(flow: Kernel) -> None:
     ran = flow.run(
-        "import os\npid = os.fork()\nif pid == 0:\n    get_ipython().run_cell('in_child = 1'); os._exit(0)\n_w = os.waitpid(pid, 0)"
+        "import os\n"
+        "pid = os.fork()\n"
+        "if pid == 0:\n"
+        "    get_ipython().run_cell('in_child = 1'); os._exit(0)\n"
+        "_w = os.waitpid(pid, 0)"
     )
 
     assert flow.logs.one("cell", msg_id=ran.msg_id)["seq"] == ran.seq

@@ -1,4 +1,4 @@
-"""What a record holds of a cell's output: streams, result, displays and errors, in the right cell."""
+"""What a record holds of a cell's output: streams, result, displays, errors; in the right cell."""
 
 import pytest
 
@@ -146,11 +146,19 @@ def test_cells_aborted_after_an_error_are_recorded_as_aborted(flow: Kernel) -> N
         ("import os; _s = os.system('echo below')", "stdout"),
         ("!echo below", "stdout"),
         (
-            "import os\nif os.fork() == 0:\n    os.write(1, b'below\\n'); os._exit(0)\n_w = os.wait()",
+            (
+                "import os\n"
+                "if os.fork() == 0:\n"
+                "    os.write(1, b'below\\n'); os._exit(0)\n"
+                "_w = os.wait()"
+            ),
             "stdout",
         ),
         (
-            "import threading\nt = threading.Thread(target=print, args=('below',)); t.start(); t.join()",
+            (
+                "import threading\n"
+                "t = threading.Thread(target=print, args=('below',)); t.start(); t.join()"
+            ),
             "stdout",
         ),
         ("import sys; _n = sys.__stdout__.write('below\\n'); sys.__stdout__.flush()", "stdout"),
@@ -201,7 +209,10 @@ def test_a_child_that_writes_after_the_cell_leaves_a_late_record(flow: Kernel) -
 @promise("record.output")
 def test_replaced_stdout_is_not_taken_for_output(flow: Kernel) -> None:
     ran = flow.run(
-        "import contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()):\n    print('inside')\nprint('outside')"
+        "import contextlib, io\n"
+        "with contextlib.redirect_stdout(io.StringIO()):\n"
+        "    print('inside')\n"
+        "print('outside')"
     )
 
     assert _record(flow, ran)["stdout"] == "outside\n"

@@ -16,8 +16,17 @@ INTERRUPTED: Final[dict[str, str]] = {
     "a_busy_loop": _SAY + "while True: pass",
     "a_wait_for_a_lock": _SAY + "import threading; threading.Event().wait(30)",
     "a_subprocess": _SAY + "import subprocess; subprocess.run(['sleep', '30'])",
-    "a_cell_that_cleans_up": f"import time\ntry:\n    {_BEGUN}; time.sleep(30)\nfinally:\n    print('cleaned')",
-    "a_cell_that_catches_it": f"import time\ntry:\n    {_BEGUN}; time.sleep(30)\nexcept KeyboardInterrupt:\n    print('caught')\n7",
+    "a_cell_that_cleans_up": (
+        f"import time\ntry:\n    {_BEGUN}; time.sleep(30)\nfinally:\n    print('cleaned')"
+    ),
+    "a_cell_that_catches_it": (
+        f"import time\n"
+        f"try:\n"
+        f"    {_BEGUN}; time.sleep(30)\n"
+        f"except KeyboardInterrupt:\n"
+        f"    print('caught')\n"
+        f"7"
+    ),
     "a_nested_cell": f'import time\nget_ipython().run_cell("{_BEGUN}; time.sleep(30)").success',
     "an_async_loop": _SAY + "while True: await asyncio.sleep(0.01)",
 }

@@ -62,7 +62,7 @@ def test_objects_counted_by_the_collector_grow_no_faster_than_in_stock(fresh_pai
         for _ in range(140):
             kernel.run("x = [1]; x")
         first = int(kernel.run(count).stdout)
-        for _ in range(60):
+        for _ in range(40):
             kernel.run("x = [1]; x")
         return int(kernel.run(count).stdout) - first
 
@@ -82,7 +82,8 @@ def holders(value, depth):
     for r in gc.get_referrers(value):
         module = type(r).__module__ or ''
         if module.startswith('flow_kernel'): yield module + '.' + type(r).__name__
-        if type(r) in (list, tuple, dict, set) and not any(r is k for k in known): yield from holders(r, depth - 1)
+        if type(r) in (list, tuple, dict, set) and not any(r is k for k in known):
+            yield from holders(r, depth - 1)
 print(json.dumps(sorted(set(holders(value, 3)))))
 """
     cells = [
