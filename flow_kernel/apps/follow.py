@@ -53,7 +53,7 @@ class Follower:
         lines: list[bytes] = []
         for path in self._list_files():
             try:
-                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                fd = os.open(path, os.O_RDONLY)
             except OSError:  # renamed or pruned since it was listed; the next poll finds it
                 continue
             try:

@@ -20,6 +20,7 @@ from typing import Any, Final
 import orjson
 
 _BLOCK_BYTES: Final = 1 << 18
+_NEWLINE: Final = 10
 _WORTH_A_PROCESS_BYTES: Final = 32 << 20
 _WORKER: Final = "import sys; from flow_kernel.apps.shares import serve; serve(*sys.argv[1:])"
 
@@ -65,27 +66,38 @@ def serve(module: str, function: str) -> None:
     sys.stdout.buffer.write(orjson.dumps(work(shares)))
 
 
-def blocks(share: Share) -> Iterator[tuple[int, bytes]]:
-    """The lines of `share` in blocks that end with a newline, each with its offset in the file."""
+def blocks(share: Share) -> Iterator[tuple[int, bytearray, int]]:
+    """The lines of `share` in blocks.
+
+    Yields:
+        Where the block begins in the file, a buffer, and how many bytes of it count: whole lines,
+        each with its newline (added to the last one where it is missing). The buffer is used again.
+    """
     with Path(share.path).open("rb", buffering=0) as file:
         offset = _line_start(file.fileno(), share.start)
         file.seek(offset)
-        rest = b""
+        buffer, held = bytearray(_BLOCK_BYTES), 0
         while offset < share.end:
-            block = file.read(_BLOCK_BYTES)
-            if not block:
-                if rest:
-                    yield offset, rest + b"\n"
+            if held + 1 >= len(buffer):
+                buffer += bytes(len(buffer))
+            with memoryview(buffer) as view:
+                got = file.readinto(view[held:-1])
+            if not got:
+                buffer[held] = _NEWLINE
+                if held:
+                    yield offset, buffer, held + 1
                 return
-            block = rest + block
-            whole = block.rfind(b"\n") + 1
+            held += got
+            whole = buffer.rfind(b"\n", 0, held) + 1
             wanted = share.end - offset
             if wanted <= whole:
-                yield offset, block[: block.find(b"\n", wanted - 1) + 1]
+                yield offset, buffer, buffer.find(b"\n", wanted - 1) + 1
                 return
-            yield offset, block[:whole]
-            rest = block[whole:]
-            offset += whole
+            if whole:
+                yield offset, buffer, whole
+                buffer[: held - whole] = buffer[whole:held]
+                held -= whole
+                offset += whole
 
 
 class _Worker:

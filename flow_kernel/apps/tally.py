@@ -158,14 +158,14 @@ class _Counting:
     def share(self, share: Share) -> None:
         match, crc32, raw = _HEAD.match, zlib.crc32, self.raw
         slowest_us = -1
-        for offset, block in blocks(share):
+        for offset, block, size in blocks(share):
             find, view, start = block.find, memoryview(block), 0
-            while (end := find(b"\n", start)) >= 0:
+            while (end := find(b"\n", start, size)) >= 0:
                 elapsed_us = -1
                 if block[end - _TAIL : end] != b',"crc":"%08x"}' % crc32(view[start : end - _TAIL]):
-                    elapsed_us = self._recover(block[start:end])
+                    elapsed_us = self._recover(bytes(view[start:end]))
                 elif (found := match(block, start)) is None:
-                    elapsed_us = self._parse(block[start:end])
+                    elapsed_us = self._parse(bytes(view[start:end]))
                 else:
                     key, success, elapsed = found.groups()
                     elapsed_us = int(float(elapsed) * 1000 + 0.5)
@@ -176,10 +176,11 @@ class _Counting:
                     counts[2] += elapsed_us
                     if success == b"false":
                         counts[1] += 1
-                        self._fail(orjson.loads(block[start:end]))
+                        self._fail(orjson.loads(view[start:end]))
                 if elapsed_us > slowest_us:
                     slowest_us = self._consider((elapsed_us, share.path, offset + start))
                 start = end + 1
+            view.release()
 
     def _parse(self, line: bytes) -> int:
         """Count a line that the expression does not know; -1 when it is no cell."""

@@ -70,6 +70,8 @@ def tally_duckdb(paths: Sequence[Path]) -> Tally:
     whole = [str(path) for path in paths if path not in set(odd) and path.stat().st_size]
     if whole:
         with duckdb.connect() as connection:
+            # It would draw on stdout, between the lines of the answer.
+            connection.execute("SET enable_progress_bar = false")
             total.add(_query(connection, {"files": whole, "longest": longest}))
     return total
 
@@ -81,13 +83,15 @@ def check(shares: Sequence[Share]) -> list[Any]:
     longest = 0
     for share in shares:
         bad = 0
-        for _, block in blocks(share):
+        for _, block, size in blocks(share):
             find, view, start = block.find, memoryview(block), 0
-            while (end := find(b"\n", start)) >= 0:
+            while (end := find(b"\n", start, size)) >= 0:
                 if block[end - _TAIL : end] != b',"crc":"%08x"}' % crc32(view[start : end - _TAIL]):
                     bad += end > start
-                longest = max(longest, end - start)
+                if end - start > longest:
+                    longest = end - start
                 start = end + 1
+            view.release()
         if bad:
             damaged[share.path] = bad
     return [list(damaged.items()), longest]

@@ -9,6 +9,7 @@ Two ways give the same answer: the picture of a dict's entry table (`dict_table`
 interpreter is known, and a list of ids everywhere else.
 """
 
+import threading
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ class NamespaceWatch:
     100,000 names to list them anew would cost more than everything else together.
     """
 
-    __slots__ = ("_names", "_seen", "_table", "namespace")
+    __slots__ = ("_lock", "_names", "_seen", "_table", "namespace")
 
     def __init__(self, namespace: dict[str, object], *, with_pictures: bool | None = None) -> None:
         """Watch `namespace`.
@@ -75,12 +76,14 @@ class NamespaceWatch:
         self._table = DictTable(namespace) if wanted and type(namespace) is dict else None
         self._names: list[str | None] = []
         self._seen = b""
+        self._lock = threading.Lock()
 
     def capture(self) -> Capture:
         """The capture now. About 2 ns a name with pictures, 40 ns without; reads no value."""
-        picture = self._table.picture() if self._table is not None else None
-        if picture is not None and (self._follow(picture) or self._list_anew(picture)):
-            return Capture(self._names, None, picture)
+        with self._lock:  # cells of subshells begin in threads of their own
+            picture = self._table.picture() if self._table is not None else None
+            if picture is not None and (self._follow(picture) or self._list_anew(picture)):
+                return Capture(self._names, None, picture)
         return capture(self.namespace)
 
     def delta_since(self, before: Capture) -> Delta:

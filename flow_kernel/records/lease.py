@@ -64,7 +64,7 @@ def take(
     )
     path = run_dir / f"{session}.lease"
     draft = run_dir / f"{session}.lease.new"
-    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         os.write(fd, orjson.dumps(asdict(lease)))
     finally:

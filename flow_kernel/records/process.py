@@ -78,7 +78,7 @@ class ResidentMemory:
 
 def _open_or_none(path: str) -> int:
     try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return os.open(path, os.O_RDONLY)
     except OSError:
         return -1
 

@@ -59,7 +59,7 @@ class OutputTail:
         self._left = _BURST
         self._map: mmap.mmap | None = None
         try:
-            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
+            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
             fd = os.open(path, flags, 0o600)
             try:
                 os.ftruncate(fd, _SIZE)

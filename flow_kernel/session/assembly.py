@@ -105,7 +105,7 @@ def _announce(
 
 def _watch_faults(path: Path) -> list[Callable[[], None]]:
     try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     except OSError:
         return []
     # ipykernel's default would be the terminal that nobody sees; the next kernel reads the file.

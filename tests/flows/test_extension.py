@@ -73,14 +73,14 @@ def _wait_for_below(kernel: Kernel, cell: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def of_the_kernel(flow: Kernel) -> list[Record]:
+def of_the_kernel() -> list[Record]:
     """What the Flow kernel records of the cells."""
-    before = len(_recorded(flow.logs))
-    flow.run("pass  # where the others load flow_kernel")
-    for cell in CELLS:
-        flow.run(cell)
-        _wait_for_below(flow, cell)
-    return _recorded(flow.logs)[before:]
+    with Kernel() as kernel:
+        kernel.run("pass  # where the others load flow_kernel")
+        for cell in CELLS:
+            kernel.run(cell)
+            _wait_for_below(kernel, cell)
+        return _recorded(kernel.logs)
 
 
 @promise("extension.same")

@@ -93,11 +93,14 @@ def _leaked(kernel: Kernel, planted: dict[str, str]) -> list[str]:
 
 
 def _lines() -> list[str]:
-    """One line of text for each secret, in the form in which it is met."""
-    return [
+    """Lines of text with all secrets in the forms in which they are met."""
+    known = [
         *ENVIRONMENT.values(),
         *(f"use {token} here" for token in TOKENS.values()),
         *(f"{scheme}://user:{password}@host/db?q=1" for scheme, password in URLS.items()),
+    ]
+    return [
+        *(" and ".join(known[i : i + 5]) for i in range(0, len(known), 5)),
         *(f"{name} = '{value}'" for name, value in ASSIGNED.items()),
     ]
 
@@ -110,12 +113,11 @@ def test_fifty_secrets_are_planted() -> None:
 @promise("record.secrets")
 def test_no_secret_of_a_cell_reaches_the_disk() -> None:
     with Kernel(env=ENVIRONMENT) as kernel:
-        lines = _lines()
-        for line in ("\n".join(lines[i : i + 5]) for i in range(0, len(lines), 5)):
+        for line in _lines():
             # As source, as value, result, output, error, display, nested, below Python and hidden.
             kernel.run(f"value = {line!r}\nprint(value); value")
             kernel.run("print([value], {'k': value}); display(value); raise ValueError(value, 5)")
-            kernel.run(f"'''{line}'''\nget_ipython().run_cell('x = ' + repr(value))")
+            kernel.run(f"# {line}\nget_ipython().run_cell('x = ' + repr(value))")
             kernel.run(f"_hidden = {line!r}", store_history=False)
             kernel.run(f"broken = = {line!r}")
         kernel.run(
@@ -132,6 +134,19 @@ def test_no_secret_of_a_cell_reaches_the_disk() -> None:
         assert _leaked(kernel, _all()) == []
         assert sum(r["redacted"] for r in records) > 100
         assert "[REDACTED:" in records[0]["code"]
+
+
+@promise("record.secrets")
+def test_a_file_of_settings_shown_as_text_leaves_no_secret() -> None:
+    with Kernel() as kernel:
+        text = "HOST=db\n" + "".join(f"{name}={value}\n" for name, value in ASSIGNED.items())
+        (kernel.cwd / ".env").write_text(text, encoding="utf-8")
+
+        for code in ("open('.env').read()", "open('.env').readlines()", "!cat .env", "%cat .env"):
+            kernel.run(code)
+        kernel.run("settings = dict(line.strip().split('=', 1) for line in open('.env')); settings")
+
+        assert _leaked(kernel, ASSIGNED) == []
 
 
 @promise("record.secrets", "record.bounded")

@@ -5,7 +5,7 @@ Used by `test_redaction`.
 
 from typing import Final
 
-CODE: Final = r'''
+CODE: Final = r"""
 key=lambda x: x
 rows.sort(key=lambda r: r["price"], reverse=True)
 sorted(d.items(), key=operator.itemgetter(1))
@@ -222,9 +222,9 @@ fig.update_layout(legend_title_text="key")
 {"key": "a", "doc_count": 12}
 {"authKey": null, "token": null, "password": ""}
 password_hash = "$2b$12$..."
-'''
+"""
 
-OUTPUT: Final = r'''
+OUTPUT: Final = r"""
 Password:
 Enter passphrase for key '/home/me/.ssh/id_ed25519':
 password: incorrect
@@ -270,7 +270,7 @@ Downloading tokenizer.json: 100%|##########| 466k/466k [00:00<00:00, 5.1MB/s]
 auth: ok
 user=jane;role=admin;ttl=3600
 x-request-key: region=eu-west-1
-'''
+"""
 
 INNOCENT: Final = [line for line in (CODE + OUTPUT).split("\n") if line.strip()]
 """Lines in which nothing is to be replaced."""
