@@ -111,10 +111,10 @@ class Painter:
     def cell(self, cell: Cell, width: int, align: str = "<") -> str:
         """`cell` cut and padded to exactly `width` columns."""
         pieces = _pieces(cell)
-        missing = width - sum(display_width(piece.text) for piece in pieces)
+        missing = width - _size(pieces)
         if missing < 0:
             pieces = _cut(pieces, width, self.ellipsis)
-            missing = width - sum(display_width(piece.text) for piece in pieces)
+            missing = width - _size(pieces)
         body = "".join(self.paint(piece.text, piece.style) for piece in pieces)
         pad = " " * missing
         return pad + body if align == ">" else body + pad
@@ -143,6 +143,7 @@ class Table:
 
     def row(self, cells: Sequence[Cell], painter: Painter) -> str:
         """One line, without trailing blanks."""
+        self._make_room(cells)
         last = max((i for i, cell in enumerate(cells) if cell), default=0)
         parts = [
             painter.cell(cell, width, column.align)
@@ -154,6 +155,19 @@ class Table:
         room = self.width - used if column.align == "<" else self.widths[last]
         parts.append(painter.cell(cells[last], max(room, self.widths[last]), column.align))
         return GAP.join(parts).rstrip()
+
+    def _make_room(self, cells: Sequence[Cell]) -> None:
+        """A number that grew past the sample takes its room from the widest text."""
+        for index, column in enumerate(self.columns):
+            if column.share or not cells[index]:
+                continue
+            missing = _size(_pieces(cells[index])) - self.widths[index]
+            if missing > 0:
+                self.widths[index] += missing
+                texts = [i for i, column in enumerate(self.columns) if column.share]
+                if texts:
+                    widest = max(texts, key=lambda i: self.widths[i])
+                    self.widths[widest] = max(self.widths[widest] - missing, 1)
 
     def note(self, cell: Cell, column: int, painter: Painter) -> str:
         """A line below a row that starts in `column` and may run to the edge of the screen."""
@@ -190,6 +204,10 @@ def _pieces(cell: Cell) -> list[Painted]:
     return [Painted(plain(piece.text), piece.style) for piece in cell]
 
 
+def _size(pieces: Iterable[Painted]) -> int:
+    return sum(display_width(piece.text) for piece in pieces)
+
+
 def _cut(pieces: Sequence[Painted], width: int, ellipsis: str) -> list[Painted]:
     kept: list[Painted] = []
     for piece in pieces:
@@ -208,8 +226,7 @@ def _settle(columns: Sequence[Column], sample: Iterable[Sequence[Cell]], width: 
     wanted = [max(column.floor, display_width(column.title)) for column in columns]
     for row in sample:
         for index, cell in enumerate(row):
-            size = sum(display_width(piece.text) for piece in _pieces(cell))
-            wanted[index] = max(wanted[index], size)
+            wanted[index] = max(wanted[index], _size(_pieces(cell)))
     room = width - len(GAP) * (len(columns) - 1)
     room -= sum(want for want, column in zip(wanted, columns, strict=True) if not column.share)
     flexible = [index for index, column in enumerate(columns) if column.share]

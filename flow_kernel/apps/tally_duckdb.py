@@ -88,8 +88,7 @@ def check(shares: Sequence[Share]) -> list[Any]:
             while (end := find(b"\n", start, size)) >= 0:
                 if block[end - _TAIL : end] != b',"crc":"%08x"}' % crc32(view[start : end - _TAIL]):
                     bad += end > start
-                if end - start > longest:
-                    longest = end - start
+                longest = max(longest, end - start)
                 start = end + 1
             view.release()
         if bad:

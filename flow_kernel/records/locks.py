@@ -1,13 +1,18 @@
 """An exclusive lock on an open file, waited for a bounded time.
 
-Called by `logfile` around each append, by `repair`, `prune` and `scan`.
+Called by `logfile` around each append, by `repair`, `prune` and `verdict`.
 
 flock(2): advisory, held by the open file description, and given back by the kernel when a killed
 holder's last descriptor goes. Where the platform has no flock (Windows) there is no lock between
 processes: `lock` then always says yes, and only the journal's own thread lock keeps order.
+
+A writer that cannot have the lock in time writes without it. So whoever is to replace or delete a
+file marks it first (`REPLACING`): what was written before the mark is there to be copied, and who
+writes later sees the mark and looks again.
 """
 
 import errno
+import stat
 import sys
 import time
 from typing import Final
@@ -18,6 +23,8 @@ globals()["__builtins__"] = FROZEN_BUILTINS
 
 _monotonic: Final = time.monotonic
 _sleep: Final = time.sleep
+# The sticky bit means nothing on a file, and is seen by each fstat.
+REPLACING: Final = stat.S_ISVTX
 _PAUSE_S: Final = 0.0005
 _NO_LOCKS_HERE: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
 

@@ -12,6 +12,7 @@ with one `write`:
     our line begun, and the disk full  write the rest of the line
     lock not to be had in time         a newline first; afterwards a look whether the file was
                                        deleted or replaced meanwhile: then once more
+    file about to be replaced          the lock's holder says so: the record waits in memory
 
 The path is looked at no more often than every tenth of a millisecond, less than any cell takes. In
 between a file as large as we left it is taken for ours, so who replaces or deletes a log (`repair`,
@@ -33,7 +34,7 @@ from flow_kernel.records.backward import last_line_of
 from flow_kernel.records.codec import NO_PREVIOUS, decode, link, relink
 from flow_kernel.records.descriptors import duplicate, open_to_append
 from flow_kernel.records.frozen import FROZEN_BUILTINS
-from flow_kernel.records.locks import EXCLUSIVE, UNLOCK, flock, lock
+from flow_kernel.records.locks import EXCLUSIVE, REPLACING, UNLOCK, flock, lock
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
@@ -43,6 +44,7 @@ _read: Final = os.read
 _lseek: Final = os.lseek
 _stat: Final = os.stat
 _fstat: Final = os.fstat
+_fchmod: Final = getattr(os, "fchmod", os.chmod)
 _rename: Final = os.rename
 _listdir: Final = os.listdir
 _strerror: Final = os.strerror
@@ -52,6 +54,7 @@ _SEEK_SET: Final = os.SEEK_SET
 _SEEK_END: Final = os.SEEK_END
 _EBADF: Final = errno.EBADF
 _EAGAIN: Final = errno.EAGAIN
+_EBUSY: Final = errno.EBUSY
 _ENOSPC: Final = errno.ENOSPC
 _RETIRED_FDS: Final = 8
 _PATH_HOLDS_S: Final = 0.0001
@@ -232,7 +235,8 @@ class LogFile:
 
     def _append_after_a_look(self, entry: Entry, *, has_lock: bool) -> bool:
         # False: the open file is not that of the path any more.
-        if entry.is_in_doubt and self._resolve(entry):
+        is_alone = has_lock or not self._is_shared
+        if entry.is_in_doubt and self._resolve(entry, is_alone=is_alone):
             return True
         if not self._is_link_known:
             self._find_link()
@@ -240,7 +244,9 @@ class LogFile:
         size = status.st_size
         if status.st_ino != self._inode or status.st_dev != self._device:
             return False
-        if self._is_shared and not has_lock:
+        if status.st_mode & REPLACING:
+            self._check_mark(status.st_mode, is_alone=is_alone)
+        if not is_alone:
             return self._put(entry, _UNKNOWN, b"\n")
         if size >= self._rotate_at and self._rotate(size):
             return False
@@ -266,8 +272,10 @@ class LogFile:
         if written < len(data):
             return self._keep_torn(entry, size, written, len(start))
         if size == _UNKNOWN:
-            if not _fstat(self.fd).st_nlink:
+            status = _fstat(self.fd)
+            if not status.st_nlink:
                 return False
+            self._check_mark(status.st_mode, is_alone=False)
             written = 0
         self._size, self.link, entry.is_written, self._is_dirty = (
             size + written,
@@ -298,18 +306,28 @@ class LogFile:
                 entry.is_in_doubt = False
                 raise
         # A writer without the lock may have come between the parts: look.
-        return self._resolve(entry)
+        return self._resolve(entry, is_alone=True)
 
-    def _resolve(self, entry: Entry) -> bool:
+    def _resolve(self, entry: Entry, *, is_alone: bool) -> bool:
         # What the file says of a write that was interrupted, or made in parts, or into a file that
         # was replaced. False: the file is gone, or the line is not in it.
-        if not _fstat(self.fd).st_nlink:
+        status = _fstat(self.fd)
+        if not status.st_nlink:
             return False
+        self._check_mark(status.st_mode, is_alone=is_alone)
         last = self._find_link()
         is_there = last is not None and decode(last).get("seq") == entry.seq
         self._size = self._torn_size = _UNKNOWN
         entry.is_in_doubt, entry.is_written, self._is_dirty = False, is_there, True
         return is_there
+
+    def _check_mark(self, mode: int, *, is_alone: bool) -> None:
+        # Whether a file that is about to be replaced holds a line is known when it has been.
+        if mode & REPLACING:
+            if not is_alone:
+                raise OSError(_EBUSY, "it is being repaired", self.path)
+            # Nobody repairs it while we hold the lock: a repair was killed.
+            _fchmod(self.fd, mode & 0o777)
 
     def _open(self) -> int:
         fd = -1
@@ -335,6 +353,7 @@ class LogFile:
             return
         # New, or not as we left it.
         first, self._first_link = self._first_link, None
+        self._wait_s = self._lock_timeout_s
         self._inode, self._device, self._size, self._torn_size, self._is_link_known = (
             inode,
             device,

@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 import orjson
 
@@ -19,7 +19,7 @@ from flow_kernel.errors import NotFound, StoreError, UsageError
 from flow_kernel.records.codec import LineDamaged, decode, encode
 from flow_kernel.records.home import Home
 from flow_kernel.records.lines import open_log, raw_lines
-from flow_kernel.records.repair import locked, tell_writers
+from flow_kernel.records.repair import about_to_replace, locked, tell_writers
 from flow_kernel.records.runs import Runs
 from flow_kernel.records.scan import scan_file
 
@@ -185,25 +185,15 @@ def _note(home: Home, old: list[_Look], kept: set[str]) -> None:
         raise StoreError(f"cannot write {path} ({error.strerror}); nothing was pruned") from error
 
 
-def _rescue(file: BinaryIO, look: _Look) -> None:
-    # A writer that could not have the lock may have appended in the last moment.
-    file.seek(look.files[look.path])
-    rest = file.read().strip(b"\n")
-    if rest:
-        with os.fdopen(os.open(look.path, _APPEND, 0o600), "wb") as anew:
-            anew.write(rest + b"\n")
-
-
 def _delete(look: _Look, lock_timeout_s: float) -> bool:
     # False: somebody writes to it, or it was deleted by somebody else.
     try:
-        with locked(look.path, lock_timeout_s) as file:
+        with locked(look.path, lock_timeout_s) as file, about_to_replace(file):
             if os.fstat(file.fileno()).st_size != look.files.get(look.path):
                 return False
             for path in look.files:
                 path.unlink(missing_ok=True)
             tell_writers(file)
-            _rescue(file, look)
     except (NotFound, StoreError):
         return False
     except OSError as error:

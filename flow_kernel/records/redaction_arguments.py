@@ -2,7 +2,8 @@
 
 Called by `redaction_names` where a name is followed by a comma or a bracket.
 
-    auth=("user", "…")    .login("user", "…")    setdefault("API_KEY", "…")    user, password = "me", "…"
+    auth=("user", "…")            .login("user", "…")
+    setdefault("API_KEY", "…")    user, password = "me", "…"
 """
 
 import re

@@ -92,12 +92,7 @@ def _at(text: str, near: int, end: int) -> Span | None:
     names = unpacking(text, site)
     if names is not None:
         return unpacked(text, site, names)
-    if text[end] == ",":
-        return in_list(text, site)
-    if site.name[-13:].lower() == "authorization":
-        return _header(text, end)
-    operator = _OPERATOR.match(text, end)
-    return _assigned(text, site, operator) if operator is not None else None
+    return in_list(text, site) if text[end] == "," else _assigned(text, site)
 
 
 def _bearer(text: str, start: int) -> Span | None:
@@ -116,8 +111,13 @@ def _header(text: str, start: int) -> Span | None:
     return (*found.span("value"), "authorization") if is_secret else None
 
 
-def _assigned(text: str, site: Site, operator: re.Match[str]) -> Span | None:
+def _assigned(text: str, site: Site) -> Span | None:
     """What is assigned to a name or compared with it."""
+    if site.name[-13:].lower() == "authorization":
+        return _header(text, site.end)
+    operator = _OPERATOR.match(text, site.end)
+    if operator is None:
+        return None
     at = operator.end()
     is_bracket = text.startswith("(", at)
     if is_bracket and is_pair(site.name):

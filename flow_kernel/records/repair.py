@@ -4,7 +4,7 @@ Called by `jupyter flow check --repair`.
 
 Under the file's exclusive lock: the damaged bytes are appended to `<file>.torn`, the undamaged
 lines copied to a new file beside it, which then takes the name. Writers notice that the file they
-hold has no name any more. What they write to it without the lock before that is copied after it.
+hold has no name any more.
 """
 
 import os
@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from flow_kernel.errors import NotFound, StoreError
-from flow_kernel.records.locks import UNLOCK, flock, lock
+from flow_kernel.records.locks import REPLACING, UNLOCK, flock, lock
 from flow_kernel.records.scan import scan_open
 
 LOCK_TIMEOUT_S: Final = 5.0
 _TRIES: Final = 5
-_BLOCK_BYTES: Final = 256 * 1024
 _NO_FOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
 _READ: Final = os.O_RDWR | os.O_APPEND | _NO_FOLLOW
 _APPEND: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NO_FOLLOW
@@ -83,6 +82,18 @@ def locked(path: Path, timeout_s: float) -> Iterator[BinaryIO]:
     )
 
 
+@contextmanager
+def about_to_replace(file: BinaryIO) -> Iterator[None]:
+    """Mark a file, under its lock, before its size is looked at for the last time."""
+    mode = os.fstat(file.fileno()).st_mode & 0o777
+    os.fchmod(file.fileno(), mode | REPLACING)
+    try:
+        yield
+    finally:
+        if os.fstat(file.fileno()).st_nlink:
+            os.fchmod(file.fileno(), mode)
+
+
 def tell_writers(file: BinaryIO) -> None:
     """Make writers that hold a file without a name look at its path again; under its lock.
 
@@ -102,68 +113,31 @@ def _repair(file: BinaryIO, path: Path) -> int:
     if all(line.record is not None for line in scan_open(file, path)):
         return 0
     draft = path.with_name(f".{path.name}.repair")
+    moved = 0
     try:
         with (
+            about_to_replace(file),
             _create(path.with_name(f"{path.name}.torn"), _APPEND, file) as torn,
             _create(draft, _CREATE, file) as whole,
         ):
-            lock(whole.fileno(), 0.0)
-            moved, offset = _copy(file, path, _whole_lines_end(file), whole=whole, torn=torn)
-            _sync(torn, whole)
+            for line in scan_open(file, path, end=os.fstat(file.fileno()).st_size):
+                target = torn if line.record is None else whole
+                target.write(line.raw + b"\n")
+                moved += line.record is None
+            for target in (torn, whole):
+                target.flush()
+                os.fsync(target.fileno())
             draft.replace(path)
-            # A writer that could not have the lock may have written until then, and found that its
-            # file still had a name. Who writes to it now will find that it has none.
-            rest, _ = _copy(file, path, None, whole=whole, torn=torn, offset=offset)
-            tell_writers(file)
-            flock(whole.fileno(), UNLOCK)
-            _sync(torn, whole)
     finally:
         draft.unlink(missing_ok=True)
+    tell_writers(file)
     _sync_directory(path.parent)
-    return moved + rest
+    return moved
 
 
 def _create(path: Path, flags: int, model: BinaryIO) -> BinaryIO:
     mode = os.fstat(model.fileno()).st_mode & 0o777
     return os.fdopen(os.open(path, flags, mode), "wb")
-
-
-def _whole_lines_end(file: BinaryIO) -> int:
-    # What stands behind the last newline may be half of a line that is just being written.
-    end = file.seek(0, os.SEEK_END)
-    while end > 0:
-        start = max(0, end - _BLOCK_BYTES)
-        file.seek(start)
-        newline = file.read(end - start).rfind(b"\n")
-        if newline >= 0:
-            return start + newline + 1
-        end = start
-    return 0
-
-
-def _copy(
-    file: BinaryIO,
-    path: Path,
-    end: int | None,
-    *,
-    whole: BinaryIO,
-    torn: BinaryIO,
-    offset: int = 0,
-) -> tuple[int, int]:
-    # How many pieces went to `torn`, and where the copied lines ended.
-    moved = 0
-    for line in scan_open(file, path, offset=offset, end=end):
-        target = torn if line.record is None else whole
-        target.write(line.raw + b"\n")
-        moved += line.record is None
-    whole.flush()
-    return moved, offset if end is None else end
-
-
-def _sync(*files: BinaryIO) -> None:
-    for file in files:
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _sync_directory(directory: Path) -> None:

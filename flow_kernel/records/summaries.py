@@ -45,8 +45,11 @@ def summarise(value: object) -> Summary:
         if is_class(kind):
             return {"type": type_name(kind), "summary": class_line(value)}  # type: ignore[arg-type]  # a class
         return {"type": type_name(kind), "summary": "instance"}
-    except Exception:  # noqa: BLE001  # a value changed by another thread, an unknown version, no stack left
-        return _fallback(kind)
+    except Exception:  # noqa: BLE001  # changed by another thread, or no stack is left
+        try:
+            return {"type": type_name(kind), "summary": "instance"}
+        except Exception:  # noqa: BLE001  # no stack is left for the name either
+            return {"type": "?", "summary": "?"}
 
 
 def summarise_many(
@@ -64,17 +67,12 @@ def summarise_many(
     """
     found: dict[str, Summary] = {}
     left_out = 0
+    is_over = False
     deadline = _perf_ns() + budget_us * 1000
     for name, value in items:
-        if left_out or len(found) >= limit or type(name) is not str or _perf_ns() >= deadline:
+        is_over = is_over or len(found) >= limit or _perf_ns() >= deadline
+        if is_over or type(name) is not str:
             left_out += 1
         else:
             found[name] = summarise(value)
     return found, left_out
-
-
-def _fallback(kind: type) -> Summary:
-    try:
-        return {"type": type_name(kind), "summary": "instance"}
-    except Exception:  # noqa: BLE001  # no stack is left
-        return {"type": "?", "summary": "?"}

@@ -20,8 +20,10 @@ from flow_kernel.records.diff import NamespaceDiff, Visibility, classify
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.records.imports import ImportMark, ImportWatch, versions
 from flow_kernel.records.output import CellOutput
+from flow_kernel.records.redaction import Redactor
 from flow_kernel.records.samples import sample, sample_many
 from flow_kernel.records.summaries import summarise_many
+from flow_kernel.session.cut_summaries import CUT_MARK, mend
 from flow_kernel.settings import RecorderSettings
 
 globals()["__builtins__"] = FROZEN_BUILTINS
@@ -178,12 +180,15 @@ class OpenCell:
         self.elapsed_ms = max(round((_perf_ns() - self.started_ns) / 1e6, 3), 0.001)
         self.cpu_ms = round((_cpu_ns() - self.started_cpu_ns) / 1e6, 3)
 
-    def take_changes(self, watches: "Watches", settings: RecorderSettings) -> None:
+    def take_changes(
+        self, watches: "Watches", settings: RecorderSettings, redactor: Redactor
+    ) -> None:
         """Compare the session with what it was at the start."""
         if self.before is None or self.imports is None:
             return
         try:
             self._compare(self.before, self.imports, watches, settings)
+            self._mend_summaries(redactor)
         except Exception as error:  # noqa: BLE001 - the cell is recorded without its diff
             self._failed(error)
         self.before = None
@@ -217,6 +222,13 @@ class OpenCell:
             summaries=summaries,
             summaries_left_out=left_out,
         )
+
+    def _mend_summaries(self, redactor: Redactor) -> None:
+        namespace = self.request.namespace
+        for name, summary in self.changes.summaries.items() if self.changes else ():
+            text = summary.get("summary")
+            if type(text) is str and CUT_MARK in text and name in namespace:
+                self.redacted += mend(summary, namespace[name], redactor)
 
     def _loads(self, diff: NamespaceDiff, visible: Visibility) -> list[str]:
         """Names that the cell reads and that were bound before it."""

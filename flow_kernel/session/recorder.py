@@ -114,7 +114,8 @@ class Recorder:
                 break
         if not stack:
             self._stacks.pop(cell.thread, None)
-        cell.take_changes(self._watches, self._parts.settings.recorder)
+        parts = self._parts
+        cell.take_changes(self._watches, parts.settings.recorder, parts.redactor)
         cell.recorder_ns += _perf_ns() - began_ns
         if failure is not None and cell.output.error is None:
             cell.output.error = {

@@ -92,6 +92,15 @@ def test_the_last_filled_cell_may_run_to_the_edge() -> None:
     assert table.row(["01234567890123456789", "+df"], PLAIN) == "012345678…  +df"
 
 
+def test_a_number_that_outgrows_the_first_rows_is_shown_whole_and_the_table_still_fits() -> None:
+    columns = [Column(title="seq", align=">"), Column(title="cell", share=1, floor=8)]
+    table = Table(columns, [["1", "x" * 40]], width=20)
+
+    rows = [table.row([str(10**n), "x" * 40], PLAIN) for n in (0, 5, 3)]
+
+    assert rows == ["  1  xxxxxxxxxxxxxx…", "100000  xxxxxxxxxxx…", "  1000  xxxxxxxxxxx…"]
+
+
 def test_colours_appear_only_where_they_are_wanted() -> None:
     cell = [Painted("+df", "green"), Painted(" rest")]
 
