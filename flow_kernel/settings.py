@@ -32,8 +32,8 @@ class RecorderSettings:
     """Variables summarised per cell; further ones are counted."""
     summary_budget_us: int = 1000
     """Time for all summaries of a cell."""
-    sample_budget_us: int = 60
-    """Time for the samples that find in-place changes, before and after the cell each."""
+    sample_budget_us: int = 1000
+    """Most time for the samples that find in-place changes; about 2 us a name that a cell reads."""
     drain_s: float = 0.005
     """How long the end of a cell waits for bytes on the captured file descriptors."""
 

@@ -63,7 +63,7 @@ class LogTable:
         self._shows_task = shows_task
         self._table: Table | None = None
         self._heading = ("", "")
-        self.count = 0
+        self.count: int = 0
 
     def print(self, entries: Iterable[Entry]) -> None:
         """Print `entries` below what was printed before."""

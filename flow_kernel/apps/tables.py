@@ -135,7 +135,7 @@ class Table:
         """
         self.columns = columns
         self.width = width
-        self.widths = _settle(columns, sample, width)
+        self.widths: list[int] = _settle(columns, sample, width)
 
     def head(self, painter: Painter) -> str:
         """The line of titles."""

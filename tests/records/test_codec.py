@@ -54,7 +54,8 @@ def test_what_json_can_carry_comes_back_as_it_was(record: dict[str, Any]) -> Non
     line = encode(record)
     back = decode(line)
 
-    assert back.pop("crc") == "%08x" % zlib.crc32(line.rpartition(b',"crc":')[0])
+    head = line.rpartition(b',"crc":')[0]
+    assert back.pop("crc") == f"{zlib.crc32(head):08x}"
     assert back == record
     assert list(back) == list(record)
 
@@ -98,7 +99,7 @@ def test_values_of_user_classes_run_no_code() -> None:
         def __getattribute__(self, name: str) -> object:
             raise SystemExit(name)
 
-        __iter__ = __len__ = __repr__ = __str__ = __hash__ = __eq__ = __getattribute__  # type: ignore[assignment]  # noqa: E501 - all of them alike
+        __iter__ = __len__ = __repr__ = __str__ = __hash__ = __eq__ = __getattribute__  # type: ignore[assignment]
 
     assert clean([Hostile(), Hostile]) == ["<Hostile>", "<type>"]
 

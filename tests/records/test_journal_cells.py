@@ -1,4 +1,4 @@
-"""What a cell may do to the process that records it. Each program runs in an interpreter of its own."""
+"""What a cell may do to the process that records it, each in an interpreter of its own."""
 
 from pathlib import Path
 

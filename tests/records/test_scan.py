@@ -1,6 +1,7 @@
 """Reading logs: whatever is damaged is named, and costs itself and nothing else."""
 
 import json
+import tempfile
 import threading
 import tracemalloc
 import zlib
@@ -194,9 +195,12 @@ def test_numbers_are_counted_over_all_files_and_sessions(tmp_path: Path) -> None
         Gap(session=OTHER, after_seq=1),
         Gap(session=SESSION, after_seq=2),
     )
-    assert verify(
-        [first, second], pruned={SESSION: [(3, 4)], OTHER: [(2, 2), (3, 3)], "a" * 32: [(7, 9)]}
-    ).gaps == ()
+    assert (
+        verify(
+            [first, second], pruned={SESSION: [(3, 4)], OTHER: [(2, 2), (3, 3)], "a" * 32: [(7, 9)]}
+        ).gaps
+        == ()
+    )
 
 
 def test_a_line_exchanged_for_another_valid_one_breaks_the_chain(tmp_path: Path) -> None:
@@ -236,9 +240,7 @@ def test_the_verdict_as_a_document(tmp_path: Path) -> None:
         "ok": False,
         "files": 1,
         "records": 2,
-        "damaged": [
-            {"file": str(path), "line": 2, "offset": len(one) + 1, "reason": _NO_CHECKSUM}
-        ],
+        "damaged": [{"file": str(path), "line": 2, "offset": len(one) + 1, "reason": _NO_CHECKSUM}],
         "gaps": [{"session": SESSION, "after_seq": 1}],
     }
     assert verify([]).as_json() == {
@@ -282,8 +284,6 @@ def test_logs_are_sound_at_every_moment_of_their_writing(tmp_path: Path) -> None
 
 @contextmanager
 def _file() -> Iterator[Path]:
-    # Hypothesis asks for no fixture of a test's own inside an example.
-    import tempfile
-
+    # An example of hypothesis cannot have a fixture of its own.
     with tempfile.TemporaryDirectory() as directory:
         yield Path(directory) / "log"

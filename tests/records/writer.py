@@ -7,7 +7,7 @@ SIZES and TASKS with commas), forks a writer for each, and prints
     NUMBER          that record is acknowledged
     end STATUS      the writer has ended; negative: by that signal
 
-A fork of a process that has imported everything is a writer after a millisecond, not after a hundred.
+A fork of a process that has imported everything is a writer after a millisecond, not a hundred.
 """
 
 import os
