@@ -5,10 +5,11 @@ in no ipykernel.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from flow_kernel._version import __version__
 
+# `typing` would be nine tenths of the cost of importing this package.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from flow_kernel.session.ambient import current_session
     from flow_kernel.shell.extension import load_ipython_extension, unload_ipython_extension

@@ -11,8 +11,8 @@ import psutil
 import pytest
 from jupyter_core.utils import ensure_event_loop
 
-from tests.kernels import FLOW, STOCK, Kernel
-from tests.pairs import Pair, Pairs
+from tests.kernels import FLOW, Kernel
+from tests.pairs import Pair, start_pair
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -53,21 +53,14 @@ def flow() -> Iterator[Kernel]:
 @pytest.fixture(scope="module")
 def pair() -> Iterator[Pair]:
     """A stock kernel and one under test, shared by the module."""
-    with Kernel(STOCK) as stock, Kernel(FLOW) as flow:
-        yield Pair(stock.ready(), flow.ready())
-
-
-@pytest.fixture(scope="module")
-def fresh_pairs() -> Iterator[Pairs]:
-    """Pairs of kernels that no other test has touched."""
-    with Pairs() as pairs:
-        yield pairs
+    with start_pair() as pair:
+        yield pair
 
 
 @pytest.fixture
-def fresh_pair(fresh_pairs: Pairs) -> Iterator[Pair]:
-    """A stock kernel and one under test for programs that ruin their kernel."""
-    with fresh_pairs.take() as pair:
+def fresh_pair() -> Iterator[Pair]:
+    """A stock kernel and one under test that no other test has touched."""
+    with start_pair() as pair:
         yield pair
 
 

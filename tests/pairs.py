@@ -7,7 +7,7 @@ compare all that a program can see.
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from tests.kernels import FLOW, STOCK, Kernel, KernelDied
 from tests.replies import Ran
@@ -48,32 +48,14 @@ class Pair(AbstractContextManager["Pair"]):
         self.flow.close()
 
 
-class Pairs:
-    """A source of untouched pairs; the next one starts while the last one is at work."""
-
-    def __init__(self) -> None:
-        self._spare: Pair | None = None
-
-    def take(self) -> Pair:
-        """An untouched pair, which the caller closes."""
-        pair = self._spare or _start()
-        self._spare = _start()
-        pair.stock.ready()
-        pair.flow.ready()
-        return pair
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._spare is not None:
-            self._spare.__exit__()
-
-
 def effects(runs: Sequence[Ran]) -> list[dict[str, Any]]:
     """What can be seen of a program, cell by cell."""
     return [ran.effects() for ran in runs]
 
 
-def _start() -> Pair:
-    return Pair(Kernel(STOCK), Kernel(FLOW))
+def start_pair() -> Pair:
+    """Start both at once and wait for them; the caller closes them."""
+    pair = Pair(Kernel(STOCK), Kernel(FLOW))
+    pair.stock.ready()
+    pair.flow.ready()
+    return pair

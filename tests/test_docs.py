@@ -89,6 +89,7 @@ def test_the_sizes_that_the_readme_names_are_those_of_the_settings() -> None:
     assert f"({recorder.stream_chars // 1024} Ki characters)" in README
     assert f"results and tracebacks {recorder.result_chars // 1024} Ki" in README
     assert f"({journal.backlog_bytes // 2**20} MB at most)" in README
+    assert f"A file of {journal.rotate_bytes // 2**20} MB is renamed" in README
 
 
 def test_every_make_target_is_in_the_readme_and_no_other() -> None:
@@ -137,6 +138,19 @@ def test_the_examples_of_the_readme_run_on_a_real_log(
 
 def test_there_are_examples_for_each_tool_that_the_readme_promises() -> None:
     assert sorted(str(example.id) for example in EXAMPLES) == ["jq", "jupyter", "pandas", "sqlite3"]
+
+
+def test_the_picture_of_a_recorded_cell_is_shown_once_it_is_there() -> None:
+    picture = "docs/recorded-cell.png"
+
+    assert (picture in README) == (ROOT / picture).exists()
+
+
+@pytest.mark.parametrize("name", ["benchmarks", "peers"])
+def test_the_readme_has_a_place_for_each_table_of_numbers(name: str) -> None:
+    start, end = README.find(f"<!-- {name}: start -->"), README.find(f"<!-- {name}: end -->")
+
+    assert 0 < start < end
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -10,7 +10,7 @@ from typing import Final
 
 from jupyter_client.manager import KernelManager
 
-from flow_kernel.apps.kernelspec import NAME
+from flow_kernel.apps.kernelspec import NAME, private_transport
 from flow_kernel.errors import FlowError
 from flow_kernel.records.home import Home
 from flow_kernel.records.scan import read_records
@@ -30,7 +30,7 @@ def try_kernel(folder: Path) -> str:
         RuntimeError: It did not start.
     """
     home = Home(folder / "home")
-    manager = KernelManager(kernel_name=NAME, transport="ipc", ip=str(folder / "s"))
+    manager = KernelManager(kernel_name=NAME, **private_transport(folder))
     # What the user set for other sessions must not lead the record elsewhere.
     env = {key: value for key, value in os.environ.items() if not key.startswith("FLOW_")}
     with (folder / "output.txt").open("wb") as output:

@@ -4,6 +4,7 @@ Called by `install`, `lab` and `doctor`.
 """
 
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -21,6 +22,7 @@ NAME_OF_PACKAGE: Final = "flow_kernel"
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
 """Where the package lies; in a checkout, notebooks and the kernelspec's files lie beside it."""
 _FORBIDDEN: Final = "python3"
+_SOCKET_NAME_BYTES: Final = 90  # of 107; jupyter_client adds a number
 _SPEC: Final[dict[str, Any]] = {
     "argv": ["python", "-m", "flow_kernel", "-f", "{connection_file}"],
     "display_name": DISPLAY_NAME,
@@ -51,6 +53,17 @@ def find(name: str = NAME) -> Found | None:
     except NoSuchKernel:
         return None
     return Found(name=name, directory=Path(spec.resource_dir), argv=tuple(spec.argv))
+
+
+def private_transport(folder: Path) -> dict[str, str]:
+    """Traits of a kernel manager whose sockets lie in `folder`, where no other user can listen.
+
+    Empty (TCP, as everywhere) where the path is longer than the name of a socket may be.
+    """
+    place = folder / "s"
+    if len(os.fsencode(place)) > _SOCKET_NAME_BYTES:
+        return {}
+    return {"transport": "ipc", "ip": str(place)}
 
 
 def install(

@@ -26,11 +26,11 @@ class Entry:
     __slots__ = ("is_in_doubt", "is_written", "line", "prev", "seq")
 
     def __init__(self, seq: int, line: bytes, prev: str, *, is_in_doubt: bool = False) -> None:
-        self.seq = seq
-        self.line = line
-        self.prev = prev
-        self.is_in_doubt = is_in_doubt
-        self.is_written = False
+        self.seq: int = seq
+        self.line: bytes = line
+        self.prev: str = prev
+        self.is_in_doubt: bool = is_in_doubt
+        self.is_written: bool = False
 
 
 class Backlog:
@@ -49,7 +49,7 @@ class Backlog:
         self._limit_bytes = limit_bytes
         self.queues: dict[str, dict[int, Entry]] = {}
         self._bytes = 0
-        self.dropped = 0
+        self.dropped: int = 0
 
     def __len__(self) -> int:
         return sum(map(len, self.queues.values()))

@@ -71,7 +71,7 @@ class NamespaceWatch:
             namespace: The user's globals.
             with_pictures: False for the portable way; by default what the interpreter supports.
         """
-        self.namespace = namespace
+        self.namespace: dict[str, object] = namespace
         wanted = is_supported() if with_pictures is None else with_pictures
         self._table = DictTable(namespace) if wanted and type(namespace) is dict else None
         self._names: list[str | None] = []

@@ -64,7 +64,7 @@ class TypeTable(Generic[Function]):
         known: dict[int, Function],
         makers: dict[str, Callable[[], dict[type, Function]]],
     ) -> None:
-        self.known = known
+        self.known: dict[int, Function] = known
         self._makers = dict(makers)
         self._kept: list[type] = []  # while a class lives, its id is not reused
         self._seen = 0

@@ -114,8 +114,8 @@ class LogFile:
         make_parents: Callable[[], None],
         retired: list[int],
     ) -> None:
-        self.path = path
-        self.fd = -1
+        self.path: str = path
+        self.fd: int = -1
         self.link = first_link or NO_PREVIOUS
         self._first_link = first_link
         self._session = session

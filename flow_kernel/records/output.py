@@ -62,7 +62,7 @@ class StreamBuffer:
         self._tail: deque[str] = deque()
         self._tail_chars = 0
         self._chars = 0
-        self.full_bytes = 0
+        self.full_bytes: int = 0
 
     def add(self, text: str) -> None:
         """Take in a piece of text. O(len(text)) at most, without a copy of what is dropped."""
@@ -119,8 +119,8 @@ class CellOutput:
     __slots__ = ("error", "outputs", "result", "stderr", "stdout")
 
     def __init__(self, budget: int) -> None:
-        self.stdout = StreamBuffer(budget)
-        self.stderr = StreamBuffer(budget)
+        self.stdout: StreamBuffer = StreamBuffer(budget)
+        self.stderr: StreamBuffer = StreamBuffer(budget)
         self.result: str | None = None
         self.outputs: list[dict[str, object]] = []
         self.error: dict[str, object] | None = None

@@ -6,6 +6,10 @@ Called by everything that prints something a user controls.
 import re
 from typing import Final
 
+from flow_kernel.records.frozen import FROZEN_BUILTINS
+
+globals()["__builtins__"] = FROZEN_BUILTINS
+
 # C0 and C1 controls, and the marks that reorder or hide text.
 _UNSAFE: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"

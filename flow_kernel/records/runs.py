@@ -14,7 +14,7 @@ class Runs:
     def __init__(self) -> None:
         self._firsts = array("q")
         self._lasts = array("q")
-        self.newest = 0
+        self.newest: int = 0
 
     def add(self, first: int, last: int) -> None:
         """Add the numbers from `first` to `last`; `newest` stays."""

@@ -31,7 +31,7 @@ _SMALL_BYTES: Final = 4096
 _EDGE: Final = 64
 _STRIDES: Final = 64
 _OBJECTS: Final = 16
-_BLOCKS: Final = 6
+_BLOCKS: Final = 16
 _MAX_COLUMNS: Final = 64
 
 

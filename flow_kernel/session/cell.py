@@ -97,7 +97,7 @@ class Watches:
     __slots__ = ("_names", "imports")
 
     def __init__(self) -> None:
-        self.imports = ImportWatch()
+        self.imports: ImportWatch = ImportWatch()
         self._names: NamespaceWatch | None = None
 
     def names(self, namespace: dict[str, object]) -> NamespaceWatch:
@@ -118,30 +118,30 @@ class OpenCell:
     )  # fmt: skip
 
     def __init__(self, request: CellRequest, *, key: str, thread: int, stream_chars: int) -> None:
-        self.request = request
-        self.key = key
-        self.thread = thread
-        self.span_id = _urandom(8).hex()
+        self.request: CellRequest = request
+        self.key: str = key
+        self.thread: int = thread
+        self.span_id: str = _urandom(8).hex()
         self.parent_span_id: str | None = None
-        self.code = request.code
+        self.code: str = request.code
         raw = request.code.encode("utf-8", "surrogatepass")
-        self.code_sha256 = _sha256(raw).hexdigest()
-        self.redacted = 0
+        self.code_sha256: str = _sha256(raw).hexdigest()
+        self.redacted: int = 0
         self.truncated: dict[str, int] = {}
-        self.names = CodeNames()
+        self.names: CodeNames = CodeNames()
         self.filenames: set[str] = set()
-        self.output = CellOutput(stream_chars)
+        self.output: CellOutput = CellOutput(stream_chars)
         self.before: Capture | None = None
         self.imports: ImportMark | None = None
         self.samples: dict[str, tuple[int, tuple[object, ...]]] = {}
         self.changes: Changes | None = None
         self.error_line: int | None = None
-        self.elapsed_ms = 0.0
-        self.cpu_ms = 0.0
-        self.recorder_error = ""
-        self.recorder_ns = 0
-        self.started_ns = 0
-        self.started_cpu_ns = 0
+        self.elapsed_ms: float = 0.0
+        self.cpu_ms: float = 0.0
+        self.recorder_error: str = ""
+        self.recorder_ns: int = 0
+        self.started_ns: int = 0
+        self.started_cpu_ns: int = 0
 
     @property
     def is_nested(self) -> bool:

@@ -56,7 +56,7 @@ class Recorder:
         self._watches = Watches()
         self._hidden = HiddenBurst(parts.journal, parts.identity)
         self._housekeeper = Housekeeper(on_busy=self._measure, on_dirty=parts.journal.sync)
-        self.is_paused = not parts.settings.record
+        self.is_paused: bool = not parts.settings.record
         self.failures = 0
 
     # -- the cell ----------------------------------------------------------------------------------

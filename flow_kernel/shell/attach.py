@@ -62,7 +62,7 @@ class Attachment:
         if kernel is not None and "drain" in taps:
             self._streams = (kernel._stdout, kernel._stderr)
         self._tee = StreamTee(self._on_write)
-        self.is_attached = False
+        self.is_attached: bool = False
         # IPython imports it in the first cell, which would be told as an import of that cell.
         import_module("IPython.core.logger")
 

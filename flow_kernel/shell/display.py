@@ -13,10 +13,13 @@ from flow_kernel.session.history import Touch
 
 _MARKS: Final = {"ok": "✓", "error": "✗", "interrupted": "■", "aborted": "-"}
 _STYLE: Final = (
-    "<style>.flow-t{border-collapse:collapse;font-size:12px}"
-    ".flow-t th,.flow-t td{padding:2px 10px 2px 0;text-align:left;border:0;vertical-align:top}"
-    ".flow-t th{font-weight:600;opacity:.7}.flow-t td.n{text-align:right}"
-    ".flow-t code{background:none;padding:0;font-size:12px}"
+    # The class is named twice to win over the style sheet that JupyterLab has for tables.
+    "<style>table.flow-t.flow-t{border-collapse:collapse;font-size:12px;margin:0}"
+    "table.flow-t.flow-t th,table.flow-t.flow-t td{padding:2px 12px 2px 4px;text-align:left;"
+    "border:0;vertical-align:top;white-space:nowrap}"
+    "table.flow-t.flow-t th{font-weight:600;opacity:.7}"
+    "table.flow-t.flow-t td.n{text-align:right}"
+    ".flow-t.flow-t td code{background:none;padding:0;font-size:12px;white-space:pre}"
     ".flow-t .ok{color:#2a8a5c}.flow-t .error{color:#c4472f}.flow-t .interrupted{color:#b7791f}"
     "</style>"
 )

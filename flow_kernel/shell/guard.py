@@ -36,8 +36,8 @@ class Guard:
     def __init__(self, on_detach: Callable[[str], None]) -> None:
         self._on_detach = on_detach
         self._in_a_row = 0
-        self.failures = 0
-        self.last_failure = ""
+        self.failures: int = 0
+        self.last_failure: str = ""
 
     def __call__(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
         """The result of `work`, or None when it failed; never raises but for Ctrl-C."""
@@ -73,7 +73,7 @@ class HeldInterrupts:
     def __init__(self) -> None:
         self._previous: Any = None
         self._is_set = False
-        self.was_interrupted = False
+        self.was_interrupted: bool = False
 
     def __enter__(self) -> "HeldInterrupts":
         if _get_ident() == _main_ident:

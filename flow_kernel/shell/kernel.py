@@ -9,7 +9,7 @@ section; only the kernel has a name of its own, for `c.FlowKernel.*`.
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
@@ -42,11 +42,11 @@ FlowShell.__module__ = ZMQInteractiveShell.__module__
 class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
     """ipykernel's kernel; each cell leaves a record before its reply is sent."""
 
-    shell_class = Type(FlowShell)
+    shell_class: Any = Type(FlowShell)
 
-    record = Bool(True, help="Record cells. The log notes how many were left out.").tag(config=True)
-    actor = Unicode("user", help="Who runs the cells, as records name it.").tag(config=True)
-    home = Unicode("", help="Directory of the records; empty: the project's .flow.").tag(
+    record: Any = Bool(True, help="Record cells; the log notes how many were not.").tag(config=True)
+    actor: Any = Unicode("user", help="Who runs the cells, as records name it.").tag(config=True)
+    home: Any = Unicode("", help="Directory of the records; empty: the project's .flow.").tag(
         config=True
     )
 
@@ -118,7 +118,7 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
 class FlowKernelApp(IPKernelApp):  # type: ignore[misc]  # ipykernel has no types
     """ipykernel's application, with the Flow kernel and its configuration file."""
 
-    classes = [FlowKernel, *IPKernelApp.classes]  # noqa: RUF012 - the type is traitlets' own
+    classes: ClassVar[Any] = [FlowKernel, *IPKernelApp.classes]
 
     @default("kernel_class")
     def _default_kernel_class(self) -> type[FlowKernel]:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from flow_kernel import __version__
 from flow_kernel.apps.kernelspec import find
 from tests.apps.running import Cli
+from tests.logs import TaskLogs
 
 pytestmark = pytest.mark.skipif(find() is None, reason="the kernelspec is not installed")
 
@@ -94,6 +96,20 @@ def test_demo_tells_on_a_terminal_which_cell_runs() -> None:
     child.expect_exact("cell 2 of 2  print(x)")
     child.expect(pexpect.EOF)
     child.close()
+
+
+def test_ctrl_c_ends_demo_with_130_saves_the_notebook_and_leaves_no_kernel(cli: Cli) -> None:
+    _notebook("mine.ipynb", "x = 1\nx", "while True: pass", tags=False)
+
+    with cli.apart("demo", "mine.ipynb") as process:
+        logs = TaskLogs(Path("out/.flow"))
+        logs.wait("cell_started", count=2, timeout=30)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+
+    assert (process.returncode, out, err) == (130, b"", b"")
+    executed = nbformat.read(Path("out/mine.ipynb"), as_version=4)
+    assert executed.cells[0].outputs[0]["data"]["text/plain"] == "1"
 
 
 @pytest.mark.parametrize(

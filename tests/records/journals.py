@@ -7,8 +7,9 @@ import hashlib
 import json
 import subprocess
 import sys
+import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 from hypothesis import settings
 
 from flow_kernel.records.home import Home
+from flow_kernel.records.journal import Journal
 
 # Example counts that run in a second or so; a loaded machine is no failure.
 few = settings(max_examples=30, deadline=None)
@@ -82,6 +84,53 @@ def little_stack(frames: int) -> Iterator[None]:
         yield
     finally:
         sys.setrecursionlimit(before)
+
+
+Make = Callable[..., Journal]
+
+
+@contextmanager
+def journals_on(home: Home) -> Iterator[Make]:
+    """Makes journals on a home, and closes them."""
+    made: list[Journal] = []
+
+    def make(session: str = SESSION, **options: Any) -> Journal:
+        made.append(Journal(home, session, **options))
+        return made[-1]
+
+    yield make
+    for journal in made:
+        journal.close()
+
+
+def note(journal: Journal, text: object = "x", *, task: str = "T-0000") -> int | None:
+    """Write one small record."""
+    return journal.append("late", "local", task, {"text": text})
+
+
+def a_moment() -> None:
+    """Let as much time pass as a cell takes at least."""
+    threading.Event().wait(A_MOMENT_S)
+
+
+def all_at_once(actions: list[Callable[[], None]]) -> None:
+    """Run each action in a thread of its own, all starting at the same moment."""
+    failures: list[BaseException] = []
+    barrier = threading.Barrier(len(actions))
+
+    def run(action: Callable[[], None]) -> None:
+        try:
+            barrier.wait(10)
+            action()
+        except BaseException as error:  # noqa: BLE001 - told to the test below
+            failures.append(error)
+
+    threads = [threading.Thread(target=run, args=(action,)) for action in actions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert failures == []
 
 
 def run_python(program: str, *arguments: object, under: tuple[str, ...] = ()) -> str:

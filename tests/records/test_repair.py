@@ -130,7 +130,7 @@ def test_a_writer_goes_on_in_the_repaired_file(log: Path) -> None:
 
 
 def read_by_hand_after_loss(log: Path) -> list[dict[str, object]]:
-    """The records of a log whose first line was lost, with the chain of the other session checked."""
+    """The records of a log whose first line was lost; the other session's chain is checked."""
     mine = [line for line in lines_of(log) if OTHER.encode() in line]
     chain = log.with_name("chain")
     chain.write_bytes(b"\n".join(mine))
@@ -142,7 +142,7 @@ def read_by_hand_after_loss(log: Path) -> list[dict[str, object]]:
 def test_repair_under_load_loses_no_acknowledged_record(
     tmp_path: Path, lock_timeout_s: float
 ) -> None:
-    """Three writers, with patience and without, while noise is written and repaired all the time."""
+    """Three writers, patient or not, while noise is written and repaired all the time."""
     home = Home(tmp_path)
     log = home.log_path("local", "T-0000")
     settings = JournalSettings(lock_timeout_s=lock_timeout_s)
