@@ -12,6 +12,7 @@ Message = dict[str, Any]
 _NOISE = (
     (re.compile(r"0x[0-9a-f]{6,}"), "0x…"),
     (re.compile(r"ipykernel_\d+/\d+"), "ipykernel_…"),
+    (re.compile(r"pid=\d+"), "pid=…"),
     (re.compile(r"/tmp/fk\w+/"), "<root>/"),
 )
 

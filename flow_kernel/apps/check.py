@@ -10,9 +10,8 @@ from pathlib import Path
 from flow_kernel.apps.sources import find_home, logs_of, named_logs
 from flow_kernel.apps.terminal import Terminal
 from flow_kernel.apps.verify_report import report
-from flow_kernel.records.prune import pruned_numbers
 from flow_kernel.records.repair import repair
-from flow_kernel.records.scan import verify
+from flow_kernel.records.verdict import verify, verify_home
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -32,8 +31,8 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     files = named_logs(terminal, options.file) if home is None else logs_of(home)
     if options.repair:
         _repair(files, terminal)
-    pruned = None if home is None else pruned_numbers(home)
-    return report(files, terminal, pruned=pruned, as_json=options.json)
+    verdict = verify(files) if home is None else verify_home(home)
+    return report(verdict, terminal, as_json=options.json)
 
 
 def _repair(files: Sequence[Path], terminal: Terminal) -> None:

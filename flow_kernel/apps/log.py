@@ -29,7 +29,7 @@ from flow_kernel.errors import UsageError
 from flow_kernel.records.home import Home
 from flow_kernel.records.lease import read as read_lease
 from flow_kernel.records.process import is_alive, this_process
-from flow_kernel.records.prune import pruned_numbers
+from flow_kernel.records.verdict import verify, verify_home
 
 _POLL_S: Final = 0.2
 
@@ -74,10 +74,10 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
 
 def _verify(scope: "_Scope", terminal: Terminal, *, as_json: bool) -> int:
     if scope.home is None:
-        return report(scope.list_files(), terminal, pruned=None, as_json=as_json)
+        return report(verify(scope.list_files()), terminal, as_json=as_json)
     # The numbers of a session run through all of its tasks, so that all are looked at.
-    pruned = pruned_numbers(scope.home)
-    return report(logs_of(scope.home), terminal, pruned=pruned, as_json=as_json)
+    logs_of(scope.home)
+    return report(verify_home(scope.home), terminal, as_json=as_json)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +95,7 @@ class _Scope:
     def is_session_alive(self, session: str) -> bool:
         if self.home is None:
             # A log in a home lies two floors below it: <home>/log/<plan>/<task>.jsonl.
-            run_dirs = {path.parents[2] / "run" for path in self.list_files()}
+            run_dirs = {path.parent.parent.parent / "run" for path in self.list_files()}
         else:
             run_dirs = {self.home.run_dir}
         leases = (read_lease(run_dir / f"{session}.lease") for run_dir in run_dirs)

@@ -3,26 +3,15 @@
 Called by `check` and by `log --verify`.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from flow_kernel.apps.tables import Cell, Column, Painted, Painter, print_table
 from flow_kernel.apps.terminal import Terminal
-from flow_kernel.records.verdict import SeqRanges, Verdict, verify
+from flow_kernel.records.verdict import Verdict
 
 
-def report(
-    files: Sequence[Path], terminal: Terminal, *, pruned: SeqRanges | None, as_json: bool
-) -> int:
-    """Print what is wrong with `files`; 0 when nothing is, else 1.
-
-    Args:
-        files: Log files; all of a home, because a session's numbers run through all of its tasks.
-        terminal: Where to print.
-        pruned: Numbers that are missing because their files were pruned.
-        as_json: True for one document.
-    """
-    verdict = verify(files, pruned=pruned)
+def report(verdict: Verdict, terminal: Terminal, *, as_json: bool) -> int:
+    """Print `verdict`; returns 0 when nothing is wrong, else 1."""
     if as_json:
         terminal.document(verdict.as_json())
     else:

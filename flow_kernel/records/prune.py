@@ -3,8 +3,7 @@
 Called by `jupyter flow prune`.
 
 A file goes when its newest record is older than asked for and no session in it is alive. Numbers of
-sessions that go on in other files are noted first in `.flow/log/.pruned`, so that `verify` does not
-take them for lost.
+sessions that go on in other files are noted first, so that verifying does not take them for lost.
 """
 
 import os
@@ -16,16 +15,15 @@ from typing import Final
 import orjson
 
 from flow_kernel.errors import NotFound, StoreError, UsageError
-from flow_kernel.records.codec import LineDamaged, decode, encode
 from flow_kernel.records.home import Home
-from flow_kernel.records.lines import open_log, raw_lines
+from flow_kernel.records.ledger import note_pruned, pruned_numbers
 from flow_kernel.records.repair import about_to_replace, locked, tell_writers
-from flow_kernel.records.runs import Runs
+from flow_kernel.records.runs import Runs, is_number
 from flow_kernel.records.scan import scan_file
 
+__all__ = ["PruneReport", "prune", "pruned_numbers"]
+
 LOCK_TIMEOUT_S: Final = 1.0
-_LEDGER: Final = ".pruned"
-_APPEND: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,32 +91,22 @@ def prune(
         else:
             kept.update(look.runs)
     if not dry_run and old:
-        _note(home, old, kept)
+        note_pruned(
+            home,
+            (
+                (session, first, last)
+                for look in old
+                for session, runs in look.runs.items()
+                if session in kept
+                for first, last in runs.all()
+            ),
+        )
         old = [look for look in old if _delete(look, lock_timeout_s)]
     return PruneReport(
         files=tuple(path for look in old for path in look.files),
         bytes=sum(size for look in old for size in look.files.values()),
         records=sum(look.records for look in old),
     )
-
-
-def pruned_numbers(home: Home) -> dict[str, list[tuple[int, int]]]:
-    """First and last of each run of numbers whose records were pruned, by session; for `verify`."""
-    runs: dict[str, list[tuple[int, int]]] = {}
-    try:
-        file = open_log(home.log_dir / _LEDGER)
-    except NotFound:
-        return runs
-    with file:
-        for _, raw, _ in raw_lines(file, 0):
-            try:
-                note = decode(raw)
-            except LineDamaged:
-                continue
-            session, first, last = note.get("session"), note.get("first"), note.get("last")
-            if type(session) is str and type(first) is int and type(last) is int:
-                runs.setdefault(session, []).append((first, last))
-    return runs
 
 
 def _look(path: Path) -> _Look:
@@ -133,8 +121,8 @@ def _look(path: Path) -> _Look:
         if type(timestamp) is str:
             look.newest = max(look.newest, timestamp)
         seq = line.record.get("seq")
-        if type(session) is str and type(seq) is int:
-            look.runs.setdefault(session, Runs()).see(seq)
+        if type(session) is str and is_number(seq):
+            look.runs.setdefault(session, Runs()).add(seq)
     for file in (path, path.with_name(f"{path.name}.torn")):
         try:
             status = file.stat()
@@ -164,25 +152,6 @@ def _live_sessions(run_dir: Path) -> set[str]:
             if isinstance(lease, dict) and isinstance(lease.get("session"), str):
                 sessions.add(lease["session"])
     return sessions
-
-
-def _note(home: Home, old: list[_Look], kept: set[str]) -> None:
-    notes = [
-        encode({"v": 1, "session": session, "first": first, "last": last})
-        for look in old
-        for session, runs in look.runs.items()
-        if session in kept
-        for first, last in runs.all()
-    ]
-    path = home.log_dir / _LEDGER
-    try:
-        fd = os.open(path, _APPEND, 0o600)
-        with os.fdopen(fd, "wb") as file:
-            file.write(b"".join(b"%b\n" % note for note in notes))
-            file.flush()
-            os.fsync(fd)
-    except OSError as error:
-        raise StoreError(f"cannot write {path} ({error.strerror}); nothing was pruned") from error
 
 
 def _delete(look: _Look, lock_timeout_s: float) -> bool:

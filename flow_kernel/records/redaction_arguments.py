@@ -22,6 +22,10 @@ _PAIR: Final = re.compile(
     r"\s{0,8}+(?:password\s?=\s?)?(?P<prefix>[rbfu]{0,2})"
     r"(?P<quote>[\"'])(?P<value>[^\"'\n]{1,200}+)(?P=quote)\s{0,8}+,?\s{0,8}+(?P<end>[),])"
 )
+_TAKES_PASSWORD: Final = re.compile(r"(?:^|[._])(?:set|check|hash|verify)_password\Z")
+_LAST_ARGUMENT: Final = re.compile(
+    r"\((?:[rbu]?[\"'][^\"'\n]{0,80}+[\"'],\s?|[\w.]{1,60}+,\s?){0,2}+[rbu]?[\"']([^\"'\n]{1,200}+)[\"']\)"
+)
 _SETTER: Final = re.compile(
     r"(?:setdefault|putenv|setenv|set_key|set_secret|set_password|add_header|header|set|put)"
     r"\s?\(\s{0,8}+\Z"
@@ -43,6 +47,10 @@ def is_pair(name: str) -> bool:
 
 def in_call(text: str, site: Site, at: int) -> Span | None:
     """The second of two arguments: `HTTPBasicAuth("user", "…")`, `auth=("user", "…")`."""
+    if _TAKES_PASSWORD.search(site.name) is not None:
+        last = _LAST_ARGUMENT.match(text, at)
+        is_secret = last is not None and is_short_secret(last[1]) and not is_plain(last[1])
+        return (*last.span(1), "password") if last is not None and is_secret else None
     pair = _PAIR.match(text, at) if is_pair(site.name) else None
     if pair is None or is_plain(pair["value"]):
         return None

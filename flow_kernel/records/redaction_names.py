@@ -37,11 +37,12 @@ globals()["__builtins__"] = FROZEN_BUILTINS
 
 _SITE: Final = re.compile(
     # The end of a name that may be secret: …key (not alone), token, passwd, password, pw, auth, …
-    r"(?:k(?:ey(?:(?<=[a-z0-9_-]key)(?![swb])|(?=[\"']\s?:\s?[\"'][0-9a-f]{32}[\"']))|en(?!s|iz))"
+    r"(?:k(?:ey(?:(?<=[a-z0-9_.-]key)(?![swb])|(?=[\"']\s?:\s?[\"'][0-9a-f]{32}[\"'])"
+    r"|(?<=login\(key)(?==[\"']))|en(?!s|iz))"
     r"|w(?:d(?<=[sp]wd)|ord(?<=ssword)|(?<=pw)(?![a-z]))|uth(?!or(?!i[sz])|ent)|cre[td]"
     r"|p(?:hra|ass)|gin(?=\()|bear(?=er[ ]))"
     # The rest of the name, the quote and bracket that close it, and what can precede a value.
-    r"(?:[\w-]{0,40}+(?:\\?[\"'])?+\s{0,8}+\]?+\s{0,8}+(?=[=:!,(])|(?<=bear)er[ ])"
+    r"(?:[\w.-]{0,60}+(?:\\?[\"'])?+\s{0,8}+\]?+\s{0,8}+(?=[=:!,(])|(?<=bear)er[ ])"
 )
 _OPERATOR: Final = re.compile(
     r"(?P<sign>:=|[=!]=|=>|=|:)"
@@ -87,7 +88,7 @@ def _at(text: str, near: int, end: int) -> Span | None:
     site = site_at(text, near, end)
     if text[end] == "(":
         return in_call(text, site, end)
-    if site.power is Strength.NONE:
+    if site.power is Strength.NONE and site.name != "key":
         return None
     names = unpacking(text, site)
     if names is not None:
@@ -138,7 +139,9 @@ def _quoted(text: str, site: Site, literal: Literal) -> Span | None:
         user = _USER_AND.match(value)
         if user is not None and "://" not in value:
             return (literal.start + user.end(), literal.end, "password")
-    if not accepts(site.power, value):
+    is_key = name == "key" and looks_random(value)  # of `login(key="…")`
+    is_password = name == "pw" and is_short_secret(value)
+    if not (is_key or is_password or accepts(site.power, value)):
         return None
     return (literal.start, literal.end, kind_of(site.name))
 
@@ -187,10 +190,13 @@ def _is_yaml_secret(site: Site, value: str, after: str) -> bool:
 
 
 def _is_spaced_secret(site: Site, value: str, after: str) -> bool:
-    """`key = value` without quotes is code unless the value can be no name."""
-    if after not in ("", "\n", "\r") or not looks_random(value):
+    """`key = value` without quotes is code unless the value can be no name and no expression."""
+    if after not in ("", "\n", "\r"):
         return False
-    return not value.isidentifier() or ("aws" in site.name.lower() and len(value) == 40)
+    if value.isidentifier():
+        return "aws" in site.name.lower() and len(value) == 40
+    is_strong = site.power is Strength.STRONG and is_bare_secret(value)
+    return is_strong or looks_random(value)
 
 
 def _is_shell_secret(text: str, site: Site, found: re.Match[str]) -> bool:

@@ -1,4 +1,4 @@
-"""Secrets in command lines: `--password …`, `["--token", "…"]`, `curl -u user:…` (pure).
+"""Secrets in command lines: `--password …`, `curl -u user:…`, `sshpass -p …` (pure).
 
 Called by `redaction_shapes` where an option begins.
 """
@@ -25,6 +25,8 @@ _OPTION: Final = re.compile(
 )
 _METAVAR: Final = re.compile(r"[A-Z][A-Z_]*|string|text|value|file|path|password|token|secret|key")
 _USER: Final = re.compile(r"[ =]?[\"']?[\w.@+-]{1,80}+:([^\s\"'@]{1,256}+)")
+_ASKS: Final = re.compile(r"sshpass|(?:docker|podman) login|twine upload|(?P<glued>mysql|mariadb)")
+_PASSWORD: Final = re.compile(r"[ ]?[\"']?([^\s\"'`;|&<>()-][^\s\"'`;|&<>()]{2,256}+)")
 _LINE_LOOKBACK: Final = 400
 
 
@@ -42,6 +44,18 @@ def option_at(text: str, start: int) -> Span | None:
     if looks_random(value) or (is_likely and _METAVAR.fullmatch(value) is None):
         return (*found.span(3), kind_of(name))
     return None
+
+
+def password_at(text: str, start: int) -> Span | None:
+    """The value of `-p` at `start`, in a line that calls a program whose password that is."""
+    line = text[max(0, start - _LINE_LOOKBACK) : start].rpartition("\n")[2]
+    program = _ASKS.search(line)
+    found = _PASSWORD.match(text, start) if program is not None else None
+    if found is None or program is None or is_plain(found[1]) or found[1].isdigit():
+        return None
+    if program["glued"] and found.start(1) != start:  # a space means that it will ask
+        return None
+    return (*found.span(1), "password")
 
 
 def user_at(text: str, start: int) -> Span | None:

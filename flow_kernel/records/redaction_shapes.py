@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
-from flow_kernel.records.redaction_options import Span, option_at, user_at
+from flow_kernel.records.redaction_options import Span, option_at, password_at, user_at
 from flow_kernel.records.secret_values import is_placeholder, looks_random
 
 globals()["__builtins__"] = FROZEN_BUILTINS
@@ -48,7 +48,8 @@ _BY_DASH: Final = (
     _Shape("openai_key", "sk-admin-", 9, _WORD, 20),
     _Shape("openrouter_key", "sk-or-v1-", 9, "[a-f0-9]", 32),
     _Shape("openai_key", "sk-", 3, _ALNUM, 20, "A-Za-z0-9_-"),
-    _Shape("gitlab_token", "glpat-", 6, _WORD, 20),
+    _Shape("gitlab_token", "gl(?:pat|ptt|cbt|imt)-", 6, _WORD, 20),
+    _Shape("gitlab_token", "gl[drf]t-", 5, _WORD, 20),
     _Shape("slack_token", "xox[abeprs]-", 5, _WORD, 10),
     _Shape("slack_token", "xapp-", 5, _WORD, 20),
     _Shape("pypi_token", "pypi-", 5, _WORD, 50),
@@ -58,8 +59,9 @@ _BY_LETTERS: Final = (
     _Shape("aws_key", "A[KS]IA", 4, "[A-Z2-7]", 16, _BASE64),
     _Shape("google_key", "AIza", 4, _WORD, 35, _BASE64),
     _Shape("jwt", "eyJ", 3, "", 0, f"{_BASE64}_.-"),
+    _Shape("sendgrid_key", r"SG\.", 3, "[A-Za-z0-9_.-]", 60),
 )
-_ALL: Final = (*_BY_UNDERSCORE, *_BY_DASH, None, None, *_BY_LETTERS)
+_ALL: Final = (*_BY_UNDERSCORE, *_BY_DASH, None, None, None, *_BY_LETTERS)
 """The shapes in the order of the groups of the expression that finds them."""
 _LAST_BUT_ONE: Final = {"_": "pousrftkm81", "-": "tjcn1kbeaprsiX"}
 _CUT: Final = r"(?=\s{0,2}…|\Z)"
@@ -81,8 +83,9 @@ def _rest(shape: _Shape | None) -> re.Pattern[str]:
 # All begin with a plain character, so that the search skips to these five at once.
 _ANCHOR: Final = re.compile(
     f"_{_ends('_', _BY_UNDERSCORE)}|-(?:{_ends('-', _BY_DASH)}"
-    r"|(?P<option>(?<=--)(?=[A-Za-z])(?<!---))|u(?P<user>(?<=\s-u)|ser(?<=\s--user)))"
-    r"|A(?:([KS]IA)|(Iza))|yJ((?<=eyJ))|:(?P<url>//)"
+    r"|(?P<option>(?<=--)(?=[A-Za-z])(?<!---))|u(?P<user>(?<=\s-u)|ser(?<=\s--user))"
+    r"|p(?P<password>(?<=\s-p)))"
+    r"|A(?:([KS]IA)|(Iza))|yJ((?<=eyJ))|G\.((?<=SG\.))|:(?P<url>//)"
 )
 _JWT: Final = re.compile(rf"{_WORD}{{8,}}+\.(?:{_WORD}{{8,}}+(?:\.{_WORD}*+)?+|{_WORD}*+{_CUT})")
 _RESTS: Final = tuple([_rest(shape) for shape in _ALL])
@@ -93,8 +96,12 @@ _CREDENTIALS: Final = re.compile(
     r"(?P<user>[^\s/?#:@'\"\\<>{}\[\]()]{0,128}+):(?P<password>[^\s/?#'\"\\<>]{1,256})@"
 )
 _URL: Final = re.compile(r"[^\s'\"\\<>…]{0,2048}+")
+_PATH_KEY: Final = re.compile(
+    r"(?:hooks\.slack\.com/services/[A-Z0-9]+/[A-Z0-9]+/|discord(?:app)?\.com/api/webhooks/\d+/"
+    r"|api\.telegram\.org/bot\d+:)([A-Za-z0-9_-]{16,}+)"
+)
 _QUERY: Final = re.compile(
-    r"[?&](?:sig|signature|x-amz-signature|x-amz-security-token|x-goog-signature|key)="
+    r"[?&](?:sig|signature|x-amz-signature|x-amz-security-token|x-goog-signature|key|appid)="
     r"([A-Za-z0-9%+/=_.~-]{16,}+)",
     re.IGNORECASE,
 )
@@ -102,6 +109,7 @@ _BEGIN: Final = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?---
 _END: Final = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 _KEY_TEXT: Final = re.compile(r"(?:[A-Za-z0-9+/=:,\- \t\r\n'\"]|\\[nrt])*+")
 _MAX_KEY: Final = 16384
+_OMITTED: Final = re.compile(r"\n…\[\d+ bytes omitted\]…\n")
 _KEY_LINE: Final = re.compile(r"[A-Za-z0-9+/=]{16,}+")
 
 
@@ -132,8 +140,9 @@ def shapes_in(text: str) -> list[Span]:
 def _at(text: str, found: re.Match[str]) -> Span | None:
     if found.lastgroup == "option":
         return option_at(text, found.end())
-    if found.lastgroup == "user":
-        return user_at(text, found.end())
+    if found.lastgroup in ("user", "password"):
+        value_at = user_at if found.lastgroup == "user" else password_at
+        return value_at(text, found.end())
     index = (found.lastindex or 1) - 1
     shape, stop = _ALL[index], _STOPS[index]
     if shape is None or stop is None:
@@ -162,7 +171,10 @@ def _url_end(text: str, start: int) -> int:
 
 
 def _queries(text: str, start: int, end: int) -> list[Span]:
-    """The signatures and keys among the parameters of a URL."""
+    """The signatures and keys among the parameters of a URL, or the key in its path."""
+    path = _PATH_KEY.match(text, start, end)
+    if path is not None:
+        return [(*path.span(1), "url_key")]
     if text.find("?", start, end) < 0:
         return []
     return [
@@ -203,12 +215,14 @@ def _backward(text: str, lowest: int, stop: int) -> int:
 
 
 def _key_body(text: str, start: int, stop: int) -> Iterator[Span]:
-    body = text[start:stop]
-    if not any(_is_key_line(line.group()) for line in _KEY_LINE.finditer(body)):
-        return
-    inner = body.strip()
-    at = start + body.index(inner)
-    yield (at, at + len(inner), "private_key")
+    """The lines of a key, without what says how much was left out between them."""
+    for omitted in [*_OMITTED.finditer(text, start, stop), None]:
+        body = text[start : omitted.start() if omitted is not None else stop]
+        if any(_is_key_line(line.group()) for line in _KEY_LINE.finditer(body)):
+            inner = body.strip()
+            at = start + body.index(inner)
+            yield (at, at + len(inner), "private_key")
+        start = omitted.end() if omitted is not None else stop
 
 
 def _is_key_line(line: str) -> bool:

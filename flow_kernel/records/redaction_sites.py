@@ -15,8 +15,8 @@ globals()["__builtins__"] = FROZEN_BUILTINS
 LINE_LOOKBACK: Final = 400
 """So many characters before a place are looked at to tell what its line is."""
 _MAX_NAME: Final = 64
-_NAME_CHARS: Final = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
-_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,100}+")
+_NAME_CHARS: Final = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-"
+_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,160}+")
 _BEFORE_ENVIRONMENT: Final = ('"', "'", " ", ":")
 _ENVIRONMENT: Final = ('environ["', "environ['", "export ", "setenv ", "ENV ", "-e ", "$env:")
 _OPENER: Final = re.compile(
@@ -68,6 +68,7 @@ def site_at(text: str, near: int, end: int) -> Site:
     start = near - len(before) + len(before.rstrip(_NAME_CHARS))
     found = _NAME.match(text, start)
     name = found.group() if found is not None else ""
+    name = name.strip(".")
     power, is_environment = strength(name), False
     if text.startswith(_BEFORE_ENVIRONMENT, max(0, start - 1)):
         around = text[max(0, start - 12) : start]

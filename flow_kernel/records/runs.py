@@ -4,30 +4,40 @@ Called by `verdict` to find what is missing and by `prune` to note what it delet
 """
 
 from array import array
+from typing import TypeGuard
+
+
+def is_number(value: object) -> TypeGuard[int]:
+    """True for what a journal gives out as `seq`."""
+    return type(value) is int and 0 < value < 1 << 63
 
 
 class Runs:
     """A set of positive integers in 16 bytes a run; adding them in order is cheapest."""
 
-    __slots__ = ("_firsts", "_lasts", "newest")
+    __slots__ = ("_firsts", "_lasts")
 
     def __init__(self) -> None:
         self._firsts = array("q")
         self._lasts = array("q")
-        self.newest: int = 0
 
-    def add(self, first: int, last: int) -> None:
-        """Add the numbers from `first` to `last`; `newest` stays."""
-        if self._lasts and first == self._lasts[-1] + 1:
-            self._lasts[-1] = last
+    def add(self, number: int) -> None:
+        """Add one number."""
+        lasts = self._lasts
+        if lasts and lasts[-1] == number - 1:
+            lasts[-1] = number
         else:
-            self._firsts.append(first)
-            self._lasts.append(last)
+            self._firsts.append(number)
+            lasts.append(number)
 
-    def see(self, number: int) -> None:
-        """Add one number, and remember the greatest."""
-        self.add(number, number)
-        self.newest = max(self.newest, number)
+    def add_run(self, first: int, last: int) -> None:
+        """Add the numbers from `first` to `last`."""
+        self._firsts.append(first)
+        self._lasts.append(last)
+
+    def newest(self) -> int:
+        """The greatest number; 0 when there is none."""
+        return max(self._lasts, default=0)
 
     def all(self) -> list[tuple[int, int]]:
         """First and last of each run, ascending; they neither overlap nor touch."""
@@ -39,13 +49,12 @@ class Runs:
                 merged.append((first, last))
         return merged
 
-    def holes(self) -> list[int]:
-        """The number before each hole below `newest`; 0 where the first numbers are missing."""
+    def holes(self, up_to: int) -> list[int]:
+        """The number before each hole that begins below `up_to`; 0 where the first are missing."""
         runs = self.all()
         ends = [0, *(last for _, last in runs)]
-        starts = [first for first, _ in runs]
         return [
             after
-            for after, first in zip(ends, starts, strict=False)
-            if first > after + 1 and after < self.newest
+            for after, (first, _) in zip(ends, runs, strict=False)
+            if first > after + 1 and after < up_to
         ]

@@ -15,7 +15,7 @@ from typing import BinaryIO
 from flow_kernel.errors import NotFound
 from flow_kernel.records.codec import LineDamaged, decode
 from flow_kernel.records.lines import TORN, open_log, raw_lines, split_damaged
-from flow_kernel.records.verdict import Damage, Gap, Verdict, verify
+from flow_kernel.records.verdict import Damage, Gap, Verdict, verify, verify_home
 
 __all__ = [
     "Damage",
@@ -26,6 +26,7 @@ __all__ = [
     "scan_file",
     "scan_open",
     "verify",
+    "verify_home",
 ]
 
 

@@ -79,6 +79,7 @@ _NEUTRAL: Final = words(
     "value val str string plain plaintext raw prod production dev test staging old new default "
     "base64 b64 hex primary secondary env_ local tmp"
 )
+_OF_STORAGE: Final = "fs.azure.account.key."
 _OF_TABLES: Final = words(
     "PRIMARY FOREIGN PUBLIC SORT PARTITION GROUP CACHE INDEX ROUTING JOIN DICT OBJECT ROW HASH "
     "LOOKUP MERGE SEARCH UNIQUE NATURAL COMPOSITE S3"
@@ -127,9 +128,10 @@ def strength(name: str) -> Strength:
     if not parts:
         return Strength.NONE
     last, before = parts[-1], parts[:-1]
-    if name in _DIRECTORIES or any(word in _CLAIMS for word in before):
+    if name in _DIRECTORIES or _is_claim(name):
         return Strength.NONE
-    if last in _STRONG or last.endswith(_STRONG_ENDS):
+    is_service = (last == "key" and name[:2].lower() == "x-") or _OF_STORAGE in name
+    if last in _STRONG or last.endswith(_STRONG_ENDS) or is_service:
         return Strength.STRONG
     return _by_company(last, before[-1] if before else "")
 
@@ -147,6 +149,12 @@ def is_secret_in_environment(name: str) -> bool:
     if upper in _DIRECTORIES or parts[-1] in _ENV_OTHER:
         return False
     return any(part in _ENV_WORDS for part in parts) or upper.endswith(_ENV_ENDS)
+
+
+def _is_claim(name: str) -> bool:
+    """True for `show_password` and `public_key`; the object before a dot claims nothing."""
+    own = _WORD.findall(name.rpartition(".")[2])
+    return any(word.lower() in _CLAIMS for word in own[:-1])
 
 
 def _by_company(last: str, before: str) -> Strength:

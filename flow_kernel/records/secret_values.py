@@ -15,9 +15,9 @@ _MAX_JUDGED: Final = 256
 _PLACEHOLDER: Final = re.compile(
     r"""
       \[REDACTED:\w{1,80}\]
-    | <[^<>]*> | \{.*\} | \$\{?\w+\}? | \$\(.* | %\(?\w*\)?[sdr] | %\w+%
+    | <{1,3}[^<>]*>{1,3} | \{.*\} | \$\{?\w+\}? | \$\(.* | %\(?\w*\)?[sdr] | %\w+%
     | [*•.#_xX-]{3,}
-    | .{0,8}\.\.\.
+    | .{0,24}\.\.\.
     | (?:your|insert|enter|replace|put|paste)[-_ a-z].*
     """,
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
@@ -45,7 +45,7 @@ _SENTENCE: Final = re.compile(
 )
 _CLASSES: Final = re.compile(r"[A-Z]+|[a-z]+|[0-9]+")
 _HEX: Final = re.compile(r"[0-9a-f]{20,}|[0-9A-F]{20,}")
-_EXPRESSION: Final = re.compile(r"[A-Za-z_]\w*(?:[.+*/%-]{1,2}\w+)+|[\d.eE+-]+|v?\d[\w.]*")
+_EXPRESSION: Final = re.compile(r"[A-Za-z_]\w*(?:[.+*/%-]{1,2}\w+)+|[\d.eE+-]+|v?\d+(?:\.\w+)*")
 _DOTTED: Final = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 _IMPORT: Final = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*){2,}(?::\w+)?")
 _HEADER: Final = re.compile(r"[A-Z][a-z]+(?:-[A-Z][a-z]+)+")

@@ -10,20 +10,24 @@ under its lock, and those that have grown are read on before a number is called 
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from flow_kernel.errors import NotFound
 from flow_kernel.records.codec import LineDamaged, clean_text, decode, link
+from flow_kernel.records.home import Home
+from flow_kernel.records.ledger import pruned_numbers
 from flow_kernel.records.lines import TORN, Piece, open_log, raw_lines, split_damaged
 from flow_kernel.records.locks import SHARED, UNLOCK, flock, lock
-from flow_kernel.records.runs import Runs
+from flow_kernel.records.runs import Runs, is_number
 
 _LOCK_TIMEOUT_S: Final = 0.5
-# Clocks of file systems are coarse, and this one is compared with ours.
-_CLOCK_SLACK_S: Final = 1.0
+# A log may be rotated between its listing and its opening, even more than once.
+_LOOKS: Final = 5
+_ROTATION_TRIES: Final = 10
+_ROTATION_S: Final = 0.002
 
 SeqRanges = Mapping[str, Sequence[tuple[int, int]]]
 
@@ -86,12 +90,28 @@ class Verdict:
         }
 
 
-def verify(paths: Iterable[Path], *, pruned: SeqRanges | None = None) -> Verdict:
+def verify_home(home: Home) -> Verdict:
+    """Verify all logs of a home, whose writers may go on and whose old files may have been pruned.
+
+    Raises:
+        StoreError: A file cannot be read.
+    """
+    return verify(home.log_files(), pruned=pruned_numbers(home), list_again=home.log_files)
+
+
+def verify(
+    paths: Iterable[Path],
+    *,
+    pruned: SeqRanges | None = None,
+    list_again: Callable[[], Iterable[Path]] | None = None,
+) -> Verdict:
     """Read the files whole and say what is damaged or missing; about 4 s for a million records.
 
     Args:
-        paths: Log files. Give all of a home: a session's numbers run through all its tasks.
+        paths: Log files. A session's numbers run through all its tasks: what is in a file that is
+            not given is missing.
         pruned: Runs of numbers (first, last) that are missing because their files were pruned.
+        list_again: Where the paths come from; asked for new files before a number is missing.
 
     Returns:
         The verdict. A damaged line whose number was not read shows as a gap, too.
@@ -100,20 +120,22 @@ def verify(paths: Iterable[Path], *, pruned: SeqRanges | None = None) -> Verdict
         NotFound: One of the files does not exist.
         StoreError: One of them cannot be read.
     """
-    started = time.time()
     check = _Check()
     paths = list(paths)
     for path in paths:
         check.read(path)
+    newest = {session: numbers.newest() for session, numbers in check.numbers.items()}
     for session, numbers in check.numbers.items():
         for first, last in (pruned or {}).get(session, ()):
-            numbers.add(first, last)
-    if any(numbers.holes() for numbers in check.numbers.values()):
-        _look_again(check, paths, started)
+            numbers.add_run(first, last)
+    looks = 0
+    while looks < _LOOKS and any(check.numbers[name].holes(newest[name]) for name in newest):
+        looks += 1
+        _look_again(check, [*paths, *(list_again() if list_again else ())])
     gaps = [
         Gap(session=session, after_seq=after)
-        for session, numbers in sorted(check.numbers.items())
-        for after in numbers.holes()
+        for session in sorted(newest)
+        for after in check.numbers[session].holes(newest[session])
     ]
     return Verdict(
         files=len(paths), records=check.records, damaged=tuple(check.damaged), gaps=tuple(gaps)
@@ -127,13 +149,13 @@ class _Check:
     records: int = 0
     damaged: list[Damage] = field(default_factory=list)
     numbers: dict[str, Runs] = field(default_factory=dict)
-    # What each file was and how much of it was read.
-    ends: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    # How much of each file was read, by its inode: a log that is rotated changes its name.
+    ends: dict[int, int] = field(default_factory=dict)
 
     def read(self, path: Path) -> None:
-        with open_log(path) as file:
+        with _open_renamed(path) as file:
             end = _settled_size(file)
-            self.ends[path] = os.fstat(file.fileno()).st_ino, end
+            self.ends[os.fstat(file.fileno()).st_ino] = end
             before: dict[str, tuple[int, bytes]] = {}
             for number, (offset, raw, is_whole) in enumerate(raw_lines(file, 0, end), 1):
                 try:
@@ -158,17 +180,27 @@ class _Check:
         # What is wrong with the record, if anything.
         self.records += 1
         session, seq = record.get("session"), record.get("seq")
-        if type(session) is not str or type(seq) is not int:
+        if type(session) is not str or not is_number(seq):
             return "the record has no session or no number"
         numbers = self.numbers.get(session)
         if numbers is None:
             numbers = self.numbers[session] = Runs()
-        numbers.see(seq)
+        numbers.add(seq)
         last = before.get(session)
         before[session] = seq, raw
         if last is not None and last[0] + 1 == seq and record.get("prev") != link(last[1]):
             return "prev is not that of the line before"
         return None
+
+
+def _open_renamed(path: Path) -> BinaryIO:
+    # For a moment a log that is rotated has no file of its name.
+    for _ in range(_ROTATION_TRIES):
+        try:
+            return open_log(path)
+        except NotFound:
+            time.sleep(_ROTATION_S)
+    return open_log(path)
 
 
 def _settled_size(file: BinaryIO) -> int:
@@ -182,19 +214,19 @@ def _settled_size(file: BinaryIO) -> int:
             flock(fd, UNLOCK)
 
 
-def _look_again(check: _Check, paths: Sequence[Path], started: float) -> None:
-    # A number may be in a file that was read before it was written, or renamed before it was read:
-    # whatever has a higher number than it was written later, so it is there by now.
-    for path in [*paths, *_renamed_since(paths, started - _CLOCK_SLACK_S)]:
+def _look_again(check: _Check, paths: Iterable[Path]) -> None:
+    # A number may be in a file that was read before it was written, or made or renamed since: what
+    # has a higher number was written later, so it is there by now.
+    for path in paths:
         try:
             file = open_log(path)
         except NotFound:
             continue
         with file:
-            inode, end = check.ends.get(path, (0, 0))
-            offset = end if os.fstat(file.fileno()).st_ino == inode else 0
-            for _, raw, _ in raw_lines(file, offset):
+            inode, end = os.fstat(file.fileno()).st_ino, _settled_size(file)
+            for _, raw, _ in raw_lines(file, check.ends.get(inode, 0), end):
                 _note_number(check, raw)
+            check.ends[inode] = end
 
 
 def _note_number(check: _Check, raw: bytes) -> None:
@@ -203,14 +235,5 @@ def _note_number(check: _Check, raw: bytes) -> None:
     except LineDamaged:
         return
     session, seq = record.get("session"), record.get("seq")
-    if type(session) is str and type(seq) is int and session in check.numbers:
-        check.numbers[session].add(seq, seq)
-
-
-def _renamed_since(paths: Sequence[Path], moment: float) -> Iterator[Path]:
-    known = set(paths)
-    for path in paths:
-        for part in path.parent.glob(f"{path.stem}.*{path.suffix}"):
-            if part not in known and part.stat().st_ctime >= moment:
-                known.add(part)
-                yield part
+    if type(session) is str and is_number(seq) and session in check.numbers:
+        check.numbers[session].add(seq)

@@ -25,21 +25,24 @@ _STYLE: Final = (
 )
 
 
-def changes_of(cell: Mapping[str, object], *, limit: int = 6) -> str:
-    """`+df ~x *items -tmp +numpy` for what a cell added, changed, mutated, removed, imported."""
+def changes_of(cell: Mapping[str, object], *, limit: int = 8) -> str:
+    """`+df ~x -tmp · imports numpy`: added, changed in any way, removed, brought in."""
     parts = []
-    for sign, field in (("+", "added"), ("~", "changed"), ("*", "mutated"), ("-", "removed")):
-        names = cell.get(f"{field}_vars")
-        if isinstance(names, list):
-            parts += [f"{sign}{strip_controls(str(name))}" for name in names]
+    for sign, fields in (("+", ("added",)), ("~", ("changed", "mutated")), ("-", ("removed",))):
+        for field in fields:
+            names = cell.get(f"{field}_vars")
+            if isinstance(names, list):
+                parts += [f"{sign}{strip_controls(str(name))}" for name in names]
+    if len(parts) > limit:
+        parts = [*parts[: limit - 1], f"… {len(parts) - limit + 1} more"]
+    told = [" ".join(parts)] if parts else []
     imports = cell.get("imports")
     if isinstance(imports, dict):
         named = words(str(cell.get("code", "")))  # IPython imports for itself as well
-        shown = [name for name in imports if name in named]
-        parts += [f"import {strip_controls(name)}" for name in shown]
-    if len(parts) > limit:
-        parts = [*parts[: limit - 1], f"… {len(parts) - limit + 1} more"]
-    return "  ".join(parts)
+        shown = [strip_controls(name) for name in imports if name in named]
+        if shown:
+            told.append(f"imports {', '.join(shown)}")
+    return " · ".join(told)
 
 
 class Table:

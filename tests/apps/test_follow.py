@@ -168,7 +168,7 @@ def test_after_a_repair_only_new_lines_are_given(cli: Cli, home: Path) -> None:
     assert (len(before), repaired, len(follower.poll())) == (5, [], 2)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from(["append", "part", "rotate", "poll", "task"]), max_size=30))
 def test_each_line_is_given_once_whatever_happens_to_the_files(steps: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -108,7 +108,7 @@ def test_many_processes_count_what_one_counts(home: Path) -> None:
         assert tally(paths, processes=processes) == alone
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(st.binary(max_size=9).filter(lambda line: b"\n" not in line), max_size=12),
     st.booleans(),

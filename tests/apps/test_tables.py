@@ -11,7 +11,7 @@ from flow_kernel.apps.tables import Column, Painted, Painter, Table, clip, displ
 PLAIN = Painter(colours=False)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.text())
 def test_printed_text_holds_no_control_escape_bidi_or_invisible_character(text: str) -> None:
     categories = {unicodedata.category(char) for char in plain(f"\x1b]0;title\x07{text}\u202e")}
@@ -42,7 +42,7 @@ def test_width_counts_columns_of_the_terminal(text: str, width: int) -> None:
     assert display_width(text) == width
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.text(max_size=40), st.integers(0, 30))
 def test_clipped_text_never_exceeds_its_width(text: str, width: int) -> None:
     clean = plain(text)
@@ -51,7 +51,7 @@ def test_clipped_text_never_exceeds_its_width(text: str, width: int) -> None:
     assert clip(clean, 200) == clean
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(st.text(max_size=12), max_size=5), st.integers(1, 30), st.sampled_from("<>"))
 def test_a_cell_of_many_pieces_takes_exactly_its_width(
     pieces: list[str], width: int, align: str

@@ -1,5 +1,6 @@
 """`%load_ext flow_kernel` in stock ipykernel and in terminal IPython; and what is left after it."""
 
+import copy
 import json
 import sys
 from collections.abc import Iterator
@@ -34,7 +35,7 @@ SNAPSHOT: Final = programs("snapshot")["of_shell_and_process"][0]
 
 
 def _comparable(records: list[Record]) -> list[dict[str, Any]]:
-    return [{k: v for k, v in r.items() if k not in _OWN} for r in records]
+    return [{k: v for k, v in r.items() if k not in _OWN} for r in copy.deepcopy(records)]
 
 
 def _differences(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:

@@ -47,6 +47,16 @@ def _kernel_info(kernel: Kernel) -> Any:
     return info
 
 
+def _complete(kernel: Kernel) -> Any:
+    kernel.run("alpha_one = 1; alpha_two = 2")
+    replies = [
+        kernel.ask("complete_request", {"code": code, "cursor_pos": len(code)})
+        for code in ("alpha_", "alpha_one.bit_l", "%matplo", "import jso", "'text'.upp")
+    ]
+    # The metadata hold types that are looked for within a time limit.
+    return [(r["status"], r["matches"], r["cursor_start"], r["cursor_end"]) for r in replies]
+
+
 def _history(kernel: Kernel) -> Any:
     kernel.run("first = 1")
     kernel.run("first + 1")
@@ -170,13 +180,7 @@ REQUESTS: Final[dict[str, Callable[[Kernel], Any]]] = {
         k.ask("is_complete_request", {"code": code})
         for code in ("1", "if x:", "def f():\n  1", "1 +", "(", "%m")
     ],
-    "complete": lambda k: [
-        k.run("alpha_one = 1; alpha_two = 2").status,
-        *(
-            k.ask("complete_request", {"code": code, "cursor_pos": len(code)})
-            for code in ("alpha_", "alpha_one.bit_l", "%matplo", "import jso", "'text'.upp")
-        ),
-    ],
+    "complete": _complete,
     "inspect": lambda k: [
         k.run("def known(a: int) -> str:\n    'What it does.'").status,
         *(

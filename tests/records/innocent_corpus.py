@@ -222,6 +222,18 @@ fig.update_layout(legend_title_text="key")
 {"key": "a", "doc_count": 12}
 {"authKey": null, "token": null, "password": ""}
 password_hash = "$2b$12$..."
+wandb.login(key=os.environ["WANDB_API_KEY"])
+cache.get(key="d41d8cd98f00b204e9800998ecf8427e")
+check_password("Enter your password")
+df.key = "value-2024-01-01"
+row.token = "Berlin2024"
+!python -m http.server -p 8000
+!docker run -p 8080:80 nginx
+!mkdir -p data/raw
+!mysql -u root -p sales < dump.sql
+check.password_policy = "12 characters"
+spark.conf.set("spark.sql.shuffle.partitions", "200")
+"https://hooks.example.com/services/list"
 """
 
 OUTPUT: Final = r"""

@@ -14,7 +14,7 @@ import pytest
 
 from flow_kernel.records.home import Home
 from flow_kernel.records.journal import Journal
-from flow_kernel.records.scan import read_records, verify
+from flow_kernel.records.scan import read_records, verify, verify_home
 from tests.records.journals import OTHER, SESSION, lines_of, seqs_of
 
 _WAIT_S = 20.0
@@ -130,7 +130,7 @@ def test_processes_that_record_side_by_side_lose_nothing(tmp_path: Path) -> None
         for program, session in zip(programs, sessions, strict=True):
             program.start(home, session, count=400, sizes="10,1300,9000", tasks="T-0000,T-0001")
         home.ensure()
-        verdicts = [verify(home.log_files()) for _ in range(10)]
+        verdicts = [verify_home(home) for _ in range(10)]
         endings = [program.acknowledged_until_the_end() for program in programs]
 
     assert endings == [(list(range(1, 401)), 0)] * 3

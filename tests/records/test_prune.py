@@ -8,9 +8,10 @@ import pytest
 from flow_kernel.errors import UsageError
 from flow_kernel.records.home import Home
 from flow_kernel.records.journal import Journal
+from flow_kernel.records.ledger import pruned_numbers
 from flow_kernel.records.locks import EXCLUSIVE, flock
-from flow_kernel.records.prune import PruneReport, prune, pruned_numbers
-from flow_kernel.records.scan import verify
+from flow_kernel.records.prune import PruneReport, prune
+from flow_kernel.records.scan import verify, verify_home
 from flow_kernel.settings import JournalSettings
 from tests.records.journals import OTHER, SESSION, seqs_of
 
@@ -75,7 +76,7 @@ def test_what_was_pruned_is_not_taken_for_lost(home: Home) -> None:
     assert seqs_of(home) == [3, 6]
     assert [gap.after_seq for gap in verify(home.log_files()).gaps] == [0, 3]
     assert pruned_numbers(home) == {SESSION: [(1, 2), (4, 4), (5, 5)]}
-    assert verify(home.log_files(), pruned=pruned_numbers(home)).ok
+    assert verify_home(home).ok
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ from flow_kernel.records.codec import NO_PREVIOUS, fill, link, template
 from flow_kernel.records.home import Home
 from flow_kernel.records.journal import Journal
 from flow_kernel.records.lines import STRAY
-from flow_kernel.records.scan import Damage, Gap, read_records, scan_file, verify
+from flow_kernel.records.scan import Damage, Gap, read_records, scan_file, verify, verify_home
+from flow_kernel.settings import JournalSettings
 from tests.records.journals import OTHER, SESSION, few, many
 
 _NO_CHECKSUM = "no checksum at the end of the line"
@@ -223,7 +224,13 @@ def test_a_chain_goes_on_after_a_damaged_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b'{"a":1', b'{"session":1,"seq":1', b'{"session":"x","seq":true', b'{"session":"x"']
+    "body",
+    [
+        b'{"a":1',
+        b'{"session":1,"seq":1',
+        b'{"session":"x","seq":true',
+        b'{"session":"x","seq":18446744073709551615',
+    ],
 )
 def test_a_checksum_alone_makes_no_record_of_a_session(tmp_path: Path, body: bytes) -> None:
     path = _write(tmp_path / "log", [body + b',"crc":"%08x"}' % zlib.crc32(body)])
@@ -274,12 +281,32 @@ def test_logs_are_sound_at_every_moment_of_their_writing(tmp_path: Path) -> None
     thread.start()
     verdicts = []
     while thread.is_alive():
-        verdicts.append(verify(home.log_files()))
+        verdicts.append(verify_home(home))
     thread.join()
     journal.close()
 
     assert [verdict.as_json() for verdict in verdicts if not verdict.ok] == []
     assert verify(home.log_files()).records == 200
+
+
+def test_logs_are_sound_at_every_moment_of_their_rotation(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    journal = Journal(home, SESSION, settings=JournalSettings(rotate_bytes=3000))
+
+    def write() -> None:
+        for n in range(1500):
+            journal.append("late", "local", f"T-000{n % 2}", {"text": "x" * 300})
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    verdicts = []
+    while thread.is_alive():
+        verdicts.append(verify_home(home))
+    thread.join()
+    journal.close()
+
+    assert [verdict.as_json() for verdict in verdicts if not verdict.ok] == []
+    assert verify(home.log_files()).records == 1500
 
 
 @contextmanager

@@ -119,16 +119,17 @@ def test_frames_show_shape_columns_dtypes_and_bytes() -> None:
         "nbytes": 72,
         "summary": "3 rows, 3 columns: id, price, qty",
     }
-    assert summarise(frame) == {
+    found = summarise(frame)
+    assert set(found.pop("dtype").split(", ")) == {"2 int64", "1 float64", "1 datetime64[s]"}
+    assert found == {
         "type": "pandas.DataFrame",
         "shape": [3, 4],
-        "dtype": "2 int64, 1 float64, 1 datetime64[s]",
         "summary": "3 rows, 4 columns: id, price, qty, when",
     }
 
 
 def test_frames_of_any_kind_of_column_have_a_shape() -> None:
-    frame = pd.DataFrame({"text": ["a", "b"], "n": pd.array([1, None], dtype="Int64")})
+    frame = pd.DataFrame({"n": pd.array([1, None], dtype="Int64")})
     frame["kind"] = pd.Categorical(["x", "y"])
     frame["zoned"] = pd.date_range("2024-05-01", periods=2, tz="UTC", unit="s")
     frame["span"] = pd.arrays.IntervalArray.from_breaks([0, 1, 2])
@@ -136,11 +137,14 @@ def test_frames_of_any_kind_of_column_have_a_shape() -> None:
 
     found = summarise(frame)
 
-    assert found["shape"] == [2, 6]
-    assert found["dtype"] == (
-        "1 str, 1 Int64, 1 category, 1 datetime64[s, tz], 1 interval, 1 object"
-    )
-    assert found["summary"] == "2 rows, 6 columns: text, n, kind, zoned, span, object"
+    assert found == {
+        "type": "pandas.DataFrame",
+        "shape": [2, 5],
+        "dtype": "1 Int64, 1 category, 1 datetime64[s, tz], 1 interval, 1 object",
+        "summary": "2 rows, 5 columns: n, kind, zoned, span, object",
+    }
+    text = summarise(pd.DataFrame({"text": ["a", "b"]}))
+    assert text["dtype"] in ("1 str", "1 object")  # of pandas 3 and 2
 
 
 def test_wide_and_broken_up_frames_cost_no_more_than_others() -> None:
