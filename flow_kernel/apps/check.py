@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flow_kernel.apps.sources import find_home, logs_of, named_logs
+from flow_kernel.apps.tables import plain
 from flow_kernel.apps.terminal import Terminal
 from flow_kernel.apps.verify_report import report
 from flow_kernel.records.repair import repair
@@ -38,5 +39,7 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
 def _repair(files: Sequence[Path], terminal: Terminal) -> None:
     for path in dict.fromkeys(damage.file for damage in verify(files).damaged):
         moved = repair(path)
-        lines = "1 damaged line" if moved == 1 else f"{moved} damaged lines"
-        terminal.remark(f"moved {lines} to {path}.torn")
+        # A whole line out of its chain is damage, too, and stays where it is.
+        if moved:
+            lines = "1 damaged line" if moved == 1 else f"{moved} damaged lines"
+            terminal.remark(plain(f"moved {lines} to {path}.torn"))

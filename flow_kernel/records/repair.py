@@ -29,7 +29,8 @@ def repair(path: Path, *, lock_timeout_s: float = LOCK_TIMEOUT_S) -> int:
     """Move the damaged bytes of a log file to `<file>.torn`.
 
     Undamaged lines stay equal byte by byte and in their order. Without damage nothing is written;
-    a second call changes nothing. Killed at any moment it leaves the old file or the new one.
+    a second call changes nothing. Killed at any moment it leaves the old file or the new one. On a
+    network file system writers take no lock: repair their logs when their sessions have ended.
 
     Args:
         path: A log file.

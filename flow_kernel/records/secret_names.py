@@ -34,15 +34,14 @@ _MAX_NAME: Final = 100
 
 _STRONG: Final = words(
     "password passwords passwd passwds passphrase passcode pwd pswd secret secrets credential "
-    "credentials apikey apikeys secretkey accesskey privatekey accountkey masterkey accesstoken "
+    "credentials apikey apikeys secretkey privatekey accountkey masterkey accesstoken "
     "authtoken apitoken refreshtoken bearertoken apisecret clientsecret"
 )
 _STRONG_ENDS: Final = tuple(
-    words(
-        "password passwd passphrase apikey secretkey accesskey accesstoken authtoken apitoken "
-        "clientsecret"
-    )
+    words("password passwd passphrase apikey secretkey accesstoken authtoken apitoken clientsecret")
 )
+# `accesskey` is an attribute of HTML too.
+_WEAK: Final = words("auth authorization bearer jwt cred creds accesskey")
 # "pass" and "pw" alone are verbs, filters and pairs; after these words they are passwords.
 _ACCOUNTS: Final = words(
     "db database user usr smtp imap mail email admin root ftp sftp ssh login account svc service "
@@ -167,7 +166,7 @@ def _by_company(last: str, before: str) -> Strength:
         if before in _OF_TOKENS:
             return Strength.STRONG
         return _weak(last == "token" and before not in _INNOCENT)
-    return _weak(last in ("auth", "authorization", "bearer", "jwt", "cred", "creds"))
+    return _weak(last in _WEAK)
 
 
 def _weak(is_weak: bool) -> Strength:

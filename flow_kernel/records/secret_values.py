@@ -18,6 +18,7 @@ _PLACEHOLDER: Final = re.compile(
     | <{1,3}[^<>]*>{1,3} | \{.*\} | \$\{?\w+\}? | \$\(.* | %\(?\w*\)?[sdr] | %\w+%
     | [*•.#_xX-]{3,}
     | .{0,24}\.\.\.
+    | my[-_][a-z_-]*api[-_]?key
     | (?:your|insert|enter|replace|put|paste)[-_ a-z].*
     """,
     re.VERBOSE | re.IGNORECASE | re.DOTALL,

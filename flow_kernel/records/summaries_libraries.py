@@ -155,13 +155,17 @@ def _timestamp() -> Show:
 
 
 def _table_line(rows: int, columns: int, labels: Sequence[object] | None) -> str:
-    sizes = f"{rows} rows, {columns} columns"
+    sizes = f"{_count(rows, 'row')}, {_count(columns, 'column')}"
     if not labels:
         return sizes
     names = [label if type(label) is str else brief(label) for label in labels]
     more = f", … {columns - len(names)} more" if columns > len(names) else ""
     shown = ", ".join([one_line(name, 24) for name in names])
     return one_line(f"{sizes}: {shown}{more}", WIDTH)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _polars() -> dict[type, Show]:

@@ -15,7 +15,7 @@ from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
 from ipykernel.zmqshell import ZMQInteractiveShell
 from jupyter_core.paths import jupyter_config_path, jupyter_data_dir
-from traitlets import Bool, Float, Type, Unicode, default
+from traitlets import Bool, Type, Unicode, default
 from traitlets.config import Application
 
 from flow_kernel.records.home import resolve
@@ -50,9 +50,11 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
         config=True
     )
 
-    # ipykernel sleeps half a millisecond before each reply in the hope that output is on its way by
-    # then. Ours has arrived when the reply leaves: `Attachment.seal` drained it.
-    _execute_sleep: Any = Float(0).tag(config=True)
+    @default("_execute_sleep")
+    def _default_execute_sleep(self) -> float:
+        # ipykernel sleeps half a millisecond before each reply, in the hope that output is on its
+        # way by then. Ours has arrived when the reply leaves: `Attachment.seal` drained it.
+        return 0.0
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -110,6 +110,9 @@ api_key = "your-api-key-here"
 api_key = "<API_KEY>"
 api_key = "${API_KEY}"
 api_key = "xxxxxxxxxxxx"
+api_key = "my_api_key"
+api_key = "<<YOUR_API_KEY>>"
+api_key = "sk-proj-abc123..."
 api_key="sk-..."
 api_key = "..."
 api_key = st.secrets["openai"]["api_key"]
@@ -260,6 +263,7 @@ sqlalchemy.engine: postgresql://analyst:***@db.internal:5432/sales
 Index(['id', 'key', 'token', 'password'], dtype='str')
 Authorization: required
 WWW-Authenticate: Basic realm="api"
+<a href="/next" accesskey="n" title="next">
 <input type="password" name="password" placeholder="Password">
 commit 9fceb02d0ae598e95dc970b74767f19372d61af8 (HEAD -> main)
 sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
