@@ -348,7 +348,8 @@ class Kernel:
         try:
             os.killpg(self.pid, signal.SIGKILL)
         except ProcessLookupError:
-            pass
+            # Gone, or not yet the leader of its group.
+            self.process.kill()
         self.process.wait(DEADLINE_S)
         self._disconnect()
         self._context.destroy(0)

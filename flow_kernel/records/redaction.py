@@ -30,6 +30,7 @@ _PASSES: Final = 4
 _MARK: Final = "[REDACTED:"
 _MARKER: Final = re.compile(r"\[REDACTED:\w{1,80}\]")
 _EDGE: Final = re.compile(r"…")
+_ESCAPE: Final = re.compile(r"\\[nrt]")
 
 
 class Redactor:
@@ -79,7 +80,12 @@ class Redactor:
 
     def _spans(self, text: str) -> list[Span]:
         exact = self._exact_in(text) if self._texts else ()
-        return [*exact, *shapes_in(text), *named_in(text)]
+        spans = [*exact, *shapes_in(text), *named_in(text)]
+        if "\\" in text and _ESCAPE.search(text):
+            # The repr of several lines: as lines of the same length, names begin where they do.
+            lines = _ESCAPE.sub("\n\n", text)
+            spans += [*shapes_in(lines), *named_in(lines)]
+        return spans
 
     def _exact_in(self, text: str) -> Iterator[Span]:
         if any(map(text.__contains__, self._texts)):

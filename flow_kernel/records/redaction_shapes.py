@@ -63,7 +63,7 @@ _BY_LETTERS: Final = (
 )
 _ALL: Final = (*_BY_UNDERSCORE, *_BY_DASH, None, None, None, *_BY_LETTERS)
 """The shapes in the order of the groups of the expression that finds them."""
-_LAST_BUT_ONE: Final = {"_": "pousrftkm81", "-": "tjcn1kbeaprsiX"}
+_LAST_BUT_ONE: Final = {"_": "pousrftkme81", "-": "tjcn1kbeaprsiX"}
 _CUT: Final = r"(?=\s{0,2}…|\Z)"
 
 
@@ -93,7 +93,8 @@ _STOPS: Final = tuple([shape and re.compile(f"[{shape.stop}]") for shape in _ALL
 _EXAMPLE_USERS: Final = ("user", "username", "usr", "login", "name")
 _EXAMPLE_PASSWORDS: Final = ("password", "passwd", "pass", "pwd", "pw", "secret")
 _CREDENTIALS: Final = re.compile(
-    r"(?P<user>[^\s/?#:@'\"\\<>{}\[\]()]{0,128}+):(?P<password>[^\s/?#'\"\\<>]{1,256})@"
+    r"(?P<user>[^\s/?#:@'\"\\<>{}\[\]()]{0,128}+):(?P<password>[^\s/?#'\"\\<>…]{1,256})"
+    r"(?:@|(?P<cut>\n?…))"
 )
 _URL: Final = re.compile(r"[^\s'\"\\<>…]{0,2048}+")
 _PATH_KEY: Final = re.compile(
@@ -159,6 +160,8 @@ def _at(text: str, found: re.Match[str]) -> Span | None:
 def _credentials(text: str, start: int) -> list[Span]:
     found = _CREDENTIALS.match(text, start)
     if found is None or is_placeholder(found["password"]):
+        return []
+    if found["cut"] and found["password"].isdigit():  # a port
         return []
     if found["user"] in _EXAMPLE_USERS and found["password"] in _EXAMPLE_PASSWORDS:
         return []

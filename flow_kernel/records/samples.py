@@ -225,8 +225,14 @@ def _of_slots(value: object, kind: type) -> Sample:
     return tuple(found)
 
 
+# Found at once, these cost 0.2 us instead of 0.5; what is missing here has no sample either.
+_UNCHANGING: Final = (
+    type(None), bool, int, float, complex, str, bytes, tuple, frozenset, range,
+    types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType,
+)  # fmt: skip
 _EXACT: Final[TypeTable[Take]] = TypeTable(
     {
+        **{id(kind): _never for kind in _UNCHANGING},
         id(list): _list,
         id(dict): _dict,
         id(OrderedDict): _dict,

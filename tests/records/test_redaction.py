@@ -89,6 +89,11 @@ def test_a_password_that_is_cut_off_is_still_found() -> None:
     assert PLAIN.text(text)[0] == 'password = "[REDACTED:password]\n…[9 bytes omitted]…\nprint(1)'
 
 
+def test_a_password_in_a_url_that_is_cut_off_before_its_host_is_still_found() -> None:
+    assert PLAIN.text("mysql://me:hunt" + "er2…")[0] == "mysql://me:[REDACTED:url_password]…"
+    assert PLAIN.text("http://localhost:8888…") == ("http://localhost:8888…", 0)
+
+
 def test_both_ends_of_a_private_key_that_is_cut_in_the_middle_are_found() -> None:
     name = "PRIVATE" + " KEY-----"
     text = f"a\n-----BEGIN {name}\n{PEM}\n…[9 bytes omitted]…\n{PEM[5:]}\n-----END {name}\nb"

@@ -174,7 +174,7 @@ def test_empty_frames_and_odd_labels() -> None:
     with watched() as touched:
         found = summarise(frame)
     assert touched == []
-    assert found["summary"] == "1 rows, 4 columns: a\\nb, 3, <tuple>, <Key>"
+    assert found["summary"] == "1 row, 4 columns: a\\nb, 3, <tuple>, <Key>"
 
 
 def test_series_and_indexes_show_their_first_values() -> None:
@@ -264,7 +264,7 @@ def test_arrays_and_frames_are_not_kept_alive() -> None:
 def test_polars_tables_show_shape_and_columns() -> None:
     pl = pytest.importorskip("polars")
     assert [summarise(pl.DataFrame({"a": [1], "b": ["x"]})), summarise(pl.Series("q", [1]))] == [
-        {"type": "polars.DataFrame", "shape": [1, 2], "summary": "1 rows, 2 columns: a, b"},
+        {"type": "polars.DataFrame", "shape": [1, 2], "summary": "1 row, 2 columns: a, b"},
         {"type": "polars.Series", "shape": [1], "summary": "series 'q' of 1"},
     ]
 
@@ -298,7 +298,7 @@ def test_arrow_tables_show_shape_and_columns() -> None:
     assert summarise(pa.table({"a": [1], "b": ["x"]})) == {
         "type": "pyarrow.Table",
         "shape": [1, 2],
-        "summary": "1 rows, 2 columns: a, b",
+        "summary": "1 row, 2 columns: a, b",
     }
 
 
