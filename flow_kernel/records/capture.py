@@ -9,6 +9,7 @@ Two ways give the same answer: the picture of a dict's entry table (`dict_table`
 interpreter is known, and a list of ids everywhere else.
 """
 
+import struct
 import threading
 from array import array
 from collections.abc import Mapping
@@ -27,7 +28,8 @@ from flow_kernel.records.frozen import FROZEN_BUILTINS
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
-_ATTEMPTS: Final = 5
+_ATTEMPTS: Final = 10
+_entry: Final = struct.Struct("<QQ").unpack_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,25 +101,31 @@ class NamespaceWatch:
     def _follow(self, picture: bytes) -> bool:
         """Bring the names to `picture`; False when the table was laid out anew."""
         seen = self._seen
+        if picture == seen:  # as a rule: nothing happened since the last cell
+            return True
         if len(picture) < len(seen):
             return False
         dead = []
         for index in differing_entries(seen, picture):
-            key = _word(picture, index * ENTRY_BYTES)
+            at = index * ENTRY_BYTES
+            key, _ = _entry(picture, at)
             if key == 0:
                 dead.append(index)
-            elif key != _word(seen, index * ENTRY_BYTES):
+            elif key != _entry(seen, at)[0]:
                 return False
         fresh = self._appended(len(seen), picture)
         if fresh is None:
             return False
+        self._take(picture, dead, fresh)
+        return True
+
+    def _take(self, picture: bytes, dead: list[int], fresh: list[tuple[str | None, int]]) -> None:
         if dead:
             self._names = list(self._names)  # captures that were given out keep the old list
             for index in dead:
                 self._names[index] = None
-        self._names.extend(name for name, _ in fresh)
+        self._names.extend([name for name, _ in fresh])
         self._seen = picture
-        return True
 
     def _list_anew(self, picture: bytes) -> bool:
         self._names, self._seen = [], b""
@@ -129,27 +137,26 @@ class NamespaceWatch:
             return None
         rebound: list[tuple[str, int, int]] = []
         gone: dict[str, int] = {}
+        dead: list[int] = []
         for index in differing_entries(old, new):
             at = index * ENTRY_BYTES
-            key, name, value = _word(new, at), before.names[index], _word(old, at + 8)
-            if name is None or key not in (0, _word(old, at)):
+            old_key, old_value = _entry(old, at)
+            key, value = _entry(new, at)
+            name = before.names[index]
+            if name is None or key not in (0, old_key):
                 return None
             if key == 0:
-                gone[name] = value
+                gone[name] = old_value
+                dead.append(index)
             else:
-                rebound.append((name, value, _word(new, at + 8)))
+                rebound.append((name, old_value, value))
         appended = self._appended(len(old), new)
         if appended is None:
             return None
-        added = []
-        for name, ident in appended:
-            if name is None:
-                continue
-            old_ident = gone.pop(name, 0)
-            if not old_ident:
-                added.append((name, ident))
-            elif old_ident != ident:  # deleted and bound again, to another object
-                rebound.append((name, old_ident, ident))
+        with self._lock:
+            if self._seen is old:  # no other cell has looked since: the names are brought up now
+                self._take(new, dead, appended)
+        added = _sort_appended(appended, gone, rebound)
         return Delta(added=added, rebound=rebound, removed=list(gone.items()))
 
     def _appended(self, start: int, picture: bytes) -> list[tuple[str | None, int]] | None:
@@ -176,7 +183,11 @@ class NamespaceWatch:
 
 
 def capture(namespace: Mapping[str, object]) -> Capture:
-    """The capture of `namespace` now, the portable way: O(names), about 40 ns each."""
+    """The capture of `namespace` now, the portable way: O(names), about 40 ns each.
+
+    Raises:
+        RuntimeError: Other threads changed its size during every attempt.
+    """
     for _ in range(_ATTEMPTS):
         try:
             names: list[str | None] = list(namespace)
@@ -186,9 +197,14 @@ def capture(namespace: Mapping[str, object]) -> Capture:
         if len(names) == len(ids):
             return Capture(names, ids)
     # Threads change its size all the time: one call in C, which holds the values for a moment.
-    items = list(namespace.items())
-    listed: list[str | None] = [name for name, _ in items]
-    return Capture(listed, [id(value) for _, value in items])
+    for _ in range(_ATTEMPTS * _ATTEMPTS):
+        try:
+            items = list(namespace.items())
+        except RuntimeError:
+            continue
+        listed: list[str | None] = [name for name, _ in items]
+        return Capture(listed, [id(value) for _, value in items])
+    raise RuntimeError("the namespace changes its size faster than it can be listed")
 
 
 def delta(before: Capture, after: Capture) -> Delta:
@@ -227,9 +243,23 @@ def _plain(taken: Capture) -> tuple[list[str | None], list[int]]:
     return list(compress(taken.names, keys)), list(compress(values, keys))
 
 
+def _sort_appended(
+    appended: list[tuple[str | None, int]],
+    gone: dict[str, int],
+    rebound: list[tuple[str, int, int]],
+) -> list[tuple[str, int]]:
+    """Names that are new; one that was deleted and bound again moves from `gone` to `rebound`."""
+    added = []
+    for name, ident in appended:
+        if name is None:
+            continue
+        old_ident = gone.pop(name, 0)
+        if not old_ident:
+            added.append((name, ident))
+        elif old_ident != ident:
+            rebound.append((name, old_ident, ident))
+    return added
+
+
 def _pairs(names: list[str | None], ids: list[int]) -> list[tuple[str, int]]:
     return [(name, i) for name, i in zip(names, ids, strict=True) if type(name) is str]
-
-
-def _word(picture: bytes, at: int) -> int:
-    return int.from_bytes(picture[at : at + 8], "little")

@@ -23,6 +23,8 @@ _INTERNAL: Final = re.compile(
     r"_{1,3}\Z|_i{1,3}\Z|_i?\d+\Z|_oh\Z|_ih\Z|_dh\Z|In\Z|Out\Z|_VSCODE_|__vsc_"
 )
 
+_FIRST: Final = "_IO"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamespaceDiff:
@@ -47,7 +49,7 @@ class Visibility:
 
     def __call__(self, name: object, ident: int) -> bool:
         """True when `name`, bound to the object with id `ident`, is a variable of the user."""
-        if type(name) is not str or _INTERNAL.match(name):
+        if type(name) is not str or (name[:1] in _FIRST and _INTERNAL.match(name)):
             return False
         return name not in self._hidden or id(self._hidden[name]) != ident
 

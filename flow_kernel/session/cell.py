@@ -6,7 +6,6 @@ Called by `session.recorder`, which owns the order of things.
 """
 
 import hashlib
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,7 +29,6 @@ globals()["__builtins__"] = FROZEN_BUILTINS
 
 _perf_ns: Final = time.perf_counter_ns
 _cpu_ns: Final = time.process_time_ns
-_urandom: Final = os.urandom
 _sha256: Final = hashlib.sha256
 _MAX_SAMPLED_SOURCE: Final = 200_000
 
@@ -117,11 +115,13 @@ class OpenCell:
         "started_ns", "thread", "truncated",
     )  # fmt: skip
 
-    def __init__(self, request: CellRequest, *, key: str, thread: int, stream_chars: int) -> None:
+    def __init__(
+        self, request: CellRequest, *, key: str, span_id: str, thread: int, stream_chars: int
+    ) -> None:
         self.request: CellRequest = request
         self.key: str = key
         self.thread: int = thread
-        self.span_id: str = _urandom(8).hex()
+        self.span_id: str = span_id
         self.parent_span_id: str | None = None
         self.code: str = request.code
         raw = request.code.encode("utf-8", "surrogatepass")
@@ -280,6 +280,6 @@ def imports_of(changes: Changes) -> dict[str, str | None]:
 
 def clean_names(names: list[str]) -> list[str]:
     """`names` in a form that every JSON encoder takes; the very list when it already is."""
-    if all(name.isascii() and "\0" not in name for name in names):
+    if not names or all(name.isascii() and "\0" not in name for name in names):
         return names
     return [clean_text(name) for name in names]

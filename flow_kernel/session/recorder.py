@@ -26,6 +26,7 @@ from flow_kernel.session.sealing import RecorderParts, cell_fields, started_fiel
 globals()["__builtins__"] = FROZEN_BUILTINS
 
 _RECENT: Final = 128
+_SPANS: Final = 1 << 64
 _getpid: Final = os.getpid
 _get_ident: Final = threading.get_ident
 _perf_ns: Final = time.perf_counter_ns
@@ -53,6 +54,8 @@ class Recorder:
         self._recent: OrderedDict[str, _Sealed] = OrderedDict()
         self._latest_key = ""
         self._count = 0
+        # Random once, then counted: as unique as random ones, and no call to the system a cell.
+        self._spans = int.from_bytes(os.urandom(8), "big")
         self._watches = Watches()
         self._hidden = HiddenBurst(parts.journal, parts.identity)
         self._housekeeper = Housekeeper(on_busy=self._measure, on_dirty=parts.journal.sync)
@@ -88,9 +91,6 @@ class Recorder:
             started_fields(cell, identity.trace_id, parts.settings.actor),
         )
         stack.append(cell)
-        rss = parts.memory()
-        if rss is not None:
-            parts.tail.memory(rss)
         self._housekeeper.busy(True)
         cell.start(self._watches, parts.settings.recorder)
         cell.recorder_ns = cell.started_ns - began_ns
@@ -216,7 +216,13 @@ class Recorder:
         recorder = self._parts.settings.recorder
         self._count += 1
         key = stack[0].key if stack else request.msg_id or f"cell-{self._count}"
-        cell = OpenCell(request, key=key, thread=thread, stream_chars=recorder.stream_chars)
+        cell = OpenCell(
+            request,
+            key=key,
+            span_id=f"{(self._spans + self._count) % _SPANS:016x}",
+            thread=thread,
+            stream_chars=recorder.stream_chars,
+        )
         if stack:
             cell.parent_span_id = stack[-1].span_id
         else:

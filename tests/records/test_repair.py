@@ -149,11 +149,13 @@ def test_repair_under_load_loses_no_acknowledged_record(
     journals = [Journal(home, f"{n:032x}", settings=settings) for n in range(3)]
     acknowledged: list[list[int | None]] = [[], [], []]
     left = threading.Semaphore(0)
+    written = threading.Semaphore(0)
 
     def write(n: int) -> None:
         for i in range(300):
             seq = journals[n].append("late", "local", "T-0000", {"text": "x" * (i % 7) * 700})
             acknowledged[n].append(seq)
+            written.release()
         left.release()
 
     threads = [threading.Thread(target=write, args=(n,)) for n in range(3)]
@@ -166,6 +168,9 @@ def test_repair_under_load_loses_no_acknowledged_record(
             with log.open("ab") as file:
                 file.write(b"\nnoise\n")
             moved += repair(log, lock_timeout_s=20)
+        # A repair after each few records, or the lock would hardly ever be free for them.
+        for _ in range(5):
+            written.acquire(timeout=0.05)
     for thread, journal in zip(threads, journals, strict=True):
         thread.join()
         journal.close()
