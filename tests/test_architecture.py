@@ -28,6 +28,9 @@ IPYTHON_AND_CO: Final = {
 
 LOCAL_IMPORTS: Final[dict[str, str]] = {
     "flow_kernel.__main__": "the working directory leaves the path before anything is loaded",
+    "flow_kernel.session.assembly": "a home without dead sessions needs nothing to tell of them",
+    "flow_kernel.session.deferred_redactor": "20 ms that a starting kernel need not pay",
+    "flow_kernel.session.history": "5 ms that a starting kernel need not pay",
     "flow_kernel.apps.cli": "each verb loads its own module, so `jupyter flow log` starts fast",
 }
 """Modules that import own modules inside a function, and why."""

@@ -83,6 +83,14 @@ class Home:
         """Leases and last output of the sessions that run."""
         return self.root / "run"
 
+    def fault_path(self, session: str) -> Path:
+        """Where faulthandler writes the stack of a fatal signal in `session`."""
+        return self.run_dir / f"{session}.fault"
+
+    def tail_path(self, session: str) -> Path:
+        """Where the last output and the peak memory of `session` are kept."""
+        return self.run_dir / f"{session}.tail"
+
     def log_path(self, plan_id: str, task_id: str) -> Path:
         """The log file that a task appends to; rotated ones lie beside it as `<task>.<n>.jsonl`."""
         return self.log_dir / log_name(plan_id, task_id)

@@ -4,8 +4,8 @@ Called by the recorder for each write to stdout or stderr, by its housekeeping t
 memory, and by `session.deaths` of the next kernel to read what a dead one left.
 
 A small file mapped into memory: the kernel of the operating system keeps the pages when the process
-is gone. The text is redacted before it enters the map. A burst of writes is persisted at once, a
-flood at most every millisecond, so a loop of prints pays next to nothing.
+is gone. The text is redacted before it enters the map. A burst of writes is persisted at once; a
+flood waits for `flush`, five times a second, so a loop of prints pays next to nothing.
 
     offset 0  peak resident bytes (u64)     8  length of the text (u64)     16  the text, UTF-8
 """
@@ -32,7 +32,6 @@ _SIZE: Final = 16384
 _BURST: Final = 64
 _PENDING: Final = 1024
 _BURST_WINDOW_S: Final = 0.1
-_FLOOD_GAP_S: Final = 0.001
 _monotonic: Final = time.monotonic
 _unlink: Final = os.unlink
 
@@ -54,7 +53,7 @@ class OutputTail:
         self._pending: deque[str] = deque(maxlen=_PENDING)
         self._text = ""
         self._peak = 0
-        self._next = 0.0
+        self._is_flooded = False
         self._window = 0.0
         self._left = _BURST
         self._map: mmap.mmap | None = None
@@ -70,16 +69,16 @@ class OutputTail:
             self._map = None
 
     def note(self, text: str) -> None:
-        """A piece of output was written. About 0.2 us while a flood is held back, else 5 us."""
+        """A piece of output was written. About 0.1 us while a flood is held back, else 5 us."""
         self._pending.append(text if len(text) <= _HOLD_CHARS else text[-_HOLD_CHARS:])
-        now = _monotonic()
-        if now >= self._next:
-            self._persist(now)
+        if not self._is_flooded:
+            self._persist()
 
     def flush(self) -> None:
-        """Persist what a flood held back."""
+        """Persist what a flood held back; called five times a second while a cell runs."""
+        self._is_flooded = False
         if self._pending:
-            self._persist(_monotonic())
+            self._persist()
 
     def clear(self) -> None:
         """Forget the output: a new cell begins."""
@@ -104,11 +103,12 @@ class OutputTail:
         except OSError:
             pass
 
-    def _persist(self, now: float) -> None:
+    def _persist(self) -> None:
+        now = _monotonic()
         if now - self._window > _BURST_WINDOW_S:
             self._window, self._left = now, _BURST
         self._left -= 1
-        self._next = 0.0 if self._left > 0 else now + _FLOOD_GAP_S
+        self._is_flooded = self._left <= 0
         fresh = "".join(self._drain())
         self._text = (self._text + fresh)[-_HOLD_CHARS:]
         # First redacted, then cut: a secret across the cut must not leave half of itself.

@@ -15,12 +15,11 @@ from flow_kernel.records import lease
 from flow_kernel.records.home import Home
 from flow_kernel.records.journal import Journal, utc_now_ms
 from flow_kernel.records.process import ResidentMemory
-from flow_kernel.records.redaction import Redactor
 from flow_kernel.records.tail import OutputTail
-from flow_kernel.session.deaths import fault_path, record_deaths, tail_path
+from flow_kernel.session.deferred_redactor import DeferredRedactor
 from flow_kernel.session.history import History
 from flow_kernel.session.identity import identify
-from flow_kernel.session.notices import Notices, tell_death
+from flow_kernel.session.notices import Notices
 from flow_kernel.session.recorder import Recorder
 from flow_kernel.session.sealing import RecorderParts
 from flow_kernel.session.session import Session
@@ -47,16 +46,14 @@ def assemble(home: Home, *, env: Mapping[str, str], settings: Settings) -> Sessi
         is_writable = True
     except OSError:
         is_writable = False  # the journal says so, at its first record
-    redactor = Redactor(env)
+    redactor = DeferredRedactor(env)
     journal = Journal(home, identity.session, settings=settings.journal, on_trouble=notices.say)
-    tail = OutputTail(tail_path(home, identity.session), lambda text: redactor.text(text)[0])
+    tail = OutputTail(home.tail_path(identity.session), lambda text: redactor.text(text)[0])
     # Undone from the last to the first; the lease goes first, so that a kill is no death any more.
     closers: list[Callable[[], None]] = [tail.remove]
     if is_writable:
         closers += _announce(home, identity.session, (identity.plan_id, identity.task_id), env)
-        for death in record_deaths(home, session=identity.session, settings=settings.journal):
-            if death.is_worth_telling:
-                notices.say(tell_death(death))
+        _tell_deaths(home, identity.session, settings, notices)
     recorder = Recorder(
         RecorderParts(
             identity=identity,
@@ -77,8 +74,20 @@ def assemble(home: Home, *, env: Mapping[str, str], settings: Settings) -> Sessi
         history=History(home, identity.session),
         notices=notices,
         on_close=closers,
+        warm_up=redactor.load,
         pid=os.getpid(),
     )
+
+
+def _tell_deaths(home: Home, session: str, settings: Settings, notices: Notices) -> None:
+    if not any(not path.name.startswith(session) for path in home.run_dir.iterdir()):
+        return  # nobody else is or was here, as a rule
+    from flow_kernel.session.deaths import record_deaths  # 5 ms, seldom needed
+    from flow_kernel.session.obituary import tell_death  # with it
+
+    for death in record_deaths(home, session=session, settings=settings.journal):
+        if death.is_worth_telling:
+            notices.say(tell_death(death))
 
 
 def _announce(
@@ -98,7 +107,7 @@ def _announce(
     except OSError:
         return undo
     if not faulthandler.is_enabled():
-        undo += _watch_faults(fault_path(home, session))
+        undo += _watch_faults(home.fault_path(session))
     undo.append(lambda: path.unlink(missing_ok=True))
     return undo
 

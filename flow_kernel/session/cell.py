@@ -19,10 +19,10 @@ from flow_kernel.records.diff import NamespaceDiff, Visibility, classify
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.records.imports import ImportMark, ImportWatch, versions
 from flow_kernel.records.output import CellOutput
-from flow_kernel.records.redaction import Redactor
 from flow_kernel.records.samples import sample, sample_many
 from flow_kernel.records.summaries import summarise_many
 from flow_kernel.session.cut_summaries import CUT_MARK, mend
+from flow_kernel.session.deferred_redactor import SecretFilter
 from flow_kernel.settings import RecorderSettings
 
 globals()["__builtins__"] = FROZEN_BUILTINS
@@ -181,7 +181,7 @@ class OpenCell:
         self.cpu_ms = round((_cpu_ns() - self.started_cpu_ns) / 1e6, 3)
 
     def take_changes(
-        self, watches: "Watches", settings: RecorderSettings, redactor: Redactor
+        self, watches: "Watches", settings: RecorderSettings, redactor: SecretFilter
     ) -> None:
         """Compare the session with what it was at the start."""
         if self.before is None or self.imports is None:
@@ -223,7 +223,7 @@ class OpenCell:
             summaries_left_out=left_out,
         )
 
-    def _mend_summaries(self, redactor: Redactor) -> None:
+    def _mend_summaries(self, redactor: SecretFilter) -> None:
         namespace = self.request.namespace
         for name, summary in self.changes.summaries.items() if self.changes else ():
             text = summary.get("summary")

@@ -11,7 +11,7 @@ from typing import Final
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.records.plain import one_line
-from flow_kernel.records.redaction import Redactor
+from flow_kernel.session.deferred_redactor import SecretFilter
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
@@ -21,7 +21,7 @@ _SHOWN: Final = 3
 _WIDTH: Final = 120
 
 
-def mend(summary: dict[str, object], value: object, redactor: Redactor) -> int:
+def mend(summary: dict[str, object], value: object, redactor: SecretFilter) -> int:
     """Take secrets out of a summary that was cut.
 
     Args:

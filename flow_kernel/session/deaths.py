@@ -98,22 +98,12 @@ def record_deaths(home: Home, *, session: str, settings: JournalSettings) -> lis
     return sorted(deaths, key=lambda death: death.lease.started_at)
 
 
-def fault_path(home: Home, session: str) -> Path:
-    """Where faulthandler writes the stack of a fatal signal in `session`."""
-    return home.run_dir / f"{session}.fault"
-
-
-def tail_path(home: Home, session: str) -> Path:
-    """Where the last output and the peak memory of `session` are kept."""
-    return home.run_dir / f"{session}.tail"
-
-
 def _leftovers(home: Home, session: str) -> Iterable[Path]:
-    return (fault_path(home, session), tail_path(home, session))
+    return (home.fault_path(session), home.tail_path(session))
 
 
 def _judge(home: Home, lease: Lease, trail: _Trail) -> Death:
-    words = read_last_words(tail_path(home, lease.session))
+    words = read_last_words(home.tail_path(lease.session))
     reason, signal, detail = _reason(lease, words, _fault_text(home, lease.session))
     return Death(
         lease=lease,
@@ -128,7 +118,7 @@ def _judge(home: Home, lease: Lease, trail: _Trail) -> Death:
 
 def _fault_text(home: Home, session: str) -> str:
     try:
-        return fault_path(home, session).read_text(encoding="utf-8", errors="replace")[:4000]
+        return home.fault_path(session).read_text(encoding="utf-8", errors="replace")[:4000]
     except OSError:
         return ""
 

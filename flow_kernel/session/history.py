@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flow_kernel.records.home import Home
-from flow_kernel.records.scan import read_records
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +48,10 @@ class History:
 
     def records(self, kind: str | None = None) -> Iterator[dict[str, object]]:
         """The session's records in the order in which they were written."""
+        from flow_kernel.records.scan import (
+            read_records,
+        )  # 5 ms that a starting kernel need not pay
+
         for record in read_records(self.files()):
             if record.get("session") == self._session and kind in (None, record.get("kind")):
                 yield record

@@ -60,7 +60,7 @@ class Recorder:
         self._hidden = HiddenBurst(parts.journal, parts.identity)
         self._housekeeper = Housekeeper(on_busy=self._measure, on_dirty=parts.journal.sync)
         self.is_paused: bool = not parts.settings.record
-        self.failures = 0
+        self._note_memory(parts.memory())
 
     # -- the cell ----------------------------------------------------------------------------------
 
@@ -247,6 +247,7 @@ class Recorder:
                 self._remember(cell)
         parts = self._parts
         fields = cell_fields(cell, failure, parts)
+        self._note_memory(fields["rss_bytes"])
         cell.recorder_ns += _perf_ns() - began_ns
         fields["recorder_us"] = cell.recorder_ns // 1000
         seq = parts.journal.append("cell", parts.identity.plan_id, parts.identity.task_id, fields)
@@ -285,7 +286,9 @@ class Recorder:
         self._housekeeper.busy(bool(self._open))
 
     def _measure(self) -> None:
-        peak = self._parts.memory.peak()
-        if peak is not None:
-            self._parts.tail.memory(peak)
+        self._note_memory(self._parts.memory.peak())
         self._parts.tail.flush()
+
+    def _note_memory(self, rss_bytes: object) -> None:
+        if type(rss_bytes) is int:
+            self._parts.tail.memory(rss_bytes)

@@ -9,9 +9,9 @@ from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.records.journal import Journal
 from flow_kernel.records.output import Kept, StreamBuffer, clip
 from flow_kernel.records.process import ResidentMemory
-from flow_kernel.records.redaction import Redactor
 from flow_kernel.records.tail import OutputTail
 from flow_kernel.session.cell import Changes, Failure, OpenCell, clean_names, imports_of
+from flow_kernel.session.deferred_redactor import SecretFilter
 from flow_kernel.session.identity import Identity
 from flow_kernel.settings import Settings
 
@@ -27,7 +27,7 @@ class RecorderParts:
     identity: Identity
     settings: Settings
     journal: Journal
-    redactor: Redactor
+    redactor: SecretFilter
     tail: OutputTail
     memory: ResidentMemory
 
@@ -121,7 +121,7 @@ def _change_fields(
 
 
 def _redact_summary(
-    cell: OpenCell, name: str, summary: dict[str, object], redactor: Redactor
+    cell: OpenCell, name: str, summary: dict[str, object], redactor: SecretFilter
 ) -> None:
     text = summary.get("summary")
     if type(text) is not str:

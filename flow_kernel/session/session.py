@@ -30,6 +30,7 @@ class Session:
         journal: The log itself.
         history: What the log says of this session.
         notices: Sentences for the person.
+        warm_up: Loads what the first cell will need; to be called when there is time.
         on_close: What else ends with the session: lease, fault file, last words.
     """
 
@@ -42,6 +43,7 @@ class Session:
     history: History
     notices: Notices
     on_close: list[Callable[[], None]]
+    warm_up: Callable[[], object]
     pid: int
 
     def sign_off(self) -> None:

@@ -61,7 +61,9 @@ class Attachment:
         self._streams: tuple[Any, ...] = ()
         if kernel is not None and "drain" in taps:
             self._streams = (kernel._stdout, kernel._stderr)
-        self._tee = StreamTee(self._on_write)
+        self._tee = StreamTee(
+            session.tail.note, self._terminal.write if self._terminal is not None else None
+        )
         self.is_attached: bool = False
         # IPython imports it in the first cell, which would be told as an import of that cell.
         import_module("IPython.core.logger")
@@ -201,11 +203,6 @@ class Attachment:
         if cell is not None:
             cell.filenames.add(code.co_filename)
             cell.names.add(code)
-
-    def _on_write(self, name: str, text: str) -> None:
-        self.session.tail.note(text)
-        if self._terminal is not None:
-            self._terminal.write(name, text)
 
     # -- what we tell ------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ section; only the kernel has a name of its own, for `c.FlowKernel.*`.
 
 import os
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
@@ -24,6 +24,8 @@ from flow_kernel.settings import Settings
 from flow_kernel.shell.attach import Attachment
 from flow_kernel.shell.broken_streams import BrokenStreams
 from flow_kernel.shell.magics import FlowMagics, add_completion
+
+_WARM_UP_S: Final = 0.1
 
 
 class FlowShell(ZMQInteractiveShell):  # type: ignore[misc]  # ipykernel has no types
@@ -103,6 +105,12 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
             if facts is not None:
                 metadata["flow"] = facts
         return metadata
+
+    def start(self) -> None:
+        """Start as ipykernel does; what the first cell needs is loaded once nobody waits."""
+        super().start()
+        if self.attachment is not None:
+            self.io_loop.call_later(_WARM_UP_S, self.attachment.session.warm_up)
 
     def do_shutdown(self, restart: bool) -> Any:
         """Shut down as ipykernel does; a kill that follows is no death.

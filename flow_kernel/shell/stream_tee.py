@@ -19,9 +19,18 @@ globals()["__builtins__"] = FROZEN_BUILTINS
 class StreamTee:
     """Patched `write` of the two streams, for the duration of one cell."""
 
-    __slots__ = ("_depth", "_on_write", "_patched")
+    __slots__ = ("_depth", "_note", "_on_write", "_patched")
 
-    def __init__(self, on_write: Callable[[str, str], None]) -> None:
+    def __init__(
+        self, note: Callable[[str], None], on_write: Callable[[str, str], None] | None = None
+    ) -> None:
+        """Make a tee.
+
+        Args:
+            note: Told each text that was written.
+            on_write: Told the stream's name as well; for shells without messages.
+        """
+        self._note = note
         self._on_write = on_write
         self._depth = 0
         self._patched: list[tuple[Any, Any, Any]] = []
@@ -35,7 +44,7 @@ class StreamTee:
             stream = getattr(sys, name)
             try:
                 original = stream.write
-                tee = _tee(name, original, self._on_write)
+                tee = _tee(name, original, self._note, self._on_write)
                 stream.write = tee
             except AttributeError:  # None, or a stream of C that takes no attribute
                 continue
@@ -56,12 +65,19 @@ class StreamTee:
         self._patched.clear()
 
 
-def _tee(name: str, original: Any, on_write: Callable[[str, str], None]) -> Any:
-    def write(data: Any, *args: Any, **kwargs: Any) -> Any:
-        result = original(data, *args, **kwargs)
+def _tee(
+    name: str,
+    original: Any,
+    note: Callable[[str], None],
+    on_write: Callable[[str, str], None] | None,
+) -> Any:
+    def write(data: Any, *args: Any) -> Any:
+        result = original(data, *args)
         if type(data) is str:
             try:
-                on_write(name, data)
+                note(data)
+                if on_write is not None:
+                    on_write(name, data)
             except Exception:  # noqa: BLE001 - the user's print must not fail for us
                 return result
         return result
