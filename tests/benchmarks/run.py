@@ -26,11 +26,12 @@ import memory
 import micro
 import reading
 import recorder_cpu
+import recorder_shell
 import startup
 import table
 from harness import Bench, Benchmark, Result
 
-FAMILIES: Final = (recorder_cpu, cells, micro, memory, startup, reading)
+FAMILIES: Final = (recorder_shell, recorder_cpu, cells, micro, memory, startup, reading)
 BENCHMARKS: Final[tuple[Benchmark, ...]] = tuple(
     benchmark for family in FAMILIES for benchmark in family.BENCHMARKS
 )
