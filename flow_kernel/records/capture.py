@@ -13,10 +13,9 @@ import struct
 import threading
 from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import compress, islice
 from operator import ne
-from typing import Final
+from typing import Final, NamedTuple
 
 from flow_kernel.records.dict_table import (
     ENTRY_BYTES,
@@ -32,8 +31,7 @@ _ATTEMPTS: Final = 10
 _entry: Final = struct.Struct("<QQ").unpack_from
 
 
-@dataclass(frozen=True, slots=True)
-class Capture:
+class Capture(NamedTuple):
     """Names in the order of the namespace, and the identities of their values.
 
     Attributes:
@@ -48,8 +46,7 @@ class Capture:
     picture: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delta:
+class Delta(NamedTuple):
     """What differs between two moments of one namespace, with ids; in no order."""
 
     added: list[tuple[str, int]]

@@ -10,8 +10,7 @@ Called by the recorder at the end of a cell.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from flow_kernel.records.capture import Delta
 from flow_kernel.records.frozen import FROZEN_BUILTINS
@@ -26,8 +25,7 @@ _INTERNAL: Final = re.compile(
 _FIRST: Final = "_IO"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NamespaceDiff:
+class NamespaceDiff(NamedTuple):
     """Sorted names; the three never share one."""
 
     added: list[str]

@@ -8,9 +8,8 @@ last key tells that nothing was imported, whatever the number of modules.
 
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 from types import ModuleType
-from typing import Final
+from typing import Final, NamedTuple
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 
@@ -20,11 +19,10 @@ globals()["__builtins__"] = FROZEN_BUILTINS
 _modules: Final = sys.modules
 
 
-@dataclass(frozen=True, slots=True)
-class ImportMark:
+class ImportMark(NamedTuple):
     """How many modules there were, and the one imported last."""
 
-    count: int
+    size: int
     last: str | None
 
 
@@ -44,7 +42,7 @@ class ImportWatch:
         """Sorted names of modules imported since `mark`; O(new ones) when none was removed."""
         count = len(_modules)
         last = next(reversed(_modules), None)
-        if count == mark.count and last is mark.last:
+        if count == mark.size and last is mark.last:
             return []
         added = self._tail(mark, count)
         if added is None:
@@ -62,7 +60,7 @@ class ImportWatch:
                 for name in reversed(_modules):
                     if name is mark.last:
                         return fresh
-                    if len(fresh) > count - mark.count + 8:
+                    if len(fresh) > count - mark.size + 8:
                         return None  # the boundary is gone: something was removed
                     if type(name) is str:
                         fresh.append(name)

@@ -8,8 +8,7 @@ A stream keeps its head and its tail and counts the rest, so 100 MB of output co
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import orjson
 
@@ -26,8 +25,7 @@ Redact = Callable[[str], tuple[str, int]]
 """Takes secrets out of a text; returns what is left and how many there were."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class Kept(NamedTuple):
     """What is kept of a text.
 
     Attributes:

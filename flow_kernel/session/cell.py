@@ -8,8 +8,7 @@ Called by `session.recorder`, which owns the order of things.
 import hashlib
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from flow_kernel.records import bytecode
 from flow_kernel.records.bytecode import CodeNames
@@ -33,8 +32,7 @@ _sha256: Final = hashlib.sha256
 _MAX_SAMPLED_SOURCE: Final = 200_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CellRequest:
+class CellRequest(NamedTuple):
     """What the shell knows of a cell before it runs.
 
     Attributes:
@@ -54,8 +52,7 @@ class CellRequest:
     execution_count: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
+class Failure(NamedTuple):
     """How a cell failed.
 
     Attributes:
@@ -76,8 +73,7 @@ class Failure:
         return "aborted" if self.ename == "Aborted" else "error"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Changes:
+class Changes(NamedTuple):
     """What a cell did to the session; the names are sorted."""
 
     diff: NamespaceDiff

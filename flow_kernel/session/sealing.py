@@ -18,6 +18,8 @@ from flow_kernel.settings import Settings
 globals()["__builtins__"] = FROZEN_BUILTINS
 
 _EMPTY: dict[str, object] = {}
+# Their summaries are numbers or names of code: nothing to take out, and most variables are these.
+_SAFE_TYPES = frozenset({"int", "float", "bool", "complex", "NoneType", "range", "module"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +126,7 @@ def _redact_summary(
     cell: OpenCell, name: str, summary: dict[str, object], redactor: SecretFilter
 ) -> None:
     text = summary.get("summary")
-    if type(text) is not str:
+    if type(text) is not str or summary.get("type") in _SAFE_TYPES:
         return
     if redactor.name_is_secret(name) and summary.get("type") in ("str", "bytes"):
         summary["summary"] = "[REDACTED:name]"
