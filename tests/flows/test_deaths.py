@@ -102,7 +102,9 @@ def test_what_the_next_kernel_says_is_no_output_of_its_cell(dead: Kernel, home: 
 
 
 @promise("death.recorded")
-def test_the_last_output_of_a_loop_of_prints_is_kept(dead: Kernel, home: Path) -> None:
+def test_the_end_of_a_flood_of_prints_is_kept_once_half_a_second_has_passed(
+    dead: Kernel, home: Path
+) -> None:
     dead.fatal(
         "import os\n"
         "for i in range(3000): print('step', i)\n"
