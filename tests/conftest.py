@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,14 @@ from jupyter_core.utils import ensure_event_loop
 
 from tests.kernels import FLOW, Kernel
 from tests.pairs import Pair, start_pair
+
+
+def pytest_configure() -> None:
+    """Ctrl-C means the same to our children wherever the suite runs.
+
+    A shell starts what it puts in the background with SIGINT ignored, and children inherit that.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -29,6 +29,7 @@ globals()["__builtins__"] = FROZEN_BUILTINS
 
 _ATTEMPTS: Final = 10
 _entry: Final = struct.Struct("<QQ").unpack_from
+_entries: Final = struct.Struct("<QQ").iter_unpack
 
 
 class Capture(NamedTuple):
@@ -82,7 +83,7 @@ class NamespaceWatch:
         with self._lock:  # cells of subshells begin in threads of their own
             picture = self._table.picture() if self._table is not None else None
             if picture is not None and (self._follow(picture) or self._list_anew(picture)):
-                return Capture(self._names, None, picture)
+                return Capture(self._names, None, self._seen)
         return capture(self.namespace)
 
     def delta_since(self, before: Capture) -> Delta:
@@ -160,9 +161,8 @@ class NamespaceWatch:
         """Names and ids of the entries from `start` on; None when they are no longer there."""
         if start == len(picture):
             return []
-        words = array("Q", picture[start:])
-        keys, values = words[::2], words[1::2]
-        count = len(keys) - keys.count(0)
+        entries = [*_entries(picture[start:])]
+        count = len([key for key, _ in entries if key])
         try:
             names = list(islice(reversed(self.namespace), count))
         except RuntimeError:
@@ -170,7 +170,7 @@ class NamespaceWatch:
         if len(names) != count:
             return None
         found: list[tuple[str | None, int]] = []
-        for key, value in zip(keys, values, strict=True):
+        for key, value in entries:
             name = names.pop() if key else None
             # Not followed, compared: the pointer must be that of the very key we hold.
             if name is not None and id(name) != key:

@@ -28,6 +28,10 @@ globals()["__builtins__"] = FROZEN_BUILTINS
 
 ENTRY_BYTES: Final = 16
 _UNICODE_KEYS: Final = 1
+_FIRST_WINDOW: Final = 512
+_MA_KEYS: Final = 4  # words from the start of a PyDictObject
+_MA_VALUES: Final = 5
+_TRIES: Final = range(4)
 _KEYS_HEADER: Final = 32
 _gettrace: Final = sys.gettrace
 _getprofile: Final = sys.getprofile
@@ -46,20 +50,13 @@ class _Keys(ctypes.Structure):
     ]
 
 
-class _KeysAddress(ctypes.Union):
-    _fields_ = [
-        ("pointer", ctypes.POINTER(_Keys)),
-        ("number", ctypes.c_size_t),
-    ]
-
-
 class _Dict(ctypes.Structure):
     _fields_ = [
         ("ob_refcnt", ctypes.c_ssize_t),
         ("ob_type", ctypes.c_size_t),
         ("ma_used", ctypes.c_ssize_t),
         ("ma_version_tag", ctypes.c_uint64),
-        ("ma_keys", _KeysAddress),
+        ("ma_keys", ctypes.c_size_t),
         ("ma_values", ctypes.c_size_t),
     ]
 
@@ -69,14 +66,21 @@ _copy: Final = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_ssi
 )
 
 
+def _words(structure: ctypes.Structure) -> memoryview:
+    """The memory of `structure` as words: an index into it is no call, as a field's look-up is."""
+    return memoryview(structure).cast("B").cast("Q")
+
+
 class DictTable:
     """Takes pictures of one dict, which the caller keeps alive."""
 
-    __slots__ = ("_head", "_namespace")
+    __slots__ = ("_head", "_keys", "_namespace", "_where")
 
     def __init__(self, namespace: dict[str, object]) -> None:
         self._namespace = namespace
-        self._head = _Dict.from_address(id(namespace))
+        self._head = _words(_Dict.from_address(id(namespace)))
+        self._where = 0
+        self._keys = self._head
 
     def picture(self) -> bytes | None:
         """The entries now, 16 bytes each; None when the dict is not of the plain kind.
@@ -86,13 +90,20 @@ class DictTable:
         if _gettrace() is not None or _getprofile() is not None:
             return None
         head = self._head
-        # From here to the copy: no call, no loop.
-        where = head.ma_keys
-        keys = where.pointer.contents
-        if keys.dk_kind != _UNICODE_KEYS or head.ma_values:
-            return None
-        start = where.number + _KEYS_HEADER + (1 << keys.dk_log2_index_bytes)
-        return _copy(start, keys.dk_nentries * ENTRY_BYTES)  # type: ignore[no-any-return]  # bytes
+        for _ in _TRIES:
+            # From here to the copy: no call, no loop. The words of the keys are read only while the
+            # dict says that they are there.
+            where = head[_MA_KEYS]
+            if where == self._where:
+                keys = self._keys
+                sizes = keys[1]
+                if sizes >> 16 & 0xFF != _UNICODE_KEYS or head[_MA_VALUES]:
+                    return None
+                start = where + _KEYS_HEADER + (1 << (sizes >> 8 & 0xFF))
+                return _copy(start, keys[3] * ENTRY_BYTES)  # type: ignore[no-any-return]  # bytes
+            # A dict that grows moves its keys, a few times in a session.
+            self._keys, self._where = _words(_Keys.from_address(where)), where
+        return None
 
 
 def is_supported() -> bool:
@@ -138,23 +149,25 @@ def expected_picture(namespace: dict[str, object]) -> bytes:
 def differing_entries(before: bytes, after: bytes) -> list[int]:
     """Indices of the entries that differ in the common part of two pictures.
 
-    One memcmp when nothing differs; else blocks of 64 kB, of 1 kB, then single entries.
+    Windows that grow while nothing differs and halve towards what does: about 2 us for a few
+    neighbours among 200 names, one memcmp of everything when nothing differs.
     """
     size = min(len(before), len(after))
+    before = before[:size]
     found: list[int] = []
-    _descend(before[:size], after[:size], 0, found)
+    at, width, is_near = 0, _FIRST_WINDOW, False
+    while at < size:
+        if after.startswith(before[at : at + width], at):
+            at += width
+            if not is_near:
+                width *= 4
+            elif width > ENTRY_BYTES:
+                width //= 2
+        elif width == ENTRY_BYTES:
+            found.append(at // ENTRY_BYTES)
+            at += ENTRY_BYTES
+            is_near = False
+        else:
+            width //= 2
+            is_near = True
     return found
-
-
-def _descend(before: bytes, after: bytes, offset: int, found: list[int]) -> None:
-    if before == after:
-        return
-    size = len(before)
-    if size == ENTRY_BYTES:
-        found.append(offset // ENTRY_BYTES)
-        return
-    step = 65536 if size > 65536 else 1024 if size > 1024 else 128 if size > 128 else ENTRY_BYTES
-    for start in range(0, size, step):
-        one, other = before[start : start + step], after[start : start + step]
-        if one != other:
-            _descend(one, other, offset + start, found)

@@ -21,6 +21,7 @@ globals()["__builtins__"] = FROZEN_BUILTINS
 _INTERNAL: Final = re.compile(
     r"_{1,3}\Z|_i{1,3}\Z|_i?\d+\Z|_oh\Z|_ih\Z|_dh\Z|In\Z|Out\Z|_VSCODE_|__vsc_"
 )
+_is_internal: Final = _INTERNAL.match
 
 _FIRST: Final = "_IO"
 
@@ -47,7 +48,7 @@ class Visibility:
 
     def __call__(self, name: object, ident: int) -> bool:
         """True when `name`, bound to the object with id `ident`, is a variable of the user."""
-        if type(name) is not str or (name[:1] in _FIRST and _INTERNAL.match(name)):
+        if type(name) is not str or (name[:1] in _FIRST and _is_internal(name)):
             return False
         return name not in self._hidden or id(self._hidden[name]) != ident
 
@@ -65,11 +66,14 @@ def classify(delta: Delta, *, stored: Mapping[str, int], visible: Visibility) ->
 
     Source: identity against value, Python Language Reference, section 3.1.
     """
-    added = {name for name, ident in delta.added if visible(name, ident)}
+    # Most names that differ are IPython's own, at every cell.
+    added = {name for name, i in delta.added if not _is_internal(name) and visible(name, i)}
     removed = {name for name, ident in delta.removed if visible(name, ident)}
     changed = set()
     moved = set()
     for name, old, new in delta.rebound:
+        if _is_internal(name):
+            continue
         was, is_now = visible(name, old), visible(name, new)
         moved.add(name)
         if was and is_now:
@@ -78,7 +82,7 @@ def classify(delta: Delta, *, stored: Mapping[str, int], visible: Visibility) ->
             added.add(name)
         elif was:
             removed.add(name)
-    fresh = {name for name, _ in delta.added}
+    fresh = {name for name, _ in delta.added} if stored else ()
     for name, ident in stored.items():
         if name not in fresh and name not in moved and visible(name, ident):
             changed.add(name)

@@ -114,18 +114,25 @@ def clip(text: str, budget: int, redact: Redact) -> Kept:
 class CellOutput:
     """Streams, result, displays and the last error of one cell."""
 
-    __slots__ = ("error", "outputs", "result", "stderr", "stdout")
+    __slots__ = ("_budget", "error", "outputs", "result", "stderr", "stdout")
 
     def __init__(self, budget: int) -> None:
-        self.stdout: StreamBuffer = StreamBuffer(budget)
-        self.stderr: StreamBuffer = StreamBuffer(budget)
+        self._budget = budget
+        # Most cells write to neither.
+        self.stdout: StreamBuffer | None = None
+        self.stderr: StreamBuffer | None = None
         self.result: str | None = None
         self.outputs: list[dict[str, object]] = []
         self.error: dict[str, object] | None = None
 
     def stream(self, name: str, text: str) -> None:
         """Text on `stdout` or `stderr`."""
-        (self.stderr if name == "stderr" else self.stdout).add(text)
+        if name == "stderr":
+            self.stderr = self.stderr or StreamBuffer(self._budget)
+            self.stderr.add(text)
+        else:
+            self.stdout = self.stdout or StreamBuffer(self._budget)
+            self.stdout.add(text)
 
     def display(self, data: dict[str, object], *, is_result: bool = False) -> None:
         """A MIME bundle that was displayed, or the value of the last expression."""

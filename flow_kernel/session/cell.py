@@ -74,9 +74,11 @@ class Failure(NamedTuple):
 
 
 class Changes(NamedTuple):
-    """What a cell did to the session; the names are sorted."""
+    """What a cell did to the session; the names are sorted, and as `clean_names` leaves them."""
 
-    diff: NamespaceDiff
+    added: list[str]
+    changed: list[str]
+    removed: list[str]
     mutated: list[str]
     imports: list[str]
     loads: list[str]
@@ -210,11 +212,13 @@ class OpenCell:
             budget_us=settings.summary_budget_us,
         )
         self.changes = Changes(
-            diff=diff,
-            mutated=mutated,
-            imports=watches.imports.added_since(mark),
-            loads=self._loads(diff, visible),
-            stores=[name for name in sorted(self.names.stores) if visible(name, 0)],
+            added=clean_names(diff.added),
+            changed=clean_names(diff.changed),
+            removed=clean_names(diff.removed),
+            mutated=clean_names(mutated),
+            imports=clean_names(watches.imports.added_since(mark)),
+            loads=clean_names(self._loads(diff, visible)),
+            stores=clean_names([name for name in sorted(self.names.stores) if visible(name, 0)]),
             summaries=summaries,
             summaries_left_out=left_out,
         )
@@ -254,19 +258,24 @@ class OpenCell:
 
 def facts(cell: OpenCell, *, seq: int | None) -> dict[str, object]:
     """What rides in the execute reply's metadata under `flow`; `seq` only once it is on disk."""
-    changes = cell.changes
+    changes = cell.changes or no_changes()
     known: dict[str, object] = {
-        "added_vars": clean_names(changes.diff.added) if changes else [],
-        "changed_vars": clean_names(changes.diff.changed) if changes else [],
-        "removed_vars": clean_names(changes.diff.removed) if changes else [],
-        "mutated_vars": clean_names(changes.mutated) if changes else [],
-        "added_imports": clean_names(changes.imports) if changes else [],
+        "added_vars": changes.added,
+        "changed_vars": changes.changed,
+        "removed_vars": changes.removed,
+        "mutated_vars": changes.mutated,
+        "added_imports": changes.imports,
         "elapsed_ms": cell.elapsed_ms,
         "execution": "local",
     }
     if seq is not None:
         known["seq"] = seq
     return known
+
+
+def no_changes() -> Changes:
+    """Of a cell that was not compared, or that never ran."""
+    return Changes([], [], [], [], [], [], [], {}, 0)
 
 
 def imports_of(changes: Changes) -> dict[str, str | None]:
@@ -276,6 +285,5 @@ def imports_of(changes: Changes) -> dict[str, str | None]:
 
 def clean_names(names: list[str]) -> list[str]:
     """`names` in a form that every JSON encoder takes; the very list when it already is."""
-    if not names or all(name.isascii() and "\0" not in name for name in names):
-        return names
-    return [clean_text(name) for name in names]
+    text = "".join(names)
+    return names if text.isascii() and "\0" not in text else [clean_text(name) for name in names]

@@ -20,30 +20,30 @@ _sha256: Final = hashlib.sha256
 
 
 class HiddenBurst:
-    """The burst that goes on; `flush` ends it."""
+    """The burst that goes on, with the `count` of its executions; `flush` ends it."""
 
-    __slots__ = ("_count", "_hashes", "_identity", "_journal", "_reason")
+    __slots__ = ("_hashes", "_identity", "_journal", "_reason", "count")
 
     def __init__(self, journal: Journal, identity: Identity) -> None:
         self._journal = journal
         self._identity = identity
-        self._count = 0
+        self.count: int = 0
         self._hashes: list[str] = []
         self._reason = ""
 
     def add(self, code: str, reason: str) -> None:
         """Count one execution of `code`; another reason or a full burst begins a new record."""
-        if self._count and (reason != self._reason or self._count >= _MAX_HASHES):
+        if self.count and (reason != self._reason or self.count >= _MAX_HASHES):
             self.flush()
         self._reason = reason
-        self._count += 1
+        self.count += 1
         if reason == HIDDEN:
             self._hashes.append(_sha256(code.encode("utf-8", "surrogatepass")).hexdigest())
 
     def flush(self) -> None:
         """Write the record of the burst, if there is one."""
-        if not self._count:
+        if not self.count:
             return
-        fields = {"count": self._count, "code_sha256": self._hashes, "reason": self._reason}
-        self._count, self._hashes = 0, []
+        fields = {"count": self.count, "code_sha256": self._hashes, "reason": self._reason}
+        self.count, self._hashes = 0, []
         self._journal.append("hidden", self._identity.plan_id, self._identity.task_id, fields)

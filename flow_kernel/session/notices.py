@@ -7,20 +7,20 @@ from collections import deque
 
 
 class Notices:
-    """Texts that wait to be shown; each is shown once."""
+    """Texts that are `waiting` to be shown; each is shown once."""
 
     def __init__(self) -> None:
-        self._waiting: deque[str] = deque(maxlen=20)
+        self.waiting: deque[str] = deque(maxlen=20)
 
     def say(self, text: str) -> None:
         """Keep `text` for the next cell."""
-        self._waiting.append(text)
+        self.waiting.append(text)
 
     def take(self) -> str:
         """All texts that wait, each on lines of its own; empty when there is none."""
-        if not self._waiting:
+        if not self.waiting:
             return ""
         texts = []
-        while self._waiting:
-            texts.append(f"flow: {self._waiting.popleft()}\n")
+        while self.waiting:
+            texts.append(f"flow: {self.waiting.popleft()}\n")
         return "".join(texts)

@@ -75,12 +75,13 @@ class Recorder:
         began_ns = _perf_ns()
         thread = _get_ident()
         stack = self._stacks.setdefault(thread, [])
-        if not stack:
+        if self._open and not stack:
             self._seal_forgotten(thread)
         if self.is_paused:
             self._hidden.add(request.code, "paused")
             return None
-        self._hidden.flush()
+        if self._hidden.count:
+            self._hidden.flush()
         cell = self._open_cell(request, thread, stack)
         parts = self._parts
         identity = parts.identity

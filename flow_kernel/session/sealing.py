@@ -10,7 +10,7 @@ from flow_kernel.records.journal import Journal
 from flow_kernel.records.output import Kept, StreamBuffer, clip
 from flow_kernel.records.process import ResidentMemory
 from flow_kernel.records.tail import OutputTail
-from flow_kernel.session.cell import Changes, Failure, OpenCell, clean_names, imports_of
+from flow_kernel.session.cell import Failure, OpenCell, imports_of, no_changes
 from flow_kernel.session.deferred_redactor import SecretFilter
 from flow_kernel.session.identity import Identity
 from flow_kernel.settings import Settings
@@ -59,12 +59,20 @@ def cell_fields(cell: OpenCell, failure: Failure | None, parts: RecorderParts) -
     """The fields of `cell`, in the order of the log format; `recorder_us` is the caller's."""
     request = cell.request
     limits = parts.settings.recorder
-    stdout = _stream(cell, "stdout", cell.output.stdout, parts)
-    stderr = _stream(cell, "stderr", cell.output.stderr, parts)
+    stdout = stderr = ""
+    if cell.output.stdout is not None:
+        stdout = _stream(cell, "stdout", cell.output.stdout, parts)
+    if cell.output.stderr is not None:
+        stderr = _stream(cell, "stderr", cell.output.stderr, parts)
     result = None
     if cell.output.result is not None:
         result = _text(cell, "result", cell.output.result, (parts, limits.result_chars))
-    error = _error(cell, failure, parts)
+    error = _error(cell, failure, parts) if failure is not None else None
+    changes = cell.changes or no_changes()
+    if changes.summaries_left_out:
+        cell.truncated["vars"] = changes.summaries_left_out
+    for name, summary in changes.summaries.items():
+        _redact_summary(cell, name, summary, parts.redactor)
     fields: dict[str, object] = {
         "success": error is None,
         "status": failure.status if failure else "ok",
@@ -85,7 +93,15 @@ def cell_fields(cell: OpenCell, failure: Failure | None, parts: RecorderParts) -
         "result": result,
         "outputs": cell.output.outputs,
         "error": error,
-        **_change_fields(cell, cell.changes, parts),
+        "added_vars": changes.added,
+        "changed_vars": changes.changed,
+        "removed_vars": changes.removed,
+        "mutated_vars": changes.mutated,
+        "vars": changes.summaries,
+        "added_imports": changes.imports,
+        "imports": imports_of(changes),
+        "loads": changes.loads,
+        "stores": changes.stores,
         "cpu_ms": cell.cpu_ms,
         "rss_bytes": parts.memory(),
         "truncated": cell.truncated,
@@ -94,32 +110,6 @@ def cell_fields(cell: OpenCell, failure: Failure | None, parts: RecorderParts) -
     if cell.recorder_error:
         fields["recorder_error"] = cell.recorder_error
     return fields
-
-
-def _change_fields(
-    cell: OpenCell, changes: Changes | None, parts: RecorderParts
-) -> dict[str, object]:
-    if changes is None:
-        lists = ("added_vars", "changed_vars", "removed_vars", "mutated_vars")
-        return {
-            **{name: [] for name in lists},
-            "vars": {}, "added_imports": [], "imports": {}, "loads": [], "stores": [],
-        }  # fmt: skip
-    if changes.summaries_left_out:
-        cell.truncated["vars"] = changes.summaries_left_out
-    for name, summary in changes.summaries.items():
-        _redact_summary(cell, name, summary, parts.redactor)
-    return {
-        "added_vars": clean_names(changes.diff.added),
-        "changed_vars": clean_names(changes.diff.changed),
-        "removed_vars": clean_names(changes.diff.removed),
-        "mutated_vars": clean_names(changes.mutated),
-        "vars": changes.summaries,
-        "added_imports": clean_names(changes.imports),
-        "imports": imports_of(changes),
-        "loads": clean_names(changes.loads),
-        "stores": clean_names(changes.stores),
-    }
 
 
 def _redact_summary(
@@ -139,8 +129,6 @@ def _redact_summary(
 
 
 def _stream(cell: OpenCell, field: str, buffer: StreamBuffer, parts: RecorderParts) -> str:
-    if not buffer.full_bytes:
-        return ""
     return _noted(cell, field, buffer.kept(parts.redactor.text))
 
 
@@ -156,11 +144,7 @@ def _noted(cell: OpenCell, field: str, kept: Kept) -> str:
     return kept.text
 
 
-def _error(
-    cell: OpenCell, failure: Failure | None, parts: RecorderParts
-) -> dict[str, object] | None:
-    if failure is None:
-        return None
+def _error(cell: OpenCell, failure: Failure, parts: RecorderParts) -> dict[str, object]:
     budget = parts.settings.recorder.result_chars
     shown = cell.output.error or _EMPTY
     evalue = failure.evalue or str(shown.get("evalue", ""))

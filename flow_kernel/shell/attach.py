@@ -140,7 +140,9 @@ class Attachment:
             self._must_interrupt = True
 
     def _begin(self, info: Any) -> OpenCell | None:
-        self._tell_notices()
+        notices = self.session.notices
+        if notices.waiting:
+            self._tell_notices()
         is_nested = self._recorder.innermost() is not None
         if not info.store_history and not is_nested:
             if self._kernel is None:
@@ -154,7 +156,8 @@ class Attachment:
         if self._kernel is not None:
             msg_id = (self._kernel.get_parent("shell").get("header") or {}).get("msg_id")
         cell = self._recorder.begin(self._request(info.raw_cell, info.cell_id, count, msg_id))
-        self._tell_notices()
+        if notices.waiting:
+            self._tell_notices()
         return cell
 
     def _request(

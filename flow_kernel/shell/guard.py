@@ -68,12 +68,9 @@ class HeldInterrupts:
     Without it the interrupt would end in IPython's "Error in callback" and the cell would go on.
     """
 
-    __slots__ = ("_is_set", "_previous", "was_interrupted")
-
-    def __init__(self) -> None:
-        self._previous: Any = None
-        self._is_set = False
-        self.was_interrupted: bool = False
+    _previous: Any = None
+    _is_set: bool = False
+    was_interrupted: bool = False
 
     def __enter__(self) -> "HeldInterrupts":
         if _get_ident() == _main_ident:

@@ -51,14 +51,16 @@ def recorder(bench: Bench, *, variables: int) -> list[Result]:
 
 def _measure(variables: int, turns: int) -> tuple[list[float], list[float]]:
     from IPython.core.interactiveshell import InteractiveShell  # only in the process measured
+    from traitlets.config import Config  # only in the process measured
 
     from flow_kernel.settings import Settings  # only in the process measured
     from flow_kernel.shell.kernel import open_attachment  # only in the process measured
 
-    shell: Any = InteractiveShell.instance()
-    # IPython's history commits in a thread of its own, as often as that gets the interpreter: its
-    # cost per cell would be measured, which any call to the system changes.
-    shell.history_manager.enabled = False
+    # IPython's history has a thread of its own, which wakes at each cell and commits as often as it
+    # gets the interpreter: that would be measured, and any call to the system changes it.
+    config = Config()
+    config.HistoryAccessor.enabled = False
+    shell: Any = InteractiveShell.instance(config=config)
     exec(FILL.format(count=variables), shell.user_ns)
     attachment = open_attachment(shell, None, Settings())
     found: tuple[list[float], list[float]] = ([], [])
