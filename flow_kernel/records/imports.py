@@ -29,10 +29,11 @@ class ImportMark(NamedTuple):
 class ImportWatch:
     """Remembers the modules that are known, for the rare cell that removes some."""
 
-    __slots__ = ("_known",)
+    __slots__ = ("_foreign", "_known")
 
     def __init__(self) -> None:
         self._known: set[str] = {name for name in tuple(_modules) if type(name) is str}
+        self._foreign: set[str] = set()
 
     def mark(self) -> ImportMark:
         """Where `sys.modules` ends now. About 0.3 us."""
@@ -51,7 +52,11 @@ class ImportWatch:
             self._known = names
         else:
             self._known.update(added)
-        return sorted(added)
+        return sorted(set(added) - self._foreign)
+
+    def disown(self, names: Iterable[str]) -> None:
+        """Leave `names` out: another thread imports them while a cell runs, on its own behalf."""
+        self._foreign.update(names)
 
     def _tail(self, mark: ImportMark, count: int) -> list[str] | None:
         fresh: list[str] = []

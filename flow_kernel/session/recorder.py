@@ -14,6 +14,7 @@ import os
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Final
 
 from flow_kernel.records.codec import clean_text
@@ -199,6 +200,10 @@ class Recorder:
         """Record again from the next cell on; the log notes how many were left out."""
         self.is_paused = False
         self._hidden.flush()
+
+    def disown_imports(self, names: Iterable[str]) -> None:
+        """Modules `names` were imported on behalf of no cell."""
+        self._watches.imports.disown(names)
 
     def close(self) -> None:
         """Write what is pending and stop the thread."""

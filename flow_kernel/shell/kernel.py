@@ -23,6 +23,7 @@ from flow_kernel.session.assembly import assemble
 from flow_kernel.settings import Settings
 from flow_kernel.shell.attach import Attachment
 from flow_kernel.shell.broken_streams import BrokenStreams
+from flow_kernel.shell.deferred_debugger import DeferredDebugger, stand_in
 from flow_kernel.shell.magics import FlowMagics, add_completion
 
 _WARM_UP_S: Final = 0.1
@@ -45,6 +46,7 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
     """ipykernel's kernel; each cell leaves a record before its reply is sent."""
 
     shell_class: Any = Type(FlowShell)
+    debugger_class: Any = Type(DeferredDebugger)
 
     record: Any = Bool(True, help="Record cells; the log notes how many were not.").tag(config=True)
     actor: Any = Unicode("user", help="Who runs the cells, as records name it.").tag(config=True)
@@ -59,6 +61,7 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
         return 0.0
 
     def __init__(self, **kwargs: Any) -> None:
+        stand_in()
         super().__init__(**kwargs)
         self.attachment: Attachment | None = None
         self._broken_streams = BrokenStreams(self._stdout, self._stderr)
@@ -68,6 +71,9 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
             )
         except Exception:
             self.log.exception("flow: recording is off, the kernel runs as stock")
+            return
+        if type(debugger := getattr(self, "debugger", None)) is DeferredDebugger:
+            debugger.on_load = self.attachment.session.recorder.disown_imports
 
     async def do_execute(  # noqa: PLR0913 - the signature is ipykernel's
         self,
