@@ -94,7 +94,7 @@ class Kernel:
         self.session = self.manager.session
         # Large messages are copied: without a copy pyzmq starts a thread that lives for ever.
         self.session.copy_threshold = 1 << 40
-        self._connect()
+        self.sockets: dict[str, zmq.Socket[bytes]] = {}
 
     def _start(self) -> None:
         with (self.root / "output.txt").open("ab") as output:
@@ -105,8 +105,21 @@ class Kernel:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
+        # The manager's own, which it never uses here: it would connect at some time of its own.
+        self.manager._close_control_socket()
 
     def _connect(self) -> None:
+        # Only to sockets that are there. One that is missing is tried again later: the kernel would
+        # get a descriptor in the middle of a test that counts them, or that uses all of them up.
+        ports = [self.root / f"s-{number}" for number in range(1, 6)]
+        deadline = time.monotonic() + DEADLINE_S
+        while not all(map(Path.exists, ports)):
+            code = self.process.poll()
+            if code is not None:
+                raise KernelDied(self.name, code, self.said())
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self.name} does not listen: {self.said()[-2000:]}")
+            time.sleep(0.002)
         # A request for input travels to the stdin socket with the identity of the shell socket.
         identity = self.session.bsession
         self.sockets = {
@@ -135,7 +148,13 @@ class Kernel:
         return (self.root / "output.txt").read_text(encoding="utf-8", errors="replace")
 
     def ready(self) -> Self:
-        """Wait until both the reply channel and the broadcast channel work."""
+        """Wait until both the reply channel and the broadcast channel work.
+
+        A thread of ipykernel opens a descriptor when it first publishes something; a test that
+        counts descriptors has to print before.
+        """
+        if not self.sockets:
+            self._connect()
         deadline = time.monotonic() + DEADLINE_S
         while not self._is_ready:
             msg_id = self.request("kernel_info_request", {})
@@ -339,6 +358,8 @@ class Kernel:
         for socket in self.sockets.values():
             socket.close(0)
         self.manager.cleanup_connection_file()
+        for port in self.root.glob("s-*"):
+            port.unlink()
 
     def close(self) -> None:
         """Kill what is left of the process group and remove the folder."""

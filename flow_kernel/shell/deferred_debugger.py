@@ -10,6 +10,7 @@ opens a notebook), in the control thread, which handles its requests anyway.
 
 import asyncio
 import importlib
+import os
 import sys
 import threading
 from importlib.util import find_spec
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 globals()["__builtins__"] = FROZEN_BUILTINS
 
 _NAME: Final = "ipykernel.debugger"
+_NO_WARNING: Final = "PYDEVD_DISABLE_FILE_VALIDATION"
 _PARTS: Final = ("debugpy", "pydev", "_pydev", "ipykernel.")
 
 
@@ -87,13 +89,33 @@ class DeferredDebugger:
 def stand_in() -> None:
     """Put the stand-in where the kernel looks for its debugger, unless that is loaded already."""
     if _NAME not in sys.modules:
-        sys.modules[_NAME] = _StandIn()
+        sys.modules[_NAME] = module = _StandIn()
+        if module._is_debugpy_available:
+            sys.breakpointhook = _breakpoint
+
+
+def _breakpoint(*args: Any, **kwargs: Any) -> Any:
+    """Leave `breakpoint()` to debugpy, which sets a hook of its own when it is loaded.
+
+    Without a client that debugs, that hook does nothing; the interpreter's would ask for input.
+    """
+    _load()
+    hook = sys.breakpointhook
+    return (sys.__breakpointhook__ if hook is _breakpoint else hook)(*args, **kwargs)
 
 
 def _load() -> Any:
     found = sys.modules.get(_NAME)
+    was_unset = _NO_WARNING not in os.environ
     if isinstance(found, _StandIn):
         with found.lock:
             if sys.modules.get(_NAME) is found:
                 del sys.modules[_NAME]
+        # It warns on stderr of frozen modules, which here would be the output of a cell.
+        os.environ.setdefault(_NO_WARNING, "1")
+        try:
+            return importlib.import_module(_NAME)
+        finally:
+            if was_unset:
+                os.environ.pop(_NO_WARNING, None)
     return importlib.import_module(_NAME)

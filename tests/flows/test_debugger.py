@@ -36,6 +36,14 @@ def test_a_cell_stops_at_a_breakpoint_and_goes_on(fresh_pair: Pair) -> None:
 
 
 @promise("debugger.deferred")
+def test_a_call_of_breakpoint_does_what_it_does_in_stock_ipykernel(fresh_pair: Pair) -> None:
+    first, second = fresh_pair.both(lambda k: [k.run("breakpoint()\nprint('on')") for _ in "12"])
+
+    assert [r.effects() for r in second] == [r.effects() for r in first]
+    assert second[0].stdout == "on\n"
+
+
+@promise("debugger.deferred")
 def test_what_the_debugger_loads_is_no_import_of_a_running_cell(tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     with Kernel() as kernel:

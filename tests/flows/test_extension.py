@@ -122,6 +122,7 @@ def test_after_unload_a_stock_kernel_is_as_before() -> None:
     with Kernel(STOCK) as stock:
         stock.run(SNAPSHOT)
         stock.run("import flow_kernel.shell.extension; del flow_kernel")
+        stock.run("print('warm')")
         stock.run("_save('before')")
         stock.run("%load_ext flow_kernel")
         stock.run("_save('loaded')")

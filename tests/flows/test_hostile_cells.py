@@ -239,7 +239,8 @@ def test_a_cell_that_hangs_stock_ipykernel_is_on_disk_before_it_runs() -> None:
 @promise("hostile.recorded")
 def test_descriptors_and_memory_used_up_by_a_cell_cost_no_record() -> None:
     with Kernel() as kernel:
-        kernel.run("import resource, os\nsoft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)")
+        kernel.run("import resource, os; print()")
+        kernel.run("soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)")
         runs = [
             kernel.run(
                 "resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))\nheld = []\n"

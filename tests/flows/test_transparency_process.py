@@ -1,7 +1,9 @@
 """The state of the process, its threads and children are those of stock ipykernel.
 
 Differences that are meant: one more daemon thread (it syncs the log), faulthandler is on (its
-report tells the next kernel of a fatal signal), and up to four frames below the cell.
+report tells the next kernel of a fatal signal), and up to four frames below the cell. What debugpy
+does to a process that loads it (two builtins, a variable, the hook of `breakpoint`) is done when
+the debugger is loaded, which ours is at the first request for it.
 """
 
 import json
@@ -46,6 +48,8 @@ LATE: Final[dict[str, tuple[str, str]]] = {
 @pytest.mark.parametrize("name", STATES)
 def test_the_state_of_the_process_is_that_of_stock_ipykernel(pair: Pair, name: str) -> None:
     pair.forget()
+    debug_info = {"type": "request", "command": "debugInfo", "seq": 1}
+    pair.both(lambda k: k.ask("debug_request", debug_info, channel="control"))
 
     stock, flow = pair.run(*STATES[name])
 
@@ -140,16 +144,17 @@ def test_functions_registered_at_exit_run_at_an_orderly_end(fresh_pair: Pair) ->
 @promise("transparent.process")
 def test_cells_open_no_descriptors(pair: Pair) -> None:
     pair.forget()
-    # The history thread opens and closes the journal of its database at times of its own.
+    # The history thread opens files of its database and their folder at times of its own.
     count = """
 import os
 def target(fd):
     try: return os.readlink(f'/proc/self/fd/{fd}')
-    except OSError: return 'history'
-print(sum('history' not in target(fd) for fd in os.listdir('/proc/self/fd')))
+    except OSError: return 'profile_default'
+print(sum('profile_default' not in target(fd) for fd in os.listdir('/proc/self/fd')))
 """
 
     def growth(kernel: Kernel) -> int:
+        kernel.run("print('warm')")
         first = int(kernel.run(count).stdout)
         for _ in range(20):
             kernel.run("x = 1")
