@@ -14,6 +14,10 @@ with one `write`:
                                        deleted or replaced meanwhile: then once more
     file about to be replaced          the lock's holder says so: the record waits in memory
 
+The path is looked at no more often than every tenth of a millisecond, less than any cell takes. In
+between a file as large as we left it is taken for ours, so who replaces or deletes a log (`repair`,
+`prune`) changes the size of the old one afterwards, under its lock.
+
 Nothing here truncates a file. The outcome of each write is stored in one step, so an interrupt
 leaves either all of it or an entry in doubt, which the next call looks up in the file.
 """
@@ -21,6 +25,7 @@ leaves either all of it or an entry in doubt, which the next call looks up in th
 import errno
 import hashlib
 import os
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -44,6 +49,7 @@ _rename: Final = os.rename
 _listdir: Final = os.listdir
 _strerror: Final = os.strerror
 _sha256: Final = hashlib.sha256
+_monotonic: Final = time.monotonic
 _SEEK_SET: Final = os.SEEK_SET
 _SEEK_END: Final = os.SEEK_END
 _EBADF: Final = errno.EBADF
@@ -51,6 +57,7 @@ _EAGAIN: Final = errno.EAGAIN
 _EBUSY: Final = errno.EBUSY
 _ENOSPC: Final = errno.ENOSPC
 _RETIRED_FDS: Final = 8
+_PATH_HOLDS_S: Final = 0.0001
 _TRIES: Final = range(50)
 _UNKNOWN: Final = -1
 _SUFFIX: Final = ".jsonl"
@@ -80,6 +87,7 @@ class LogFile:
         "_is_shared",
         "_lock_timeout_s",
         "_make_parents",
+        "_path_holds_until",
         "_retired",
         "_rotate_at",
         "_rotate_bytes",
@@ -120,6 +128,7 @@ class LogFile:
         self._retired = retired
         self._is_dirty = False
         self._is_link_known = False
+        self._path_holds_until = 0.0
         # Of the open file: which it is, its size after our last whole line; where a torn one lies.
         self._device = self._inode = self._size = self._torn_start = self._torn_size = _UNKNOWN
         self._torn_line = b""
@@ -140,14 +149,16 @@ class LogFile:
             return False
         data = line + b"\n"
         next_link = _sha256(line).hexdigest()[:16]
+        now = _monotonic()
         try:
             flock(fd, EXCLUSIVE)
-            # Another size: somebody wrote, or a cell closed the descriptor and reuses its number.
             if _lseek(fd, 0, _SEEK_END) != size:
                 return False
-            status = _stat(self.path)
-            if status.st_ino != self._inode or status.st_dev != self._device:
-                return False
+            if now >= self._path_holds_until:
+                status = _stat(self.path)
+                if status.st_ino != self._inode or status.st_dev != self._device:
+                    return False
+                self._path_holds_until = now + _PATH_HOLDS_S
             written = _write(fd, data)
             if written != len(data):
                 self._size, self._torn_line = _UNKNOWN, line
@@ -239,6 +250,7 @@ class LogFile:
             return self._put(entry, _UNKNOWN, b"\n")
         if size >= self._rotate_at and self._rotate(size):
             return False
+        self._path_holds_until = _monotonic() + _PATH_HOLDS_S
         if entry.line is self._torn_line and size == self._torn_size:
             return self._continue(entry)
         is_clean = size in (self._size, 0) or self._ends_with_newline(size)
