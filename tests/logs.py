@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from flow_kernel.records.codec import decode
+from flow_kernel.records.codec import LineDamaged, decode
 
 Record = dict[str, Any]
 
@@ -17,8 +17,11 @@ Record = dict[str, Any]
 class TaskLogs:
     """All log files under `home`, read incrementally."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, may_be_torn: bool = False) -> None:
         self.home = home
+        self.torn: list[bytes] = []
+        """Damaged lines, where the log may hold some."""
+        self._may_be_torn = may_be_torn
         self._offsets: dict[Path, int] = {}
         self._records: list[Record] = []
 
@@ -60,4 +63,10 @@ class TaskLogs:
                 data = file.read()
             whole = data[: data.rfind(b"\n") + 1]
             self._offsets[path] = self._offsets.get(path, 0) + len(whole)
-            self._records += [decode(line) for line in whole.split(b"\n") if line]
+            for line in filter(None, whole.split(b"\n")):
+                try:
+                    self._records.append(decode(line))
+                except LineDamaged:
+                    if not self._may_be_torn:
+                        raise
+                    self.torn.append(line)

@@ -1,6 +1,7 @@
 """SIGKILL at any instant of a busy kernel: every record that was acknowledged is in the log."""
 
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tests.forked import ForkedKernel, Zygote
 from tests.logs import Record, TaskLogs
 from tests.promises import promise
 
+_HEADER = re.compile(rb'\{"v":1,"kind":"(\w+)","session":"(\w+)","seq":(\d+),')
 CELLS = (
     "x = 1",
     "print('out')",
@@ -61,11 +63,13 @@ def _kill(zygote: Zygote, home: Path, *, kills: int, seed: int) -> None:
     with ForkedKernel(zygote, home=home) as last:
         last.run("the_end = 1")
 
-    logs = TaskLogs(home)
+    # A kill in the middle of a write leaves the head of a line that nobody was told of.
+    logs = TaskLogs(home, may_be_torn=True)
     cells = {r["msg_id"]: r["seq"] for r in logs.records("cell") if r["parent_span_id"] is None}
     assert {msg_id: cells.get(msg_id) for msg_id in acknowledged} == acknowledged
     assert len(acknowledged) >= kills
     _chains_are_whole(logs.records())
+    _torn_lines_were_the_last_of_their_sessions(logs)
 
 
 def _acknowledged_before_the_kill(kernel: ForkedKernel, chance: random.Random) -> dict[str, int]:
@@ -80,6 +84,17 @@ def _acknowledged_before_the_kill(kernel: ForkedKernel, chance: random.Random) -
         msg_id: kernel.replies[msg_id]["metadata"] for msg_id in sent & kernel.replies.keys()
     }
     return {msg_id: metadata["flow"]["seq"] for msg_id, metadata in replies.items()}
+
+
+def _torn_lines_were_the_last_of_their_sessions(logs: TaskLogs) -> None:
+    for line in logs.torn:
+        found = _HEADER.match(line)
+        if found is None:
+            assert len(line) < 100, line  # cut in its header: it could be anybody's
+            continue
+        _, session, seq = (part.decode() for part in found.groups())
+        death = logs.one("death", session=session)
+        assert death["seq"] == int(seq)  # the number was free: nothing was acknowledged under it
 
 
 def _chains_are_whole(records: list[Record]) -> None:
