@@ -6,7 +6,10 @@ Raised by all floors, caught by apps (which turn them into one sentence and an e
     ├── UsageError (ValueError)               2   wrong arguments, an ill-formed id
     ├── NotFound (LookupError)                2   no such plan, task, cell, log
     ├── StoreError (OSError)                  1   the home cannot be read or written
+    │   ├── StoreTooNew (StoreError)          4   written by a newer version; nothing was touched
+    │   └── StoreDamaged (StoreError)         1   the database fails its checks
     ├── JournalDamaged                        1   lines of a log fail their checksum
+    ├── IllegalTransition                     2   a task or step is not in a state that allows it
     └── MissingExtra (ImportError)            2   an optional dependency is not installed
 """
 
@@ -41,6 +44,22 @@ class NotFound(FlowError, LookupError):
 
 class StoreError(FlowError, OSError):
     """The home cannot be read or written; recording goes on in memory."""
+
+
+class StoreTooNew(StoreError):
+    """A newer version wrote the database; nothing was touched."""
+
+    exit_code = 4
+
+
+class StoreDamaged(StoreError):
+    """The database fails its checks; the logs still hold the history."""
+
+
+class IllegalTransition(FlowError):
+    """A task or a step is not in a state that allows what was asked; nothing was done."""
+
+    exit_code = 2
 
 
 class JournalDamaged(FlowError):

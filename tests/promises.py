@@ -41,6 +41,11 @@ PROMISES: Final[dict[str, str]] = {
     "clients.terminal": "jupyter console shows results and leaves records.",
     "extension.same": "The extension records the same in stock ipykernel and terminal IPython.",
     "extension.unload": "After %unload_ext nothing of the extension is left.",
+    # The shape of work
+    "task.recorded": "Cells of a task are in its own log, with its step and each change of state.",
+    "task.steps": "Planned against done is visible at any time; a cell that raises fails its step.",
+    "task.resumed": "A restarted kernel goes on with the open task; FLOW_TASK_ID names another.",
+    "task.hostile": "Any name can be given; a wrong verb, value or state is one sentence.",
     # What survives
     "death.recorded": "A cell that kills the kernel is on disk, and its death is recorded once.",
     "death.told": "The next kernel on that home says at its first cell what happened.",

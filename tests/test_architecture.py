@@ -12,10 +12,10 @@ import pytest
 
 from tests.source import PACKAGE, ROOT, imports, modules, own_imports, tree
 
-FLOORS: Final = ("errors", "settings", "records", "session", "shell", "apps")
+FLOORS: Final = ("errors", "settings", "records", "store", "session", "shell", "apps", "api")
 """From the ground up. `_version` lies below all of them; the package itself is the lazy roof."""
 
-KNOWS_IPYTHON: Final = ("shell", "apps")
+KNOWS_IPYTHON: Final = ("shell", "apps", "api")
 IPYTHON_AND_CO: Final = {
     "IPython",
     "ipykernel",
@@ -28,7 +28,7 @@ IPYTHON_AND_CO: Final = {
 
 LOCAL_IMPORTS: Final[dict[str, str]] = {
     "flow_kernel.__main__": "the working directory leaves the path before anything is loaded",
-    "flow_kernel.session.assembly": "a home without dead sessions needs nothing to tell of them",
+    "flow_kernel.session.assembly": "a session without tasks and deaths need not load their parts",
     "flow_kernel.session.deferred_redactor": "20 ms that a starting kernel need not pay",
     "flow_kernel.session.history": "5 ms that a starting kernel need not pay",
     "flow_kernel.apps.cli": "each verb loads its own module, so `jupyter flow log` starts fast",
@@ -39,7 +39,6 @@ TAPS: Final = r"shell\.(\w+_tap|guard|stream_tee|outstream)"
 OFF_THE_CELL_PATH: Final[dict[str, str]] = {
     "flow_kernel.records.home": "paths are made when a session or a task starts",
     "flow_kernel.records.names": "file names are made when a session or a task starts",
-    "flow_kernel.session.identity": "ids are read when a session starts",
 }
 """Modules that the recorder imports but does not enter while a cell runs, and why."""
 

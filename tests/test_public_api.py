@@ -21,6 +21,7 @@ PUBLIC: Final = [
     "__version__",
     "current_session",
     "load_ipython_extension",
+    "open_flow",
     "unload_ipython_extension",
 ]
 BASE_DEPENDENCIES: Final = ["ipykernel>=7.4", "jupyter_client", "traitlets", "orjson", "psutil"]
@@ -88,7 +89,10 @@ def test_the_wheel_ships_the_kernelspec_the_logos_the_notebooks_and_py_typed(
 
 
 def test_the_wheel_holds_every_module_and_nothing_but_the_package(wheel: ZipFile) -> None:
-    modules = {str(p.relative_to(ROOT)) for p in (ROOT / "flow_kernel").rglob("*.py")}
+    package = ROOT / "flow_kernel"
+    modules = {
+        str(p.relative_to(ROOT)) for kind in ("py", "sql") for p in package.rglob(f"*.{kind}")
+    }
     files = {
         n for n in wheel.namelist() if not re.match(r"flow_kernel-[^/]+\.(data|dist-info)/", n)
     }

@@ -26,6 +26,11 @@ GROUPS: Final = {
         "stats": "cells, failures and time per task and per day",
         "replay": "a notebook or a script made from a log",
     },
+    "follow the work": {
+        "tasks": "the tasks of this project",
+        "task": "one task with its steps, context and cells",
+        "context": "what a task knows, and who said so",
+    },
     "look after the logs": {
         "check": "verify every line, and repair what can be repaired",
         "prune": "delete logs that are older than an age",

@@ -5,6 +5,7 @@ Called by `session.assembly` inside a kernel and by every verb of the command li
     .flow/log/<plan>/<task>.jsonl            the log of a task
     .flow/log/<plan>/<task>.<n>.jsonl        its full parts, oldest first
     .flow/log/<plan>/<task>.<8 hex>.jsonl    on network file systems: the log of one session
+    .flow/flow.db                            plans, tasks, context, approvals (SQLite)
     .flow/run/                               leases and last output of sessions
 
 The nearest ancestor with a `.flow` wins, else the git top level, else the working directory; never
@@ -82,6 +83,11 @@ class Home:
     def run_dir(self) -> Path:
         """Leases and last output of the sessions that run."""
         return self.root / "run"
+
+    @property
+    def store_path(self) -> Path:
+        """The database of plans, tasks, context and approvals."""
+        return self.root / "flow.db"
 
     def fault_path(self, session: str) -> Path:
         """Where faulthandler writes the stack of a fatal signal in `session`."""

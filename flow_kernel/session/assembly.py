@@ -9,30 +9,43 @@ memory.
 import faulthandler
 import os
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from flow_kernel.errors import FlowError
 from flow_kernel.records import lease
-from flow_kernel.records.home import Home
+from flow_kernel.records.home import Home, network_file_system
 from flow_kernel.records.journal import Journal, utc_now_ms
+from flow_kernel.records.names import ADHOC_TASK
 from flow_kernel.records.process import ResidentMemory
 from flow_kernel.records.tail import OutputTail
 from flow_kernel.session.deferred_redactor import DeferredRedactor
 from flow_kernel.session.history import History
 from flow_kernel.session.identity import identify
 from flow_kernel.session.notices import Notices
+from flow_kernel.session.place import Place, Whereabouts
 from flow_kernel.session.recorder import Recorder
 from flow_kernel.session.sealing import RecorderParts
 from flow_kernel.session.session import Session
 from flow_kernel.settings import Settings
 
+if TYPE_CHECKING:
+    from flow_kernel.session.tasks import Tasks
+    from flow_kernel.store.contract import Store
 
-def assemble(home: Home, *, env: Mapping[str, str], settings: Settings) -> Session:
+
+def assemble(
+    home: Home, *, env: Mapping[str, str], settings: Settings, notebook: str = ""
+) -> Session:
     """A session that records into `home`.
 
     Args:
         home: Where; it is created when it can be.
         env: The environment of the process.
         settings: What to record and how.
+        notebook: What the next kernel of the same notebook is recognised by; empty when nothing is
+            known, and a task is then not resumed by itself.
 
     Returns:
         The session, with what it has to say in its notices.
@@ -54,9 +67,15 @@ def assemble(home: Home, *, env: Mapping[str, str], settings: Settings) -> Sessi
     if is_writable:
         closers += _announce(home, identity.session, (identity.plan_id, identity.task_id), env)
         _tell_deaths(home, identity.session, settings, notices)
+    where = Whereabouts(
+        identity.session,
+        identity.plan_id,
+        identity.task_id,
+        on_move=lambda place: _move_lease(home, identity.session, place, env),
+    )
     recorder = Recorder(
         RecorderParts(
-            identity=identity,
+            where=where,
             settings=settings,
             journal=journal,
             redactor=redactor,
@@ -64,8 +83,14 @@ def assemble(home: Home, *, env: Mapping[str, str], settings: Settings) -> Sessi
             memory=ResidentMemory(),
         )
     )
-    return Session(
+    session = Session(
         identity=identity,
+        where=where,
+        open_tasks=cache(
+            lambda: _open_tasks(
+                home, journal, where, actor=settings.actor, notebook=notebook, closers=closers
+            )
+        ),
         home=home,
         settings=settings,
         recorder=recorder,
@@ -77,6 +102,60 @@ def assemble(home: Home, *, env: Mapping[str, str], settings: Settings) -> Sessi
         warm_up=redactor.load,
         pid=os.getpid(),
     )
+    if is_writable:
+        _go_on(session, env)
+    return session
+
+
+def _go_on(session: Session, env: Mapping[str, str]) -> None:
+    """Enter the task that the environment names, or the one that a dead kernel left open."""
+    identity = session.identity
+    try:
+        if identity.task_id != ADHOC_TASK:
+            name = env.get("FLOW_TASK_NAME", "")
+            session.tasks.attach(identity.plan_id, identity.task_id, name=name)
+        elif session.home.store_path.exists():
+            task = session.tasks.resume()
+            if task is not None:
+                session.notices.say(f'task {task.task_id} "{task.name[:80]}" goes on')
+    except FlowError as error:
+        session.notices.say(f"tasks cannot be used: {error}")
+
+
+def _open_tasks(
+    home: Home,
+    journal: Journal,
+    where: Whereabouts,
+    *,
+    actor: str,
+    notebook: str,
+    closers: list[Callable[[], None]],
+) -> "Tasks":
+    from flow_kernel.session.carrier import (
+        Carrier,  # with the next two: 5 ms that most need not pay
+    )
+    from flow_kernel.session.flow import Flow
+    from flow_kernel.session.tasks import Tasks
+
+    store = open_store(home)
+    carrier = Carrier(home, store, journal)
+    carrier()
+    closers.append(store.close)
+    flow = Flow(home, store, plan_id=where.now.plan_id, author=actor, now=utc_now_ms, carry=carrier)
+    return Tasks(flow, where, author=actor, notebook=notebook, now=utc_now_ms, carry=carrier)
+
+
+def open_store(home: Home) -> "Store":
+    """The store of `home`; nothing is opened before its first use."""
+    from flow_kernel.store.sqlite import SqliteStore  # 5 ms that most sessions need not pay
+
+    return SqliteStore(home.store_path, is_network=network_file_system(home.root) is not None)
+
+
+def _move_lease(home: Home, session: str, place: Place, env: Mapping[str, str]) -> None:
+    """A death belongs to the task that was open."""
+    if (home.run_dir / f"{session}.lease").exists():
+        _take_lease(home, session, (place.plan_id, place.task_id), env)
 
 
 def _tell_deaths(home: Home, session: str, settings: Settings, notices: Notices) -> None:
@@ -95,8 +174,20 @@ def _announce(
 ) -> list[Callable[[], None]]:
     """Take the lease and watch for fatal signals; what undoes each, in order."""
     undo: list[Callable[[], None]] = []
+    path = _take_lease(home, session, task, env)
+    if path is None:
+        return undo
+    if not faulthandler.is_enabled():
+        undo += _watch_faults(home.fault_path(session))
+    undo.append(lambda: path.unlink(missing_ok=True))
+    return undo
+
+
+def _take_lease(
+    home: Home, session: str, task: tuple[str, str], env: Mapping[str, str]
+) -> Path | None:
     try:
-        path = lease.take(
+        return lease.take(
             home.run_dir,
             session=session,
             plan_id=task[0],
@@ -105,11 +196,7 @@ def _announce(
             notebook=env.get("JPY_SESSION_NAME", ""),
         )
     except OSError:
-        return undo
-    if not faulthandler.is_enabled():
-        undo += _watch_faults(home.fault_path(session))
-    undo.append(lambda: path.unlink(missing_ok=True))
-    return undo
+        return None
 
 
 def _watch_faults(path: Path) -> list[Callable[[], None]]:

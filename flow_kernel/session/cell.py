@@ -22,6 +22,7 @@ from flow_kernel.records.samples import sample, sample_many
 from flow_kernel.records.summaries import summarise_many
 from flow_kernel.session.cut_summaries import CUT_MARK, mend
 from flow_kernel.session.deferred_redactor import SecretFilter
+from flow_kernel.session.place import Place
 from flow_kernel.settings import RecorderSettings
 
 globals()["__builtins__"] = FROZEN_BUILTINS
@@ -108,15 +109,23 @@ class OpenCell:
 
     __slots__ = (
         "before", "changes", "code", "code_sha256", "cpu_ms", "elapsed_ms", "error_line",
-        "filenames", "imports", "key", "names", "output", "parent_span_id", "recorder_error",
-        "recorder_ns", "redacted", "request", "samples", "span_id", "started_cpu_ns",
-        "started_ns", "thread", "truncated",
+        "filenames", "imports", "key", "names", "output", "parent_span_id", "place",
+        "recorder_error", "recorder_ns", "redacted", "request", "samples", "span_id",
+        "started_cpu_ns", "started_ns", "thread", "truncated",
     )  # fmt: skip
 
     def __init__(
-        self, request: CellRequest, *, key: str, span_id: str, thread: int, stream_chars: int
+        self,
+        request: CellRequest,
+        *,
+        place: Place,
+        key: str,
+        span_id: str,
+        thread: int,
+        stream_chars: int,
     ) -> None:
         self.request: CellRequest = request
+        self.place: Place = place
         self.key: str = key
         self.thread: int = thread
         self.span_id: str = span_id

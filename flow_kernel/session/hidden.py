@@ -10,7 +10,7 @@ from typing import Final
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.records.journal import Journal
-from flow_kernel.session.identity import Identity
+from flow_kernel.session.place import Whereabouts
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
@@ -22,11 +22,11 @@ _sha256: Final = hashlib.sha256
 class HiddenBurst:
     """The burst that goes on, with the `count` of its executions; `flush` ends it."""
 
-    __slots__ = ("_hashes", "_identity", "_journal", "_reason", "count")
+    __slots__ = ("_hashes", "_journal", "_reason", "_where", "count")
 
-    def __init__(self, journal: Journal, identity: Identity) -> None:
+    def __init__(self, journal: Journal, where: Whereabouts) -> None:
         self._journal = journal
-        self._identity = identity
+        self._where = where
         self.count: int = 0
         self._hashes: list[str] = []
         self._reason = ""
@@ -46,4 +46,5 @@ class HiddenBurst:
             return
         fields = {"count": self.count, "code_sha256": self._hashes, "reason": self._reason}
         self.count, self._hashes = 0, []
-        self._journal.append("hidden", self._identity.plan_id, self._identity.task_id, fields)
+        place = self._where.now
+        self._journal.append("hidden", place.plan_id, place.task_id, fields)

@@ -1,9 +1,8 @@
-"""Which plan and task a session records to, from its environment (pure).
+"""Which plan and task a session begins in, from its environment (pure).
 
 Called by `session.assembly` when a session starts.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,20 +11,18 @@ from flow_kernel.records.names import ADHOC_TASK, DEFAULT_PLAN, is_plan_id, is_t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Where records go.
+    """Who a session is, and where its records go at first.
 
     Attributes:
         session: 32 hex, one for each start of a kernel.
         plan_id: The body of work.
         task_id: The unit of work; `T-0000` takes cells outside any task.
-        trace_id: 32 hex; equal for all sessions of one task, own for each session without a task.
         complaint: Why the environment's ids were not used; empty when they were.
     """
 
     session: str
     plan_id: str
     task_id: str
-    trace_id: str
     complaint: str
 
 
@@ -44,11 +41,4 @@ def identify(env: Mapping[str, str], *, session: str) -> Identity:
     if complaint:
         complaint += f"; cells are recorded under {DEFAULT_PLAN}/{ADHOC_TASK}"
         plan_id, task_id = DEFAULT_PLAN, ADHOC_TASK
-    if task_id == ADHOC_TASK:
-        trace_id = session
-    else:
-        name = f"{plan_id}/{task_id}".encode("utf-8", "backslashreplace")
-        trace_id = hashlib.sha256(name).hexdigest()[:32]
-    return Identity(
-        session=session, plan_id=plan_id, task_id=task_id, trace_id=trace_id, complaint=complaint
-    )
+    return Identity(session=session, plan_id=plan_id, task_id=task_id, complaint=complaint)

@@ -22,6 +22,7 @@ from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.session.cell import CellRequest, Failure, OpenCell, Watches, facts
 from flow_kernel.session.hidden import HiddenBurst
 from flow_kernel.session.housekeeping import Housekeeper
+from flow_kernel.session.place import Place
 from flow_kernel.session.sealing import RecorderParts, cell_fields, started_fields
 
 globals()["__builtins__"] = FROZEN_BUILTINS
@@ -36,9 +37,10 @@ _perf_ns: Final = time.perf_counter_ns
 class _Sealed:
     """What is remembered of a written cell, for output that arrives late."""
 
-    __slots__ = ("room", "span_id")
+    __slots__ = ("place", "room", "span_id")
 
-    def __init__(self, span_id: str, room: int) -> None:
+    def __init__(self, place: Place, span_id: str, room: int) -> None:
+        self.place = place
         self.span_id = span_id
         self.room = room
 
@@ -58,7 +60,7 @@ class Recorder:
         # Random once, then counted: as unique as random ones, and no call to the system a cell.
         self._spans = int.from_bytes(os.urandom(8), "big")
         self._watches = Watches()
-        self._hidden = HiddenBurst(parts.journal, parts.identity)
+        self._hidden = HiddenBurst(parts.journal, parts.where)
         self._housekeeper = Housekeeper(on_busy=self._measure, on_dirty=parts.journal.sync)
         self.is_paused: bool = not parts.settings.record
         self._note_memory(parts.memory())
@@ -85,13 +87,8 @@ class Recorder:
             self._hidden.flush()
         cell = self._open_cell(request, thread, stack)
         parts = self._parts
-        identity = parts.identity
-        parts.journal.append(
-            "cell_started",
-            identity.plan_id,
-            identity.task_id,
-            started_fields(cell, identity.trace_id, parts.settings.actor),
-        )
+        fields = started_fields(cell, parts.settings.actor)
+        parts.journal.append("cell_started", cell.place.plan_id, cell.place.task_id, fields)
         stack.append(cell)
         self._housekeeper.busy(True)
         cell.start(self._watches, parts.settings.recorder)
@@ -224,6 +221,7 @@ class Recorder:
         key = stack[0].key if stack else request.msg_id or f"cell-{self._count}"
         cell = OpenCell(
             request,
+            place=stack[0].place if stack else self._parts.where.now,
             key=key,
             span_id=f"{(self._spans + self._count) % _SPANS:016x}",
             thread=thread,
@@ -256,13 +254,16 @@ class Recorder:
         self._note_memory(fields["rss_bytes"])
         cell.recorder_ns += _perf_ns() - began_ns
         fields["recorder_us"] = cell.recorder_ns // 1000
-        seq = parts.journal.append("cell", parts.identity.plan_id, parts.identity.task_id, fields)
+        # Where it was begun: a cell that starts a task is not one of it.
+        seq = parts.journal.append("cell", cell.place.plan_id, cell.place.task_id, fields)
         if not self._open:
             self._housekeeper.busy(False)
         return facts(cell, seq=seq)
 
     def _remember(self, cell: OpenCell) -> None:
-        self._recent[cell.key] = _Sealed(cell.span_id, self._parts.settings.recorder.stream_chars)
+        self._recent[cell.key] = _Sealed(
+            cell.place, cell.span_id, self._parts.settings.recorder.stream_chars
+        )
         while len(self._recent) > _RECENT:
             self._recent.popitem(last=False)
 
@@ -287,8 +288,8 @@ class Recorder:
         }
         if len(clean) < full:
             fields["truncated"] = {"text": full}
-        identity = self._parts.identity
-        self._parts.journal.append("late", identity.plan_id, identity.task_id, fields)
+        place = sealed.place
+        self._parts.journal.append("late", place.plan_id, place.task_id, fields)
         self._housekeeper.busy(bool(self._open))
 
     def _measure(self) -> None:

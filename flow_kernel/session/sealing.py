@@ -12,7 +12,7 @@ from flow_kernel.records.process import ResidentMemory
 from flow_kernel.records.tail import OutputTail
 from flow_kernel.session.cell import Failure, OpenCell, imports_of, no_changes
 from flow_kernel.session.deferred_redactor import SecretFilter
-from flow_kernel.session.identity import Identity
+from flow_kernel.session.place import Place, Whereabouts
 from flow_kernel.settings import Settings
 
 globals()["__builtins__"] = FROZEN_BUILTINS
@@ -26,7 +26,7 @@ _SAFE_TYPES = frozenset({"int", "float", "bool", "complex", "NoneType", "range",
 class RecorderParts:
     """What the recorder works with; put together by `session.assembly`."""
 
-    identity: Identity
+    where: Whereabouts
     settings: Settings
     journal: Journal
     redactor: SecretFilter
@@ -38,7 +38,7 @@ class RecorderParts:
         return clip(text, budget, self.redactor.text)
 
 
-def started_fields(cell: OpenCell, trace_id: str, actor: str) -> dict[str, object]:
+def started_fields(cell: OpenCell, actor: str) -> dict[str, object]:
     """The fields of `cell_started`."""
     request = cell.request
     return {
@@ -47,7 +47,7 @@ def started_fields(cell: OpenCell, trace_id: str, actor: str) -> dict[str, objec
         "msg_id": request.msg_id,
         "span_id": cell.span_id,
         "parent_span_id": cell.parent_span_id,
-        "trace_id": trace_id,
+        "trace_id": cell.place.trace_id,
         "actor": actor,
         "code": cell.code,
         "code_sha256": cell.code_sha256,
@@ -77,13 +77,13 @@ def cell_fields(cell: OpenCell, failure: Failure | None, parts: RecorderParts) -
         "success": error is None,
         "status": failure.status if failure else "ok",
         "elapsed_ms": cell.elapsed_ms,
-        "step": None,
+        "step": _step(cell, parts.where.now),
         "cell_id": request.cell_id,
         "execution_count": request.execution_count,
         "msg_id": request.msg_id,
         "span_id": cell.span_id,
         "parent_span_id": cell.parent_span_id,
-        "trace_id": parts.identity.trace_id,
+        "trace_id": cell.place.trace_id,
         "actor": parts.settings.actor,
         "worker": None,
         "code": cell.code,
@@ -110,6 +110,13 @@ def cell_fields(cell: OpenCell, failure: Failure | None, parts: RecorderParts) -
     if cell.recorder_error:
         fields["recorder_error"] = cell.recorder_error
     return fields
+
+
+def _step(cell: OpenCell, now: Place) -> str | None:
+    """The step that the cell ended in: one that it began itself counts."""
+    if now.step is not None and (now.plan_id, now.task_id) == cell.place[:2]:
+        return now.step
+    return cell.place.step
 
 
 def _redact_summary(

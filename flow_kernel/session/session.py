@@ -6,6 +6,7 @@ Called by `shell`, which holds one for as long as the kernel or the extension li
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from flow_kernel.records.home import Home
 from flow_kernel.records.journal import Journal
@@ -13,8 +14,12 @@ from flow_kernel.records.tail import OutputTail
 from flow_kernel.session.history import History
 from flow_kernel.session.identity import Identity
 from flow_kernel.session.notices import Notices
+from flow_kernel.session.place import Whereabouts
 from flow_kernel.session.recorder import Recorder
 from flow_kernel.settings import Settings
+
+if TYPE_CHECKING:
+    from flow_kernel.session.tasks import Tasks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +27,9 @@ class Session:
     """The parts of a session; made by `session.assembly`, closed once.
 
     Attributes:
-        identity: Session, plan and task.
+        identity: Who it is, and the plan and task that it began in.
+        where: The plan, task and step that its cells belong to now.
+        open_tasks: Gives its tasks; the store is opened when they are first asked for.
         home: Where the records lie.
         settings: As they were at the start.
         recorder: Records cells.
@@ -35,6 +42,8 @@ class Session:
     """
 
     identity: Identity
+    where: Whereabouts
+    open_tasks: Callable[[], "Tasks"]
     home: Home
     settings: Settings
     recorder: Recorder
@@ -45,6 +54,15 @@ class Session:
     on_close: list[Callable[[], None]]
     warm_up: Callable[[], object]
     pid: int
+
+    @property
+    def tasks(self) -> "Tasks":
+        """The tasks of this session.
+
+        Raises:
+            StoreError: The store of the home cannot be opened.
+        """
+        return self.open_tasks()
 
     def sign_off(self) -> None:
         """Declare the end: whatever happens to the process from now on is no death."""

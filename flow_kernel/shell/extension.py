@@ -9,7 +9,7 @@ from typing import Any
 
 from flow_kernel.settings import Settings
 from flow_kernel.shell.kernel import open_attachment
-from flow_kernel.shell.magics import FlowMagics, remove_completion
+from flow_kernel.shell.magic_set import register, remove_completion, unregister
 
 _KEY = "_flow_extension"
 
@@ -23,7 +23,7 @@ class _Loaded:
         self.attachment = open_attachment(shell, self._kernel, _settings(shell.config))
         if self._kernel is not None:
             self._patch_kernel(self._kernel)
-        shell.register_magics(FlowMagics)
+        register(shell)
         atexit.register(self.attachment.session.close)
 
     def _patch_kernel(self, kernel: Any) -> None:
@@ -51,9 +51,7 @@ class _Loaded:
         shell, kernel = self._shell, self._kernel
         atexit.unregister(self.attachment.session.close)
         remove_completion(shell)
-        for kind in ("line", "cell"):
-            shell.magics_manager.magics[kind].pop("flow", None)
-        shell.magics_manager.registry.pop(FlowMagics.__name__, None)
+        unregister(shell)
         if kernel is not None:
             for name in ("do_execute", "finish_metadata"):
                 vars(kernel).pop(name, None)

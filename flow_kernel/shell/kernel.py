@@ -24,7 +24,7 @@ from flow_kernel.settings import Settings
 from flow_kernel.shell.attach import Attachment
 from flow_kernel.shell.broken_streams import BrokenStreams
 from flow_kernel.shell.deferred_debugger import DeferredDebugger, stand_in
-from flow_kernel.shell.magics import FlowMagics, add_completion
+from flow_kernel.shell.magic_set import add_completion, register
 
 _WARM_UP_S: Final = 0.1
 
@@ -35,7 +35,7 @@ class FlowShell(ZMQInteractiveShell):  # type: ignore[misc]  # ipykernel has no 
     def init_magics(self) -> None:
         """Register the magics of ipykernel and ours."""
         super().init_magics()
-        self.register_magics(FlowMagics)
+        register(self)
 
 
 FlowShell.__name__ = FlowShell.__qualname__ = ZMQInteractiveShell.__name__
@@ -169,7 +169,15 @@ def open_attachment(
     if home:
         env.setdefault("FLOW_HOME", home)
     where = resolve(Path.cwd(), env, user_home=Path.home(), data_dir=Path(jupyter_data_dir()))
-    attachment = Attachment(shell, assemble(where, env=os.environ, settings=settings), kernel)
+    notebook = env.get("JPY_SESSION_NAME") or _connection_file(kernel)
+    session = assemble(where, env=os.environ, settings=settings, notebook=notebook)
+    attachment = Attachment(shell, session, kernel)
     attachment.attach()
     add_completion(shell)
     return attachment
+
+
+def _connection_file(kernel: Any | None) -> str:
+    """What a kernel and its restart have in common; empty where there is none."""
+    path = getattr(getattr(kernel, "parent", None), "connection_file", "")
+    return Path(path).name if type(path) is str else ""

@@ -75,16 +75,16 @@ class FlowMagics(Magics):  # type: ignore[misc]  # IPython's base has no types h
 
 
 def _status(session: Session, _: argparse.Namespace) -> Facts:
-    identity = session.identity
+    place = session.where.now
     recorder = session.recorder
     state = "paused" if recorder.is_paused else "on"
     if session.journal.is_memory_only:
         state = "in memory only, the disk refuses"
     rows: dict[str, object] = {
         "recording": state,
-        "log": str(session.home.log_path(identity.plan_id, identity.task_id)),
-        "task": f"{identity.plan_id}/{identity.task_id}",
-        "session": identity.session,
+        "log": str(session.home.log_path(place.plan_id, place.task_id)),
+        "task": f"{place.plan_id}/{place.task_id}",
+        "session": session.identity.session,
         "records": session.journal.last_seq,
     }
     network = network_file_system(session.home.root)
@@ -125,7 +125,8 @@ _ANSWERS: Final[dict[str, Callable[[Session, argparse.Namespace], object]]] = {
 }
 
 
-def _complete(shell: Any, event: Any) -> list[str]:
+def complete(shell: Any, event: Any) -> list[str]:
+    """What may follow on the line of `event`."""
     words = event.line.split()
     if len(words) < 2 or (len(words) == 2 and not event.line.endswith(" ")):
         return list(_VERBS)
@@ -134,13 +135,3 @@ def _complete(shell: Any, event: Any) -> list[str]:
     if words[1] == "why":
         return [name for name in shell.user_ns if not name.startswith("_")]
     return []
-
-
-def add_completion(shell: Any) -> None:
-    """Complete verbs, options and names after `%flow`."""
-    shell.set_hook("complete_command", _complete, str_key="%flow")
-
-
-def remove_completion(shell: Any) -> None:
-    """Undo `add_completion`."""
-    shell.strdispatchers["complete_command"].strs.pop("%flow", None)

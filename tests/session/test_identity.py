@@ -3,26 +3,24 @@
 import pytest
 
 from flow_kernel.session.identity import identify
+from flow_kernel.session.place import trace_of
 
 SESSION = "ab" * 16
 
 
 def test_without_ids_cells_go_to_the_adhoc_task_with_a_trace_of_their_own() -> None:
     found = identify({}, session=SESSION)
-    assert (found.plan_id, found.task_id, found.trace_id, found.complaint) == (
-        "local",
-        "T-0000",
-        SESSION,
-        "",
-    )
+    assert (found.plan_id, found.task_id, found.complaint) == ("local", "T-0000", "")
+    assert trace_of(SESSION, found.plan_id, found.task_id) == SESSION
 
 
 def test_sessions_of_one_task_share_a_trace() -> None:
     env = {"FLOW_PLAN_ID": "study", "FLOW_TASK_ID": "T-0042"}
-    one, other = identify(env, session="1" * 32), identify(env, session="2" * 32)
-    assert (one.plan_id, one.task_id) == ("study", "T-0042")
-    assert one.trace_id == other.trace_id
-    assert len(one.trace_id) == 32
+    found = identify(env, session="1" * 32)
+    one, other = (trace_of(session * 32, found.plan_id, found.task_id) for session in "12")
+    assert (found.plan_id, found.task_id) == ("study", "T-0042")
+    assert one == other
+    assert len(one) == 32
 
 
 @pytest.mark.parametrize(

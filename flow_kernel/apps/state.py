@@ -1,0 +1,49 @@
+"""The state of the home that a verb works on.
+
+Called by `tasks`, `task` and `context`.
+"""
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from flow_kernel.apps.sources import find_home
+from flow_kernel.apps.tally import tally
+from flow_kernel.apps.terminal import Terminal
+from flow_kernel.errors import NotFound
+from flow_kernel.records.home import Home
+from flow_kernel.session.flow import Flow
+from flow_kernel.session.open_home import flow_of
+
+
+def add_home(parser: argparse.ArgumentParser) -> None:
+    """The option that names the home."""
+    parser.add_argument("--home", metavar="DIR", help="default: the .flow of this directory")
+
+
+@contextmanager
+def opened(terminal: Terminal, asked: str | None) -> Iterator[Flow]:
+    """The state of a home, closed at the end.
+
+    Raises:
+        NotFound: The home has none yet.
+    """
+    home = find_home(terminal, asked)
+    if not home.store_path.exists():
+        raise NotFound(
+            f"there are no tasks in {home.root}", hint="begin one in a notebook: %task start NAME"
+        )
+    flow = flow_of(home)
+    try:
+        yield flow
+    finally:
+        flow.close()
+
+
+def counts_of(home: Home) -> dict[tuple[str, str], tuple[int, int]]:
+    """Cells and failures of each task, from the logs."""
+    found: dict[tuple[str, str], tuple[int, int]] = {}
+    for (plan_id, task_id, _), (cells, failures, *_) in tally(home.log_files()).groups.items():
+        before = found.get((plan_id, task_id), (0, 0))
+        found[plan_id, task_id] = (before[0] + cells, before[1] + failures)
+    return found

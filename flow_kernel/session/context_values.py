@@ -1,0 +1,56 @@
+"""Values that a task's context can hold, as JSON (pure).
+
+Called by `session.flow` before anything is written.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Final
+
+import orjson
+
+from flow_kernel.errors import UsageError
+
+_STRICT: Final = (
+    orjson.OPT_PASSTHROUGH_DATACLASS
+    | orjson.OPT_PASSTHROUGH_DATETIME
+    | orjson.OPT_PASSTHROUGH_SUBCLASS
+)
+_MAX_KEY: Final = 500
+
+
+def encoded(context: Mapping[str, object]) -> dict[str, bytes]:
+    """Each value of `context` as JSON, in one form for equal values.
+
+    Raises:
+        UsageError: A key is no text, or a value is not JSON; the message names the key.
+    """
+    if not isinstance(context, Mapping):
+        raise UsageError(f"a context is a dict, not {type(context).__name__}; nothing was written")
+    return {_key(key): _value(key, value) for key, value in context.items()}
+
+
+def _key(key: object) -> str:
+    if type(key) is not str or not key or "\0" in key or len(key) > _MAX_KEY:
+        raise UsageError(
+            f"a context key is text of 1 to {_MAX_KEY} characters, not {str(key)[:60]!r};"
+            " nothing was written"
+        )
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"the context key {key!r} is not UTF-8; nothing was written") from None
+    return key
+
+
+def _value(key: str, value: object) -> bytes:
+    try:
+        data = orjson.dumps(value, option=_STRICT)
+        if b"null" in data:
+            # orjson writes null for NaN, which would be read back as another value.
+            json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UsageError(
+            f"the value of context key {key!r} is not JSON ({error}); nothing was written"
+        ) from None
+    return data

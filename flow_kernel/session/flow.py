@@ -1,0 +1,213 @@
+"""The state of a home for any process: tasks and their context.
+
+Called by users through `flow_kernel.open_flow()`, by `session.tasks` and by the command line.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from flow_kernel.errors import NotFound, UsageError
+from flow_kernel.records.home import Home
+from flow_kernel.records.names import is_plan_id, is_task_id
+from flow_kernel.session.context_values import encoded
+from flow_kernel.store.contract import ContextValue, Reading, StepRow, Store, TaskRow
+
+_SUGGESTIONS: Final = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskView:
+    """A task with all that belongs to it."""
+
+    task: TaskRow
+    steps: list[StepRow]
+    context: dict[str, object]
+    tags: list[str]
+
+
+class Flow:
+    """Plans, tasks and context of one home; safe with several threads and processes."""
+
+    def __init__(  # noqa: PLR0913 - the assembly passes them once, each by name
+        self,
+        home: Home,
+        store: Store,
+        *,
+        plan_id: str,
+        author: str,
+        now: Callable[[], str],
+        carry: Callable[[], object],
+        on_close: Callable[[], object] = int,
+    ) -> None:
+        """Work on `store`.
+
+        Args:
+            home: Where the logs lie.
+            store: The state.
+            plan_id: The plan that a bare task id belongs to.
+            author: Who makes the changes.
+            now: UTC with milliseconds.
+            carry: Brings the changes into the logs; called by `sync` and at the end.
+            on_close: What ends with this handle.
+        """
+        self.home = home
+        self.store = store
+        self.plan_id = plan_id
+        self._author = author
+        self._now = now
+        self._carry = carry
+        self._on_close = on_close
+        self._is_closed = False
+
+    def task(self, task_id: str) -> TaskRow:
+        """One task.
+
+        Args:
+            task_id: `T-0001`, or `plan/T-0001` for a task of another plan.
+
+        Raises:
+            UsageError: That is no task id.
+            NotFound: There is no such task.
+        """
+        place = self._place(task_id)
+        with self.store.read() as view:
+            return _known(view, place)
+
+    def view(self, task_id: str) -> TaskView:
+        """A task with its steps, context and tags, as they were at one moment; see `task`."""
+        place = self._place(task_id)
+        with self.store.read() as view:
+            return TaskView(
+                task=_known(view, place),
+                steps=view.steps(*place),
+                context=view.context(*place),
+                tags=view.tags(*place),
+            )
+
+    def tasks(self, plan_id: str | None = None, *, status: str | None = None) -> list[TaskRow]:
+        """Tasks in the order of plan and id.
+
+        Args:
+            plan_id: Only those of this plan.
+            status: Only those with this status.
+        """
+        with self.store.read() as view:
+            return view.tasks(plan_id, status=status)
+
+    def update_task_context(
+        self, task_id: str, context: Mapping[str, object], *, merge: bool = True
+    ) -> dict[str, object]:
+        """Set keys of a task's context; concurrent updates never lose one another.
+
+        Args:
+            task_id: `T-0001`, or `plan/T-0001`.
+            context: JSON values by key.
+            merge: False removes the keys that `context` does not name.
+
+        Returns:
+            The context as it is now.
+
+        Raises:
+            UsageError: A value is not JSON; nothing was written.
+            NotFound: There is no such task.
+        """
+        values = encoded(context)
+        place = self._place(task_id)
+        with self.store.write() as change:
+            _known(change, place)
+            at = self._now()
+            if not merge:
+                gone = [key for key in change.context(*place) if key not in values]
+                change.remove_context(*place, gone, author=self._author, at=at)
+            change.put_context(*place, values, author=self._author, at=at)
+            return change.context(*place)
+
+    def set_task_context(self, task_id: str, context: Mapping[str, object]) -> dict[str, object]:
+        """Replace a task's context; see `update_task_context`."""
+        return self.update_task_context(task_id, context, merge=False)
+
+    def get_task_context(self, task_id: str) -> dict[str, object]:
+        """The context of a task.
+
+        Raises:
+            NotFound: There is no such task.
+        """
+        place = self._place(task_id)
+        with self.store.read() as view:
+            _known(view, place)
+            return view.context(*place)
+
+    def context_history(self, task_id: str, key: str) -> list[ContextValue]:
+        """What a key of a task's context held, oldest first, and who set it."""
+        place = self._place(task_id)
+        with self.store.read() as view:
+            _known(view, place)
+            return view.context_history(*place, key)
+
+    def suggest(self, key: str) -> list[object]:
+        """Values that tasks have under `key`, the newest first."""
+        with self.store.read() as view:
+            return [value for value, _ in view.values_of(key, limit=_SUGGESTIONS)]
+
+    def tasks_with(self, key: str, value: object) -> list[TaskRow]:
+        """Tasks whose context holds `value` under `key`."""
+        with self.store.read() as view:
+            return view.tasks_with(key, value)
+
+    def tag(self, task_id: str, tag: str, *, is_set: bool = True) -> list[str]:
+        """Add a tag to a task, or remove it. Returns the task's tags."""
+        if not tag.strip() or "\0" in tag:
+            raise UsageError("a tag has at least one character")
+        place = self._place(task_id)
+        with self.store.write() as change:
+            _known(change, place)
+            change.put_tag(*place, tag.strip(), is_set=is_set, at=self._now())
+            return change.tags(*place)
+
+    def tags(self, task_id: str) -> list[str]:
+        """The tags of a task, sorted."""
+        place = self._place(task_id)
+        with self.store.read() as view:
+            _known(view, place)
+            return view.tags(*place)
+
+    def tasks_tagged(self, tag: str) -> list[TaskRow]:
+        """Tasks that carry `tag`."""
+        with self.store.read() as view:
+            return view.tasks_tagged(tag)
+
+    @property
+    def is_closed(self) -> bool:
+        """True once `close` was called."""
+        return self._is_closed
+
+    def sync(self) -> None:
+        """Bring all changes into the logs of their tasks now; `close` does it, too."""
+        self._carry()
+
+    def close(self) -> None:
+        """Bring the changes into the logs and close the store; harmless the second time."""
+        if not self._is_closed:
+            self._is_closed = True
+            try:
+                self._carry()
+            finally:
+                self._on_close()
+                self.store.close()
+
+    def _place(self, task_id: str) -> tuple[str, str]:
+        plan_id, _, bare = task_id.rpartition("/")
+        plan_id = plan_id or self.plan_id
+        if not is_task_id(bare) or not is_plan_id(plan_id):
+            raise UsageError(f'"{task_id[:60]}" is no task id', hint="task ids look like T-0001")
+        return plan_id, bare
+
+
+def _known(view: Reading, place: tuple[str, str]) -> TaskRow:
+    found = view.task(*place)
+    if found is None:
+        raise NotFound(
+            f"there is no task {place[1]} in plan {place[0]}", hint="see: jupyter flow tasks"
+        )
+    return found

@@ -1,0 +1,335 @@
+"""The tasks of one session: started, stepped, finished, resumed.
+
+Called by the `%task` magic and by users through `flow_kernel.current_session()`.
+
+What a change means is decided in `task_states`; here the rows are read and written, each change in
+one transaction with its row of the outbox, and the recorder is told where its records go.
+A task that is started while another one is open is a part of it; its end leads back there.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from flow_kernel.errors import IllegalTransition, NotFound, UsageError
+from flow_kernel.records.names import ADHOC_TASK, is_plan_id
+from flow_kernel.session.flow import Flow, TaskView
+from flow_kernel.session.place import Whereabouts
+from flow_kernel.session.task_states import (
+    OPEN,
+    begin_step,
+    checked_name,
+    checked_type,
+    step_step,
+    step_task,
+)
+from flow_kernel.store.contract import StepRow, TaskRow, Writing
+
+
+class Tasks:
+    """The open task of a session and what can be done with it.
+
+    Args:
+        flow: The state of the home.
+        where: Told which task and step cells belong to.
+        author: Who works here.
+        notebook: What a restarted kernel is recognised by; empty when nothing is known.
+        now: UTC with milliseconds.
+        carry: Brings changes into the log.
+    """
+
+    def __init__(
+        self,
+        flow: Flow,
+        where: Whereabouts,
+        *,
+        author: str,
+        notebook: str,
+        now: Callable[[], str],
+        carry: Callable[[], object],
+    ) -> None:
+        self._flow = flow
+        self._where = where
+        self._author = author
+        self._notebook = notebook
+        self._now = now
+        self._carry = carry
+        self._begun: list[int] = []
+        # The outermost of them lasts until the next one, or until the task ends.
+        self._is_open_ended = False
+        self._ended: str | None = None
+
+    @property
+    def current(self) -> TaskRow | None:
+        """The task that cells belong to now; None outside any."""
+        place = self._where.now
+        if place.task_id == ADHOC_TASK:
+            return None
+        with self._flow.store.read() as view:
+            return view.task(place.plan_id, place.task_id)
+
+    def start(
+        self,
+        name: str,
+        description: str = "",
+        *,
+        steps: Sequence[str] = (),
+        type: str = "custom",
+        plan_id: str | None = None,
+    ) -> TaskView:
+        """Create a task and begin to work on it.
+
+        Args:
+            name: Any text but the reserved words.
+            description: What is to be done.
+            steps: The plan: names of steps, in order.
+            type: One of `task_states.TYPES`.
+            plan_id: The plan it belongs to; that of the session by default.
+
+        Raises:
+            UsageError: A name, the type or the plan cannot be used.
+        """
+        plan_id = plan_id or self._where.now.plan_id
+        if not is_plan_id(plan_id):
+            raise UsageError(f'"{plan_id[:60]}" is no plan id', hint="a plan id has no blanks")
+        parent = self._where.now
+        at = self._now()
+        with self._flow.store.write() as change:
+            task = TaskRow(
+                plan_id=plan_id,
+                task_id=change.new_task_id(plan_id),
+                name=checked_name(name),
+                description=description,
+                type=checked_type(type),
+                parent_id=_parent(parent.plan_id, parent.task_id, plan_id),
+                author=self._author,
+                created_at=at,
+            )
+            task = step_task(task, "start", at=at)
+            change.put_task(task, at=at)
+            for number, step in enumerate(steps, 1):
+                planned = StepRow(
+                    plan_id=plan_id, task_id=task.task_id, number=number, name=checked_name(step)
+                )
+                change.put_step(planned, at=at)
+            self._remember(change, task)
+        self._enter(task)
+        return self.show()
+
+    def resume(self) -> TaskRow | None:
+        """Go on with the task that was open in this notebook when its kernel ended, if any."""
+        if not self._notebook:
+            return None
+        with self._flow.store.read() as view:
+            place = view.resumable(self._notebook)
+            task = view.task(*place) if place else None
+        if task is None or task.status not in OPEN:
+            return None
+        self._enter(task)
+        return task
+
+    def attach(self, plan_id: str, task_id: str, *, name: str = "") -> TaskRow:
+        """Work on a task that exists; one that does not is created under its id.
+
+        Args:
+            plan_id: Its plan.
+            task_id: `T-0001`.
+            name: For a new one.
+        """
+        at = self._now()
+        with self._flow.store.write() as change:
+            task = change.task(plan_id, task_id)
+            if task is None:
+                task = TaskRow(
+                    plan_id=plan_id,
+                    task_id=task_id,
+                    name=checked_name(name or task_id),
+                    author=self._author,
+                    created_at=at,
+                )
+                change.reserve_task_id(plan_id, task_id)
+            if task.status == "todo":
+                task = step_task(task, "start", at=at)
+                change.put_task(task, at=at)
+            self._remember(change, task)
+        self._enter(task)
+        return task
+
+    def step(self, name: str) -> StepRow:
+        """Begin a step; the one before it is done."""
+        self._end_steps(failure=None)
+        step = self._begin(name)
+        self._is_open_ended = True
+        return step
+
+    @contextmanager
+    def alone(self, name: str) -> Iterator[StepRow]:
+        """As `within`, but what `step` has begun is done first."""
+        if len(self._begun) == 1 and self._is_open_ended:
+            self._end_steps(failure=None)
+        with self.within(name) as step:
+            yield step
+
+    @contextmanager
+    def within(self, name: str) -> Iterator[StepRow]:
+        """A step for the time of a block; steps may be nested. An exception fails the step."""
+        depth = len(self._begun)
+        step = self._begin(name)
+        try:
+            yield step
+        except BaseException as error:
+            self._end_steps(failure=type(error).__name__, down_to=depth)
+            raise
+        self._end_steps(failure=None, down_to=depth)
+
+    def log(self, text: str) -> None:
+        """Add a line to the log of the task."""
+        task = self._open_task()
+        with self._flow.store.write() as change:
+            fields = {"step": self._where.now.step, "log": text, "author": self._author}
+            change.note("step", task.plan_id, task.task_id, self._now(), fields)
+        self._carry()
+
+    def set(self, values: Mapping[str, object]) -> dict[str, object]:
+        """Set keys of the task's context. Returns the context."""
+        task = self._open_task()
+        found = self._flow.update_task_context(f"{task.plan_id}/{task.task_id}", values)
+        self._carry()
+        return found
+
+    def finish(self) -> TaskView:
+        """The task is done, and so are its open steps."""
+        return self._end("finish")
+
+    def fail(self, reason: str) -> TaskView:
+        """The task failed, and so did its open steps."""
+        return self._end("fail", reason=reason)
+
+    def cancel(self, reason: str = "") -> TaskView:
+        """Give the task up."""
+        return self._end("cancel", reason=reason)
+
+    def reopen(self, task_id: str) -> TaskView:
+        """Go on with a task that has ended.
+
+        Raises:
+            NotFound: There is no such task.
+            IllegalTransition: It has not ended.
+        """
+        known = self._flow.task(task_id)
+        at = self._now()
+        with self._flow.store.write() as change:
+            task = change.task(known.plan_id, known.task_id)
+            if task is None:
+                raise NotFound(f"there is no task {task_id}")
+            task = step_task(task, "reopen", at=at)
+            change.put_task(task, at=at)
+            self._remember(change, task)
+        self._enter(task)
+        return self.show()
+
+    def show(self, task_id: str | None = None) -> TaskView:
+        """A task with its steps, context and tags; the open one by default."""
+        if task_id is None:
+            task = self._open_task()
+            task_id = f"{task.plan_id}/{task.task_id}"
+        return self._flow.view(task_id)
+
+    def last_ended(self) -> str:
+        """The id of the task that ended last in this session.
+
+        Raises:
+            NotFound: None has.
+        """
+        if self._ended is None:
+            raise NotFound("no task has ended here", hint="name one: %task reopen T-0001")
+        return self._ended
+
+    def suggest(self, key: str) -> Sequence[object]:
+        """Values that tasks have under a key of their context, the newest first."""
+        return self._flow.suggest(key)
+
+    def list(self) -> list[TaskRow]:
+        """All tasks of the home."""
+        return self._flow.tasks()
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _open_task(self) -> TaskRow:
+        task = self.current
+        if task is None:
+            raise NotFound("no task is open here", hint="begin one: %task start NAME")
+        return task
+
+    def _begin(self, name: str) -> StepRow:
+        task = self._open_task()
+        at = self._now()
+        with self._flow.store.write() as change:
+            self._refuse_ended(change, task)
+            parent = self._begun[-1] if self._begun else None
+            steps = change.steps(task.plan_id, task.task_id)
+            row = begin_step(steps, task, checked_name(name), parent=parent)
+            step = step_step(row, "begin", at=at)
+            change.put_step(step, at=at)
+        self._begun.append(step.number)
+        self._where.move(task.plan_id, task.task_id, step.name)
+        self._carry()
+        return step
+
+    def _end_steps(self, *, failure: str | None, down_to: int = 0) -> None:
+        if len(self._begun) <= down_to:
+            return
+        place = self._where.now
+        at = self._now()
+        with self._flow.store.write() as change:
+            rows = {row.number: row for row in change.steps(place.plan_id, place.task_id)}
+            for number in reversed(self._begun[down_to:]):
+                if rows[number].state == "doing":
+                    event = "done" if failure is None else "fail"
+                    row = step_step(rows[number], event, at=at, reason=failure or "")
+                    change.put_step(row, at=at)
+        del self._begun[down_to:]
+        self._is_open_ended = self._is_open_ended and bool(self._begun)
+        outer = rows[self._begun[-1]].name if self._begun else None
+        self._where.move(place.plan_id, place.task_id, outer)
+        self._carry()
+
+    def _end(self, event: str, *, reason: str = "") -> TaskView:
+        task = self._open_task()
+        self._end_steps(failure=None if event == "finish" else reason or event)
+        at = self._now()
+        with self._flow.store.write() as change:
+            latest = change.task(task.plan_id, task.task_id) or task
+            task = step_task(latest, event, at=at, reason=reason)
+            change.put_task(task, at=at)
+            parent = change.task(task.plan_id, task.parent_id) if task.parent_id else None
+            if self._notebook:
+                change.put_resumable(
+                    self._notebook, task.plan_id, parent.task_id if parent else None
+                )
+        self._ended = f"{task.plan_id}/{task.task_id}"
+        ended = self.show(self._ended)
+        self._where.move(task.plan_id, parent.task_id if parent else ADHOC_TASK, None)
+        self._carry()
+        return ended
+
+    def _refuse_ended(self, change: Writing, task: TaskRow) -> None:
+        latest = change.task(task.plan_id, task.task_id) or task
+        if latest.status not in OPEN:
+            raise IllegalTransition(
+                f"task {task.task_id} is {latest.status}; nothing was changed",
+                hint=f"to go on with it: %task reopen {task.task_id}",
+            )
+
+    def _remember(self, change: Writing, task: TaskRow) -> None:
+        if self._notebook:
+            change.put_resumable(self._notebook, task.plan_id, task.task_id)
+
+    def _enter(self, task: TaskRow) -> None:
+        self._begun.clear()
+        self._is_open_ended = False
+        self._where.move(task.plan_id, task.task_id, None)
+        self._carry()
+
+
+def _parent(plan_id: str, task_id: str, new_plan_id: str) -> str | None:
+    return task_id if task_id != ADHOC_TASK and plan_id == new_plan_id else None

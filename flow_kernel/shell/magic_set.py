@@ -1,0 +1,43 @@
+"""All magics of flow_kernel, put into a shell and taken out again.
+
+Called by `shell.kernel` when its shell is made and by `shell.extension`.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from flow_kernel.shell import magics, task_magics
+
+_CLASSES: Final = (magics.FlowMagics, task_magics.TaskMagics)
+_NAMES: Final = {"line": ("flow", "task"), "cell": ("step",)}
+_COMPLETIONS: Final[dict[str, Callable[[Any, Any], list[str]]]] = {
+    "%flow": magics.complete,
+    "%task": task_magics.complete,
+}
+
+
+def register(shell: Any) -> None:
+    """Make the magics known to `shell`."""
+    for magics_class in _CLASSES:
+        shell.register_magics(magics_class)
+
+
+def unregister(shell: Any) -> None:
+    """Undo `register`."""
+    for kind, names in _NAMES.items():
+        for name in names:
+            shell.magics_manager.magics[kind].pop(name, None)
+    for magics_class in _CLASSES:
+        shell.magics_manager.registry.pop(magics_class.__name__, None)
+
+
+def add_completion(shell: Any) -> None:
+    """Complete verbs, options, names and values after each line magic."""
+    for magic, complete in _COMPLETIONS.items():
+        shell.set_hook("complete_command", complete, str_key=magic)
+
+
+def remove_completion(shell: Any) -> None:
+    """Undo `add_completion`."""
+    for magic in _COMPLETIONS:
+        shell.strdispatchers["complete_command"].strs.pop(magic, None)

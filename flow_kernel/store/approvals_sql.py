@@ -1,0 +1,72 @@
+"""The statements for approvals inside one transaction on the SQLite store.
+
+Used by `sqlite_rows`, whose transaction takes them in.
+
+The numbers of approvals are counted per home in a row of their own, so the next one is known
+without looking at those that were given out.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, fields
+from typing import Final
+
+from flow_kernel.store.contract import ApprovalRow
+
+_FIELDS: Final = tuple(f.name for f in fields(ApprovalRow))
+_CHANGES: Final = ", ".join(f"{name} = excluded.{name}" for name in _FIELDS[1:])
+_PUT: Final = (
+    f"INSERT INTO approval ({', '.join(_FIELDS)}) VALUES ({', '.join('?' * len(_FIELDS))})"  # noqa: S608 - our own names
+    f" ON CONFLICT (approval_id) DO UPDATE SET {_CHANGES}"
+)
+_SELECT: Final = f"SELECT {', '.join(_FIELDS)} FROM approval"  # noqa: S608 - our own names
+_ORDER: Final = "ORDER BY LENGTH(approval_id), approval_id"
+
+
+class ApprovalStatements:
+    """Reads and writes of approvals; see `contract.Reading` and `contract.Writing`."""
+
+    __slots__ = ()
+
+    _run: Callable[..., sqlite3.Cursor]
+
+    def note(self, kind: str, plan_id: str, task_id: str, at: str, fields: object) -> int:
+        """Add a row to the outbox; the transaction's own."""
+        raise NotImplementedError
+
+    def approval(self, approval_id: str) -> ApprovalRow | None:
+        """One approval."""
+        return next(_rows(self._run(f"{_SELECT} WHERE approval_id = ?", (approval_id,))), None)
+
+    def approvals(self, *, status: str | None = None) -> list[ApprovalRow]:
+        """Approvals in the order in which they were asked; None means any status."""
+        if status is None:
+            return [*_rows(self._run(f"{_SELECT} {_ORDER}"))]
+        return [*_rows(self._run(f"{_SELECT} WHERE status = ? {_ORDER}", (status,)))]
+
+    def unused_approvals(self, approval_hash: str) -> list[ApprovalRow]:
+        """Approvals with this hash whose answer, if there is one, nobody has used."""
+        query = f"{_SELECT} WHERE approval_hash = ? AND is_used = 0 {_ORDER}"
+        return [*_rows(self._run(query, (approval_hash,)))]
+
+    def new_approval_id(self) -> str:
+        """The next free id of the home."""
+        made = self._run(
+            "INSERT INTO counter (letter, last) VALUES ('A', 1)"
+            " ON CONFLICT (letter) DO UPDATE SET last = last + 1 RETURNING last"
+        )
+        return f"A-{made.fetchone()[0]:04d}"
+
+    def put_approval(self, approval: ApprovalRow, *, at: str) -> None:
+        """Insert or replace an approval, and note it in the outbox."""
+        said = asdict(approval)
+        self._run(_PUT, tuple(said.values()))
+        # A record has its own `session`: the one that wrote it.
+        said["requested_in"] = said.pop("session")
+        self.note("approval", said.pop("plan_id"), said.pop("task_id"), at, said)
+
+
+def _rows(found: Iterable[tuple[object, ...]]) -> Iterator[ApprovalRow]:
+    for row in found:
+        said = dict(zip(_FIELDS, row, strict=True))
+        yield ApprovalRow(**{**said, "is_used": bool(said["is_used"])})  # type: ignore[arg-type]  # the types are those of the table

@@ -1,0 +1,253 @@
+"""The statements of one transaction on the SQLite store.
+
+Built by `sqlite`, which begins and ends the transaction.
+
+Values of the context are stored as JSON text in one form (no blanks, UTF-8), so equal values are
+equal texts and an index finds them.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, fields
+from typing import Final
+
+import orjson
+
+from flow_kernel.store.approvals_sql import ApprovalStatements
+from flow_kernel.store.contract import Change, ContextValue, StepRow, TaskRow
+
+_TASK_FIELDS: Final = tuple(f.name for f in fields(TaskRow))
+_STEP_FIELDS: Final = tuple(f.name for f in fields(StepRow))
+_TASK_COLUMNS: Final = ", ".join(_TASK_FIELDS)
+_STEP_COLUMNS: Final = ", ".join(_STEP_FIELDS)
+
+
+def _put(table: str, names: tuple[str, ...], key: tuple[str, ...]) -> str:
+    """An upsert of all columns: part of standard PostgreSQL, too."""
+    marks = ", ".join("?" * len(names))
+    changes = ", ".join(f"{name} = excluded.{name}" for name in names if name not in key)
+    return (
+        f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})"  # noqa: S608 - our own names
+        f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes}"
+    )
+
+
+_PUT_TASK: Final = _put("task", _TASK_FIELDS, ("plan_id", "task_id"))
+_PUT_STEP: Final = _put("step", _STEP_FIELDS, ("plan_id", "task_id", "number"))
+_PUT_CONTEXT: Final = _put(
+    "context_item",
+    ("plan_id", "task_id", "key", "value", "author", "updated_at"),
+    ("plan_id", "task_id", "key"),
+)
+_NOTE: Final = (
+    "INSERT INTO outbox (kind, plan_id, task_id, key, at, fields) VALUES (?, ?, ?, ?, ?, ?)"
+)
+_SELECT_TASK: Final = f"SELECT {_TASK_COLUMNS} FROM task"  # noqa: S608 - our own names
+_SELECT_STEP: Final = (
+    f"SELECT {_STEP_COLUMNS} FROM step"  # noqa: S608 - our own names
+    " WHERE plan_id = ? AND task_id = ? ORDER BY number"
+)
+_JOINED: Final = f"SELECT {', '.join(f't.{name}' for name in _TASK_FIELDS)} FROM task t"  # noqa: S608 - our own names
+
+
+class SqliteTransaction(ApprovalStatements):
+    """Reads and writes inside one transaction; see `contract.Reading` and `contract.Writing`."""
+
+    __slots__ = ("_run",)
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._run = connection.execute
+
+    # -- asking ------------------------------------------------------------------------------------
+
+    def task(self, plan_id: str, task_id: str) -> TaskRow | None:
+        """One task."""
+        found = self._run(f"{_SELECT_TASK} WHERE plan_id = ? AND task_id = ?", (plan_id, task_id))
+        return next(_tasks(found), None)
+
+    def tasks(self, plan_id: str | None = None, *, status: str | None = None) -> list[TaskRow]:
+        """Tasks in the order of plan and id; None means any."""
+        wanted = {"plan_id": plan_id, "status": status}
+        given = {name: value for name, value in wanted.items() if value is not None}
+        where = " AND ".join(f"{name} = ?" for name in given)
+        query = f"{_SELECT_TASK}{f' WHERE {where}' if where else ''} ORDER BY plan_id, task_id"
+        return [*_tasks(self._run(query, tuple(given.values())))]
+
+    def steps(self, plan_id: str, task_id: str) -> list[StepRow]:
+        """The steps of a task by number."""
+        rows = self._run(_SELECT_STEP, (plan_id, task_id))
+        found = (dict(zip(_STEP_FIELDS, row, strict=True)) for row in rows)
+        return [StepRow(**{**row, "is_planned": bool(row["is_planned"])}) for row in found]
+
+    def context(self, plan_id: str, task_id: str) -> dict[str, object]:
+        """The merged context of a task, its keys sorted."""
+        rows = self._run(
+            "SELECT key, value FROM context_item WHERE plan_id = ? AND task_id = ? ORDER BY key",
+            (plan_id, task_id),
+        )
+        return {key: orjson.loads(value) for key, value in rows}
+
+    def context_history(self, plan_id: str, task_id: str, key: str) -> list[ContextValue]:
+        """What a key held, oldest first."""
+        rows = self._run(
+            "SELECT at, fields FROM outbox WHERE plan_id = ? AND task_id = ? AND key = ?"
+            " ORDER BY number",
+            (plan_id, task_id, key),
+        )
+        return [_context_value(task_id, at, orjson.loads(said)) for at, said in rows]
+
+    def values_of(self, key: str, *, limit: int) -> list[tuple[object, int]]:
+        """Values that tasks gave to a key and how many do now, the newest first."""
+        rows = self._run(
+            "SELECT value, COUNT(*) FROM context_item WHERE key = ? GROUP BY value"
+            " ORDER BY MAX(updated_at) DESC, COUNT(*) DESC LIMIT ?",
+            (key, limit),
+        )
+        return [(orjson.loads(value), count) for value, count in rows]
+
+    def tasks_with(self, key: str, value: object) -> list[TaskRow]:
+        """Tasks whose context holds this value under this key."""
+        query = (
+            f"{_JOINED} JOIN context_item c ON c.plan_id = t.plan_id AND c.task_id = t.task_id"
+            " WHERE c.key = ? AND c.value = ? ORDER BY t.plan_id, t.task_id"
+        )
+        return [*_tasks(self._run(query, (key, orjson.dumps(value).decode())))]
+
+    def tags(self, plan_id: str, task_id: str) -> list[str]:
+        """The tags of a task, sorted."""
+        query = "SELECT tag FROM tag WHERE plan_id = ? AND task_id = ? ORDER BY tag"
+        return [tag for (tag,) in self._run(query, (plan_id, task_id))]
+
+    def tasks_tagged(self, tag: str) -> list[TaskRow]:
+        """Tasks that carry a tag."""
+        query = (
+            f"{_JOINED} JOIN tag g ON g.plan_id = t.plan_id AND g.task_id = t.task_id"
+            " WHERE g.tag = ? ORDER BY t.plan_id, t.task_id"
+        )
+        return [*_tasks(self._run(query, (tag,)))]
+
+    def resumable(self, notebook: str) -> tuple[str, str] | None:
+        """Plan and id of the task that was open in a notebook when its kernel ended."""
+        query = "SELECT plan_id, task_id FROM resumable WHERE notebook = ?"
+        found: tuple[str, str] | None = self._run(query, (notebook,)).fetchone()
+        return found
+
+    def waiting(self, *, limit: int) -> list[Change]:
+        """Rows of the outbox that were not yet carried into a log, oldest first."""
+        rows = self._run(
+            "SELECT number, kind, plan_id, task_id, at, fields FROM outbox"
+            " WHERE number > (SELECT number FROM carried WHERE id = 1) ORDER BY number LIMIT ?",
+            (limit,),
+        )
+        return [
+            Change(
+                number=number,
+                kind=kind,
+                plan_id=plan_id,
+                task_id=task_id,
+                at=at,
+                fields=orjson.loads(said),
+            )
+            for number, kind, plan_id, task_id, at, said in rows
+        ]
+
+    # -- changing ----------------------------------------------------------------------------------
+
+    def new_task_id(self, plan_id: str) -> str:
+        """The next free id of a plan, which is made when it is new."""
+        made = self._run(
+            "INSERT INTO plan (plan_id, created_at, last_task)"
+            " VALUES (?, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), 1)"
+            " ON CONFLICT (plan_id) DO UPDATE SET last_task = last_task + 1 RETURNING last_task",
+            (plan_id,),
+        )
+        return f"T-{made.fetchone()[0]:04d}"
+
+    def reserve_task_id(self, plan_id: str, task_id: str) -> None:
+        """Never give out the id, nor any before it, as a new one."""
+        self._run(
+            "INSERT INTO plan (plan_id, created_at, last_task)"
+            " VALUES (?, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), ?) ON CONFLICT (plan_id)"
+            " DO UPDATE SET last_task = MAX(last_task, excluded.last_task)",
+            (plan_id, int(task_id.removeprefix("T-"))),
+        )
+
+    def put_task(self, task: TaskRow, *, at: str) -> None:
+        """Insert or replace a task, and note it in the outbox."""
+        said = asdict(task)
+        self._run(_PUT_TASK, tuple(said.values()))
+        self.note("task", said.pop("plan_id"), said.pop("task_id"), at, said)
+
+    def put_step(self, step: StepRow, *, at: str) -> None:
+        """Insert or replace a step, and note it in the outbox."""
+        said = asdict(step)
+        self._run(_PUT_STEP, tuple(said.values()))
+        self.note("step", said.pop("plan_id"), said.pop("task_id"), at, said)
+
+    def put_context(
+        self, plan_id: str, task_id: str, values: Mapping[str, bytes], *, author: str, at: str
+    ) -> None:
+        """Set keys to values given as JSON, each noted in the outbox."""
+        for key, value in values.items():
+            self._run(_PUT_CONTEXT, (plan_id, task_id, key, value.decode(), author, at))
+            said = {"key": key, "value": orjson.Fragment(value), "is_set": True, "author": author}
+            self._note_key(plan_id, task_id, key, at, said)
+
+    def remove_context(
+        self, plan_id: str, task_id: str, keys: Sequence[str], *, author: str, at: str
+    ) -> None:
+        """Remove keys, each noted in the outbox."""
+        for key in keys:
+            self._run(
+                "DELETE FROM context_item WHERE plan_id = ? AND task_id = ? AND key = ?",
+                (plan_id, task_id, key),
+            )
+            said = {"key": key, "value": None, "is_set": False, "author": author}
+            self._note_key(plan_id, task_id, key, at, said)
+
+    def put_tag(self, plan_id: str, task_id: str, tag: str, *, is_set: bool, at: str) -> None:
+        """Add or remove a tag, and note it in the outbox."""
+        self._run(
+            "INSERT INTO tag (plan_id, task_id, tag) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+            if is_set
+            else "DELETE FROM tag WHERE plan_id = ? AND task_id = ? AND tag = ?",
+            (plan_id, task_id, tag),
+        )
+        self.note("tag", plan_id, task_id, at, {"tag": tag, "is_set": is_set})
+
+    def put_resumable(self, notebook: str, plan_id: str, task_id: str | None) -> None:
+        """Remember which task is open in a notebook; None forgets it."""
+        if task_id is None:
+            self._run("DELETE FROM resumable WHERE notebook = ?", (notebook,))
+            return
+        self._run(
+            _put("resumable", ("notebook", "plan_id", "task_id"), ("notebook",)),
+            (notebook, plan_id, task_id),
+        )
+
+    def note(self, kind: str, plan_id: str, task_id: str, at: str, fields: object) -> int:
+        """Add a row to the outbox. Returns its number."""
+        said = orjson.dumps(fields).decode()
+        return int(self._run(_NOTE, (kind, plan_id, task_id, None, at, said)).lastrowid or 0)
+
+    def carried(self, number: int) -> None:
+        """All rows up to this one are in the logs."""
+        self._run("UPDATE carried SET number = ? WHERE id = 1", (number,))
+
+    def _note_key(self, plan_id: str, task_id: str, key: str, at: str, said: object) -> None:
+        self._run(_NOTE, ("context", plan_id, task_id, key, at, orjson.dumps(said).decode()))
+
+
+def _tasks(rows: Iterable[tuple[str, ...]]) -> Iterator[TaskRow]:
+    return (TaskRow(**dict(zip(_TASK_FIELDS, row, strict=True))) for row in rows)
+
+
+def _context_value(task_id: str, at: str, said: dict[str, object]) -> ContextValue:
+    return ContextValue(
+        task_id=task_id,
+        key=str(said["key"]),
+        value=said["value"],
+        is_set=bool(said["is_set"]),
+        author=str(said["author"]),
+        at=at,
+    )
