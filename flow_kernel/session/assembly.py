@@ -31,12 +31,18 @@ from flow_kernel.session.session import Session
 from flow_kernel.settings import Settings
 
 if TYPE_CHECKING:
+    from flow_kernel.session.steps import ShowProgress
     from flow_kernel.session.tasks import Tasks
     from flow_kernel.store.contract import Store
 
 
 def assemble(
-    home: Home, *, env: Mapping[str, str], settings: Settings, notebook: str = ""
+    home: Home,
+    *,
+    env: Mapping[str, str],
+    settings: Settings,
+    notebook: str = "",
+    show_progress: "ShowProgress | None" = None,
 ) -> Session:
     """A session that records into `home`.
 
@@ -46,6 +52,7 @@ def assemble(
         settings: What to record and how.
         notebook: What the next kernel of the same notebook is recognised by; empty when nothing is
             known, and a task is then not resumed by itself.
+        show_progress: Draws the progress of steps; nobody does by default.
 
     Returns:
         The session, with what it has to say in its notices.
@@ -88,7 +95,13 @@ def assemble(
         where=where,
         open_tasks=cache(
             lambda: _open_tasks(
-                home, journal, where, actor=settings.actor, notebook=notebook, closers=closers
+                home,
+                journal,
+                where,
+                actor=settings.actor,
+                notebook=notebook,
+                show_progress=show_progress,
+                closers=closers,
             )
         ),
         home=home,
@@ -122,13 +135,14 @@ def _go_on(session: Session, env: Mapping[str, str]) -> None:
         session.notices.say(f"tasks cannot be used: {error}")
 
 
-def _open_tasks(
+def _open_tasks(  # noqa: PLR0913 - the parts of one thing, each by name
     home: Home,
     journal: Journal,
     where: Whereabouts,
     *,
     actor: str,
     notebook: str,
+    show_progress: "ShowProgress | None",
     closers: list[Callable[[], None]],
 ) -> "Tasks":
     from flow_kernel.session.carrier import (
@@ -142,7 +156,15 @@ def _open_tasks(
     carrier()
     closers.append(store.close)
     flow = Flow(home, store, plan_id=where.now.plan_id, author=actor, now=utc_now_ms, carry=carrier)
-    return Tasks(flow, where, author=actor, notebook=notebook, now=utc_now_ms, carry=carrier)
+    return Tasks(
+        flow,
+        where,
+        author=actor,
+        notebook=notebook,
+        now=utc_now_ms,
+        carry=carrier,
+        show_progress=show_progress or (lambda _number, _progress: None),
+    )
 
 
 def open_store(home: Home) -> "Store":

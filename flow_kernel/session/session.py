@@ -19,7 +19,14 @@ from flow_kernel.session.recorder import Recorder
 from flow_kernel.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
+
+    from flow_kernel.session.flow import TaskView
+    from flow_kernel.session.steps import Step
+    from flow_kernel.session.task_context import TaskContext
     from flow_kernel.session.tasks import Tasks
+    from flow_kernel.store.contract import TaskRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +70,37 @@ class Session:
             StoreError: The store of the home cannot be opened.
         """
         return self.open_tasks()
+
+    @property
+    def current_task(self) -> "TaskRow | None":
+        """The task that cells belong to now; None outside any."""
+        return self.tasks.current
+
+    @property
+    def context(self) -> "TaskContext":
+        """The context of the open task, as a dict that writes itself."""
+        from flow_kernel.session.task_context import TaskContext  # with the store, not before
+
+        return TaskContext(self.tasks)
+
+    def start_task(
+        self,
+        name: str,
+        description: str = "",
+        *,
+        steps: "Sequence[str]" = (),
+        type: str = "custom",
+    ) -> "TaskView":
+        """Create a task and begin to work on it; see `Tasks.start`."""
+        return self.tasks.start(name, description, steps=steps, type=type)
+
+    def step(self, name: str) -> "AbstractContextManager[Step]":
+        """A step for the time of a `with` block: `s.log(text)`, `s.progress(i, n)`."""
+        return self.tasks.within(name)
+
+    def finish(self) -> "TaskView":
+        """The open task is done."""
+        return self.tasks.finish()
 
     def sign_off(self) -> None:
         """Declare the end: whatever happens to the process from now on is no death."""

@@ -14,6 +14,7 @@ from flow_kernel.errors import IllegalTransition, NotFound, UsageError
 from flow_kernel.records.names import ADHOC_TASK, is_plan_id
 from flow_kernel.session.flow import Flow, TaskView
 from flow_kernel.session.place import Whereabouts
+from flow_kernel.session.steps import ShowProgress, Step
 from flow_kernel.session.task_states import (
     OPEN,
     begin_step,
@@ -35,9 +36,10 @@ class Tasks:
         notebook: What a restarted kernel is recognised by; empty when nothing is known.
         now: UTC with milliseconds.
         carry: Brings changes into the log.
+        show_progress: Draws the progress of a step.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the assembly passes them once, each by name
         self,
         flow: Flow,
         where: Whereabouts,
@@ -46,6 +48,7 @@ class Tasks:
         notebook: str,
         now: Callable[[], str],
         carry: Callable[[], object],
+        show_progress: ShowProgress,
     ) -> None:
         self._flow = flow
         self._where = where
@@ -53,6 +56,7 @@ class Tasks:
         self._notebook = notebook
         self._now = now
         self._carry = carry
+        self._show_progress = show_progress
         self._begun: list[int] = []
         # The outermost of them lasts until the next one, or until the task ends.
         self._is_open_ended = False
@@ -162,7 +166,7 @@ class Tasks:
         return step
 
     @contextmanager
-    def alone(self, name: str) -> Iterator[StepRow]:
+    def alone(self, name: str) -> Iterator[Step]:
         """As `within`, but what `step` has begun is done first."""
         if len(self._begun) == 1 and self._is_open_ended:
             self._end_steps(failure=None)
@@ -170,10 +174,10 @@ class Tasks:
             yield step
 
     @contextmanager
-    def within(self, name: str) -> Iterator[StepRow]:
+    def within(self, name: str) -> Iterator[Step]:
         """A step for the time of a block; steps may be nested. An exception fails the step."""
         depth = len(self._begun)
-        step = self._begin(name)
+        step = Step(self._begin(name), log=self.log, show=self._show_progress)
         try:
             yield step
         except BaseException as error:
@@ -195,6 +199,14 @@ class Tasks:
         found = self._flow.update_task_context(f"{task.plan_id}/{task.task_id}", values)
         self._carry()
         return found
+
+    def unset(self, key: str) -> None:
+        """Remove a key from the task's context."""
+        task = self._open_task()
+        with self._flow.store.write() as change:
+            place = (task.plan_id, task.task_id)
+            change.remove_context(*place, [key], author=self._author, at=self._now())
+        self._carry()
 
     def finish(self) -> TaskView:
         """The task is done, and so are its open steps."""

@@ -25,6 +25,7 @@ from flow_kernel.shell.attach import Attachment
 from flow_kernel.shell.broken_streams import BrokenStreams
 from flow_kernel.shell.deferred_debugger import DeferredDebugger, stand_in
 from flow_kernel.shell.magic_set import add_completion, register
+from flow_kernel.shell.progress_bar import ProgressBars
 
 _WARM_UP_S: Final = 0.1
 
@@ -170,7 +171,10 @@ def open_attachment(
         env.setdefault("FLOW_HOME", home)
     where = resolve(Path.cwd(), env, user_home=Path.home(), data_dir=Path(jupyter_data_dir()))
     notebook = env.get("JPY_SESSION_NAME") or _connection_file(kernel)
-    session = assemble(where, env=os.environ, settings=settings, notebook=notebook)
+    bars = ProgressBars(has_displays=kernel is not None)
+    session = assemble(
+        where, env=os.environ, settings=settings, notebook=notebook, show_progress=bars
+    )
     attachment = Attachment(shell, session, kernel)
     attachment.attach()
     add_completion(shell)

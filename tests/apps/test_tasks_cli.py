@@ -24,7 +24,9 @@ def home(tmp_path: Path) -> Path:
     root = tmp_path / "work" / ".flow"
     flow = flow_of(Home(root), author="ann")
     where = Whereabouts("ab" * 16, "local", "T-0000", on_move=lambda _: None)
-    tasks = Tasks(flow, where, author="ann", notebook="", now=utc_now_ms, carry=flow.sync)
+    tasks = Tasks(
+        flow, where, author="ann", notebook="", now=utc_now_ms, carry=flow.sync, show_progress=print
+    )
     tasks.start("Clean the data", "rows of May", steps=["load", "check"], type="analysis")
     tasks.step("load")
     tasks.set({"rows": 2, "source": "may.csv"})

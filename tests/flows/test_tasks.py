@@ -285,3 +285,37 @@ def test_completion_offers_verbs_steps_types_and_values_used_before(kernel: Kern
     assert {"load", "check"} <= set(offered("%task step "))
     assert "build" in offered("%task start x --type b")
     assert any(match.endswith("raw") for match in offered("%task set stage="))
+
+
+@promise("task.steps")
+def test_progress_is_one_bar_that_is_drawn_anew(kernel: Kernel) -> None:
+    _ok(kernel, "import flow_kernel; s = flow_kernel.current_session(); s.start_task('Long')")
+
+    ran = kernel.run(
+        "with s.step('load') as step:\n"
+        "    for i in range(2000): step.progress(i + 1, 2000)\n"
+        "    step.log('all of it')"
+    )
+
+    drawn = [m["content"]["data"] for m in ran.of("display_data")]
+    redrawn = [m["content"]["data"] for m in ran.of("update_display_data")]
+    assert (ran.status, len(drawn)) == ("ok", 1)
+    assert 1 <= len(redrawn) < 100
+    assert redrawn[-1]["text/plain"].split("  ")[0] == "load"
+    assert "2000/2000 · 100 %" in redrawn[-1]["text/plain"]
+    assert 'value="1.0000"' in redrawn[-1]["text/html"]
+    assert [r["log"] for r in kernel.logs.records("step") if "log" in r] == ["all of it"]
+
+
+@promise("task.recorded")
+def test_the_context_of_the_open_task_is_a_dict(kernel: Kernel) -> None:
+    _ok(kernel, "import flow_kernel; s = flow_kernel.current_session(); s.start_task('Long')")
+    _ok(kernel, "s.context['rows'] = 3", "s.context.update(a=1, b=[2])", "del s.context['a']")
+
+    assert kernel.run("dict(s.context)").result == "{'b': [2], 'rows': 3}"
+    assert kernel.run("s.current_task.task_id").result == "'T-0001'"
+    wrong = kernel.run("s.context['when'] = {1, 2}")
+    assert wrong.reply["ename"] == "UsageError"
+    assert "'when'" in wrong.reply["evalue"]
+    _ok(kernel, "s.finish()")
+    assert kernel.run("s.context['rows']").reply["ename"] == "NotFound"
