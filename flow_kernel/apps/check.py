@@ -1,18 +1,22 @@
-"""`jupyter flow check`: verify the lines of all logs of a home, and move damaged ones aside.
+"""`jupyter flow check`: verify the logs and the store of a home, and move damaged lines aside.
 
 Called by `cli`.
 """
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from flow_kernel.apps.sources import find_home, logs_of, named_logs
 from flow_kernel.apps.tables import plain
 from flow_kernel.apps.terminal import Terminal
 from flow_kernel.apps.verify_report import report
+from flow_kernel.errors import StoreDamaged
+from flow_kernel.records.home import Home
 from flow_kernel.records.repair import repair
-from flow_kernel.records.verdict import verify, verify_home
+from flow_kernel.records.verdict import Damage, Verdict, verify, verify_home
+from flow_kernel.store.sqlite import SqliteStore
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -32,8 +36,23 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     files = named_logs(terminal, options.file) if home is None else logs_of(home)
     if options.repair:
         _repair(files, terminal)
-    verdict = verify(files) if home is None else verify_home(home)
+    verdict = verify(files) if home is None else _with_store(home, verify_home(home))
     return report(verdict, terminal, as_json=options.json)
+
+
+def _with_store(home: Home, verdict: Verdict) -> Verdict:
+    """`verdict` with what is wrong with the store, which has no lines."""
+    if not home.store_path.exists():
+        return verdict
+    store = SqliteStore(home.store_path)
+    try:
+        reasons = store.check()
+    except StoreDamaged as error:
+        reasons = [error.message]
+    finally:
+        store.close()
+    found = [Damage(file=home.store_path, line=0, offset=0, reason=reason) for reason in reasons]
+    return replace(verdict, damaged=(*verdict.damaged, *found))
 
 
 def _repair(files: Sequence[Path], terminal: Terminal) -> None:

@@ -21,12 +21,12 @@ from flow_kernel.shell.display import Table
 from flow_kernel.store.contract import TaskRow
 
 _STYLE: Final = (
-    "<style>.flow-task{font-size:13px;line-height:1.5;max-width:46em}"
+    "<style>.flow-task{font-size:13px;line-height:1.5;max-width:34em}"
     ".flow-task .head{display:flex;gap:1em;align-items:baseline;flex-wrap:wrap}"
     ".flow-task .head b{font-weight:600}.flow-task .state{opacity:.7}"
     ".flow-task ul{list-style:none;margin:.2em 0 0;padding:0}"
     ".flow-task li{display:flex;gap:.6em}.flow-task li i{width:1em;font-style:normal}"
-    ".flow-task .note{opacity:.6;margin-left:auto}"
+    ".flow-task .note{opacity:.6;margin-left:auto;font-weight:400}"
     ".flow-task .done i{color:#2a8a5c}.flow-task .failed i{color:#c4472f}"
     ".flow-task .doing{font-weight:600}.flow-task .doing i{color:#3b6fd4}"
     ".flow-task pre{margin:.3em 0 0;font-size:12px;background:none;padding:0}</style>"

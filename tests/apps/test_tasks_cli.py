@@ -147,3 +147,28 @@ def test_a_home_without_tasks_says_how_to_begin_one(cli: Cli) -> None:
 
     assert done.code == 2
     assert "%task start NAME" in done.err
+
+
+def test_check_looks_at_the_store_too(cli: Cli, home: Path) -> None:
+    assert cli("check").code == 0
+    store = home / "flow.db"
+    data = bytearray(store.read_bytes())
+    data[4096:8192] = b"\xff" * 4096
+    store.write_bytes(data)
+
+    done = cli("check", "--json")
+
+    assert done.code == 1
+    assert done.document["ok"] is False
+    assert {Path(item["file"]).name for item in done.document["damaged"]} == {"flow.db"}
+
+
+def test_a_store_that_is_no_database_is_named_and_left_as_it_is(cli: Cli, home: Path) -> None:
+    store = home / "flow.db"
+    store.write_bytes(b"something else entirely" * 50)
+
+    done = cli("tasks")
+
+    assert done.code == 1
+    assert "flow.db is damaged" in done.err
+    assert store.read_bytes() == b"something else entirely" * 50
