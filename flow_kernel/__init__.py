@@ -11,12 +11,13 @@ from flow_kernel._version import __version__
 # `typing` would be nine tenths of the cost of importing this package.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from flow_kernel.api import open_flow
+    from flow_kernel.api import auto_context, open_flow
     from flow_kernel.session.ambient import current_session
     from flow_kernel.shell.extension import load_ipython_extension, unload_ipython_extension
 
 __all__ = [
     "__version__",
+    "auto_context",
     "current_session",
     "load_ipython_extension",
     "open_flow",
@@ -24,6 +25,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "auto_context": "flow_kernel.api",
     "current_session": "flow_kernel.session.ambient",
     "load_ipython_extension": "flow_kernel.shell.extension",
     "open_flow": "flow_kernel.api",

@@ -12,7 +12,17 @@ import pytest
 
 from tests.source import PACKAGE, ROOT, imports, modules, own_imports, tree
 
-FLOORS: Final = ("errors", "settings", "records", "store", "session", "shell", "apps", "api")
+FLOORS: Final = (
+    "errors",
+    "settings",
+    "records",
+    "store",
+    "session",
+    "shell",
+    "apps",
+    "api",
+    "legacy",
+)
 """From the ground up. `_version` lies below all of them; the package itself is the lazy roof."""
 
 KNOWS_IPYTHON: Final = ("shell", "apps", "api")

@@ -19,6 +19,7 @@ from tests.source import ROOT
 
 PUBLIC: Final = [
     "__version__",
+    "auto_context",
     "current_session",
     "load_ipython_extension",
     "open_flow",
