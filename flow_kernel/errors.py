@@ -9,7 +9,10 @@ Raised by all floors, caught by apps (which turn them into one sentence and an e
     │   ├── StoreTooNew (StoreError)          4   written by a newer version; nothing was touched
     │   └── StoreDamaged (StoreError)         1   the database fails its checks
     ├── JournalDamaged                        1   lines of a log fail their checksum
+    ├── ApprovalPending                       3   a question waits for an answer
+    ├── ApprovalRejected (PermissionError)    1   the answer was no
     ├── IllegalTransition                     2   a task or step is not in a state that allows it
+    │   └── AlreadyDecided (IllegalTransition) 1  a question takes no answer any more
     └── MissingExtra (ImportError)            2   an optional dependency is not installed
 """
 
@@ -60,6 +63,48 @@ class IllegalTransition(FlowError):
     """A task or a step is not in a state that allows what was asked; nothing was done."""
 
     exit_code = 2
+
+
+class AlreadyDecided(IllegalTransition):
+    """A question takes no answer any more; the first one stands.
+
+    `decided_by` and `decided_at` say whose it is; None where there is none.
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self, message: str, *, approval_id: str, decided_by: str | None, decided_at: str | None
+    ) -> None:
+        super().__init__(message)
+        self.approval_id = approval_id
+        self.decided_by = decided_by
+        self.decided_at = decided_at
+
+
+class _Quiet:
+    """An end of a cell that is no fault of its code: shown as one sentence, without a traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"{type(self).__name__}: {self}"]  # IPython asks for the lines to show
+
+
+class ApprovalPending(_Quiet, FlowError):
+    """The question `approval_id` was recorded and waits; a rerun after the answer goes on."""
+
+    exit_code = 3
+
+    def __init__(self, message: str, *, approval_id: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.approval_id = approval_id
+
+
+class ApprovalRejected(_Quiet, FlowError, PermissionError):
+    """The answer to the question `approval_id` was no, or none came in time; nothing was run."""
+
+    def __init__(self, message: str, *, approval_id: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.approval_id = approval_id
 
 
 class JournalDamaged(FlowError):

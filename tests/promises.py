@@ -46,6 +46,12 @@ PROMISES: Final[dict[str, str]] = {
     "task.steps": "Planned against done is visible at any time; a cell that raises fails its step.",
     "task.resumed": "A restarted kernel goes on with the open task; FLOW_TASK_ID names another.",
     "task.hostile": "Any name can be given; a wrong verb, value or state is one sentence.",
+    # Questions to a person
+    "approval.parks": "Where nobody can type, a cell ends with a question and a rerun goes on.",
+    "approval.anywhere": "A question is answered in its cell or elsewhere; the first one counts.",
+    "approval.once": "An answer is used by one run of one cell, and by no other.",
+    "approval.bound": "Changed code or words ask again; only an approved body runs.",
+    "approval.asked": "A line that asks is never taken for something else.",
     # What survives
     "death.recorded": "A cell that kills the kernel is on disk, and its death is recorded once.",
     "death.told": "The next kernel on that home says at its first cell what happened.",

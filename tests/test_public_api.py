@@ -35,6 +35,7 @@ SHIPPED: Final = {
     f"{SHARED}/flow/notebooks/data/README.md",
     f"{SHARED}/flow/notebooks/data/co2-mauna-loa-weekly.csv",
     f"{SHARED}/flow/notebooks/tour.ipynb",
+    f"{SHARED}/flow/notebooks/workflow.ipynb",
     "flow_kernel/py.typed",
 }
 

@@ -30,6 +30,11 @@ GROUPS: Final = {
         "tasks": "the tasks of this project",
         "task": "one task with its steps, context and cells",
         "context": "what a task knows, and who said so",
+        "report": "what was planned and done, as one file for people",
+        "migrate": "contexts kept as JSON files, into the store",
+        "approvals": "questions that wait for a person, and what was answered",
+        "approve": "answer a question with yes",
+        "reject": "answer a question with no",
     },
     "look after the logs": {
         "check": "verify every line, and repair what can be repaired",
@@ -44,7 +49,7 @@ GROUPS: Final = {
     },
 }
 # Verbs that share the module of another.
-_MODULES: Final = {"uninstall": "install"}
+_MODULES: Final = {"uninstall": "install", "approve": "approvals", "reject": "approvals"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -31,7 +31,8 @@ def opened(terminal: Terminal, asked: str | None) -> Iterator[Flow]:
     home = find_home(terminal, asked)
     if not home.store_path.exists():
         raise NotFound(
-            f"there are no tasks in {home.root}", hint="begin one in a notebook: %task start NAME"
+            f"there are no tasks and no questions in {home.root}",
+            hint="begin in a notebook: %task start NAME",
         )
     flow = flow_of(home)
     try:

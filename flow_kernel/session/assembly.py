@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from flow_kernel.errors import FlowError
 from flow_kernel.records import lease
@@ -31,6 +31,8 @@ from flow_kernel.session.session import Session
 from flow_kernel.settings import Settings
 
 if TYPE_CHECKING:
+    from flow_kernel.session.approvals import Approvals, Prompter
+    from flow_kernel.session.carrier import Carrier
     from flow_kernel.session.steps import ShowProgress
     from flow_kernel.session.tasks import Tasks
     from flow_kernel.store.contract import Store
@@ -43,6 +45,7 @@ def assemble(
     settings: Settings,
     notebook: str = "",
     show_progress: "ShowProgress | None" = None,
+    prompter: "Prompter | None" = None,
 ) -> Session:
     """A session that records into `home`.
 
@@ -53,6 +56,7 @@ def assemble(
         notebook: What the next kernel of the same notebook is recognised by; empty when nothing is
             known, and a task is then not resumed by itself.
         show_progress: Draws the progress of steps; nobody does by default.
+        prompter: Asks the person in the cell itself; None where there is no such way.
 
     Returns:
         The session, with what it has to say in its notices.
@@ -80,28 +84,32 @@ def assemble(
         identity.task_id,
         on_move=lambda place: _move_lease(home, identity.session, place, env),
     )
-    recorder = Recorder(
-        RecorderParts(
-            where=where,
-            settings=settings,
-            journal=journal,
-            redactor=redactor,
-            tail=tail,
-            memory=ResidentMemory(),
-        )
+    parts = RecorderParts(
+        where=where,
+        settings=settings,
+        journal=journal,
+        redactor=redactor,
+        tail=tail,
+        memory=ResidentMemory(),
     )
+    recorder = Recorder(parts)
+    open_state = cache(lambda: _open_state(home, journal, closers))
     session = Session(
         identity=identity,
         where=where,
         open_tasks=cache(
             lambda: _open_tasks(
                 home,
-                journal,
+                open_state(),
                 where,
                 actor=settings.actor,
                 notebook=notebook,
                 show_progress=show_progress,
-                closers=closers,
+            )
+        ),
+        open_approvals=cache(
+            lambda: _open_approvals(
+                open_state(), recorder, parts, session=identity.session, prompter=prompter
             )
         ),
         home=home,
@@ -135,26 +143,68 @@ def _go_on(session: Session, env: Mapping[str, str]) -> None:
         session.notices.say(f"tasks cannot be used: {error}")
 
 
-def _open_tasks(  # noqa: PLR0913 - the parts of one thing, each by name
-    home: Home,
-    journal: Journal,
-    where: Whereabouts,
-    *,
-    actor: str,
-    notebook: str,
-    show_progress: "ShowProgress | None",
-    closers: list[Callable[[], None]],
-) -> "Tasks":
-    from flow_kernel.session.carrier import (
-        Carrier,  # with the next two: 5 ms that most need not pay
-    )
-    from flow_kernel.session.flow import Flow
-    from flow_kernel.session.tasks import Tasks
+class _State(NamedTuple):
+    """The store of a session, and what brings its changes into the log."""
+
+    store: "Store"
+    carrier: "Carrier"
+
+
+def _open_state(home: Home, journal: Journal, closers: list[Callable[[], None]]) -> _State:
+    from flow_kernel.session.carrier import Carrier  # 5 ms that most sessions need not pay
 
     store = open_store(home)
     carrier = Carrier(home, store, journal)
     carrier()
     closers.append(store.close)
+    return _State(store, carrier)
+
+
+def _open_approvals(
+    state: _State,
+    recorder: Recorder,
+    parts: RecorderParts,
+    *,
+    session: str,
+    prompter: "Prompter | None",
+) -> "Approvals":
+    # With the next: 5 ms that most sessions need not pay.
+    from flow_kernel.session.approvals import ApprovalParts, Approvals
+    from flow_kernel.session.open_home import user_name
+
+    def carry() -> None:
+        state.carrier()
+        parts.journal.sync()  # answers are on the disk, in the log as in the store
+
+    return Approvals(
+        ApprovalParts(
+            store=state.store,
+            where=parts.where,
+            running=recorder.innermost,
+            prompter=prompter,
+            session=session,
+            actor=parts.settings.actor,
+            person=user_name,
+            now=utc_now_ms,
+            carry=carry,
+            redact=lambda text: parts.redactor.text(text)[0],
+        )
+    )
+
+
+def _open_tasks(
+    home: Home,
+    state: _State,
+    where: Whereabouts,
+    *,
+    actor: str,
+    notebook: str,
+    show_progress: "ShowProgress | None",
+) -> "Tasks":
+    from flow_kernel.session.flow import Flow  # with the next: 5 ms that most need not pay
+    from flow_kernel.session.tasks import Tasks
+
+    store, carrier = state
     flow = Flow(home, store, plan_id=where.now.plan_id, author=actor, now=utc_now_ms, carry=carrier)
     return Tasks(
         flow,

@@ -15,7 +15,9 @@ _STRICT: Final = (
     orjson.OPT_PASSTHROUGH_DATACLASS
     | orjson.OPT_PASSTHROUGH_DATETIME
     | orjson.OPT_PASSTHROUGH_SUBCLASS
+    | orjson.OPT_SORT_KEYS
 )
+_PLAIN: Final = frozenset({str, int, bool, type(None)})
 _MAX_KEY: Final = 500
 
 
@@ -46,8 +48,8 @@ def _key(key: object) -> str:
 def _value(key: str, value: object) -> bytes:
     try:
         data = orjson.dumps(value, option=_STRICT)
-        if b"null" in data:
-            # orjson writes null for NaN, which would be read back as another value.
+        if type(value) not in _PLAIN:
+            # orjson writes null for NaN, and text for UUIDs and enumerations: other values.
             json.dumps(value, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise UsageError(

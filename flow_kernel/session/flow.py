@@ -115,7 +115,7 @@ class Flow:
         values = encoded(context)
         place = self._place(task_id)
         with self.store.write() as change:
-            _known(change, place)
+            _require(change, place)
             at = self._now()
             if not merge:
                 gone = [key for key in change.context(*place) if key not in values]
@@ -135,14 +135,14 @@ class Flow:
         """
         place = self._place(task_id)
         with self.store.read() as view:
-            _known(view, place)
+            _require(view, place)
             return view.context(*place)
 
     def context_history(self, task_id: str, key: str) -> list[ContextValue]:
         """What a key of a task's context held, oldest first, and who set it."""
         place = self._place(task_id)
         with self.store.read() as view:
-            _known(view, place)
+            _require(view, place)
             return view.context_history(*place, key)
 
     def suggest(self, key: str) -> list[object]:
@@ -151,17 +151,22 @@ class Flow:
             return [value for value, _ in view.values_of(key, limit=_SUGGESTIONS)]
 
     def tasks_with(self, key: str, value: object) -> list[TaskRow]:
-        """Tasks whose context holds `value` under `key`."""
+        """Tasks whose context holds `value` under `key`.
+
+        Raises:
+            UsageError: The value is not JSON.
+        """
+        encoded({key: value})
         with self.store.read() as view:
             return view.tasks_with(key, value)
 
     def tag(self, task_id: str, tag: str, *, is_set: bool = True) -> list[str]:
         """Add a tag to a task, or remove it. Returns the task's tags."""
-        if not tag.strip() or "\0" in tag:
-            raise UsageError("a tag has at least one character")
+        if type(tag) is not str or not tag.strip() or "\0" in tag:
+            raise UsageError(f"a tag is text of at least one character, not {tag!r:.60}")
         place = self._place(task_id)
         with self.store.write() as change:
-            _known(change, place)
+            _require(change, place)
             change.put_tag(*place, tag.strip(), is_set=is_set, at=self._now())
             return change.tags(*place)
 
@@ -169,7 +174,7 @@ class Flow:
         """The tags of a task, sorted."""
         place = self._place(task_id)
         with self.store.read() as view:
-            _known(view, place)
+            _require(view, place)
             return view.tags(*place)
 
     def tasks_tagged(self, tag: str) -> list[TaskRow]:
@@ -183,7 +188,10 @@ class Flow:
         return self._is_closed
 
     def sync(self) -> None:
-        """Bring all changes into the logs of their tasks now; `close` does it, too."""
+        """Bring all changes into the logs of their tasks now; `close` does it, too.
+
+        What cannot be written waits in the store for the next one who opens it.
+        """
         self._carry()
 
     def close(self) -> None:
@@ -197,17 +205,27 @@ class Flow:
                 self.store.close()
 
     def _place(self, task_id: str) -> tuple[str, str]:
-        plan_id, _, bare = task_id.rpartition("/")
-        plan_id = plan_id or self.plan_id
-        if not is_task_id(bare) or not is_plan_id(plan_id):
-            raise UsageError(f'"{task_id[:60]}" is no task id', hint="task ids look like T-0001")
-        return plan_id, bare
+        if type(task_id) is str:
+            plan_id, slash, bare = task_id.rpartition("/")
+            plan_id = plan_id if slash else self.plan_id
+            if is_task_id(bare) and is_plan_id(plan_id):
+                return plan_id, bare
+        raise UsageError(f'"{task_id!s:.60}" is no task id', hint="task ids look like T-0001")
 
 
 def _known(view: Reading, place: tuple[str, str]) -> TaskRow:
     found = view.task(*place)
     if found is None:
-        raise NotFound(
-            f"there is no task {place[1]} in plan {place[0]}", hint="see: jupyter flow tasks"
-        )
+        raise _no_task(place)
     return found
+
+
+def _require(view: Reading, place: tuple[str, str]) -> None:
+    if not view.has_task(*place):
+        raise _no_task(place)
+
+
+def _no_task(place: tuple[str, str]) -> NotFound:
+    return NotFound(
+        f"there is no task {place[1]} in plan {place[0]}", hint="see: jupyter flow tasks"
+    )

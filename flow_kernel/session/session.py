@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
+    from flow_kernel.session.approvals import Approvals
     from flow_kernel.session.flow import TaskView
     from flow_kernel.session.steps import Step
     from flow_kernel.session.task_context import TaskContext
@@ -37,6 +38,7 @@ class Session:
         identity: Who it is, and the plan and task that it began in.
         where: The plan, task and step that its cells belong to now.
         open_tasks: Gives its tasks; the store is opened when they are first asked for.
+        open_approvals: Gives the questions that it asks, likewise.
         home: Where the records lie.
         settings: As they were at the start.
         recorder: Records cells.
@@ -51,6 +53,7 @@ class Session:
     identity: Identity
     where: Whereabouts
     open_tasks: Callable[[], "Tasks"]
+    open_approvals: Callable[[], "Approvals"]
     home: Home
     settings: Settings
     recorder: Recorder
@@ -70,6 +73,46 @@ class Session:
             StoreError: The store of the home cannot be opened.
         """
         return self.open_tasks()
+
+    @property
+    def approvals(self) -> "Approvals":
+        """The questions that this session asks.
+
+        Raises:
+            StoreError: The store of the home cannot be opened.
+        """
+        return self.open_approvals()
+
+    def request_approval(
+        self,
+        message: str,
+        *,
+        payload: object = None,
+        timeout_s: float | None = None,
+        on_timeout: str = "reject",
+        park: bool | None = None,
+    ) -> bool:
+        """Ask a person, and say whether the answer was yes.
+
+        The answer is bound to the source of the running cell, the message, the payload and the
+        place among the questions of the cell: where any of them changed, it is asked again.
+
+        Args:
+            message: What the person reads.
+            payload: JSON that the answer is bound to as well.
+            timeout_s: How long it can be answered; None for ever.
+            on_timeout: What happens then: reject, skip or approve.
+            park: True to end the cell, so that a rerun goes on with the answer; False to wait;
+                None to wait only where the client of the cell can be asked.
+
+        Raises:
+            ApprovalPending: It is parked.
+            UsageError: An argument cannot be used; nothing was asked.
+            StoreError: The store of the home cannot be written; nothing was asked.
+        """
+        return self.approvals.ask(
+            message, payload=payload, timeout_s=timeout_s, on_timeout=on_timeout, park=park
+        )
 
     @property
     def current_task(self) -> "TaskRow | None":

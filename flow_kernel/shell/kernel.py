@@ -24,6 +24,7 @@ from flow_kernel.settings import Settings
 from flow_kernel.shell.attach import Attachment
 from flow_kernel.shell.broken_streams import BrokenStreams
 from flow_kernel.shell.deferred_debugger import DeferredDebugger, stand_in
+from flow_kernel.shell.input_box import InputBox
 from flow_kernel.shell.magic_set import add_completion, register
 from flow_kernel.shell.progress_bar import ProgressBars
 
@@ -173,7 +174,12 @@ def open_attachment(
     notebook = env.get("JPY_SESSION_NAME") or _connection_file(kernel)
     bars = ProgressBars(has_displays=kernel is not None)
     session = assemble(
-        where, env=os.environ, settings=settings, notebook=notebook, show_progress=bars
+        where,
+        env=os.environ,
+        settings=settings,
+        notebook=notebook,
+        show_progress=bars,
+        prompter=None if kernel is None else InputBox(kernel),
     )
     attachment = Attachment(shell, session, kernel)
     attachment.attach()

@@ -6,13 +6,16 @@ Called by `shell.kernel` when its shell is made and by `shell.extension`.
 from collections.abc import Callable
 from typing import Any, Final
 
-from flow_kernel.shell import magics, task_magics
+from flow_kernel.shell import approve_magics, magics, task_magics
+from flow_kernel.shell.question_mark import TextWithQuestionMark
 
-_CLASSES: Final = (magics.FlowMagics, task_magics.TaskMagics)
-_NAMES: Final = {"line": ("flow", "task"), "cell": ("step",)}
+_CLASSES: Final = (magics.FlowMagics, task_magics.TaskMagics, approve_magics.ApproveMagics)
+_NAMES: Final = {"line": ("flow", "task", "approve"), "cell": ("step", "approve")}
 _COMPLETIONS: Final[dict[str, Callable[[Any, Any], list[str]]]] = {
     "%flow": magics.complete,
     "%task": task_magics.complete,
+    "%approve": approve_magics.complete,
+    "%%approve": approve_magics.complete,
 }
 
 
@@ -20,6 +23,7 @@ def register(shell: Any) -> None:
     """Make the magics known to `shell`."""
     for magics_class in _CLASSES:
         shell.register_magics(magics_class)
+    shell.input_transformer_manager.token_transformers.append(TextWithQuestionMark)
 
 
 def unregister(shell: Any) -> None:
@@ -29,6 +33,9 @@ def unregister(shell: Any) -> None:
             shell.magics_manager.magics[kind].pop(name, None)
     for magics_class in _CLASSES:
         shell.magics_manager.registry.pop(magics_class.__name__, None)
+    transformers = shell.input_transformer_manager.token_transformers
+    if TextWithQuestionMark in transformers:
+        transformers.remove(TextWithQuestionMark)
 
 
 def add_completion(shell: Any) -> None:

@@ -15,6 +15,7 @@ from flow_kernel.errors import FlowError, UsageError
 from flow_kernel.session.ambient import current_session
 from flow_kernel.session.task_states import TYPES
 from flow_kernel.session.tasks import Tasks
+from flow_kernel.shell.body import run_body
 from flow_kernel.shell.display import Facts
 from flow_kernel.shell.task_display import TaskCard, TaskTable
 
@@ -78,24 +79,15 @@ class TaskMagics(Magics):  # type: ignore[misc]  # IPython's base has no types h
           %%step NAME
           …
         """
-        shell = self.shell
+        has_begun = False
         try:
             with current_session().tasks.alone(_unquoted(line.strip())):
-                result = shell.run_cell(cell, store_history=False)
-                if not result.success:
-                    raise _shown_already(result.error_before_exec or result.error_in_exec)
+                has_begun = True
+                run_body(self.shell, cell, failure="the step failed")
         except FlowError as error:
+            if has_begun:  # of the body, among them a question that waits for its answer
+                raise
             raise IPythonUsageError(f"%%step: {error}") from None
-
-
-def _shown_already(error: BaseException) -> BaseException:
-    """What the body raised, which IPython has shown: it fails the cell without a second picture."""
-    name = type(error).__name__
-    try:
-        error._render_traceback_ = lambda: [f"the step failed: {name}"]  # type: ignore[attr-defined]  # IPython's protocol
-    except AttributeError:  # a class with slots: it is shown twice
-        pass
-    return error
 
 
 def _answered(magic: str, verb: str, rest: str) -> object:

@@ -38,11 +38,9 @@ class ApprovalStatements:
         """One approval."""
         return next(_rows(self._run(f"{_SELECT} WHERE approval_id = ?", (approval_id,))), None)
 
-    def approvals(self, *, status: str | None = None) -> list[ApprovalRow]:
-        """Approvals in the order in which they were asked; None means any status."""
-        if status is None:
-            return [*_rows(self._run(f"{_SELECT} {_ORDER}"))]
-        return [*_rows(self._run(f"{_SELECT} WHERE status = ? {_ORDER}", (status,)))]
+    def approvals(self) -> list[ApprovalRow]:
+        """All approvals in the order in which they were asked."""
+        return [*_rows(self._run(f"{_SELECT} {_ORDER}"))]
 
     def unused_approvals(self, approval_hash: str) -> list[ApprovalRow]:
         """Approvals with this hash whose answer, if there is one, nobody has used."""

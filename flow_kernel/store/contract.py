@@ -172,6 +172,9 @@ class Reading(Protocol):
     def task(self, plan_id: str, task_id: str) -> TaskRow | None:
         """One task."""
 
+    def has_task(self, plan_id: str, task_id: str) -> bool:
+        """True when there is such a task; cheaper than `task`."""
+
     def tasks(self, plan_id: str | None = None, *, status: str | None = None) -> list[TaskRow]:
         """Tasks in the order of plan and id; None means any."""
 
@@ -202,8 +205,8 @@ class Reading(Protocol):
     def approval(self, approval_id: str) -> ApprovalRow | None:
         """One approval."""
 
-    def approvals(self, *, status: str | None = None) -> list[ApprovalRow]:
-        """Approvals in the order in which they were asked; None means any status."""
+    def approvals(self) -> list[ApprovalRow]:
+        """All approvals in the order in which they were asked."""
 
     def unused_approvals(self, approval_hash: str) -> list[ApprovalRow]:
         """Approvals with this hash whose answer, if there is one, nobody has used."""

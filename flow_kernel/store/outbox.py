@@ -5,8 +5,8 @@ Called by `session.carrier`, after a change and whenever a home is opened.
     read the rows that wait ──▶ append each to its log ──▶ mark them as carried
 
 All of it under the store's write lock, so two processes never carry the same row. A process that
-dies between the second and the third leaves rows that are in a log already: whoever did not write
-the rows itself looks there first.
+dies between the second and the third leaves rows that are in a log already: whoever carries them
+looks there first. A row that is not in the file yet stays, and so do those behind it.
 """
 
 from collections.abc import Callable, Collection
@@ -17,7 +17,7 @@ from flow_kernel.store.contract import Change, Store
 _BATCH: Final = 1000
 
 Append = Callable[[str, str, str, dict[str, object]], int | None]
-"""Appends a record of a kind to the log of a plan's task; None while it waits in memory."""
+"""Appends a record of a kind to the log of a plan's task; None when it is not in the file yet."""
 
 
 class Logs(Protocol):
@@ -27,46 +27,44 @@ class Logs(Protocol):
         """The numbers of the changes that the log of a task holds."""
 
 
-def carry(store: Store, append: Append, logs: Logs, *, own: Collection[int] = ()) -> int:
+def carry(store: Store, append: Append, logs: Logs) -> bool:
     """Append all waiting changes to their logs.
 
     Args:
         store: Whose outbox.
         append: The journal.
-        logs: Asked about changes that are not our own.
-        own: Numbers of changes that this process made and has not carried yet.
+        logs: Asked, once for each task, which changes its log holds already.
 
     Returns:
-        How many there were.
+        False when some still wait, because the journal could not write them.
     """
     known: dict[tuple[str, str], Collection[int]] = {}
-    count = 0
-    while found := _carry_some(store, append, logs, own, known):
-        count += found
-    return count
+    while True:
+        waiting, written = _carry_some(store, append, logs, known)
+        if not waiting or written < waiting:
+            return not waiting
 
 
 def _carry_some(
     store: Store,
     append: Append,
     logs: Logs,
-    own: Collection[int],
     known: dict[tuple[str, str], Collection[int]],
-) -> int:
-    """One batch, so that other writers get their turn. Returns how many rows it held."""
+) -> tuple[int, int]:
+    """One batch, so that other writers get their turn: how many rows it held and were written."""
     with store.write() as change:
         waiting = change.waiting(limit=_BATCH)
+        written = 0
         for row in waiting:
             place = (row.plan_id, row.task_id)
-            if row.number not in own:
-                if place not in known:
-                    known[place] = logs.numbers(*place)
-                if row.number in known[place]:
-                    continue
-            append(row.kind, *place, _fields(row))
-        if waiting:
-            change.carried(waiting[-1].number)
-        return len(waiting)
+            if place not in known:
+                known[place] = logs.numbers(*place)
+            if row.number not in known[place] and append(row.kind, *place, _fields(row)) is None:
+                break
+            written += 1
+        if written:
+            change.carried(waiting[written - 1].number)
+        return len(waiting), written
 
 
 def _fields(row: Change) -> dict[str, object]:

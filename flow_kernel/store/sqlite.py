@@ -6,29 +6,37 @@ Write-ahead log, one writer at a time: each write begins with BEGIN IMMEDIATE, s
 given up halfway because another process was faster. A commit survives any death of the process;
 power loss may take the last ones, but never tears one.
 
-Source: SQLite, "Write-Ahead Logging" and "Isolation In SQLite".
+A forked child believes that it holds the locks of its parent, and does not. Without them another
+process deletes the write-ahead log that the child goes on writing. So the file is closed before a
+fork, and each side opens it anew.
+
+Source: SQLite, "Write-Ahead Logging", "Isolation In SQLite" and "How To Corrupt An SQLite Database
+File", section 2.6.
 """
 
 import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
+from weakref import WeakSet
 
-from flow_kernel.errors import StoreDamaged, StoreError, StoreTooNew
-from flow_kernel.store.migrations import NAMES, statements
+from flow_kernel.errors import FlowError, StoreDamaged, StoreError, UsageError
+from flow_kernel.store.sqlite_file import open_file
 from flow_kernel.store.sqlite_rows import SqliteTransaction
 
-VERSION: Final = len(NAMES)
-_MAGIC: Final = b"SQLite format 3\x00"
-_HEADER_BYTES: Final = 100
-_DAMAGED: Final = frozenset({"SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT"})
+_FORK_WAIT_S: Final = 5.0
+_DAMAGED: Final = ("CORRUPT", "NOTADB", "FORMAT")
+
+_stores: "Final[WeakSet[SqliteStore]]" = WeakSet()
+"""Closed before a fork: hooks of the process cannot be taken back, so there is one for all."""
 
 
 class SqliteStore:
-    """The store in the file `path`; opened at the first use, and anew in a forked child.
+    """The store in the file `path`; opened at the first use, and anew after a fork.
 
     Args:
         path: The file; made when it is missing.
@@ -43,51 +51,83 @@ class SqliteStore:
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._pid = 0
+        self._opened_times = 0
+        self._is_snapshot = False
+        self._forking_thread: int | None = None
+        _stores.add(self)
 
-    @contextmanager
-    def read(self) -> Iterator[SqliteTransaction]:
+    def read(self) -> AbstractContextManager[SqliteTransaction]:
         """A view that does not change while it is open."""
-        with self._transaction("BEGIN") as view:
-            yield view
+        return self._transaction("BEGIN")
 
-    @contextmanager
-    def write(self) -> Iterator[SqliteTransaction]:
+    def write(self, *, is_durable: bool = False) -> AbstractContextManager[SqliteTransaction]:
         """A transaction that waits for its turn; see `contract.Store.write`."""
-        with self._transaction("BEGIN IMMEDIATE") as change:
-            yield change
+        return self._transaction("BEGIN IMMEDIATE", is_durable=is_durable)
 
     def version(self) -> int:
         """A number that changes when another process has committed; about 8 us."""
         with self._lock, self._told():
-            return int(self._opened().execute("PRAGMA data_version").fetchone()[0])
+            found = int(self._opened().execute("PRAGMA data_version").fetchone()[0])
+            # SQLite counts for each connection.
+            return (self._opened_times << 32) + found
 
     def check(self) -> list[str]:
         """What is wrong with the file, in sentences; empty when nothing is."""
-        with self._lock, self._told():
-            found = [row[0] for row in self._opened().execute("PRAGMA integrity_check(20)")]
+        try:
+            with self._lock, self._told():
+                found = [row[0] for row in self._opened().execute("PRAGMA integrity_check(20)")]
+        except StoreDamaged as error:
+            return [error.message]
         return [] if found == ["ok"] else found
 
     def close(self) -> None:
         """Close it; harmless the second time."""
         with self._lock:
-            connection, self._connection = self._connection, None
             # A connection that was inherited over a fork is the parent's.
-            if connection is not None and self._pid == os.getpid():
-                connection.close()
+            if self._connection is not None and self._pid == os.getpid():
+                self._connection.close()
+                self._connection = None
+
+    def before_fork(self) -> None:
+        """Close what no child may inherit, and let no other thread in until `after_fork`.
+
+        A transaction that goes on for seconds stays open; the store is of no use to the child then.
+        """
+        if self._lock.acquire(timeout=_FORK_WAIT_S):
+            self._forking_thread = threading.get_ident()
+            if self._connection is not None and not self._connection.in_transaction:
+                self.close()
+
+    def after_fork(self, *, is_child: bool) -> None:
+        """Go on in the parent, and in the child."""
+        if self._forking_thread == threading.get_ident():
+            self._forking_thread = None
+            self._lock.release()
+        elif is_child:
+            self._lock = threading.RLock()  # the thread that holds the other one is the parent's
+            self._forking_thread = None
 
     @contextmanager
-    def _transaction(self, begin: str) -> Iterator[SqliteTransaction]:
-        with self._lock, self._told():
-            connection = self._opened()
-            connection.execute(begin)
+    def _transaction(self, begin: str, *, is_durable: bool = False) -> Iterator[SqliteTransaction]:
+        with self._lock:
+            connection: sqlite3.Connection | None = None
             try:
+                connection = self._opened()
+                if is_durable:
+                    # The log is then synced after the commit, with all commits before it.
+                    connection.execute("PRAGMA synchronous=FULL")
+                connection.execute(begin)
                 yield SqliteTransaction(connection)
                 connection.execute("COMMIT")
+            except (sqlite3.Error, UnicodeEncodeError) as error:
+                _roll_back(connection)
+                raise _explained(error, self._path) from error
             except BaseException:
-                # A full disk has ended the transaction already.
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
+                _roll_back(connection)
                 raise
+            finally:
+                if is_durable and connection is not None and not self._is_network:
+                    connection.execute("PRAGMA synchronous=NORMAL")
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -98,83 +138,33 @@ class SqliteStore:
             raise _explained(error, self._path) from error
 
     def _opened(self) -> sqlite3.Connection:
-        if self._connection is None or self._pid != os.getpid():
-            self._connection, self._pid = self._open(), os.getpid()
+        if self._is_snapshot and self._connection and not self._connection.in_transaction:
+            self.close()
+        if self._connection is None:
+            self._connection, self._is_snapshot = open_file(
+                self._path, is_network=self._is_network, wait_s=self._wait_s
+            )
+            self._pid = os.getpid()
+            self._opened_times += 1
+        elif self._pid != os.getpid():
+            raise StoreError(
+                f"{self._path} was being written when this process was forked; nothing was changed",
+                hint="start the process with the method spawn",
+            )
         return self._connection
 
-    def _open(self) -> sqlite3.Connection:
-        self._make_file()
-        version = _version_in(self._path)
-        if version > VERSION:
-            raise StoreTooNew(
-                f"{self._path} was written by a newer flow_kernel (version {version} of its format,"
-                f" this one knows {VERSION}); nothing was changed",
-                hint="update flow_kernel here",
-            )
-        connection = sqlite3.connect(
-            self._path, timeout=self._wait_s, isolation_level=None, check_same_thread=False
-        )
-        try:
-            if os.access(self._path, os.W_OK):
-                connection.execute(f"PRAGMA journal_mode={'DELETE' if self._is_network else 'WAL'}")
-                connection.execute(f"PRAGMA synchronous={'FULL' if self._is_network else 'NORMAL'}")
-                connection.execute("PRAGMA journal_size_limit=67108864")
-            self._migrate(connection)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
 
-    def _make_file(self) -> None:
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            # SQLite gives its own files the mode of this one.
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
-        except OSError as error:
-            if not self._path.exists():
-                raise StoreError(f"cannot make {self._path} ({error.strerror})") from error
-
-    def _migrate(self, connection: sqlite3.Connection) -> None:
-        if _user_version(connection) >= VERSION:
-            return
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            version = _user_version(connection)  # another process may have been faster
-            if 0 < version < VERSION:
-                self._back_up(version)
-            for number in range(version + 1, VERSION + 1):
-                for statement in statements(number):
-                    connection.execute(statement)
-            connection.execute(f"PRAGMA user_version={VERSION}")
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-
-    def _back_up(self, version: int) -> None:
-        target = self._path.with_name(f"{self._path.name}.v{version}.bak")
-        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
-        with closing(sqlite3.connect(self._path)) as source, closing(sqlite3.connect(target)) as to:
-            source.backup(to)
+def _roll_back(connection: sqlite3.Connection | None) -> None:
+    # A full disk has ended the transaction already.
+    if connection is not None and connection.in_transaction:
+        connection.execute("ROLLBACK")
 
 
-def _user_version(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])
-
-
-def _version_in(path: Path) -> int:
-    """The version in the header of the file, read without touching anything beside it."""
-    with path.open("rb") as file:
-        header = file.read(_HEADER_BYTES)
-    if len(header) < _HEADER_BYTES or not header.startswith(_MAGIC):
-        return 0
-    return int.from_bytes(header[60:64], "big")
-
-
-def _explained(error: sqlite3.Error, path: Path) -> StoreError:
+def _explained(error: sqlite3.Error | UnicodeEncodeError, path: Path) -> FlowError:
+    if isinstance(error, UnicodeEncodeError):
+        return UsageError(f"{error.object[:60]!r} is not UTF-8; nothing was changed")
     name = getattr(error, "sqlite_errorname", "").partition("_")[2]
-    if any(name.startswith(kind.partition("_")[2]) for kind in _DAMAGED):
+    if name.startswith(_DAMAGED):
         return StoreDamaged(f"{path} is damaged ({error})", hint="try: jupyter flow check --repair")
     if name.startswith("READONLY"):
         return StoreError(f"{path} cannot be written; nothing was changed")
@@ -185,3 +175,20 @@ def _explained(error: sqlite3.Error, path: Path) -> StoreError:
             f"another process keeps {path} locked; nothing was changed", hint="try again"
         )
     return StoreError(f"{path}: {error}; nothing was changed")
+
+
+def _before_fork() -> None:
+    for store in [*_stores]:
+        store.before_fork()
+
+
+def _after_fork(*, is_child: bool = False) -> None:
+    for store in [*_stores]:
+        store.after_fork(is_child=is_child)
+
+
+os.register_at_fork(
+    before=_before_fork,
+    after_in_parent=_after_fork,
+    after_in_child=partial(_after_fork, is_child=True),
+)

@@ -2,8 +2,8 @@
 
 Built by `sqlite`, which begins and ends the transaction.
 
-Values of the context are stored as JSON text in one form (no blanks, UTF-8), so equal values are
-equal texts and an index finds them.
+Values of the context are stored as JSON text in one form (no blanks, UTF-8, keys sorted), so equal
+values are equal texts.
 """
 
 import sqlite3
@@ -65,6 +65,11 @@ class SqliteTransaction(ApprovalStatements):
         found = self._run(f"{_SELECT_TASK} WHERE plan_id = ? AND task_id = ?", (plan_id, task_id))
         return next(_tasks(found), None)
 
+    def has_task(self, plan_id: str, task_id: str) -> bool:
+        """True when there is such a task; cheaper than `task`."""
+        query = "SELECT 1 FROM task WHERE plan_id = ? AND task_id = ?"
+        return self._run(query, (plan_id, task_id)).fetchone() is not None
+
     def tasks(self, plan_id: str | None = None, *, status: str | None = None) -> list[TaskRow]:
         """Tasks in the order of plan and id; None means any."""
         wanted = {"plan_id": plan_id, "status": status}
@@ -111,7 +116,8 @@ class SqliteTransaction(ApprovalStatements):
             f"{_JOINED} JOIN context_item c ON c.plan_id = t.plan_id AND c.task_id = t.task_id"
             " WHERE c.key = ? AND c.value = ? ORDER BY t.plan_id, t.task_id"
         )
-        return [*_tasks(self._run(query, (key, orjson.dumps(value).decode())))]
+        said = orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+        return [*_tasks(self._run(query, (key, said)))]
 
     def tags(self, plan_id: str, task_id: str) -> list[str]:
         """The tags of a task, sorted."""

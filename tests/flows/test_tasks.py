@@ -137,6 +137,16 @@ def test_a_step_lasts_until_the_next_one(kernel: Kernel) -> None:
 
 
 @promise("task.steps")
+def test_an_error_of_ours_in_a_step_is_the_error_of_its_cell(kernel: Kernel) -> None:
+    _ok(kernel, "%task start Divide", "import flow_kernel")
+
+    lost = kernel.run("%%step look\nflow_kernel.open_flow().task('T-0099')")
+    parked = kernel.run("%%step ask\n%approve --park Go on?")
+
+    assert (lost.reply["ename"], parked.reply["ename"]) == ("NotFound", "ApprovalPending")
+
+
+@promise("task.steps")
 def test_steps_of_the_python_api_may_be_nested(kernel: Kernel) -> None:
     _ok(
         kernel,

@@ -29,4 +29,3 @@ CREATE TABLE approval (
     is_used         INTEGER NOT NULL
 );
 CREATE INDEX approval_by_hash ON approval (approval_hash, is_used);
-CREATE INDEX approval_by_status ON approval (status);

@@ -1,0 +1,99 @@
+"""`jupyter flow approvals | approve ID | reject ID`: the questions of a home, and their answers.
+
+Called by `cli`.
+"""
+
+import argparse
+from typing import Final
+
+from flow_kernel.apps.state import add_home, opened
+from flow_kernel.apps.tables import Cell, Column, Painted, plain, print_table
+from flow_kernel.apps.terminal import Terminal
+from flow_kernel.records.journal import utc_now_ms
+from flow_kernel.session.approval_desk import ApprovalDesk
+from flow_kernel.session.approval_text import (
+    MARKS,
+    document_of,
+    level_of,
+    outcome_of,
+    title_of,
+)
+from flow_kernel.session.approvals_rules import STATUSES
+from flow_kernel.session.open_home import user_name
+from flow_kernel.store.contract import ApprovalRow
+
+_STYLES: Final = {"open": "yellow", "approved": "green", "rejected": "red", "expired": "red"}
+_COLUMNS: Final = (
+    Column(title="id"),
+    Column(title=""),
+    Column(title="question", share=3, floor=12),
+    Column(title="task"),
+    Column(title="asked (UTC)"),
+    Column(title="answer", share=2, floor=12),
+)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `approvals`, `approve` and `reject`."""
+    add = parser.add_argument
+    verb = parser.get_default("verb")
+    if verb == "approvals":
+        add("--status", metavar="S", choices=STATUSES, help=f"only these: {', '.join(STATUSES)}")
+        parser.epilog = "example: jupyter flow approvals --status open"
+    else:
+        add("approval_id", metavar="ID", help="A-0001")
+        add("--comment", metavar="TEXT", default="", help="why; kept with the answer")
+        add("--as", metavar="NAME", dest="name", help="who answers; default: who is logged in")
+        parser.epilog = f'example: jupyter flow {verb} A-0001 --comment "as agreed"'
+    add("--json", action="store_true", help="one document for programs")
+    add_home(parser)
+
+
+def run(options: argparse.Namespace, terminal: Terminal) -> int:
+    """Print the questions, or answer one."""
+    with opened(terminal, options.home) as flow:
+        desk = ApprovalDesk(flow.store, now=utc_now_ms)
+        if options.verb == "approvals":
+            rows = desk.list(status=options.status)
+        else:
+            name = user_name() if options.name is None else options.name
+            rows = [
+                desk.decide(
+                    options.approval_id,
+                    options.verb,
+                    by=name,
+                    channel="cli",
+                    comment=options.comment,
+                )
+            ]
+    if options.verb == "approvals":
+        _list(rows, terminal, as_json=options.json)
+    elif options.json:
+        terminal.document(document_of(rows[0]))
+    else:
+        terminal.print(plain(title_of(rows[0])))
+        terminal.print(f"  {plain(outcome_of(rows[0]))}")
+        terminal.print(f"  {plain(level_of(rows[0]))}")
+    return 0
+
+
+def _list(rows: list[ApprovalRow], terminal: Terminal, *, as_json: bool) -> None:
+    if as_json:
+        terminal.document({"items": [document_of(row) for row in rows], "next": None})
+        return
+    if not rows:
+        terminal.print("no approvals")
+        return
+    one_plan = len({row.plan_id for row in rows}) == 1
+    print_table(_COLUMNS, [_row(row, one_plan=one_plan) for row in rows], terminal)
+
+
+def _row(row: ApprovalRow, *, one_plan: bool) -> list[Cell]:
+    return [
+        row.approval_id,
+        [Painted(MARKS[row.status], _STYLES.get(row.status, ""))],
+        plain(row.message),
+        row.task_id if one_plan else plain(f"{row.plan_id}/{row.task_id}"),
+        row.requested_at[:16].replace("T", " "),
+        plain(outcome_of(row)),
+    ]

@@ -1,0 +1,82 @@
+"""Where the questions of a home are found and answered, by any process.
+
+Called by `session.approvals` and by `jupyter flow approvals | approve | reject`.
+"""
+
+from collections.abc import Callable
+
+from flow_kernel.errors import NotFound
+from flow_kernel.session import approvals_rules as rules
+from flow_kernel.store.contract import ApprovalRow, Reading, Store
+
+
+class ApprovalDesk:
+    """The questions of one home; safe with several threads and processes.
+
+    Args:
+        store: The state of the home.
+        now: UTC with milliseconds.
+    """
+
+    def __init__(self, store: Store, *, now: Callable[[], str]) -> None:
+        self._store = store
+        self._now = now
+
+    def list(self, *, status: str | None = None) -> list[ApprovalRow]:
+        """The questions in the order in which they were asked; one whose time is over says so."""
+        at = self._now()
+        with self._store.read() as view:
+            rows = [_as_seen(row, at) for row in view.approvals()]
+        return [row for row in rows if status in (None, row.status)]
+
+    def get(self, approval_id: str) -> ApprovalRow:
+        """One question.
+
+        Raises:
+            UsageError: That is no approval id.
+            NotFound: There is no such question.
+        """
+        with self._store.read() as view:
+            return _known(view, rules.checked_id(approval_id))
+
+    def decide(
+        self, approval_id: str, decision: str, *, by: str, channel: str, comment: str = ""
+    ) -> ApprovalRow:
+        """Answer a question: approve, reject or skip.
+
+        The answer is on the disk, power loss or not, before anybody acts on it.
+
+        Raises:
+            UsageError: That is no approval id, no decision, or nobody is named.
+            NotFound: There is no such question.
+            AlreadyDecided: Another answer was first, or the time is over.
+        """
+        approval_id = rules.checked_id(approval_id)
+        with self._store.write(is_durable=True) as change:
+            # Read under the lock of the writers: two answers cannot both find it open.
+            at = self._now()
+            row = _known(change, approval_id)
+            is_late = rules.is_overdue(row, at=at)
+            if is_late:
+                row = rules.expire(row, at=at)
+            else:
+                row = rules.decide(row, decision, by=by, channel=channel, comment=comment, at=at)
+            change.put_approval(row, at=at)
+        if is_late:
+            raise rules.refusal(row)
+        return row
+
+
+def _known(view: Reading, approval_id: str) -> ApprovalRow:
+    row = view.approval(approval_id)
+    if row is None:
+        raise NotFound(
+            f"there is no approval {approval_id}; nothing was changed",
+            hint="see: jupyter flow approvals",
+        )
+    return row
+
+
+def _as_seen(row: ApprovalRow, at: str) -> ApprovalRow:
+    """`row`, with the outcome of a timeout that no process has written down yet."""
+    return rules.expire(row, at=row.expires_at or at) if rules.is_overdue(row, at=at) else row

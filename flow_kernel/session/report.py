@@ -1,0 +1,156 @@
+"""What a task's report says: planned against done, cells, failures (pure).
+
+Built by `jupyter flow report` from the store and the log; drawn by `report_html` and
+`report_markdown`.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from flow_kernel.session.flow import TaskView
+from flow_kernel.session.task_text import as_document
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportCell:
+    """One cell as a report shows it; texts are as they were recorded, without secrets."""
+
+    seq: int
+    session: str
+    at: str
+    elapsed_ms: float
+    status: str
+    step: str
+    depth: int
+    code: str
+    stdout: str
+    result: str
+    error: str
+    added: list[str]
+    changed: list[str]
+    removed: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskReport:
+    """One task with what its log tells.
+
+    Attributes:
+        view: The task in the store.
+        cells: Its cells, oldest first.
+        notes: Lines that were logged: when, in which step, what.
+        answers: Questions that were asked, as they were left.
+        deaths: When and why a kernel died in the middle of it.
+    """
+
+    view: TaskView
+    cells: list[ReportCell] = field(default_factory=list)
+    notes: list[tuple[str, str, str]] = field(default_factory=list)
+    answers: list[Mapping[str, object]] = field(default_factory=list)
+    deaths: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def failures(self) -> int:
+        """Cells that failed, those that other cells ran left out."""
+        return sum(cell.status != "ok" and not cell.depth for cell in self.cells)
+
+
+def report_of(view: TaskView, records: Iterable[Mapping[str, object]]) -> TaskReport:
+    """The report of a task.
+
+    Args:
+        view: The task.
+        records: Those of its log, in order.
+    """
+    report = TaskReport(view=view)
+    answers: dict[str, Mapping[str, object]] = {}
+    cells: list[tuple[Mapping[str, object], ReportCell]] = []
+    for record in records:
+        kind = record.get("kind")
+        if kind == "cell":
+            cells.append((record, _cell(record)))
+        elif kind == "step" and isinstance(record.get("log"), str):
+            step = record.get("step")
+            report.notes.append((_text(record, "at"), str(step or ""), _text(record, "log")))
+        elif kind == "approval":
+            answers[_text(record, "approval_id")] = record
+        elif kind == "death":
+            report.deaths.append((_text(record, "timestamp"), _text(record, "reason")))
+    report.answers.extend(answers.values())
+    report.cells.extend(_outer_first(cells))
+    return report
+
+
+def as_json(report: TaskReport) -> dict[str, object]:
+    """The report for programs."""
+    return {
+        **as_document(report.view, cells=len(report.cells), failures=report.failures),
+        "log": [{"at": at, "step": step, "text": text} for at, step, text in report.notes],
+        "approvals": [dict(answer) for answer in report.answers],
+        "deaths": [{"at": at, "reason": reason} for at, reason in report.deaths],
+        "cell_list": [
+            {
+                "seq": cell.seq,
+                "session": cell.session,
+                "at": cell.at,
+                "elapsed_ms": cell.elapsed_ms,
+                "status": cell.status,
+                "step": cell.step or None,
+                "code": cell.code,
+                "error": cell.error or None,
+                "added_vars": cell.added,
+                "changed_vars": cell.changed,
+                "removed_vars": cell.removed,
+            }
+            for cell in report.cells
+        ],
+    }
+
+
+def _outer_first(cells: list[tuple[Mapping[str, object], ReportCell]]) -> Iterable[ReportCell]:
+    """In the order of time, but a cell before those that it ran, which ended before it."""
+    inner: dict[object, list[tuple[Mapping[str, object], ReportCell]]] = {}
+    for record, cell in sorted(cells, key=lambda pair: pair[1].at):
+        if cell.depth:
+            inner.setdefault(record.get("parent_span_id"), []).append((record, cell))
+            continue
+        yield cell
+        left = inner.pop(record.get("span_id"), [])
+        while left:
+            nested, of_nested = left.pop(0)
+            yield of_nested
+            left = inner.pop(nested.get("span_id"), []) + left
+    # Of cells that never ended, or whose record is lost.
+    for pairs in inner.values():
+        yield from (cell for _, cell in pairs)
+
+
+def _cell(record: Mapping[str, object]) -> ReportCell:
+    error = record.get("error")
+    seq, elapsed_ms = record.get("seq"), record.get("elapsed_ms")
+    return ReportCell(
+        seq=seq if isinstance(seq, int) else 0,
+        session=_text(record, "session"),
+        at=_text(record, "timestamp"),
+        elapsed_ms=float(elapsed_ms) if isinstance(elapsed_ms, int | float) else 0.0,
+        status=_text(record, "status"),
+        step=_text(record, "step"),
+        depth=1 if record.get("parent_span_id") else 0,
+        code=_text(record, "code"),
+        stdout=_text(record, "stdout"),
+        result=_text(record, "result"),
+        error=f"{error.get('ename')}: {error.get('evalue')}" if isinstance(error, dict) else "",
+        added=_names(record, "added_vars"),
+        changed=sorted({*_names(record, "changed_vars"), *_names(record, "mutated_vars")}),
+        removed=_names(record, "removed_vars"),
+    )
+
+
+def _text(record: Mapping[str, object], field_name: str) -> str:
+    value = record.get(field_name)
+    return value if isinstance(value, str) else ""
+
+
+def _names(record: Mapping[str, object], field_name: str) -> list[str]:
+    value = record.get(field_name)
+    return [str(name) for name in value] if isinstance(value, list) else []

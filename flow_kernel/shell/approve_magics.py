@@ -1,0 +1,119 @@
+"""The magics `%approve` and `%%approve`: ask a person before going on.
+
+Called by IPython; the answer of `%approve` prints as text, shows as HTML and is a Python truth.
+"""
+
+import re
+import shlex
+from typing import Any, Final
+
+from IPython.core.error import UsageError as IPythonUsageError
+from IPython.core.magic import Magics, line_cell_magic, magics_class
+
+from flow_kernel.errors import ApprovalPending, ApprovalRejected, FlowError, UsageError
+from flow_kernel.session.ambient import current_session
+from flow_kernel.session.approval_text import outcome_of, title_of
+from flow_kernel.session.approvals import Wish
+from flow_kernel.session.approvals_rules import ON_TIMEOUT, duration_s
+from flow_kernel.shell.approve_display import ApprovalCard
+from flow_kernel.shell.body import run_body
+
+_WITH_VALUE: Final = {"--timeout": "10m", "--on-timeout": "reject"}
+_FLAGS: Final = {"--park": True, "--wait": False}
+_OPTION: Final = re.compile(r"(--[a-z][a-z-]*)(?:=(.*))?\Z", re.DOTALL)
+
+
+@magics_class
+class ApproveMagics(Magics):  # type: ignore[misc]  # IPython's base has no types here
+    """Magics for questions."""
+
+    @line_cell_magic  # type: ignore[untyped-decorator]  # IPython's decorators have no types
+    def approve(self, line: str, cell: str | None = None) -> object:
+        """Ask a person, and go on only with their answer.
+
+        ::
+
+          ok = %approve MESSAGE [--timeout 10m] [--on-timeout reject|skip|approve] [--park|--wait]
+
+          %%approve MESSAGE …          the cell below runs only if it is approved
+          …
+
+        The answer of %approve is true when it is yes; %%approve raises ApprovalRejected on a no,
+        and passes over the cell when it is skipped. Type yes, no or skip into the box of the cell,
+        or answer from elsewhere: ``jupyter flow approve ID``. The first answer counts.
+
+        --wait waits for the answer. --park ends the cell with ApprovalPending, and a rerun goes on
+        with the answer; so it does by itself where nobody can type (nbclient, papermill).
+
+        An answer is bound to the message and to the source of the cell (of %%approve: of its body)
+        and is used once: after a change, and for the next run, it is asked again. Code in the same
+        process can get around it.
+        """
+        try:
+            wish = _wish(line, cell)
+            row = current_session().approvals.request(wish)
+        except (ApprovalPending, ApprovalRejected):
+            raise  # they end the cell with one sentence of their own
+        except FlowError as error:
+            magic = "%approve" if cell is None else "%%approve"
+            raise IPythonUsageError(f"{magic}: {error}") from None
+        card = ApprovalCard(row)
+        if cell is None:
+            return card
+        if row.status == "skipped":
+            return card
+        if not card:
+            raise ApprovalRejected(
+                f"{title_of(row)} - {outcome_of(row)}; the cell did not run",
+                approval_id=row.approval_id,
+            )
+        print(card)  # noqa: T201 - what was approved stands above what it does
+        run_body(self.shell, cell, failure="the approved cell failed")
+        return None
+
+
+def _wish(line: str, body: str | None) -> Wish:
+    words, options = [], dict[str, str | bool]()
+    todo = iter(_words(line))
+    for word in todo:
+        match = _OPTION.match(word)
+        if match is None:
+            words.append(word)
+            continue
+        name, value = match.groups()
+        if name in _FLAGS and value is None:
+            options[name] = True
+        elif name in _WITH_VALUE:
+            value = next(todo, None) if value is None else value
+            if not value:
+                raise UsageError(f"{name} takes a value", hint=f"e.g. {name} {_WITH_VALUE[name]}")
+            options[name] = value
+        else:
+            raise UsageError(f"there is no option {word[:40]}", hint="quote it to ask about it")
+    parks = [_FLAGS[name] for name in options if name in _FLAGS]
+    if len(parks) > 1:
+        raise UsageError("--park and --wait exclude one another")
+    timeout = options.get("--timeout")
+    return Wish(
+        message=" ".join(words),
+        timeout_s=None if timeout is None else duration_s(str(timeout)),
+        on_timeout=str(options.get("--on-timeout", "reject")),
+        park=parks[0] if parks else None,
+        source=body,
+    )
+
+
+def _words(line: str) -> list[str]:
+    """The words of a line; quotes hold words together, an apostrophe alone is a character."""
+    try:
+        return shlex.split(line)
+    except ValueError:
+        return line.split()
+
+
+def complete(_: Any, event: Any) -> list[str]:
+    """What may follow on the line of `event`."""
+    words = event.line.split()
+    if "--on-timeout" in (words[-1], words[-2] if not event.line.endswith(" ") else ""):
+        return list(ON_TIMEOUT)
+    return [*_WITH_VALUE, *_FLAGS]

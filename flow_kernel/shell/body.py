@@ -1,0 +1,29 @@
+"""The body of a cell magic, run as a cell of its own.
+
+Called by `shell.approve_magics` and `shell.task_magics`.
+"""
+
+from typing import Any
+
+
+def run_body(shell: Any, source: str, *, failure: str) -> None:
+    """Run `source` in `shell`; what it raises fails the outer cell as well.
+
+    Args:
+        shell: IPython's.
+        source: What stands below the line of the magic.
+        failure: What is shown of the error at the end, because IPython has shown it in full.
+
+    Raises:
+        BaseException: What the body raised.
+    """
+    result = shell.run_cell(source, store_history=False)
+    if result.success:
+        return
+    error = result.error_before_exec or result.error_in_exec
+    name = type(error).__name__
+    try:
+        error._render_traceback_ = lambda: [f"{failure}: {name}"]  # IPython's protocol
+    except AttributeError:  # a class with slots: it is shown twice
+        pass
+    raise error
