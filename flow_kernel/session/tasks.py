@@ -7,8 +7,10 @@ one transaction with its row of the outbox, and the recorder is told where its r
 A task that is started while another one is open is a part of it; its end leads back there.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import takewhile
+from typing import NamedTuple
 
 from flow_kernel.errors import IllegalTransition, NotFound, UsageError
 from flow_kernel.records.names import ADHOC_TASK, is_plan_id
@@ -24,6 +26,22 @@ from flow_kernel.session.task_states import (
     step_task,
 )
 from flow_kernel.store.contract import StepRow, TaskRow, Writing
+
+
+class _Begun(NamedTuple):
+    """A step that was begun here and has not ended; it may belong to a task around the open one.
+
+    Attributes:
+        place: Plan and id of its task.
+        number: Of the step.
+        name: Of the step.
+        is_open_ended: It lasts until the next one, or until the task ends.
+    """
+
+    place: tuple[str, str]
+    number: int
+    name: str
+    is_open_ended: bool
 
 
 class Tasks:
@@ -57,9 +75,7 @@ class Tasks:
         self._now = now
         self._carry = carry
         self._show_progress = show_progress
-        self._begun: list[int] = []
-        # The outermost of them lasts until the next one, or until the task ends.
-        self._is_open_ended = False
+        self._begun: list[_Begun] = []
         self._ended: str | None = None
 
     @property
@@ -160,36 +176,36 @@ class Tasks:
 
     def step(self, name: str) -> StepRow:
         """Begin a step; the one before it is done."""
-        self._end_steps(failure=None)
-        step = self._begin(name)
-        self._is_open_ended = True
-        return step
+        self._end_steps(self._begun_here(), failure=None)
+        return self._begin(name, is_open_ended=True)
 
     @contextmanager
     def alone(self, name: str) -> Iterator[Step]:
         """As `within`, but what `step` has begun is done first."""
-        if len(self._begun) == 1 and self._is_open_ended:
-            self._end_steps(failure=None)
+        here = self._begun_here()
+        if len(here) == 1 and here[0].is_open_ended:
+            self._end_steps(here, failure=None)
         with self.within(name) as step:
             yield step
 
     @contextmanager
     def within(self, name: str) -> Iterator[Step]:
         """A step for the time of a block; steps may be nested. An exception fails the step."""
-        depth = len(self._begun)
         step = Step(self._begin(name), log=self.log, show=self._show_progress)
+        begun = self._begun[-1]
         try:
             yield step
         except BaseException as error:
-            self._end_steps(failure=type(error).__name__, down_to=depth)
+            self._end_steps(self._begun_since(begun), failure=type(error).__name__)
             raise
-        self._end_steps(failure=None, down_to=depth)
+        self._end_steps(self._begun_since(begun), failure=None)
 
     def log(self, text: str) -> None:
         """Add a line to the log of the task."""
         task = self._open_task()
         with self._flow.store.write() as change:
-            fields = {"step": self._where.now.step, "log": text, "author": self._author}
+            said = text.encode("utf-8", "backslashreplace").decode()
+            fields = {"step": self._where.now.step, "log": said, "author": self._author}
             change.note("step", task.plan_id, task.task_id, self._now(), fields)
         self._carry()
 
@@ -272,57 +288,70 @@ class Tasks:
             raise NotFound("no task is open here", hint="begin one: %task start NAME")
         return task
 
-    def _begin(self, name: str) -> StepRow:
+    def _begun_here(self) -> Sequence[_Begun]:
+        """The steps that the open task is in, the innermost first."""
+        place = self._where.now[:2]
+        return [*takewhile(lambda step: step.place == place, reversed(self._begun))]
+
+    def _begun_since(self, begun: _Begun) -> Sequence[_Begun]:
+        """A step and those inside it, the innermost first; nothing when its task has ended."""
+        found = self._begun[self._begun.index(begun) :] if begun in self._begun else []
+        return found[::-1]
+
+    def _begin(self, name: str, *, is_open_ended: bool = False) -> StepRow:
         task = self._open_task()
+        place = (task.plan_id, task.task_id)
         at = self._now()
         with self._flow.store.write() as change:
             self._refuse_ended(change, task)
-            parent = self._begun[-1] if self._begun else None
-            steps = change.steps(task.plan_id, task.task_id)
-            row = begin_step(steps, task, checked_name(name), parent=parent)
+            here = self._begun_here()
+            parent = here[0].number if here else None
+            row = begin_step(change.steps(*place), task, checked_name(name), parent=parent)
             step = step_step(row, "begin", at=at)
             change.put_step(step, at=at)
-        self._begun.append(step.number)
-        self._where.move(task.plan_id, task.task_id, step.name)
+        self._begun.append(_Begun(place, step.number, step.name, is_open_ended))
+        self._move(*place)
         self._carry()
         return step
 
-    def _end_steps(self, *, failure: str | None, down_to: int = 0) -> None:
-        if len(self._begun) <= down_to:
+    def _end_steps(self, begun: Sequence[_Begun], *, failure: str | None) -> None:
+        """End steps, the innermost first."""
+        if not begun:
             return
-        place = self._where.now
         at = self._now()
         with self._flow.store.write() as change:
-            rows = {row.number: row for row in change.steps(place.plan_id, place.task_id)}
-            for number in reversed(self._begun[down_to:]):
-                if rows[number].state == "doing":
-                    event = "done" if failure is None else "fail"
-                    row = step_step(rows[number], event, at=at, reason=failure or "")
-                    change.put_step(row, at=at)
-        del self._begun[down_to:]
-        self._is_open_ended = self._is_open_ended and bool(self._begun)
-        outer = rows[self._begun[-1]].name if self._begun else None
-        self._where.move(place.plan_id, place.task_id, outer)
+            for step in begun:
+                numbers = {step.number}
+                _end_rows(change, step.place, at=at, failure=failure, numbers=numbers)
+        self._begun = [step for step in self._begun if step not in begun]
+        self._move(*self._where.now[:2])
         self._carry()
 
     def _end(self, event: str, *, reason: str = "") -> TaskView:
         task = self._open_task()
-        self._end_steps(failure=None if event == "finish" else reason or event)
+        place = (task.plan_id, task.task_id)
         at = self._now()
         with self._flow.store.write() as change:
-            latest = change.task(task.plan_id, task.task_id) or task
+            latest = change.task(*place) or task
             task = step_task(latest, event, at=at, reason=reason)
+            # Those of a kernel that has died, too.
+            _end_rows(change, place, at=at, failure=None if event == "finish" else reason or event)
             change.put_task(task, at=at)
             parent = change.task(task.plan_id, task.parent_id) if task.parent_id else None
+            back_to = parent.task_id if parent and parent.status in OPEN else None
             if self._notebook:
-                change.put_resumable(
-                    self._notebook, task.plan_id, parent.task_id if parent else None
-                )
+                change.put_resumable(self._notebook, task.plan_id, back_to)
         self._ended = f"{task.plan_id}/{task.task_id}"
         ended = self.show(self._ended)
-        self._where.move(task.plan_id, parent.task_id if parent else ADHOC_TASK, None)
+        self._begun = [step for step in self._begun if step.place != place]
+        self._move(task.plan_id, back_to or ADHOC_TASK)
         self._carry()
         return ended
+
+    def _move(self, plan_id: str, task_id: str) -> None:
+        innermost = self._begun[-1] if self._begun else None
+        is_here = innermost is not None and innermost.place == (plan_id, task_id)
+        self._where.move(plan_id, task_id, innermost.name if innermost and is_here else None)
 
     def _refuse_ended(self, change: Writing, task: TaskRow) -> None:
         latest = change.task(task.plan_id, task.task_id) or task
@@ -337,10 +366,23 @@ class Tasks:
             change.put_resumable(self._notebook, task.plan_id, task.task_id)
 
     def _enter(self, task: TaskRow) -> None:
-        self._begun.clear()
-        self._is_open_ended = False
-        self._where.move(task.plan_id, task.task_id, None)
+        self._move(task.plan_id, task.task_id)
         self._carry()
+
+
+def _end_rows(
+    change: Writing,
+    place: tuple[str, str],
+    *,
+    at: str,
+    failure: str | None,
+    numbers: Collection[int] | None = None,
+) -> None:
+    """End the steps of a task that are being done, the last one first; None means all of them."""
+    for row in reversed(change.steps(*place)):
+        if row.state == "doing" and (numbers is None or row.number in numbers):
+            event = "done" if failure is None else "fail"
+            change.put_step(step_step(row, event, at=at, reason=failure or ""), at=at)
 
 
 def _parent(plan_id: str, task_id: str, new_plan_id: str) -> str | None:

@@ -62,13 +62,14 @@ def test_objects_counted_by_the_collector_grow_no_faster_than_in_stock(fresh_pai
         for _ in range(140):
             kernel.run("x = [1]; x")
         first = int(kernel.run(count).stdout)
-        for _ in range(40):
+        for _ in range(200):
             kernel.run("x = [1]; x")
         return int(kernel.run(count).stdout) - first
 
     stock, flow = fresh_pair.both(growth)
 
-    assert flow <= stock + 30, (flow, stock)
+    # What happens to be alive while they are counted differs by up to 50 either way.
+    assert flow <= stock + 100, (flow, stock)
 
 
 @promise("transparent.memory")

@@ -25,6 +25,30 @@ WAIT_S: Final = 30.0
 # A mount of one's own needs no rights where user namespaces are allowed, and goes with the process.
 NAMESPACE: Final = ("unshare", "--user", "--map-root-user", "--mount")
 
+START: Final = """
+import os, subprocess, sys, threading
+from pathlib import Path
+from flow_kernel.errors import FlowError
+from flow_kernel.store.sqlite import SqliteStore
+root = Path(sys.argv[1])
+store = SqliteStore(root / "flow.db", wait_s=10)
+def put(value, store=store):
+    with store.write() as change:
+        change.put_context("local", "T-0001", {"k": value}, author="ann", at="")
+def get(store=store):
+    with store.read() as view:
+        return view.context("local", "T-0001")
+def add(n, store=store):
+    with store.write() as change:
+        change.put_context("local", "T-0001", {f"k{n:04}": b"%d" % n}, author="ann", at="")
+def refused(action, *arguments):
+    try:
+        action(*arguments)
+    except FlowError as error:
+        return f"{type(error).__name__}: {error}"
+"""
+"""The beginning of a program that is given a folder: its store, and short ways to use it."""
+
 MakeStore = Callable[[Path], Store]
 
 STORES: Final[dict[str, MakeStore]] = {
