@@ -12,7 +12,6 @@ from flow_kernel.apps.sources import find_home, logs_of, named_logs
 from flow_kernel.apps.tables import plain
 from flow_kernel.apps.terminal import Terminal
 from flow_kernel.apps.verify_report import report
-from flow_kernel.errors import StoreDamaged
 from flow_kernel.records.home import Home
 from flow_kernel.records.repair import repair
 from flow_kernel.records.verdict import Damage, Verdict, verify, verify_home
@@ -47,8 +46,6 @@ def _with_store(home: Home, verdict: Verdict) -> Verdict:
     store = SqliteStore(home.store_path)
     try:
         reasons = store.check()
-    except StoreDamaged as error:
-        reasons = [error.message]
     finally:
         store.close()
     found = [Damage(file=home.store_path, line=0, offset=0, reason=reason) for reason in reasons]

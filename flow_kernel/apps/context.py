@@ -7,8 +7,8 @@ import argparse
 
 from flow_kernel.apps.state import add_home, opened
 from flow_kernel.apps.tables import Column, plain, print_table
-from flow_kernel.apps.tasks import pair
 from flow_kernel.apps.terminal import Terminal
+from flow_kernel.session.context_values import typed_pair
 from flow_kernel.session.task_text import context_lines
 from flow_kernel.store.contract import ContextValue
 
@@ -28,7 +28,7 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     """Print the context, after setting what was given."""
     with opened(terminal, options.home) as flow:
         if options.values:
-            flow.update_task_context(options.task_id, dict(map(pair, options.values)))
+            flow.update_task_context(options.task_id, dict(map(typed_pair, options.values)))
         if options.history is not None:
             values = flow.context_history(options.task_id, options.history)
         context = flow.get_task_context(options.task_id)

@@ -4,8 +4,6 @@ Called by `cli`.
 """
 
 import argparse
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -15,6 +13,7 @@ from flow_kernel.apps.replay_cells import Choice, Replay, choose
 from flow_kernel.apps.sources import Filter, find_home, logs_of, merged, named_logs
 from flow_kernel.apps.tables import plain
 from flow_kernel.apps.terminal import Terminal
+from flow_kernel.apps.whole_file import write_whole
 from flow_kernel.errors import UsageError
 from flow_kernel.records.names import is_task_id
 from flow_kernel.records.plain import strip_controls
@@ -75,7 +74,7 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
         shown = strip_controls(text, keep="\n\t") if terminal.is_tty else text
         terminal.bytes_line(shown.rstrip("\n").encode("utf-8", "backslashreplace"))
         return 0
-    _write_whole(target, text)
+    write_whole(target, text)
     terminal.print(plain(f"wrote {options.to}: {_summary(replay)}"))
     return 0
 
@@ -93,23 +92,6 @@ def _require_free(target: Path, name: str, *, force: bool) -> None:
         raise UsageError(f"{name} exists and was left alone", hint="use --force to overwrite it")
     if not target.parent.is_dir():
         raise UsageError(f"there is no directory {target.parent}")
-
-
-def _write_whole(target: Path, text: str) -> None:
-    # A reader sees the old file or the new one, never a part.
-    fd, draft = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    try:
-        with open(fd, "w", encoding="utf-8", errors="backslashreplace") as file:  # noqa: PTH123 - a descriptor
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(draft).chmod(0o666 & ~umask)
-        Path(draft).replace(target)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
 
 
 def _summary(replay: Replay) -> str:

@@ -4,13 +4,12 @@ Called by `cli`.
 """
 
 import argparse
-import os
-import tempfile
 from pathlib import Path
 
 from flow_kernel.apps.sources import Filter, logs_of
 from flow_kernel.apps.state import add_home, opened
 from flow_kernel.apps.terminal import Terminal
+from flow_kernel.apps.whole_file import write_whole
 from flow_kernel.errors import NotFound
 from flow_kernel.records.home import Home
 from flow_kernel.records.scan import read_records
@@ -78,17 +77,5 @@ def _records(home: Home, plan_id: str, task_id: str) -> list[dict[str, object]]:
 
 
 def _write(terminal: Terminal, name: str, text: str) -> None:
-    """Write a whole file, or leave the one that is there."""
-    path = (terminal.cwd / Path(name).expanduser()).absolute()
-    fd, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(fd, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(draft).chmod(0o666 & ~umask)
-        Path(draft).replace(path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
+    write_whole((terminal.cwd / Path(name).expanduser()).absolute(), text)
     terminal.print(f"wrote {name}")

@@ -11,6 +11,7 @@ from flow_kernel.apps.tables import Cell, Column, Painted, plain, print_table
 from flow_kernel.apps.terminal import Terminal
 from flow_kernel.errors import UsageError
 from flow_kernel.records.names import is_plan_id
+from flow_kernel.session.context_values import typed_pair
 from flow_kernel.session.task_states import STATUSES
 from flow_kernel.session.task_text import MARKS, task_document, took_text
 from flow_kernel.store.contract import TaskRow
@@ -49,7 +50,7 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
         if options.tag is not None:
             tasks = _both(tasks, flow.tasks_tagged(options.tag))
         if options.having is not None:
-            key, value = pair(options.having)
+            key, value = typed_pair(options.having)
             tasks = _both(tasks, flow.tasks_with(key, value))
         tags = {(t.plan_id, t.task_id): flow.tags(f"{t.plan_id}/{t.task_id}") for t in tasks}
         counts = counts_of(flow.home)
@@ -74,23 +75,6 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     ]
     print_table(_COLUMNS, rows, terminal)
     return 0
-
-
-def pair(text: str) -> tuple[str, object]:
-    """`KEY=VALUE`; the value is JSON, or else text.
-
-    Raises:
-        UsageError: There is no equals sign, or nothing before it.
-    """
-    import json  # only for what a person typed
-
-    key, sign, value = text.partition("=")
-    if not sign or not key:
-        raise UsageError(f'"{text[:60]}" is not KEY=VALUE')
-    try:
-        return key, json.loads(value)
-    except ValueError:
-        return key, value
 
 
 def _both(tasks: list[TaskRow], others: list[TaskRow]) -> list[TaskRow]:

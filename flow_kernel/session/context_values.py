@@ -56,3 +56,18 @@ def _value(key: str, value: object) -> bytes:
             f"the value of context key {key!r} is not JSON ({error}); nothing was written"
         ) from None
     return data
+
+
+def typed_pair(text: str) -> tuple[str, object]:
+    """What a person means by `KEY=VALUE`; the value is JSON, or else text.
+
+    Raises:
+        UsageError: There is no equals sign, or nothing before it.
+    """
+    key, sign, value = text.partition("=")
+    if not sign or not key:
+        raise UsageError(f'"{text[:60]}" is not KEY=VALUE')
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value

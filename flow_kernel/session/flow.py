@@ -38,7 +38,7 @@ class Flow:
         author: str,
         now: Callable[[], str],
         carry: Callable[[], object],
-        on_close: Callable[[], object] = int,
+        on_close: Callable[[], object] = lambda: None,
     ) -> None:
         """Work on `store`.
 

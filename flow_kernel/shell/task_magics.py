@@ -13,6 +13,7 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 
 from flow_kernel.errors import FlowError, UsageError
 from flow_kernel.session.ambient import current_session
+from flow_kernel.session.context_values import typed_pair
 from flow_kernel.session.task_states import TYPES
 from flow_kernel.session.tasks import Tasks
 from flow_kernel.shell.body import run_body
@@ -146,7 +147,7 @@ def _set(tasks: Tasks, rest: str) -> Facts:
     words = _words(rest)
     if not words:
         raise UsageError("%task set takes KEY=VALUE")
-    return Facts("context", tasks.set(dict(map(_pair, words))))
+    return Facts("context", tasks.set(dict(map(typed_pair, words))))
 
 
 def _finish(tasks: Tasks, rest: str) -> TaskCard:
@@ -212,16 +213,6 @@ def _unquoted(text: str) -> str:
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
         return text[1:-1]
     return text
-
-
-def _pair(word: str) -> tuple[str, object]:
-    key, sign, text = word.partition("=")
-    if not sign or not key:
-        raise UsageError(f'"{word[:60]}" is not KEY=VALUE')
-    try:
-        return key, json.loads(text)
-    except ValueError:
-        return key, text
 
 
 def _refuse(rest: str, verb: str) -> None:
