@@ -1,17 +1,13 @@
 """Disks that are really full: a tiny tmpfs, and a limit on the size of files."""
 
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from flow_kernel.records.home import Home
 from flow_kernel.records.scan import verify
+from tests.mounting import NAMESPACE, require_mounts
 from tests.records.journals import run_python, seqs_of
-
-# A mount of one's own needs no rights where user namespaces are allowed, and goes with the process.
-_NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount")
 
 _START = """
 import json, os, resource, signal, sys
@@ -31,15 +27,7 @@ def note(journal=journal, size=1300):
 @pytest.mark.parametrize("size", [10, 1300, 9000])
 def test_a_full_disk_costs_no_record_once_there_is_room_again(tmp_path: Path, size: int) -> None:
     """Not one line is damaged either: a line that was cut off by the full disk is completed."""
-    if (
-        not shutil.which("unshare")
-        or subprocess.run(
-            [*_NAMESPACE, "mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", tmp_path],
-            capture_output=True,
-            check=False,
-        ).returncode
-    ):
-        pytest.skip("mounting a file system is refused here")
+    require_mounts(tmp_path)
     program = """
 import subprocess
 size = int(sys.argv[2])
@@ -69,7 +57,7 @@ print(json.dumps([verdict.ok, verdict.records - len(results)]))
 
 def _under(tmp_path: Path) -> tuple[str, ...]:
     (tmp_path / "disk").mkdir()
-    return _NAMESPACE
+    return NAMESPACE
 
 
 @pytest.mark.parametrize("limit", [3000, 4096, 4097, 5555])

@@ -22,8 +22,6 @@ AT: Final = "2026-11-21T01:02:03.456Z"
 PLACE: Final = ("local", "T-0001")
 WAIT_S: Final = 30.0
 
-# A mount of one's own needs no rights where user namespaces are allowed, and goes with the process.
-NAMESPACE: Final = ("unshare", "--user", "--map-root-user", "--mount")
 
 START: Final = """
 import os, subprocess, sys, threading

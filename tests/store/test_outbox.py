@@ -13,8 +13,9 @@ from flow_kernel.records.journal import Journal
 from flow_kernel.session.flow import Flow
 from flow_kernel.session.open_home import flow_of
 from flow_kernel.settings import JournalSettings
+from tests.mounting import NAMESPACE
 from tests.records.journals import SESSION, lines_of, note, read_by_hand, run_python
-from tests.store.stores import NAMESPACE, WAIT_S, flow_on, outputs_of, read_some, start
+from tests.store.stores import WAIT_S, flow_on, outputs_of, read_some, start
 
 _START = """
 import os, signal, sys

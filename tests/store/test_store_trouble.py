@@ -12,9 +12,9 @@ import pytest
 from flow_kernel.errors import StoreDamaged, StoreError, StoreTooNew
 from flow_kernel.store.sqlite import SqliteStore
 from flow_kernel.store.sqlite_file import VERSION
+from tests.mounting import NAMESPACE
 from tests.records.journals import run_python
 from tests.store.stores import (
-    NAMESPACE,
     START,
     WAIT_S,
     context_of,
