@@ -30,7 +30,7 @@ def mend(summary: dict[str, object], value: object, redactor: SecretFilter) -> i
         redactor: Knows secrets.
 
     Returns:
-        How many secrets there were.
+        How many secrets there were; one when that cannot be known.
     """
     kind = type(value)
     if kind is str:
@@ -38,7 +38,10 @@ def mend(summary: dict[str, object], value: object, redactor: SecretFilter) -> i
         if count:
             summary["summary"] = one_line(repr(clean), _WIDTH)
         return count
-    count = sum(redactor.text(text)[1] for text in _texts(value))
+    try:
+        count = sum(redactor.text(text)[1] for text in _texts(value))
+    except RuntimeError:  # a thread changes it meanwhile: nobody looked at what is shown
+        count = 1
     if count:
         summary["summary"] = "[REDACTED:content]"
     return count

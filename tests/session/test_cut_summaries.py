@@ -1,5 +1,8 @@
 """A secret across the cut of a summary leaves no half of itself."""
 
+import sys
+from types import FrameType
+
 import pytest
 
 from flow_kernel.records.redaction import Redactor
@@ -44,3 +47,23 @@ def test_a_user_class_is_not_looked_into() -> None:
             raise SystemExit
 
     assert mend({"summary": "instance…"}, Hostile(URL), Redactor({})) == 0
+
+
+def test_a_dict_that_another_thread_changes_meanwhile_shows_nothing() -> None:
+    value: dict[str, object] = {"where": URL, "when": "now"}
+    summary = summarise(value)
+    before = sys.gettrace()
+
+    def change_in_between(frame: FrameType, event: str, _: object) -> object:
+        """A thread that is switched to at the worst moment, which chance seldom hits."""
+        if frame.f_code.co_name == "_texts" and event == "line":
+            value[f"more {len(value)}"] = 0
+        return change_in_between
+
+    sys.settrace(change_in_between)
+    try:
+        found = mend(summary, value, Redactor({}))
+    finally:
+        sys.settrace(before)
+    assert found >= 1
+    assert "correct" not in str(summary)
