@@ -99,15 +99,18 @@ def step_step(step: StepRow, event: str, *, at: str, reason: str = "") -> StepRo
 def begin_step(steps: list[StepRow], task: TaskRow, name: str, *, parent: int | None) -> StepRow:
     """The row to begin for a step `name`: the planned one of that name, or a new one.
 
+    A planned one that failed is tried again; the log keeps that it failed.
+
     Args:
         steps: All steps of the task.
         task: Their task.
         name: As the user gave it.
         parent: Number of the step it lies in.
     """
-    for step in steps:
-        if step.name == name and step.state == "planned":
-            return replace(step, parent=parent)
+    for state in ("planned", "failed"):
+        for step in steps:
+            if step.name == name and step.state == state and step.is_planned:
+                return replace(step, parent=parent)
     number = max((step.number for step in steps), default=0) + 1
     return StepRow(
         plan_id=task.plan_id,

@@ -2,30 +2,24 @@
 
 Called by the `%task` magic and by users through `flow_kernel.current_session()`.
 
-What a change means is decided in `task_states`; here the rows are read and written, each change in
-one transaction with its row of the outbox, and the recorder is told where its records go.
+`task_desk` changes the rows; here is known which task and steps this session is in, and the recorder
+is told where its records go.
 A task that is started while another one is open is a part of it; its end leads back there.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import takewhile
 from typing import NamedTuple
 
-from flow_kernel.errors import IllegalTransition, NotFound, UsageError
-from flow_kernel.records.names import ADHOC_TASK, is_plan_id
+from flow_kernel.errors import NotFound
+from flow_kernel.records.names import ADHOC_TASK
 from flow_kernel.session.flow import Flow, TaskView
 from flow_kernel.session.place import Whereabouts
 from flow_kernel.session.steps import ShowProgress, Step
-from flow_kernel.session.task_states import (
-    OPEN,
-    begin_step,
-    checked_name,
-    checked_type,
-    step_step,
-    step_task,
-)
-from flow_kernel.store.contract import StepRow, TaskRow, Writing
+from flow_kernel.session.task_desk import NewTask, TaskDesk
+from flow_kernel.session.task_states import OPEN
+from flow_kernel.store.contract import StepRow, TaskRow
 
 
 class _Begun(NamedTuple):
@@ -70,9 +64,8 @@ class Tasks:
     ) -> None:
         self._flow = flow
         self._where = where
-        self._author = author
+        self._desk = TaskDesk(flow.store, author=author, now=now, notebook=notebook)
         self._notebook = notebook
-        self._now = now
         self._carry = carry
         self._show_progress = show_progress
         self._begun: list[_Begun] = []
@@ -108,35 +101,24 @@ class Tasks:
         Raises:
             UsageError: A name, the type or the plan cannot be used.
         """
-        plan_id = plan_id or self._where.now.plan_id
-        if not is_plan_id(plan_id):
-            raise UsageError(f'"{plan_id[:60]}" is no plan id', hint="a plan id has no blanks")
-        parent = self._where.now
-        at = self._now()
-        with self._flow.store.write() as change:
-            task = TaskRow(
-                plan_id=plan_id,
-                task_id=change.new_task_id(plan_id),
-                name=checked_name(name),
-                description=description,
-                type=checked_type(type),
-                parent_id=_parent(parent.plan_id, parent.task_id, plan_id),
-                author=self._author,
-                created_at=at,
-            )
-            task = step_task(task, "start", at=at)
-            change.put_task(task, at=at)
-            for number, step in enumerate(steps, 1):
-                planned = StepRow(
-                    plan_id=plan_id, task_id=task.task_id, number=number, name=checked_name(step)
-                )
-                change.put_step(planned, at=at)
-            self._remember(change, task)
-        self._enter(task)
+        around = self._where.now
+        plan_id = plan_id or around.plan_id
+        new = NewTask(
+            plan_id=plan_id,
+            name=name,
+            description=description,
+            steps=steps,
+            type=type,
+            parent_id=_parent(around.plan_id, around.task_id, plan_id),
+        )
+        self._enter(self._desk.start(new))
         return self.show()
 
     def resume(self) -> TaskRow | None:
-        """Go on with the task that was open in this notebook when its kernel ended, if any."""
+        """Go on with the task that was open in this notebook when its kernel ended, if any.
+
+        What that kernel was doing is lost with it: its steps are interrupted.
+        """
         if not self._notebook:
             return None
         with self._flow.store.read() as view:
@@ -144,6 +126,7 @@ class Tasks:
             task = view.task(*place) if place else None
         if task is None or task.status not in OPEN:
             return None
+        self._desk.interrupt((task.plan_id, task.task_id))
         self._enter(task)
         return task
 
@@ -155,22 +138,7 @@ class Tasks:
             task_id: `T-0001`.
             name: For a new one.
         """
-        at = self._now()
-        with self._flow.store.write() as change:
-            task = change.task(plan_id, task_id)
-            if task is None:
-                task = TaskRow(
-                    plan_id=plan_id,
-                    task_id=task_id,
-                    name=checked_name(name or task_id),
-                    author=self._author,
-                    created_at=at,
-                )
-                change.reserve_task_id(plan_id, task_id)
-            if task.status == "todo":
-                task = step_task(task, "start", at=at)
-                change.put_task(task, at=at)
-            self._remember(change, task)
+        task = self._desk.adopt((plan_id, task_id), name=name)
         self._enter(task)
         return task
 
@@ -203,10 +171,7 @@ class Tasks:
     def log(self, text: str) -> None:
         """Add a line to the log of the task."""
         task = self._open_task()
-        with self._flow.store.write() as change:
-            said = text.encode("utf-8", "backslashreplace").decode()
-            fields = {"step": self._where.now.step, "log": said, "author": self._author}
-            change.note("step", task.plan_id, task.task_id, self._now(), fields)
+        self._desk.log((task.plan_id, task.task_id), text, step=self._where.now.step)
         self._carry()
 
     def set(self, values: Mapping[str, object]) -> dict[str, object]:
@@ -219,9 +184,7 @@ class Tasks:
     def unset(self, key: str) -> None:
         """Remove a key from the task's context."""
         task = self._open_task()
-        with self._flow.store.write() as change:
-            place = (task.plan_id, task.task_id)
-            change.remove_context(*place, [key], author=self._author, at=self._now())
+        self._desk.unset((task.plan_id, task.task_id), key)
         self._carry()
 
     def finish(self) -> TaskView:
@@ -244,15 +207,7 @@ class Tasks:
             IllegalTransition: It has not ended.
         """
         known = self._flow.task(task_id)
-        at = self._now()
-        with self._flow.store.write() as change:
-            task = change.task(known.plan_id, known.task_id)
-            if task is None:
-                raise NotFound(f"there is no task {task_id}")
-            task = step_task(task, "reopen", at=at)
-            change.put_task(task, at=at)
-            self._remember(change, task)
-        self._enter(task)
+        self._enter(self._desk.reopen((known.plan_id, known.task_id)))
         return self.show()
 
     def show(self, task_id: str | None = None) -> TaskView:
@@ -301,14 +256,8 @@ class Tasks:
     def _begin(self, name: str, *, is_open_ended: bool = False) -> StepRow:
         task = self._open_task()
         place = (task.plan_id, task.task_id)
-        at = self._now()
-        with self._flow.store.write() as change:
-            self._refuse_ended(change, task)
-            here = self._begun_here()
-            parent = here[0].number if here else None
-            row = begin_step(change.steps(*place), task, checked_name(name), parent=parent)
-            step = step_step(row, "begin", at=at)
-            change.put_step(step, at=at)
+        here = self._begun_here()
+        step = self._desk.begin_step(place, name, parent=here[0].number if here else None)
         self._begun.append(_Begun(place, step.number, step.name, is_open_ended))
         self._move(*place)
         self._carry()
@@ -318,11 +267,7 @@ class Tasks:
         """End steps, the innermost first."""
         if not begun:
             return
-        at = self._now()
-        with self._flow.store.write() as change:
-            for step in begun:
-                numbers = {step.number}
-                _end_rows(change, step.place, at=at, failure=failure, numbers=numbers)
+        self._desk.end_steps([(step.place, step.number) for step in begun], failure=failure)
         self._begun = [step for step in self._begun if step not in begun]
         self._move(*self._where.now[:2])
         self._carry()
@@ -330,17 +275,7 @@ class Tasks:
     def _end(self, event: str, *, reason: str = "") -> TaskView:
         task = self._open_task()
         place = (task.plan_id, task.task_id)
-        at = self._now()
-        with self._flow.store.write() as change:
-            latest = change.task(*place) or task
-            task = step_task(latest, event, at=at, reason=reason)
-            # Those of a kernel that has died, too.
-            _end_rows(change, place, at=at, failure=None if event == "finish" else reason or event)
-            change.put_task(task, at=at)
-            parent = change.task(task.plan_id, task.parent_id) if task.parent_id else None
-            back_to = parent.task_id if parent and parent.status in OPEN else None
-            if self._notebook:
-                change.put_resumable(self._notebook, task.plan_id, back_to)
+        task, back_to = self._desk.end(place, event, reason=reason)
         self._ended = f"{task.plan_id}/{task.task_id}"
         ended = self.show(self._ended)
         self._begun = [step for step in self._begun if step.place != place]
@@ -353,36 +288,9 @@ class Tasks:
         is_here = innermost is not None and innermost.place == (plan_id, task_id)
         self._where.move(plan_id, task_id, innermost.name if innermost and is_here else None)
 
-    def _refuse_ended(self, change: Writing, task: TaskRow) -> None:
-        latest = change.task(task.plan_id, task.task_id) or task
-        if latest.status not in OPEN:
-            raise IllegalTransition(
-                f"task {task.task_id} is {latest.status}; nothing was changed",
-                hint=f"to go on with it: %task reopen {task.task_id}",
-            )
-
-    def _remember(self, change: Writing, task: TaskRow) -> None:
-        if self._notebook:
-            change.put_resumable(self._notebook, task.plan_id, task.task_id)
-
     def _enter(self, task: TaskRow) -> None:
         self._move(task.plan_id, task.task_id)
         self._carry()
-
-
-def _end_rows(
-    change: Writing,
-    place: tuple[str, str],
-    *,
-    at: str,
-    failure: str | None,
-    numbers: Collection[int] | None = None,
-) -> None:
-    """End the steps of a task that are being done, the last one first; None means all of them."""
-    for row in reversed(change.steps(*place)):
-        if row.state == "doing" and (numbers is None or row.number in numbers):
-            event = "done" if failure is None else "fail"
-            change.put_step(step_step(row, event, at=at, reason=failure or ""), at=at)
 
 
 def _parent(plan_id: str, task_id: str, new_plan_id: str) -> str | None:

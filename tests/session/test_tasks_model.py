@@ -265,6 +265,9 @@ class TasksMachine(RuleBasedStateMachine):
         known = self.tasks[self.resumable] if self.resumable else None
         self.current = self.resumable if known is not None and known.status in OPEN else None
         assert (resumed.task_id if resumed else None) == self.current
+        for step in self.tasks[self.current].steps if self.current else ():
+            if step.state == "doing":
+                step.state, step.reason = "failed", "interrupted"
 
     @rule()
     def the_store_is_opened_anew(self) -> None:
@@ -325,10 +328,13 @@ class TasksMachine(RuleBasedStateMachine):
         assert self.current is not None
         steps = self.tasks[self.current].steps
         here = self.here()
-        if not (planned := [s for s in steps if (s.name, s.state) == (name, "planned")]):
+        named = [s for s in steps if s.name == name and s.is_planned]
+        planned = [s for state in ("planned", "failed") for s in named if s.state == state]
+        if not planned:
             steps.append(ModelStep(name, is_planned=False))
             planned = steps[-1:]
         planned[0].state, planned[0].parent = "doing", here[0].number if here else None
+        planned[0].reason = ""
         number = next(n for n, step in enumerate(steps, 1) if step is planned[0])
         self.begun.append(Begun(self.current, number, is_open_ended))
         return self.begun[-1]
