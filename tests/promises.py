@@ -45,6 +45,8 @@ PROMISES: Final[dict[str, str]] = {
     "task.recorded": "Cells of a task are in its own log, with its step and each change of state.",
     "task.steps": "Planned against done is visible at any time; a cell that raises fails its step.",
     "task.resumed": "A restarted kernel goes on with the open task; FLOW_TASK_ID names another.",
+    "task.alike": "Magics, Python and the command line do and refuse the same.",
+    "task.outside": "A task that ends in another process is left by its kernel, which says so.",
     "task.hostile": "Any name can be given; a wrong verb, value or state is one sentence.",
     # Questions to a person
     "approval.parks": "Where nobody can type, a cell ends with a question and a rerun goes on.",

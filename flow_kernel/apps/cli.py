@@ -28,7 +28,7 @@ GROUPS: Final = {
     },
     "follow the work": {
         "tasks": "the tasks of this project",
-        "task": "one task with its steps, context and cells",
+        "task": "one task: begun, stepped, ended, shown with its steps and context",
         "context": "what a task knows, and who said so",
         "report": "what was planned and done, as one file for people",
         "migrate": "contexts kept as JSON files, into the store",
@@ -103,12 +103,17 @@ def _dispatch(arguments: list[str], terminal: Terminal) -> int:
     parser.add_argument("-h", "--help", action="store_true", help="show this help")
     parser.set_defaults(verb=verb)
     module.configure(parser)
-    if {"-h", "--help"} & set(rest):
+    end = rest.index("--") if "--" in rest else len(rest)
+    if {"-h", "--help"} & set(rest[:end]):
         terminal.print(parser.format_help().rstrip())
         return 0
     if getattr(module, "PASSES_ARGUMENTS_ON", False):
         options, options_left = parser.parse_known_args(rest)
         options.rest = options_left
+    elif getattr(module, "TAKES_WORDS", False):
+        # Options stand anywhere among the words; what follows two dashes is a word as it is.
+        options = parser.parse_intermixed_args(rest[:end])
+        options.words += rest[end + 1 :]
     else:
         options = parser.parse_args(rest)
     code: int = module.run(options, terminal)

@@ -22,17 +22,24 @@ def add_home(parser: argparse.ArgumentParser) -> None:
 
 
 @contextmanager
-def opened(terminal: Terminal, asked: str | None) -> Iterator[Flow]:
+def opened(terminal: Terminal, asked: str | None, *, may_create: bool = False) -> Iterator[Flow]:
     """The state of a home, closed at the end.
+
+    Args:
+        terminal: Knows the working directory.
+        asked: The directory that the user named.
+        may_create: True makes the home where there is none.
 
     Raises:
         NotFound: The home has none yet.
     """
     home = find_home(terminal, asked)
-    if not home.store_path.exists():
+    if may_create:
+        home.ensure()
+    elif not home.store_path.exists():
         raise NotFound(
             f"there are no tasks and no questions in {home.root}",
-            hint="begin in a notebook: %task start NAME",
+            hint="begin with: jupyter flow task start NAME, or in a notebook: %task start NAME",
         )
     flow = flow_of(home)
     try:

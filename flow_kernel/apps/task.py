@@ -1,14 +1,19 @@
-"""`jupyter flow task ID`: one task with its steps, context and cells.
+"""`jupyter flow task …`: a task from a terminal: begun, changed, ended and shown.
 
-Called by `cli`.
+Called by `cli`. The rules and the refusals are those of `%task`: both end at one desk.
 """
 
 import argparse
+from collections.abc import Callable
 from typing import Final
 
 from flow_kernel.apps.state import add_home, counts_of, opened
 from flow_kernel.apps.tables import Painter, plain
 from flow_kernel.apps.terminal import Terminal
+from flow_kernel.errors import UsageError
+from flow_kernel.session.context_values import typed_pair
+from flow_kernel.session.flow import Flow, TaskView
+from flow_kernel.session.task_states import TYPES
 from flow_kernel.session.task_text import (
     MARKS,
     as_document,
@@ -19,25 +24,117 @@ from flow_kernel.session.task_text import (
 )
 
 _STYLES: Final = {"done": "green", "failed": "red", "doing": "bold"}
+_START: Final = "start"
+_USAGE: Final = """jupyter flow task ID
+       jupyter flow task start NAME [--describe TEXT] [--steps A,B,C] [--type T] [--plan P]
+       jupyter flow task ID step NAME | log TEXT | set KEY=VALUE…
+       jupyter flow task ID finish | fail REASON | cancel [REASON] | reopen"""
+TAKES_WORDS: Final = True
+"""`words` may hold options between them, and anything after two dashes."""
+
+_OF_START: Final = ("describe", "steps", "type", "plan")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The arguments of `task`."""
-    parser.add_argument("task_id", metavar="ID", help="T-0001, or PLAN/T-0001")
-    parser.add_argument("--json", action="store_true", help="one document for programs")
+    parser.usage = _USAGE
+    add = parser.add_argument
+    add("words", metavar="ID", nargs="*", help="T-0001, or PLAN/T-0001")
+    add("--describe", metavar="TEXT", help="start: what is to be done")
+    add("--steps", metavar="A,B,C", help="start: its plan, names with commas between them")
+    add("--type", metavar="T", help=f"start: one of {', '.join(TYPES)}")
+    add("--plan", metavar="P", help="start: the plan it belongs to")
+    add("--json", action="store_true", help="the task as one document, for programs")
     add_home(parser)
-    parser.epilog = "example: jupyter flow task T-0001"
+    parser.epilog = "example: jupyter flow task start Clean the data --steps load,check"
 
 
 def run(options: argparse.Namespace, terminal: Terminal) -> int:
-    """Print the task."""
-    with opened(terminal, options.home) as flow:
-        view = flow.view(options.task_id)
+    """Change the task where that is asked for, and print it."""
+    if not options.words:
+        raise UsageError("no task was named", hint="see: jupyter flow tasks")
+    first, *rest = options.words
+    if first != _START:
+        given = [name for name in _OF_START if getattr(options, name) is not None]
+        if given:
+            raise UsageError(f"--{given[0]} belongs to: jupyter flow task start NAME")
+    with opened(terminal, options.home, may_create=first == _START) as flow:
+        if first == _START:
+            view = _start(flow, " ".join(rest), options)
+        else:
+            view = _changed(flow, first, rest)
         counts = counts_of(flow.home)
     cells, failures = counts.get((view.task.plan_id, view.task.task_id), (0, 0))
     if options.json:
         terminal.document(as_document(view, cells=cells, failures=failures))
-        return 0
+    else:
+        _print(view, terminal)
+        terminal.print(f"{cells} cells, {failures} failed")
+    return 0
+
+
+def _start(flow: Flow, name: str, options: argparse.Namespace) -> TaskView:
+    steps = [step.strip() for step in (options.steps or "").split(",")]
+    return flow.start_task(
+        name,
+        options.describe or "",
+        steps=[step for step in steps if step],
+        type="custom" if options.type is None else options.type,
+        plan_id=options.plan,
+    )
+
+
+def _changed(flow: Flow, task_id: str, words: list[str]) -> TaskView:
+    if not words:
+        return flow.view(task_id)
+    verb, *rest = words
+    if verb not in _VERBS:
+        raise UsageError(
+            f'there is no verb "{verb[:40]}" of a task', hint=f"verbs: {', '.join(_VERBS)}"
+        )
+    return _VERBS[verb](flow, task_id, rest)
+
+
+def _log(flow: Flow, task_id: str, words: list[str]) -> TaskView:
+    if not words:
+        raise UsageError("log takes a text")
+    return flow.log(task_id, " ".join(words))
+
+
+def _set(flow: Flow, task_id: str, words: list[str]) -> TaskView:
+    if not words:
+        raise UsageError("set takes KEY=VALUE")
+    flow.update_task_context(task_id, dict(map(typed_pair, words)))
+    return flow.view(task_id)
+
+
+def _finish(flow: Flow, task_id: str, words: list[str]) -> TaskView:
+    _refuse(words, "finish")
+    return flow.finish_task(task_id)
+
+
+def _reopen(flow: Flow, task_id: str, words: list[str]) -> TaskView:
+    _refuse(words, "reopen")
+    return flow.reopen_task(task_id)
+
+
+_VERBS: Final[dict[str, Callable[[Flow, str, list[str]], TaskView]]] = {
+    "step": lambda flow, task_id, words: flow.begin_step(task_id, " ".join(words)),
+    "log": _log,
+    "set": _set,
+    "finish": _finish,
+    "fail": lambda flow, task_id, words: flow.fail_task(task_id, " ".join(words)),
+    "cancel": lambda flow, task_id, words: flow.cancel_task(task_id, " ".join(words)),
+    "reopen": _reopen,
+}
+
+
+def _refuse(words: list[str], verb: str) -> None:
+    if words:
+        raise UsageError(f"{verb} takes no argument")
+
+
+def _print(view: TaskView, terminal: Terminal) -> None:
     painter = Painter.of(terminal)
     terminal.print(painter.paint(plain(title_of(view.task)), "bold"))
     terminal.print(f"{plain(state_of(view))} · {view.task.type} · by {plain(view.task.author)}")
@@ -51,5 +148,3 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
         terminal.print(f"  {plain(line)}")
     if view.tags:
         terminal.print(f"  tags: {plain(' '.join(view.tags))}")
-    terminal.print(f"{cells} cells, {failures} failed")
-    return 0

@@ -3,7 +3,7 @@
 Called by users through `flow_kernel.open_flow()`, by `session.tasks` and by the command line.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +11,7 @@ from flow_kernel.errors import NotFound, UsageError
 from flow_kernel.records.home import Home
 from flow_kernel.records.names import is_plan_id, is_task_id
 from flow_kernel.session.context_values import encoded
+from flow_kernel.session.task_desk import NewTask, TaskDesk
 from flow_kernel.store.contract import ContextValue, Reading, StepRow, Store, TaskRow
 
 _SUGGESTIONS: Final = 20
@@ -59,6 +60,7 @@ class Flow:
         self._carry = carry
         self._on_close = on_close
         self._is_closed = False
+        self._desk = TaskDesk(store, author=author, now=now)
 
     def task(self, task_id: str) -> TaskRow:
         """One task.
@@ -94,6 +96,82 @@ class Flow:
         """
         with self.store.read() as view:
             return view.tasks(plan_id, status=status)
+
+    def start_task(
+        self,
+        name: str,
+        description: str = "",
+        *,
+        steps: Sequence[str] = (),
+        type: str = "custom",
+        plan_id: str | None = None,
+    ) -> TaskView:
+        """Create a task and begin it.
+
+        Args:
+            name: Any text but the reserved words.
+            description: What is to be done.
+            steps: The plan: names of steps, in order.
+            type: One of `task_states.TYPES`.
+            plan_id: The plan it belongs to; that of this handle by default.
+
+        Raises:
+            UsageError: A name, the type or the plan cannot be used; nothing was written.
+        """
+        new = NewTask(
+            plan_id=self.plan_id if plan_id is None else plan_id,
+            name=name,
+            description=description,
+            steps=steps,
+            type=type,
+        )
+        task = self._desk.start(new)
+        return self.view(f"{task.plan_id}/{task.task_id}")
+
+    def begin_step(self, task_id: str, name: str) -> TaskView:
+        """Begin a step of a task; the ones that were being done are done.
+
+        Raises:
+            UsageError: The id or the name cannot be used.
+            NotFound: There is no such task.
+            IllegalTransition: The task has ended.
+        """
+        self._desk.next_step(self._place(task_id), name)
+        return self.view(task_id)
+
+    def log(self, task_id: str, text: str) -> TaskView:
+        """Add a line to the log of a task, in the step that is being done; see `task`."""
+        place = self._place(task_id)
+        doing = [step.name for step in self.view(task_id).steps if step.state == "doing"]
+        self._desk.log(place, text, step=doing[-1] if doing else None)
+        return self.view(task_id)
+
+    def finish_task(self, task_id: str) -> TaskView:
+        """The task is done, and so are its open steps.
+
+        Raises:
+            NotFound: There is no such task.
+            IllegalTransition: It has ended already.
+        """
+        return self._end(task_id, "finish")
+
+    def fail_task(self, task_id: str, reason: str) -> TaskView:
+        """The task failed, and so did its open steps; see `finish_task`."""
+        return self._end(task_id, "fail", reason)
+
+    def cancel_task(self, task_id: str, reason: str = "") -> TaskView:
+        """Give the task up; see `finish_task`."""
+        return self._end(task_id, "cancel", reason)
+
+    def reopen_task(self, task_id: str) -> TaskView:
+        """Go on with a task that has ended.
+
+        Raises:
+            NotFound: There is no such task.
+            IllegalTransition: It has not ended.
+        """
+        self._desk.reopen(self._place(task_id))
+        return self.view(task_id)
 
     def update_task_context(
         self, task_id: str, context: Mapping[str, object], *, merge: bool = True
@@ -203,6 +281,10 @@ class Flow:
             finally:
                 self._on_close()
                 self.store.close()
+
+    def _end(self, task_id: str, event: str, reason: str = "") -> TaskView:
+        self._desk.end(self._place(task_id), event, reason=reason)
+        return self.view(task_id)
 
     def _place(self, task_id: str) -> tuple[str, str]:
         if type(task_id) is str:

@@ -32,7 +32,7 @@ class Place(NamedTuple):
 class Whereabouts:
     """The place of one session; `now` is replaced as a whole."""
 
-    __slots__ = ("_on_move", "_session", "now")
+    __slots__ = ("_on_move", "_session", "look", "now")
 
     def __init__(
         self, session: str, plan_id: str, task_id: str, *, on_move: Callable[[Place], None]
@@ -47,6 +47,8 @@ class Whereabouts:
         """
         self._session = session
         self._on_move = on_move
+        # Set by whoever can tell that the task of this place was ended by another process.
+        self.look: Callable[[], str | None] = lambda: None
         self.now: Place = Place(plan_id, task_id, trace_of(session, plan_id, task_id))
 
     def move(self, plan_id: str, task_id: str, step: str | None) -> None:

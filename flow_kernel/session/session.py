@@ -8,8 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.records.home import Home
 from flow_kernel.records.journal import Journal
+from flow_kernel.records.names import ADHOC_TASK
 from flow_kernel.records.tail import OutputTail
 from flow_kernel.session.history import History
 from flow_kernel.session.identity import Identity
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from flow_kernel.session.task_context import TaskContext
     from flow_kernel.session.tasks import Tasks
     from flow_kernel.store.contract import TaskRow
+
+globals()["__builtins__"] = FROZEN_BUILTINS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +148,17 @@ class Session:
     def finish(self) -> "TaskView":
         """The open task is done."""
         return self.tasks.finish()
+
+    def look_around(self) -> None:
+        """Note when another process has ended the open task; at the end of each cell, 10 us."""
+        if self.where.now.task_id == ADHOC_TASK:
+            return
+        try:
+            told = self.where.look()
+        except Exception:  # noqa: BLE001 - a store that cannot be read now can be at the next cell
+            return
+        if told is not None:
+            self.notices.say(told)
 
     def sign_off(self) -> None:
         """Declare the end: whatever happens to the process from now on is no death."""

@@ -20,6 +20,7 @@ from flow_kernel.session.task_states import (
     checked_type,
     step_step,
     step_task,
+    way_back,
 )
 from flow_kernel.store.contract import Reading, StepRow, Store, TaskRow, Writing
 
@@ -83,6 +84,8 @@ class TaskDesk:
         """
         if not is_plan_id(new.plan_id):
             raise UsageError(f'"{new.plan_id[:60]}" is no plan id', hint="a plan id has no blanks")
+        if isinstance(new.steps, str):
+            raise UsageError("steps are a list of names, not one text")
         at = self._now()
         with self._store.write() as change:
             task = TaskRow(
@@ -183,7 +186,14 @@ class TaskDesk:
             _end_rows(change, place, at=at, failure=INTERRUPTED)
 
     def log(self, place: tuple[str, str], text: str, *, step: str | None = None) -> None:
-        """Add a line to the log of a task, whatever its status is."""
+        """Add a line to the log of a task, whatever its status is.
+
+        Raises:
+            UsageError: That is no text.
+            NotFound: There is no such task.
+        """
+        if not isinstance(text, str):
+            raise UsageError(f"a line of the log is text, not {type(text).__name__}")
         with self._store.write() as change:
             _known(change, place)
             fields = {"step": step, "log": _written(text), "author": self._author}
@@ -198,9 +208,12 @@ class TaskDesk:
         """End a task: finish, fail or cancel. Its open steps end with it.
 
         Raises:
+            UsageError: It failed, and nobody says why.
             NotFound: There is no such task.
             IllegalTransition: It has ended already.
         """
+        if event == "fail" and not reason.strip():
+            raise UsageError("fail takes a reason")
         at = self._now()
         with self._store.write() as change:
             task = step_task(_known(change, place), event, at=at, reason=_written(reason))
@@ -262,7 +275,7 @@ def _open(view: Reading, place: tuple[str, str]) -> TaskRow:
     if task.status not in OPEN:
         raise IllegalTransition(
             f"task {task.task_id} is {task.status}; nothing was changed",
-            hint=f"to go on with it: %task reopen {task.task_id}",
+            hint=way_back(task),
         )
     return task
 

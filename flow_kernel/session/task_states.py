@@ -128,6 +128,8 @@ def checked_name(name: str) -> str:
     Raises:
         UsageError: It is empty, reserved or longer than 5,000 characters.
     """
+    if not isinstance(name, str):
+        raise UsageError(f"a name is text, not {type(name).__name__}")
     clean = " ".join(name.replace("\0", "").split())
     if not clean:
         raise UsageError("a name has at least one character")
@@ -148,4 +150,12 @@ def checked_type(kind: str) -> str:
 def _way_out(task: TaskRow) -> str:
     if task.status in OPEN:
         return f"its log is intact; see: jupyter flow task {task.task_id}"
-    return f"to go on with it: %task reopen {task.task_id}"
+    return way_back(task)
+
+
+def way_back(task: TaskRow) -> str:
+    """How to go on with a task that has ended, in a notebook and in a terminal."""
+    return (
+        f"to go on with it: %task reopen {task.task_id},"
+        f" or: jupyter flow task {task.task_id} reopen"
+    )

@@ -2,8 +2,8 @@
 
 Called by the `%task` magic and by users through `flow_kernel.current_session()`.
 
-`task_desk` changes the rows; here is known which task and steps this session is in, and the recorder
-is told where its records go.
+`task_desk` changes the rows; here is known which task and steps this session is in, and the
+recorder is told where its records go.
 A task that is started while another one is open is a part of it; its end leads back there.
 """
 
@@ -70,6 +70,8 @@ class Tasks:
         self._show_progress = show_progress
         self._begun: list[_Begun] = []
         self._ended: str | None = None
+        self._seen = flow.store.version()
+        where.look = self.look
 
     @property
     def current(self) -> TaskRow | None:
@@ -210,6 +212,30 @@ class Tasks:
         self._enter(self._desk.reopen((known.plan_id, known.task_id)))
         return self.show()
 
+    def look(self) -> str | None:
+        """Leave the open task if another process has ended it; 10 us where nobody wrote.
+
+        Returns:
+            What happened, in one sentence; None as a rule.
+        """
+        version = self._flow.store.version()
+        if version == self._seen:
+            return None
+        self._seen = version
+        task = self.current
+        if task is None or task.status in OPEN:
+            return None
+        parent_id = task.parent_id or ADHOC_TASK
+        with self._flow.store.read() as view:
+            parent = view.task(task.plan_id, parent_id)
+        back_to = parent_id if parent is not None and parent.status in OPEN else ADHOC_TASK
+        self._ended = f"{task.plan_id}/{task.task_id}"
+        self._leave(task, back_to)
+        return (
+            f"task {task.task_id} was ended elsewhere ({task.status}); the next cells belong to"
+            f" {back_to}; to go on with it: %task reopen {task.task_id}"
+        )
+
     def show(self, task_id: str | None = None) -> TaskView:
         """A task with its steps, context and tags; the open one by default."""
         if task_id is None:
@@ -278,15 +304,19 @@ class Tasks:
         task, back_to = self._desk.end(place, event, reason=reason)
         self._ended = f"{task.plan_id}/{task.task_id}"
         ended = self.show(self._ended)
-        self._begun = [step for step in self._begun if step.place != place]
-        self._move(task.plan_id, back_to or ADHOC_TASK)
-        self._carry()
+        self._leave(task, back_to or ADHOC_TASK)
         return ended
 
     def _move(self, plan_id: str, task_id: str) -> None:
         innermost = self._begun[-1] if self._begun else None
         is_here = innermost is not None and innermost.place == (plan_id, task_id)
         self._where.move(plan_id, task_id, innermost.name if innermost and is_here else None)
+
+    def _leave(self, task: TaskRow, back_to: str) -> None:
+        place = (task.plan_id, task.task_id)
+        self._begun = [step for step in self._begun if step.place != place]
+        self._move(task.plan_id, back_to)
+        self._carry()
 
     def _enter(self, task: TaskRow) -> None:
         self._move(task.plan_id, task.task_id)

@@ -194,6 +194,9 @@ class Attachment:
         if error is not None:
             cell.error_line = line_in_cell(error, cell.filenames)
         self._recorder.end(cell, failure, seals=self._kernel is None)
+        self.session.look_around()
+        if self.session.notices.waiting:
+            self._tell_notices()
 
     def _on_code(self, code: CodeType) -> None:
         if self._must_interrupt:

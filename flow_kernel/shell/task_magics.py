@@ -139,7 +139,7 @@ def _step(tasks: Tasks, rest: str) -> TaskCard:
 
 def _log(tasks: Tasks, rest: str) -> None:
     if not rest:
-        raise UsageError("%task log takes a text")
+        raise UsageError("log takes a text")
     tasks.log(_unquoted(rest))
 
 
@@ -156,8 +156,6 @@ def _finish(tasks: Tasks, rest: str) -> TaskCard:
 
 
 def _fail(tasks: Tasks, rest: str) -> TaskCard:
-    if not rest:
-        raise UsageError("%task fail takes a reason")
     return TaskCard(tasks.fail(_unquoted(rest)))
 
 

@@ -271,7 +271,8 @@ def test_any_name_can_be_given_and_is_shown_without_harm(
         ("show nonsense", "is no task id"),
         ("reopen", "no task has ended here"),
         ("fly", "there is no verb"),
-        ("fail", "takes a reason"),
+        ("fail", "no task is open here"),
+        ("log", "log takes a text"),
     ],
 )
 def test_a_wrong_line_is_answered_with_one_sentence(flow: Kernel, line: str, said: str) -> None:
