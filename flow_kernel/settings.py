@@ -4,6 +4,10 @@ Built by `shell` from traitlets and by `apps` from arguments; read by `session` 
 """
 
 from dataclasses import dataclass, field
+from typing import Final
+
+ISOLATED_TYPES: Final = frozenset({"sandbox-execution", "compilation", "build", "test"})
+"""Types of tasks whose cells are meant to run in a worker unless they are marked otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,5 +48,9 @@ class Settings:
 
     record: bool = True
     actor: str = "user"
+    formatter: str = ""
+    """`module.Class` or the name of an entry point that words the texts of tasks; empty: ours."""
+    isolated_types: frozenset[str] = ISOLATED_TYPES
+    """Types of tasks whose cells are isolated by default."""
     journal: JournalSettings = field(default_factory=JournalSettings)
     recorder: RecorderSettings = field(default_factory=RecorderSettings)

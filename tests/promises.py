@@ -47,6 +47,8 @@ PROMISES: Final[dict[str, str]] = {
     "task.resumed": "A restarted kernel goes on with the open task; FLOW_TASK_ID names another.",
     "task.alike": "Magics, Python and the command line do and refuse the same.",
     "task.outside": "A task that ends in another process is left by its kernel, which says so.",
+    "task.report": "A report tells plan, steps, cells, answers, failures and files of a task.",
+    "task.words": "A user's formatter words plans, progress and reports; its failure costs a line.",
     "task.hostile": "Any name can be given; a wrong verb, value or state is one sentence.",
     # Questions to a person
     "approval.parks": "Where nobody can type, a cell ends with a question and a rerun goes on.",

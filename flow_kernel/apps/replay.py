@@ -13,10 +13,10 @@ from flow_kernel.apps.replay_cells import Choice, Replay, choose
 from flow_kernel.apps.sources import Filter, find_home, logs_of, merged, named_logs
 from flow_kernel.apps.tables import plain
 from flow_kernel.apps.terminal import Terminal
-from flow_kernel.apps.whole_file import write_whole
 from flow_kernel.errors import UsageError
 from flow_kernel.records.names import is_task_id
 from flow_kernel.records.plain import strip_controls
+from flow_kernel.records.whole_file import write_whole
 
 _STDOUT: Final = "-"
 

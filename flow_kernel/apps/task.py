@@ -7,21 +7,17 @@ import argparse
 from collections.abc import Callable
 from typing import Final
 
+from flow_kernel.apps.flow_config import texts_of
 from flow_kernel.apps.state import add_home, counts_of, opened
 from flow_kernel.apps.tables import Painter, plain
 from flow_kernel.apps.terminal import Terminal
 from flow_kernel.errors import UsageError
+from flow_kernel.session.artifacts import KEY, artifacts_of
 from flow_kernel.session.context_values import typed_pair
 from flow_kernel.session.flow import Flow, TaskView
+from flow_kernel.session.formatter import TaskTexts
 from flow_kernel.session.task_states import TYPES
-from flow_kernel.session.task_text import (
-    MARKS,
-    as_document,
-    context_lines,
-    state_of,
-    step_lines,
-    title_of,
-)
+from flow_kernel.session.task_text import MARKS, as_document, context_lines
 
 _STYLES: Final = {"done": "green", "failed": "red", "doing": "bold"}
 _START: Final = "start"
@@ -68,8 +64,8 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     if options.json:
         terminal.document(as_document(view, cells=cells, failures=failures))
     else:
-        _print(view, terminal)
-        terminal.print(f"{cells} cells, {failures} failed")
+        _print(view, texts := texts_of(terminal), terminal)
+        terminal.print(plain(texts.summary(view, cells=cells, failures=failures)))
     return 0
 
 
@@ -134,17 +130,22 @@ def _refuse(words: list[str], verb: str) -> None:
         raise UsageError(f"{verb} takes no argument")
 
 
-def _print(view: TaskView, terminal: Terminal) -> None:
+def _print(view: TaskView, texts: TaskTexts, terminal: Terminal) -> None:
     painter = Painter.of(terminal)
-    terminal.print(painter.paint(plain(title_of(view.task)), "bold"))
-    terminal.print(f"{plain(state_of(view))} · {view.task.type} · by {plain(view.task.author)}")
-    if view.task.description:
-        terminal.print(plain(view.task.description))
-    for step in step_lines(view.steps):
+    task = view.task
+    terminal.print(painter.paint(plain(texts.title(task)), "bold"))
+    terminal.print(
+        f"{plain(texts.state(view))} · {plain(texts.kind(task))} · by {plain(task.author)}"
+    )
+    if task.description:
+        terminal.print(plain(task.description))
+    for step in texts.steps(view.steps):
         mark = painter.paint(MARKS[step.state], _STYLES.get(step.state, ""))
         note = painter.paint(f"  {plain(step.note)}", "dim") if step.note else ""
         terminal.print(f"  {'  ' * step.depth}{mark} {plain(step.name)}{note}")
-    for line in context_lines(view.context):
+    for line in context_lines({k: v for k, v in view.context.items() if k != KEY}):
         terminal.print(f"  {plain(line)}")
+    for item in artifacts_of(view.context):
+        terminal.print(f"  {plain(item.path)}  {item.text()}")
     if view.tags:
         terminal.print(f"  tags: {plain(' '.join(view.tags))}")

@@ -33,6 +33,7 @@ from flow_kernel.settings import Settings
 if TYPE_CHECKING:
     from flow_kernel.session.approvals import Approvals, Prompter
     from flow_kernel.session.carrier import Carrier
+    from flow_kernel.session.formatter import TaskTexts
     from flow_kernel.session.steps import ShowProgress
     from flow_kernel.session.tasks import Tasks
     from flow_kernel.store.contract import Store
@@ -94,6 +95,7 @@ def assemble(
     )
     recorder = Recorder(parts)
     open_state = cache(lambda: _open_state(home, journal, closers))
+    open_texts = cache(lambda: _open_texts(settings, notices))
     session = Session(
         identity=identity,
         where=where,
@@ -105,8 +107,10 @@ def assemble(
                 actor=settings.actor,
                 notebook=notebook,
                 show_progress=show_progress,
+                texts=open_texts(),
             )
         ),
+        open_texts=open_texts,
         open_approvals=cache(
             lambda: _open_approvals(
                 open_state(), recorder, parts, session=identity.session, prompter=prompter
@@ -192,7 +196,13 @@ def _open_approvals(
     )
 
 
-def _open_tasks(
+def _open_texts(settings: Settings, notices: Notices) -> "TaskTexts":
+    from flow_kernel.session.formatter import load_texts  # with the tasks, not before
+
+    return load_texts(settings.formatter, isolated_types=settings.isolated_types, say=notices.say)
+
+
+def _open_tasks(  # noqa: PLR0913 - called once, each by name
     home: Home,
     state: _State,
     where: Whereabouts,
@@ -200,6 +210,7 @@ def _open_tasks(
     actor: str,
     notebook: str,
     show_progress: "ShowProgress | None",
+    texts: "TaskTexts",
 ) -> "Tasks":
     from flow_kernel.session.flow import Flow  # with the next: 5 ms that most need not pay
     from flow_kernel.session.tasks import Tasks
@@ -214,6 +225,7 @@ def _open_tasks(
         now=utc_now_ms,
         carry=carrier,
         show_progress=show_progress or (lambda _number, _progress: None),
+        describe=texts.progress,
     )
 
 

@@ -3,6 +3,7 @@
 Called by users through `flow_kernel.open_flow()`, by `session.tasks` and by the command line.
 """
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -60,7 +61,7 @@ class Flow:
         self._carry = carry
         self._on_close = on_close
         self._is_closed = False
-        self._desk = TaskDesk(store, author=author, now=now)
+        self._desk = TaskDesk(store, home.root.parent, author=author, now=now)
 
     def task(self, task_id: str) -> TaskRow:
         """One task.
@@ -145,6 +146,10 @@ class Flow:
         doing = [step.name for step in self.view(task_id).steps if step.state == "doing"]
         self._desk.log(place, text, step=doing[-1] if doing else None)
         return self.view(task_id)
+
+    def add_artifact(self, task_id: str, path: str | os.PathLike[str]) -> None:
+        """Note a file that a task makes; its size and checksum are taken when the task ends."""
+        self._desk.add_artifact(self._place(task_id), path)
 
     def finish_task(self, task_id: str) -> TaskView:
         """The task is done, and so are its open steps.

@@ -22,6 +22,7 @@ class Progress:
         total: How many there are.
         elapsed_s: Since the first of them.
         is_over: True when it will not go on.
+        said: How far it is in the words of the user's formatter; `note()` where it is empty.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Progress:
     total: float
     elapsed_s: float
     is_over: bool = False
+    said: str = ""
 
     @property
     def fraction(self) -> float:

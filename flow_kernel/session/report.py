@@ -1,12 +1,13 @@
-"""What a task's report says: planned against done, cells, failures (pure).
+"""What a task's report says: planned against done, cells, approvals, failures, files (pure).
 
-Built by `jupyter flow report` from the store and the log; drawn by `report_html` and
-`report_markdown`.
+Built by `session.reports` from the store and the log; drawn by `report_html`, `report_markdown` and
+`task_card`.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from flow_kernel.session.artifacts import KEY, Artifact, artifacts_of, document_of
 from flow_kernel.session.flow import TaskView
 from flow_kernel.session.task_text import as_document
 
@@ -29,6 +30,8 @@ class ReportCell:
     added: list[str]
     changed: list[str]
     removed: list[str]
+    outputs: list[tuple[str, int]] = field(default_factory=list)
+    """MIME type and bytes of what was displayed besides text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +51,16 @@ class TaskReport:
     notes: list[tuple[str, str, str]] = field(default_factory=list)
     answers: list[Mapping[str, object]] = field(default_factory=list)
     deaths: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def artifacts(self) -> list[Artifact]:
+        """Files that the task made, as they were when it ended."""
+        return artifacts_of(self.view.context)
+
+    @property
+    def context(self) -> dict[str, object]:
+        """Its context without the files."""
+        return {key: value for key, value in self.view.context.items() if key != KEY}
 
     @property
     def failures(self) -> int:
@@ -87,6 +100,7 @@ def as_json(report: TaskReport) -> dict[str, object]:
         **as_document(report.view, cells=len(report.cells), failures=report.failures),
         "log": [{"at": at, "step": step, "text": text} for at, step, text in report.notes],
         "approvals": [dict(answer) for answer in report.answers],
+        "artifacts": [document_of(artifact) for artifact in report.artifacts],
         "deaths": [{"at": at, "reason": reason} for at, reason in report.deaths],
         "cell_list": [
             {
@@ -143,7 +157,18 @@ def _cell(record: Mapping[str, object]) -> ReportCell:
         added=_names(record, "added_vars"),
         changed=sorted({*_names(record, "changed_vars"), *_names(record, "mutated_vars")}),
         removed=_names(record, "removed_vars"),
+        outputs=_outputs(record),
     )
+
+
+def _outputs(record: Mapping[str, object]) -> list[tuple[str, int]]:
+    value = record.get("outputs")
+    found = []
+    for item in value if isinstance(value, list) else []:
+        mime, size = (item.get("mime"), item.get("bytes")) if isinstance(item, dict) else ("", 0)
+        if isinstance(mime, str) and isinstance(size, int) and mime not in ("", "text/plain"):
+            found.append((mime, size))
+    return found
 
 
 def _text(record: Mapping[str, object], field_name: str) -> str:

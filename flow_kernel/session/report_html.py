@@ -1,142 +1,183 @@
 """A report as one HTML file: no script, nothing from elsewhere, everything escaped (pure).
 
-Called by `jupyter flow report`. Readable on a phone and in print, light and dark.
+Called by `jupyter flow report` and `%flow report`. Readable on a phone, in print and with a screen
+reader, light and dark.
 """
 
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Final
 
-from flow_kernel.records.plain import human_ms, one_line, strip_controls
+from flow_kernel.records.plain import human_bytes, human_ms, one_line, strip_controls
+from flow_kernel.session.formatter import TaskTexts
 from flow_kernel.session.report import ReportCell, TaskReport
-from flow_kernel.session.task_text import MARKS, context_lines, state_of, step_lines, title_of
+from flow_kernel.session.report_style import STYLE
+from flow_kernel.session.task_text import MARKS, context_lines
 
 _OUTPUT_CHARS: Final = 2_000
 _CODE_CHARS: Final = 20_000
 _NAMES: Final = 12
 _CELL_MARKS: Final = {"ok": "✓", "error": "✗", "interrupted": "■", "aborted": "–"}
-_STYLE: Final = """
-:root{color-scheme:light dark;--line:#8884;--dim:#777;--ok:#2a8a5c;--bad:#c4472f;--now:#3b6fd4}
-*{box-sizing:border-box}
-body{font:15px/1.5 system-ui,sans-serif;max-width:60em;margin:0 auto;padding:1.2em}
-h1{font-size:1.35em;margin:0 0 .1em}h2{font-size:1.05em;margin:1.6em 0 .4em}
-.dim{color:var(--dim)}.task+.task{margin-top:3em;border-top:1px solid var(--line);padding-top:2em}
-ul{list-style:none;margin:0;padding:0}li{display:flex;gap:.7em;padding:.1em 0}
-li i,td i{font-style:normal;width:1em;flex:none}li .note{margin-left:auto;color:var(--dim)}
-.done i,.ok i{color:var(--ok)}.failed i,.error i{color:var(--bad)}.doing i{color:var(--now)}
-table{border-collapse:collapse;width:100%}td{padding:.25em .6em .25em 0;vertical-align:top}
-tr{border-top:1px solid var(--line)}td.n{text-align:right;white-space:nowrap;color:var(--dim)}
-td.wide{width:100%;overflow-wrap:anywhere}.bad{color:var(--bad)}
-code,pre{font:13px/1.45 ui-monospace,monospace}
-pre{margin:.4em 0;padding:.6em;border:1px solid var(--line);border-radius:4px;
-white-space:pre-wrap;overflow-wrap:anywhere}
-summary{cursor:pointer}summary code{overflow-wrap:anywhere}.names{color:var(--dim)}
-@media(max-width:36em){.hide{display:none}body{padding:.8em}}
-@media print{body{max-width:none}details>*{display:block}tr{break-inside:avoid}}
-"""
+_ANSWER_MARKS: Final = {"approved": "✓", "rejected": "✗", "expired": "✗", "open": "?"}
 
 
-def html_of(reports: Sequence[TaskReport], *, title: str) -> str:
+def html_of(reports: Sequence[TaskReport], texts: TaskTexts, *, title: str) -> str:
     """The whole file.
 
     Args:
         reports: One a task.
+        texts: The words for tasks and steps.
         title: Of the page.
     """
-    return "".join(_page(reports, title))
+    return "".join(_page(reports, texts, title))
 
 
-def _page(reports: Sequence[TaskReport], title: str) -> Iterable[str]:
+def _page(reports: Sequence[TaskReport], texts: TaskTexts, title: str) -> Iterable[str]:
     yield '<!doctype html><html lang="en"><head><meta charset="utf-8">'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
     # Also where a browser would obey a script or load something, it may not.
     yield '<meta http-equiv="Content-Security-Policy" content="default-src \'none\';'
-    yield " style-src 'unsafe-inline'\">"
-    yield f"<title>{_safe(title)}</title><style>{_STYLE}</style></head><body>"
-    for report in reports:
-        yield from _task(report)
-    yield "</body></html>\n"
+    yield " style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">"
+    yield '<meta name="referrer" content="no-referrer">'
+    yield f"<title>{_safe(one_line(title, 120))}</title><style>{STYLE}</style></head><body><main>"
+    if len(reports) > 1:
+        yield f"<h1>{_safe(one_line(title, 120))}</h1>"
+        yield '<nav aria-label="Tasks"><ul>'
+        for number, report in enumerate(reports, 1):
+            status = report.view.task.status
+            yield f'<li class="{_safe(status)}">{_mark(MARKS.get(status, "·"), status)}'
+            yield f'<a href="#t{number}">{_safe(texts.title(report.view.task))}</a></li>'
+        yield "</ul></nav>"
+    for number, report in enumerate(reports, 1):
+        yield from _task(report, texts, number, level=1 if len(reports) == 1 else 2)
+    yield "</main></body></html>\n"
 
 
-def _task(report: TaskReport) -> Iterable[str]:
+def _task(report: TaskReport, texts: TaskTexts, number: int, *, level: int) -> Iterable[str]:
     view = report.view
-    yield f'<div class="task"><h1>{_safe(title_of(view.task))}</h1>'
-    who = f" · by {_safe(view.task.author)}" if view.task.author else ""
-    yield f'<div class="dim">{_safe(state_of(view))} · {_safe(view.task.type)}{who}</div>'
-    begun = view.task.started_at or view.task.created_at
-    yield f'<div class="dim">{_safe(begun[:10])}, times in UTC</div>'
-    if view.task.description:
-        yield f"<p>{_safe(view.task.description)}</p>"
+    task = view.task
+    head = level + 1
+    yield f'<article id="t{number}"><h{level} class="name">{_safe(texts.title(task))}</h{level}>'
+    yield f'<p class="state {_safe(task.status)}">{_safe(texts.state(view))}</p>'
+    begun = task.started_at or task.created_at
+    who = f" · by {_safe(one_line(task.author, 60))}" if task.author else ""
+    yield f'<p class="dim">{_safe(texts.kind(task))}{who} · {_safe(begun[:10])}, times in UTC</p>'
+    if task.description:
+        yield f"<p>{_safe(task.description)}</p>"
     if view.steps:
-        yield "<h2>Steps</h2><ul>"
-        for step in step_lines(view.steps):
+        yield f"<h{head}>Steps</h{head}><ul>"
+        for step in texts.steps(view.steps):
             indent = f' style="padding-left:{1.4 * step.depth:.1f}em"' if step.depth else ""
-            yield f'<li class="{step.state}"{indent}><i>{MARKS[step.state]}</i>'
-            yield f"<span>{_safe(step.name)}</span>"
-            yield f'<span class="note">{_safe(step.note)}</span></li>'
+            yield f'<li class="{step.state}"{indent}>{_mark(MARKS[step.state], step.state)}'
+            yield f"<span>{_safe(step.name)}</span>{_note(step.note)}</li>"
         yield "</ul>"
-    if view.context:
-        yield f"<h2>Context</h2><pre>{_safe(chr(10).join(context_lines(view.context)))}</pre>"
-    yield from _answers(report)
-    yield from _notes(report)
-    yield from _cells(report)
-    yield "</div>"
+    yield from _answers(report, head)
+    yield from _failures(report, number, head)
+    yield from _artifacts(report, head)
+    if report.context:
+        lines = _safe("\n".join(context_lines(report.context)))
+        yield f"<h{head}>Context</h{head}><pre>{lines}</pre>"
+    yield from _notes(report, head)
+    summary = texts.summary(view, cells=len(report.cells), failures=report.failures)
+    yield f"<h{head}>{_safe(summary)}</h{head}>"
+    yield from _cells(report, number)
+    yield "</article>"
 
 
-def _answers(report: TaskReport) -> Iterable[str]:
+def _answers(report: TaskReport, head: int) -> Iterable[str]:
     if not report.answers:
         return
-    yield "<h2>Approvals</h2><table>"
+    yield f"<h{head}>Approvals</h{head}><ul>"
     for answer in report.answers:
-        who = " · ".join(
-            str(answer[name])
-            for name in ("decided_by", "channel", "decided_at")
-            if answer.get(name)
-        )
-        yield f'<tr><td class="n">{_safe(str(answer.get("approval_id", "")))}</td>'
-        yield f'<td class="wide">{_safe(str(answer.get("message", "")))}</td>'
-        yield f"<td>{_safe(str(answer.get('status', '')))}</td>"
-        yield f'<td class="dim">{_safe(who)}</td></tr>'
-    yield "</table>"
+        status = _of(answer, "status")
+        told = [status]
+        if answer.get("decided_by"):
+            how = f" ({_of(answer, 'channel')})" if answer.get("channel") else ""
+            told.append(f"by {one_line(_of(answer, 'decided_by'), 60)}{how}")
+        if answer.get("decided_at"):
+            told.append(_clock(_of(answer, "decided_at")))
+        yield f'<li class="{_safe(status)}">{_mark(_ANSWER_MARKS.get(status, "–"), status)}'
+        yield f"<span>{_safe(_of(answer, 'approval_id'))} {_safe(_of(answer, 'message'))}"
+        if answer.get("comment"):
+            yield f'<br><span class="dim">“{_safe(_of(answer, "comment"))}”</span>'
+        yield f"</span>{_note(' '.join(told))}</li>"
+    yield "</ul>"
 
 
-def _notes(report: TaskReport) -> Iterable[str]:
-    if not report.notes and not report.deaths:
+def _failures(report: TaskReport, number: int, head: int) -> Iterable[str]:
+    failed = [
+        (place, cell)
+        for place, cell in enumerate(report.cells, 1)
+        if cell.status != "ok" and not cell.depth
+    ]
+    if not failed and not report.deaths:
         return
-    yield "<h2>Log</h2><table>"
-    for at, step, text in report.notes:
-        yield f'<tr><td class="n">{_clock(at)}</td><td class="dim hide">{_safe(step)}</td>'
-        yield f'<td class="wide">{_safe(text)}</td></tr>'
+    yield f"<h{head}>Failures</h{head}><ul>"
+    for place, cell in failed:
+        where = f"{_clock(cell.at)}{f' · {cell.step}' if cell.step else ''}"
+        yield f'<li class="error">{_mark(_CELL_MARKS.get(cell.status, "?"), cell.status)}'
+        code, error = one_line(cell.code, 120), one_line(cell.error or cell.status, 300)
+        yield f'<span><a href="#t{number}c{place}"><code>{_safe(code)}</code></a>'
+        yield f'<br><span class="bad">{_safe(error)}</span></span>{_note(where)}</li>'
     for at, reason in report.deaths:
-        yield f'<tr><td class="n">{_clock(at)}</td><td class="hide"></td>'
-        yield f'<td class="wide bad">the kernel died: {_safe(reason)}</td></tr>'
-    yield "</table>"
+        yield f'<li class="error">{_mark("✗", "died")}<span class="bad">the kernel died:'
+        yield f" {_safe(reason)}</span>{_note(_clock(at))}</li>"
+    yield "</ul>"
 
 
-def _cells(report: TaskReport) -> Iterable[str]:
-    count = len(report.cells)
-    failed = f", {report.failures} failed" if report.failures else ""
-    yield f"<h2>{count} cell{'' if count == 1 else 's'}{failed}</h2><table>"
-    for cell in report.cells:
-        yield f'<tr class="{_safe(cell.status)}"><td class="n hide">{_clock(cell.at)}</td>'
-        yield f"<td><i>{_CELL_MARKS.get(cell.status, '?')}</i></td>"
+def _artifacts(report: TaskReport, head: int) -> Iterable[str]:
+    if not report.artifacts:
+        return
+    yield f"<h{head}>Files</h{head}><ul>"
+    for item in report.artifacts:
+        state = "failed" if item.problem else "done"
+        # The whole checksum is what makes it worth something.
+        digest = f"<br><code>sha256 {_safe(item.sha256)}</code>" if item.sha256 else ""
+        note = human_bytes(item.bytes) if item.bytes is not None else item.text()
+        yield f'<li class="{state}">{_mark(MARKS[state], item.problem or "present")}'
+        yield f"<span>{_safe(item.path)}{digest}</span>{_note(note)}</li>"
+    yield "</ul>"
+
+
+def _notes(report: TaskReport, head: int) -> Iterable[str]:
+    if not report.notes:
+        return
+    yield f"<h{head}>Log</h{head}><ul>"
+    for at, step, text in report.notes:
+        yield f'<li><time class="dim">{_safe(_clock(at))}</time><span>{_safe(text)}</span>'
+        yield f"{_note(one_line(step, 60))}</li>"
+    yield "</ul>"
+
+
+def _cells(report: TaskReport, number: int) -> Iterable[str]:
+    if not report.cells:
+        return
+    yield '<table class="cells"><thead class="sr"><tr><th>time</th><th>outcome</th><th>took</th>'
+    yield "<th>cell</th></tr></thead><tbody>"
+    for place, cell in enumerate(report.cells, 1):
+        mark = _mark(_CELL_MARKS.get(cell.status, "?"), cell.status)
+        yield f'<tr class="{_safe(cell.status)}" id="t{number}c{place}">'
+        yield f'<td class="n hide">{_safe(_clock(cell.at))}</td><td>{mark}</td>'
         yield f'<td class="n">{human_ms(cell.elapsed_ms)}</td><td class="wide">'
         yield from _body(cell)
         yield "</td></tr>"
-    yield "</table>"
+    yield "</tbody></table>"
 
 
 def _body(cell: ReportCell) -> Iterable[str]:
     head = f"<code>{'&nbsp;' * 4 * cell.depth}{_safe(one_line(cell.code, 120))}</code>"
     names = _changes(cell)
-    told = f' <span class="names">{_safe(names)}</span>' if names else ""
+    told = f' <span class="dim">{_safe(names)}</span>' if names else ""
     if cell.error:
         told += f'<br><span class="bad">{_safe(one_line(cell.error, 300))}</span>'
     yield f"<details><summary>{head}{told}</summary>"
     yield f"<pre>{_safe(_cut(cell.code, _CODE_CHARS))}</pre>"
     for text in (cell.stdout, cell.result):
-        if text:
-            yield f"<pre>{_safe(_cut(text, _OUTPUT_CHARS))}</pre>"
+        if text.strip():
+            yield f"<pre>{_safe(_cut(text.rstrip(), _OUTPUT_CHARS))}</pre>"
+    if cell.outputs:
+        shown = ", ".join(f"{mime} {human_bytes(size)}" for mime, size in cell.outputs[:_NAMES])
+        yield f'<p class="dim">displayed, not kept: {_safe(shown)}</p>'
     yield "</details>"
 
 
@@ -146,12 +187,26 @@ def _changes(cell: ReportCell) -> str:
     return " ".join([*names[:_NAMES], *(["…"] if len(names) > _NAMES else [])])
 
 
+def _mark(mark: str, state: str) -> str:
+    """A sign for the eye, and the word for it for a screen reader."""
+    return f'<i aria-hidden="true">{mark}</i><span class="sr">{_safe(state)}:</span>'
+
+
+def _note(text: str) -> str:
+    return f'<span class="note">{_safe(text)}</span>' if text else ""
+
+
 def _cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[:limit]}\n… {len(text) - limit} characters more"
 
 
 def _clock(at: str) -> str:
-    return _safe(at[11:19])
+    return at[11:19]
+
+
+def _of(answer: object, name: str) -> str:
+    value = answer.get(name) if isinstance(answer, dict) else None
+    return "" if value is None else str(value)
 
 
 def _safe(text: str) -> str:

@@ -1,52 +1,65 @@
 """A report as Markdown (pure).
 
-Called by `jupyter flow report`.
+Called by `jupyter flow report` and `%flow report`.
 """
 
 from collections.abc import Iterable, Sequence
 
 from flow_kernel.records.plain import human_ms, one_line
+from flow_kernel.session.formatter import TaskTexts
 from flow_kernel.session.report import TaskReport
-from flow_kernel.session.task_text import MARKS, context_lines, state_of, step_lines, title_of
+from flow_kernel.session.task_text import MARKS, context_lines
 
 
-def markdown_of(reports: Sequence[TaskReport]) -> str:
+def markdown_of(reports: Sequence[TaskReport], texts: TaskTexts) -> str:
     """The whole file."""
-    return "\n".join(line for report in reports for line in _task(report)) + "\n"
+    return "\n".join(line for report in reports for line in _task(report, texts)) + "\n"
 
 
-def _task(report: TaskReport) -> Iterable[str]:
+def _task(report: TaskReport, texts: TaskTexts) -> Iterable[str]:
     view = report.view
-    yield f"# {_plain(title_of(view.task))}"
+    yield f"# {_plain(texts.title(view.task))}"
     yield ""
-    yield _plain(f"{state_of(view)} · {view.task.type}")
+    yield _plain(f"{texts.state(view)} · {texts.kind(view.task)}")
     if view.task.description:
         yield ""
         yield _plain(one_line(view.task.description, 2000))
     if view.steps:
         yield from ("", "## Steps", "")
-        for step in step_lines(view.steps):
+        for step in texts.steps(view.steps):
             note = f" — {step.note}" if step.note else ""
             yield f"{'  ' * step.depth}- {MARKS[step.state]} {_plain(step.name + note)}"
-    if view.context:
+    yield from _answers_and_files(report)
+    if report.context:
         yield from ("", "## Context", "")
-        yield from (f"- {_plain(line)}" for line in context_lines(view.context))
-    if report.answers:
-        yield from ("", "## Approvals", "")
-        for answer in report.answers:
-            told = [answer.get(name) for name in ("message", "status", "decided_by", "decided_at")]
-            yield "- " + _plain(" · ".join(str(part) for part in told if part))
+        yield from (f"- {_plain(line)}" for line in context_lines(report.context))
     if report.notes or report.deaths:
         yield from ("", "## Log", "")
         yield from (f"- {at[11:19]} {_plain(one_line(text, 500))}" for at, _, text in report.notes)
         yield from (f"- {at[11:19]} the kernel died: {reason}" for at, reason in report.deaths)
-    yield from ("", f"## {len(report.cells)} cells, {report.failures} failed", "")
+    summary = texts.summary(view, cells=len(report.cells), failures=report.failures)
+    yield from ("", f"## {_plain(summary)}", "")
     for cell in report.cells:
         mark = "✓" if cell.status == "ok" else "✗"
         error = f" — {_plain(one_line(cell.error, 200))}" if cell.error else ""
         code = one_line(cell.code, 100).replace("`", "'")
         yield f"- {mark} {human_ms(cell.elapsed_ms)} `{code}`{error}"
     yield ""
+
+
+def _answers_and_files(report: TaskReport) -> Iterable[str]:
+    if report.answers:
+        yield from ("", "## Approvals", "")
+        for answer in report.answers:
+            names = ("approval_id", "message", "status", "decided_by", "decided_at", "comment")
+            told = [one_line(str(answer[name]), 300) for name in names if answer.get(name)]
+            yield "- " + _plain(" · ".join(told))
+    if report.artifacts:
+        yield from ("", "## Files", "")
+        for item in report.artifacts:
+            digest = f" · sha256 {item.sha256}" if item.sha256 else ""
+            size = item.text().partition(" · ")[0]
+            yield f"- {_plain(one_line(item.path, 300))} · {size}{digest}"
 
 
 def _plain(text: str) -> str:

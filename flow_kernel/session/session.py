@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
     from flow_kernel.session.approvals import Approvals
     from flow_kernel.session.flow import TaskView
+    from flow_kernel.session.formatter import TaskTexts
     from flow_kernel.session.steps import Step
+    from flow_kernel.session.task_card import ReportCard
     from flow_kernel.session.task_context import TaskContext
     from flow_kernel.session.tasks import Tasks
     from flow_kernel.store.contract import TaskRow
@@ -42,6 +44,7 @@ class Session:
         identity: Who it is, and the plan and task that it began in.
         where: The plan, task and step that its cells belong to now.
         open_tasks: Gives its tasks; the store is opened when they are first asked for.
+        open_texts: Gives the texts of its tasks, likewise.
         open_approvals: Gives the questions that it asks, likewise.
         home: Where the records lie.
         settings: As they were at the start.
@@ -57,6 +60,7 @@ class Session:
     identity: Identity
     where: Whereabouts
     open_tasks: Callable[[], "Tasks"]
+    open_texts: Callable[[], "TaskTexts"]
     open_approvals: Callable[[], "Approvals"]
     home: Home
     settings: Settings
@@ -77,6 +81,11 @@ class Session:
             StoreError: The store of the home cannot be opened.
         """
         return self.open_tasks()
+
+    @property
+    def texts(self) -> "TaskTexts":
+        """The texts of tasks, from the formatter that the settings name."""
+        return self.open_texts()
 
     @property
     def approvals(self) -> "Approvals":
@@ -145,9 +154,22 @@ class Session:
         """A step for the time of a `with` block: `s.log(text)`, `s.progress(i, n)`."""
         return self.tasks.within(name)
 
-    def finish(self) -> "TaskView":
-        """The open task is done."""
-        return self.tasks.finish()
+    def artifact(self, path: "str | os.PathLike[str]") -> None:
+        """Note a file that the open task makes; its size and checksum are taken at its end."""
+        self.tasks.artifact(path)
+
+    def finish(self) -> "ReportCard":
+        """The open task is done. Returns its report, which shows itself."""
+        return self._card_of(self.tasks.finish())
+
+    def fail(self, reason: str) -> "ReportCard":
+        """The open task failed. Returns its report, which shows itself."""
+        return self._card_of(self.tasks.fail(reason))
+
+    def _card_of(self, view: "TaskView") -> "ReportCard":
+        from flow_kernel.session.task_card import ReportCard  # with the store, not before
+
+        return ReportCard(self.tasks.report(view), self.texts)
 
     def look_around(self) -> None:
         """Note when another process has ended the open task; at the end of each cell, 10 us."""

@@ -3,8 +3,10 @@
 Made by `session.tasks` for `with step(…)`.
 """
 
+import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Final
 
 from flow_kernel.errors import UsageError
@@ -17,25 +19,48 @@ ShowProgress = Callable[[int, Progress], None]
 """Draws the progress of the step with a number; called ten times a second at most."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepWays:
+    """What a step can do, given by the task that it belongs to.
+
+    Attributes:
+        log: Adds a line to the log of the task.
+        artifact: Notes a file of the task.
+        describe: How far it is, in words.
+        show: Draws its progress.
+    """
+
+    log: Callable[[str], None]
+    artifact: Callable[[str | os.PathLike[str]], None]
+    describe: Callable[[Progress], str]
+    show: ShowProgress
+
+
 class Step:
     """A step that is being done.
 
     Args:
         row: The step in the store.
-        log: Adds a line to the log of the task.
-        show: Draws its progress.
+        ways: What it can do.
     """
 
-    def __init__(self, row: StepRow, *, log: Callable[[str], None], show: ShowProgress) -> None:
+    def __init__(self, row: StepRow, ways: StepWays) -> None:
         self.name: str = row.name
         self.number: int = row.number
-        self._log = log
-        self._show = show
+        self._ways = ways
         self._meter = Meter(row.name)
 
     def log(self, text: str) -> None:
         """Add a line to the log of the task."""
-        self._log(text)
+        self._ways.log(text)
+
+    def artifact(self, path: str | os.PathLike[str]) -> None:
+        """Note a file that the task makes; its size and checksum are taken when the task ends.
+
+        Raises:
+            UsageError: That is no path.
+        """
+        self._ways.artifact(path)
 
     def progress(self, i: float, n: float) -> None:
         """Say that `i` of `n` are done; a bar is shown, however often this is called.
@@ -47,7 +72,8 @@ class Step:
             raise UsageError(f"progress takes two numbers, the second above zero, not {i!r}, {n!r}")
         frame = self._meter.report(i, n, _monotonic())
         if frame is not None:
-            self._show(self.number, frame)
+            said = replace(frame, said=self._ways.describe(frame))
+            self._ways.show(self.number, said)
 
     def __repr__(self) -> str:
         latest = self._meter.latest

@@ -7,12 +7,24 @@ in is the business of `session.tasks`. A step has no process of its own, so it c
 and ended in another; what a kernel was doing when it ended is interrupted by the next one.
 """
 
+import os
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from flow_kernel.errors import IllegalTransition, NotFound, UsageError
 from flow_kernel.records.names import is_plan_id
+from flow_kernel.session.artifacts import (
+    KEY,
+    Artifact,
+    artifacts_of,
+    document_of,
+    look_at,
+    path_in,
+    with_path,
+)
+from flow_kernel.session.context_values import encoded
 from flow_kernel.session.task_states import (
     OPEN,
     begin_step,
@@ -63,15 +75,23 @@ class TaskDesk:
 
     Args:
         store: The state of the home.
+        project: The directory that the home lies in.
         author: Who makes the changes.
         now: UTC with milliseconds.
         notebook: Where the task that is started or ended is open; empty when in none.
     """
 
     def __init__(
-        self, store: Store, *, author: str, now: Callable[[], str], notebook: str = ""
+        self,
+        store: Store,
+        project: Path,
+        *,
+        author: str,
+        now: Callable[[], str],
+        notebook: str = "",
     ) -> None:
         self._store = store
+        self._project = project
         self._author = author
         self._now = now
         self._notebook = notebook
@@ -204,6 +224,19 @@ class TaskDesk:
         with self._store.write() as change:
             change.remove_context(*place, [key], author=self._author, at=self._now())
 
+    def add_artifact(self, place: tuple[str, str], path: str | os.PathLike[str]) -> None:
+        """Note a file that the task makes; it is looked at when the task ends.
+
+        Raises:
+            UsageError: That is no path, or the context holds something else under the key.
+            NotFound: There is no such task.
+        """
+        named = path_in(self._project, path)
+        with self._store.write() as change:
+            _known(change, place)
+            values = encoded({KEY: with_path(change.context(*place), named)})
+            change.put_context(*place, values, author=self._author, at=self._now())
+
     def end(self, place: tuple[str, str], event: str, *, reason: str = "") -> Ended:
         """End a task: finish, fail or cancel. Its open steps end with it.
 
@@ -214,12 +247,18 @@ class TaskDesk:
         """
         if event == "fail" and not reason.strip():
             raise UsageError("fail takes a reason")
+        looked_at = self._artifacts(place)
         at = self._now()
         with self._store.write() as change:
             task = step_task(_known(change, place), event, at=at, reason=_written(reason))
             # Those of other processes, too.
             failure = None if event == "finish" else reason or event
             _end_rows(change, place, at=at, failure=failure)
+            if looked_at:
+                # One that was named meanwhile stays as it is.
+                items = artifacts_of(change.context(*place))
+                found = [document_of(looked_at.get(item.path, item)) for item in items]
+                change.put_context(*place, encoded({KEY: found}), author=self._author, at=at)
             change.put_task(task, at=at)
             parent = change.task(task.plan_id, task.parent_id) if task.parent_id else None
             back_to = parent.task_id if parent and parent.status in OPEN else None
@@ -240,6 +279,12 @@ class TaskDesk:
             change.put_task(task, at=at)
             self._remember(change, task)
         return task
+
+    def _artifacts(self, place: tuple[str, str]) -> dict[str, Artifact]:
+        """The files of a task as they are now, by path; read before anybody has to wait for it."""
+        with self._store.read() as view:
+            named = artifacts_of(view.context(*place))
+        return {item.path: look_at(self._project, item) for item in named}
 
     def _remember(self, change: Writing, task: TaskRow) -> None:
         if self._notebook:

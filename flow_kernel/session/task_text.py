@@ -1,15 +1,15 @@
-"""A task in lines of text, the same in a terminal, a notebook and a report (pure).
+"""A task in words, the same in a terminal, a notebook and a report (pure).
 
-Called by `shell.task_display` and by `jupyter flow task`.
+Called by `session.formatter`, through which everything that shows a task asks for its texts.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from flow_kernel.records.plain import human_ms, one_line, strip_controls
 from flow_kernel.session.flow import TaskView
+from flow_kernel.session.progress import Progress
 from flow_kernel.store.contract import StepRow, TaskRow
 
 MARKS: Final = {
@@ -24,62 +24,68 @@ MARKS: Final = {
 _WIDTH: Final = 80
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepLine:
-    """One step as it is shown.
+class TaskFormatter:
+    """The texts of a task, one method each; a subclass replaces what it likes.
 
-    Attributes:
-        state: planned, doing, done or failed.
-        depth: How many steps it lies in.
-        name: Safe to print.
-        note: How long it took, or why it failed.
+    Each returns one line. What a screen cannot show is taken out of it, and a line that is too long
+    is cut; HTML is escaped. A method that raises is stood in for by the one here.
     """
 
-    state: str
-    depth: int
-    name: str
-    note: str
+    def title(self, task: TaskRow) -> str:
+        """`T-0001 Clean the data`."""
+        return f"{task.task_id} {one_line(task.name, _WIDTH)}"
 
+    def state(self, view: TaskView) -> str:
+        """`doing · 2 of 4 steps · 1.2 s`, as far as it is known."""
+        task = view.task
+        parts = [task.status if not task.reason else f"{task.status}: {one_line(task.reason, 60)}"]
+        if view.steps:
+            done = sum(step.state == "done" for step in view.steps)
+            parts.append(f"{done} of {len(view.steps)} steps")
+        took = took_text(task.started_at, task.ended_at)
+        return " · ".join([*parts, took] if took else parts)
 
-def title_of(task: TaskRow) -> str:
-    """`T-0001 Clean the data`."""
-    return f"{task.task_id} {one_line(task.name, _WIDTH)}"
+    def kind(self, task: TaskRow, *, is_isolated: bool) -> str:
+        """The type of a task.
 
+        Args:
+            task: The task.
+            is_isolated: True where the settings list its type as isolated by default.
+        """
+        if not is_isolated:
+            return task.type
+        return f"{task.type}, isolated by default; this version runs its cells in the session"
 
-def state_of(view: TaskView) -> str:
-    """`doing · 2 of 4 steps · 1.2 s`, as far as it is known."""
-    task = view.task
-    parts = [task.status if not task.reason else f"{task.status}: {one_line(task.reason, 60)}"]
-    if view.steps:
-        done = sum(step.state == "done" for step in view.steps)
-        parts.append(f"{done} of {len(view.steps)} steps")
-    took = took_text(task.started_at, task.ended_at)
-    return " · ".join([*parts, took] if took else parts)
+    def step(self, step: StepRow) -> str:
+        """The name of a step."""
+        return step.name
 
-
-def step_lines(steps: Iterable[StepRow]) -> list[StepLine]:
-    """The steps in order, each with its depth."""
-    depths: dict[int, int] = {}
-    found = []
-    for step in steps:
-        depths[step.number] = depths.get(step.parent, -1) + 1 if step.parent is not None else 0
+    def step_note(self, step: StepRow) -> str:
+        """How long a step took, why it failed, and whether it was planned."""
         parts = [took_text(step.started_at, step.ended_at), one_line(step.reason, 60)]
         if not step.is_planned:
             parts.append("not planned")
-        found.append(
-            StepLine(
-                state=step.state,
-                depth=depths[step.number],
-                name=one_line(step.name, _WIDTH),
-                note=" · ".join(part for part in parts if part),
-            )
-        )
-    return found
+        return " · ".join(part for part in parts if part)
+
+    def progress(self, progress: Progress) -> str:
+        """`3/12 · 25 % · 4.2 s left`."""
+        return progress.note()
+
+    def summary(self, view: TaskView, *, cells: int, failures: int) -> str:
+        """`12 cells, 1 failed`: how much was run for a task."""
+        counted = f"{cells} cell{'' if cells == 1 else 's'}"
+        return f"{counted}, {failures} failed" if failures else counted
 
 
 def context_lines(context: dict[str, object], *, width: int = _WIDTH) -> list[str]:
     """`key = value`, one a line."""
     return [f"{strip_controls(key)} = {one_line(repr(v), width)}" for key, v in context.items()]
+
+
+def depths_of(steps: Iterable[StepRow]) -> dict[int, int]:
+    """How many steps each step lies in, by its number."""
+    parents = {step.number: step.parent for step in steps}
+    return {number: _depth(number, parents) for number in parents}
 
 
 def took_text(started_at: str | None, ended_at: str | None) -> str:
@@ -131,3 +137,12 @@ def task_document(
         "cells": cells,
         "failures": failures,
     }
+
+
+def _depth(number: int, parents: dict[int, int | None]) -> int:
+    depth = 0
+    parent = parents[number]
+    while parent is not None and depth < len(parents):  # a damaged store may hold a circle
+        depth += 1
+        parent = parents.get(parent)
+    return depth

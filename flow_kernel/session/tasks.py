@@ -7,6 +7,7 @@ recorder is told where its records go.
 A task that is started while another one is open is a part of it; its end leads back there.
 """
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import takewhile
@@ -16,7 +17,10 @@ from flow_kernel.errors import NotFound
 from flow_kernel.records.names import ADHOC_TASK
 from flow_kernel.session.flow import Flow, TaskView
 from flow_kernel.session.place import Whereabouts
-from flow_kernel.session.steps import ShowProgress, Step
+from flow_kernel.session.progress import Progress
+from flow_kernel.session.report import TaskReport
+from flow_kernel.session.reports import report_on, reports_of
+from flow_kernel.session.steps import ShowProgress, Step, StepWays
 from flow_kernel.session.task_desk import NewTask, TaskDesk
 from flow_kernel.session.task_states import OPEN
 from flow_kernel.store.contract import StepRow, TaskRow
@@ -49,6 +53,7 @@ class Tasks:
         now: UTC with milliseconds.
         carry: Brings changes into the log.
         show_progress: Draws the progress of a step.
+        describe: Puts the progress of a step into words.
     """
 
     def __init__(  # noqa: PLR0913 - the assembly passes them once, each by name
@@ -61,13 +66,17 @@ class Tasks:
         now: Callable[[], str],
         carry: Callable[[], object],
         show_progress: ShowProgress,
+        describe: Callable[[Progress], str] = Progress.note,
     ) -> None:
         self._flow = flow
         self._where = where
-        self._desk = TaskDesk(flow.store, author=author, now=now, notebook=notebook)
+        project = flow.home.root.parent
+        self._desk = TaskDesk(flow.store, project, author=author, now=now, notebook=notebook)
         self._notebook = notebook
         self._carry = carry
-        self._show_progress = show_progress
+        self._step_ways = StepWays(
+            log=self.log, artifact=self.artifact, describe=describe, show=show_progress
+        )
         self._begun: list[_Begun] = []
         self._ended: str | None = None
         self._seen = flow.store.version()
@@ -161,7 +170,7 @@ class Tasks:
     @contextmanager
     def within(self, name: str) -> Iterator[Step]:
         """A step for the time of a block; steps may be nested. An exception fails the step."""
-        step = Step(self._begin(name), log=self.log, show=self._show_progress)
+        step = Step(self._begin(name), self._step_ways)
         begun = self._begun[-1]
         try:
             yield step
@@ -174,6 +183,12 @@ class Tasks:
         """Add a line to the log of the task."""
         task = self._open_task()
         self._desk.log((task.plan_id, task.task_id), text, step=self._where.now.step)
+        self._carry()
+
+    def artifact(self, path: str | os.PathLike[str]) -> None:
+        """Note a file that the open task makes; it is looked at when the task ends."""
+        task = self._open_task()
+        self._desk.add_artifact((task.plan_id, task.task_id), path)
         self._carry()
 
     def set(self, values: Mapping[str, object]) -> dict[str, object]:
@@ -242,6 +257,17 @@ class Tasks:
             task = self._open_task()
             task_id = f"{task.plan_id}/{task.task_id}"
         return self._flow.view(task_id)
+
+    def report(self, view: TaskView) -> TaskReport:
+        """What its log tells of a task; nothing where the log cannot be read."""
+        try:
+            return report_on(self._flow, view.task)
+        except OSError:
+            return TaskReport(view=view)
+
+    def reports(self, task_id: str | None, *, plan_id: str | None) -> Sequence[TaskReport]:
+        """The reports of a task, of a plan, or of all tasks."""
+        return reports_of(self._flow, task_id, plan_id=plan_id)
 
     def last_ended(self) -> str:
         """The id of the task that ended last in this session.

@@ -66,6 +66,8 @@ def _settings(config: Any) -> Settings:
     return Settings(
         record=bool(chosen.get("record", default.record)),
         actor=str(chosen.get("actor", default.actor)),
+        formatter=str(chosen.get("formatter", default.formatter)),
+        isolated_types=frozenset(chosen.get("isolated_types", default.isolated_types)),
     )
 
 

@@ -15,12 +15,12 @@ from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
 from ipykernel.zmqshell import ZMQInteractiveShell
 from jupyter_core.paths import jupyter_config_path, jupyter_data_dir
-from traitlets import Bool, Type, Unicode, default
+from traitlets import Bool, List, Type, Unicode, default
 from traitlets.config import Application
 
 from flow_kernel.records.home import resolve
 from flow_kernel.session.assembly import assemble
-from flow_kernel.settings import Settings
+from flow_kernel.settings import ISOLATED_TYPES, Settings
 from flow_kernel.shell.attach import Attachment
 from flow_kernel.shell.broken_streams import BrokenStreams
 from flow_kernel.shell.deferred_debugger import DeferredDebugger, stand_in
@@ -56,6 +56,15 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
         config=True
     )
 
+    formatter: Any = Unicode(
+        "", help="Words the texts of tasks: module.Class, or an entry point; empty: ours."
+    ).tag(config=True)
+    isolated_types: Any = List(
+        Unicode(),
+        sorted(ISOLATED_TYPES),
+        help="Types of tasks whose cells are isolated by default.",
+    ).tag(config=True)
+
     @default("_execute_sleep")
     def _default_execute_sleep(self) -> float:
         # ipykernel sleeps half a millisecond before each reply, in the hope that output is on its
@@ -68,14 +77,20 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
         self.attachment: Attachment | None = None
         self._broken_streams = BrokenStreams(self._stdout, self._stderr)
         try:
-            self.attachment = open_attachment(
-                self.shell, self, Settings(record=self.record, actor=self.actor), self.home
-            )
+            self.attachment = open_attachment(self.shell, self, self._settings(), self.home)
         except Exception:
             self.log.exception("flow: recording is off, the kernel runs as stock")
             return
         if type(debugger := getattr(self, "debugger", None)) is DeferredDebugger:
             debugger.on_load = self.attachment.session.recorder.disown_imports
+
+    def _settings(self) -> Settings:
+        return Settings(
+            record=self.record,
+            actor=self.actor,
+            formatter=self.formatter,
+            isolated_types=frozenset(self.isolated_types),
+        )
 
     async def do_execute(  # noqa: PLR0913 - the signature is ipykernel's
         self,

@@ -6,24 +6,32 @@ Called by IPython; each answer prints as text, shows as HTML and is a Python val
 import argparse
 import shlex
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from IPython.core.error import UsageError as IPythonUsageError
 from IPython.core.magic import Magics, line_magic, magics_class
 
-from flow_kernel.errors import FlowError, UsageError
+from flow_kernel.errors import FlowError, StoreError, UsageError
 from flow_kernel.records.home import network_file_system
 from flow_kernel.session.ambient import current_session
+from flow_kernel.session.report_file import write_report
 from flow_kernel.session.session import Session
+from flow_kernel.session.task_card import ReportCard
 from flow_kernel.shell.display import CellTable, Facts, TouchTable
+from flow_kernel.shell.task_display import ReportCards
 
 _VERBS: Final = {
     "status": "where this session records, and how it goes",
     "log": "the cells of this session",
     "why": "which cells set, changed or mutated a name, newest first",
+    "report": "what was planned and done, as HTML, Markdown or JSON",
     "pause": "stop recording after this cell",
     "resume": "record again from the next cell on",
 }
+
+
+_FORMS: Final = ("html", "md", "json")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -41,6 +49,9 @@ def _parser() -> _Parser:
             sub.add_argument("--limit", type=int, default=50, metavar="N")
         elif verb == "why":
             sub.add_argument("name")
+        elif verb == "report":
+            for option in ("--task", "--plan", *(f"--{form}" for form in _FORMS)):
+                sub.add_argument(option)
     return parser
 
 
@@ -58,6 +69,8 @@ class FlowMagics(Magics):  # type: ignore[misc]  # IPython's base has no types h
           %flow status                 where this session records, and how it goes
           %flow log [--failed] [--limit N]    its cells: what ran, how long, what changed
           %flow why NAME               which cells set, changed or mutated NAME, newest first
+          %flow report [--task ID|--plan P] [--html F] [--md F] [--json F]
+                                       what was planned and done: on the screen, or as files
           %flow pause                  stop recording after this cell
           %flow resume                 record again from the next cell on; the log notes the gap
 
@@ -106,6 +119,23 @@ def _why(session: Session, options: argparse.Namespace) -> TouchTable:
     return TouchTable(options.name, session.history.why(options.name))
 
 
+def _report(session: Session, options: argparse.Namespace) -> ReportCards | Facts:
+    task_id = options.task
+    if task_id is None and options.plan is None and session.tasks.current is not None:
+        task = session.tasks.current
+        task_id = f"{task.plan_id}/{task.task_id}"
+    reports = session.tasks.reports(task_id, plan_id=options.plan)
+    files = {form: name for form in _FORMS if (name := getattr(options, form))}
+    for form, name in files.items():
+        try:
+            write_report(Path(name).expanduser().absolute(), form, reports, session.texts)
+        except OSError as error:
+            raise StoreError(f"{name}: {error.strerror or error}") from None
+    if files:
+        return Facts("report", {form: f"wrote {name}" for form, name in files.items()})
+    return ReportCards([ReportCard(report, session.texts) for report in reports])
+
+
 def _pause(session: Session, _: argparse.Namespace) -> Facts:
     session.recorder.pause()
     return Facts("Flow", {"recording": "paused from the next cell on"})
@@ -120,6 +150,7 @@ _ANSWERS: Final[dict[str, Callable[[Session, argparse.Namespace], object]]] = {
     "status": _status,
     "log": _log,
     "why": _why,
+    "report": _report,
     "pause": _pause,
     "resume": _resume,
 }
@@ -132,6 +163,8 @@ def complete(shell: Any, event: Any) -> list[str]:
         return list(_VERBS)
     if words[1] == "log":
         return ["--failed", "--limit"]
+    if words[1] == "report":
+        return ["--task", "--plan", *(f"--{form}" for form in _FORMS)]
     if words[1] == "why":
         return [name for name in shell.user_ns if not name.startswith("_")]
     return []

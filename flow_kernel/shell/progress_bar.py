@@ -30,7 +30,7 @@ class Bar:
         return (
             f'{_STYLE}<div class="flow-bar"><b>{escape(progress.name)}</b>'
             f'<progress max="1" value="{progress.fraction:.4f}"></progress>'
-            f"<span>{escape(progress.note())}</span></div>"
+            f"<span>{escape(_said(progress))}</span></div>"
         )
 
 
@@ -73,4 +73,8 @@ class ProgressBars:
 
 def line_of(progress: Progress) -> str:
     """The bar in one line of text."""
-    return f"{progress.name}  {progress.bar(_WIDTH)}  {progress.note()}"
+    return f"{progress.name}  {progress.bar(_WIDTH)}  {_said(progress)}"
+
+
+def _said(progress: Progress) -> str:
+    return progress.said or progress.note()

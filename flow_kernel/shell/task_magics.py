@@ -14,11 +14,13 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 from flow_kernel.errors import FlowError, UsageError
 from flow_kernel.session.ambient import current_session
 from flow_kernel.session.context_values import typed_pair
+from flow_kernel.session.session import Session
+from flow_kernel.session.task_card import ReportCard, TaskCard
 from flow_kernel.session.task_states import TYPES
 from flow_kernel.session.tasks import Tasks
 from flow_kernel.shell.body import run_body
 from flow_kernel.shell.display import Facts
-from flow_kernel.shell.task_display import TaskCard, TaskTable
+from flow_kernel.shell.task_display import TaskTable
 
 VERBS: Final = {
     "start": "begin a task; its planned steps are shown",
@@ -95,22 +97,22 @@ def _answered(magic: str, verb: str, rest: str) -> object:
     if verb not in _ANSWERS:
         raise IPythonUsageError(f'{magic}: there is no verb "{verb[:40]}"; try: {magic}?')
     try:
-        return _ANSWERS[verb](current_session().tasks, rest)
+        return _ANSWERS[verb](current_session(), rest)
     except FlowError as error:
         raise IPythonUsageError(f"{magic}: {error}") from None
 
 
-def _start(tasks: Tasks, rest: str) -> TaskCard:
+def _start(session: Session, rest: str) -> TaskCard:
     name, options = _name_and_options(_words(rest))
     steps = [step.strip() for step in options.get("--steps", "").split(",")]
-    view = tasks.start(
+    view = session.tasks.start(
         name,
         options.get("--describe", ""),
         steps=[step for step in steps if step],
         type=options.get("--type", "custom"),
         plan_id=options.get("--plan"),
     )
-    return TaskCard(view)
+    return TaskCard(view, session.texts)
 
 
 def _name_and_options(words: list[str]) -> tuple[str, dict[str, str]]:
@@ -132,58 +134,58 @@ def _name_and_options(words: list[str]) -> tuple[str, dict[str, str]]:
     return " ".join(name), options
 
 
-def _step(tasks: Tasks, rest: str) -> TaskCard:
-    tasks.step(_unquoted(rest))
-    return TaskCard(tasks.show())
+def _step(session: Session, rest: str) -> TaskCard:
+    session.tasks.step(_unquoted(rest))
+    return TaskCard(session.tasks.show(), session.texts)
 
 
-def _log(tasks: Tasks, rest: str) -> None:
+def _log(session: Session, rest: str) -> None:
     if not rest:
         raise UsageError("log takes a text")
-    tasks.log(_unquoted(rest))
+    session.tasks.log(_unquoted(rest))
 
 
-def _set(tasks: Tasks, rest: str) -> Facts:
+def _set(session: Session, rest: str) -> Facts:
     words = _words(rest)
     if not words:
         raise UsageError("%task set takes KEY=VALUE")
-    return Facts("context", tasks.set(dict(map(typed_pair, words))))
+    return Facts("context", session.tasks.set(dict(map(typed_pair, words))))
 
 
-def _finish(tasks: Tasks, rest: str) -> TaskCard:
+def _finish(session: Session, rest: str) -> ReportCard:
     _refuse(rest, "finish")
-    return TaskCard(tasks.finish())
+    return session.finish()
 
 
-def _fail(tasks: Tasks, rest: str) -> TaskCard:
-    return TaskCard(tasks.fail(_unquoted(rest)))
+def _fail(session: Session, rest: str) -> ReportCard:
+    return session.fail(_unquoted(rest))
 
 
-def _cancel(tasks: Tasks, rest: str) -> TaskCard:
-    return TaskCard(tasks.cancel(_unquoted(rest)))
+def _cancel(session: Session, rest: str) -> TaskCard:
+    return TaskCard(session.tasks.cancel(_unquoted(rest)), session.texts)
 
 
-def _reopen(tasks: Tasks, rest: str) -> TaskCard:
-    return TaskCard(tasks.reopen(rest or tasks.last_ended()))
+def _reopen(session: Session, rest: str) -> TaskCard:
+    return TaskCard(session.tasks.reopen(rest or session.tasks.last_ended()), session.texts)
 
 
-def _status(tasks: Tasks, rest: str) -> TaskCard | Facts:
+def _status(session: Session, rest: str) -> TaskCard | Facts:
     _refuse(rest, "status")
-    if tasks.current is None:
+    if session.tasks.current is None:
         return Facts("Task", {"open": "none; begin one: %task start NAME"})
-    return TaskCard(tasks.show())
+    return TaskCard(session.tasks.show(), session.texts)
 
 
-def _list(tasks: Tasks, rest: str) -> TaskTable:
+def _list(session: Session, rest: str) -> TaskTable:
     _refuse(rest, "list")
-    return TaskTable(tasks.list())
+    return TaskTable(session.tasks.list())
 
 
-def _show(tasks: Tasks, rest: str) -> TaskCard:
-    return TaskCard(tasks.show(rest or None))
+def _show(session: Session, rest: str) -> TaskCard:
+    return TaskCard(session.tasks.show(rest or None), session.texts)
 
 
-_ANSWERS: Final[dict[str, Callable[[Tasks, str], object]]] = {
+_ANSWERS: Final[dict[str, Callable[[Session, str], object]]] = {
     "start": _start,
     "step": _step,
     "log": _log,

@@ -1,5 +1,6 @@
 """`jupyter flow report`: one file that tells what was planned and done, safe to open."""
 
+import hashlib
 import json
 import re
 from html.parser import HTMLParser
@@ -19,7 +20,8 @@ _EVIL = "<script>alert(1)</script>\x1b[31m\u202e\0"
 
 _HARMLESS = {
     *("html", "head", "meta", "title", "style", "body", "div", "h1", "h2", "p", "ul", "li", "i"),
-    *("span", "table", "tr", "td", "details", "summary", "code", "pre", "br"),
+    *("span", "table", "thead", "tbody", "tr", "th", "td", "details", "summary", "code", "pre"),
+    *("br", "main", "nav", "article", "h3", "a", "time"),
 }
 
 
@@ -33,8 +35,11 @@ class _Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         of_meta = {"charset", "name", "content", "http-equiv"}
-        allowed = of_meta if tag == "meta" else {"class", "style", "lang"}
+        plain = {"class", "style", "lang", "id", "aria-hidden", "aria-label"}
+        allowed = of_meta if tag == "meta" else {"href"} if tag == "a" else plain
         assert {name for name, _ in attrs} <= allowed
+        # A link leads to a place on the page itself.
+        assert all((value or "").startswith("#t") for name, value in attrs if name == "href")
 
     @classmethod
     def tags_of(cls, page: str) -> set[str]:
@@ -107,6 +112,51 @@ def test_a_cell_stands_before_the_cells_that_it_ran(cli: Cli, home: Path) -> Non
 
     codes = [cell["code"] for cell in item["cell_list"]]
     assert codes.index("%%step outer") + 1 == codes.index("inner()")
+
+
+def test_files_questions_and_failures_are_told_with_who_and_when(cli: Cli, home: Path) -> None:
+    made = home.parent / "clean <b>.csv"
+    made.write_bytes(b"a,b\n")
+    flow = flow_of(Home(home), author="ann")
+    flow.start_task("Write")
+    flow.add_artifact("T-0002", made)
+    flow.add_artifact("T-0002", "gone.csv")
+    flow.finish_task("T-0002")
+    flow.close()
+    log = SampleLog(home, task="T-0002", session="c" * 32)
+    asked = {"approval_id": "A-0001", "message": "Write <it>?", "step": None}
+    answer = {"decided_by": "bob", "decided_at": _AT, "channel": "cli", "comment": "fine <i>"}
+    log.put("approval", **asked, status="open")
+    log.put("approval", **asked, **answer, status="approved")
+    log.failed("1/0")
+
+    cli("report", "--task", "T-0002", "--html", "r.html", "--md", "r.md")
+    (item,) = cli("report", "--task", "T-0002", "--json").document["items"]
+
+    digest = hashlib.sha256(b"a,b\n").hexdigest()
+    assert item["artifacts"] == [
+        {"path": "clean <b>.csv", "bytes": 4, "sha256": digest, "problem": ""},
+        {"path": "gone.csv", "bytes": None, "sha256": None, "problem": "missing"},
+    ]
+    page, text = (Path(name).read_text("utf-8") for name in ("r.html", "r.md"))
+    assert _Page.tags_of(page) <= _HARMLESS
+    for told in (digest, "missing", "A-0001 Write &lt;it&gt;?", "approved by bob (cli) 10:00:00"):
+        assert told in page
+    assert "fine &lt;i&gt;" in page
+    assert 'href="#t1c1"><code>1/0</code></a>' in page
+    for told in (digest, "gone.csv · missing", "bob", "fine \\<i\\>"):
+        assert told in text
+
+
+def test_several_tasks_are_one_page_with_a_way_to_each(cli: Cli, home: Path) -> None:
+    cli("task", "start", "Second")
+
+    cli("report", "--html", "r.html")
+
+    page = Path("r.html").read_text("utf-8")
+    assert re.findall(r'<a href="#(t\d)"', page) == ["t1", "t2"]
+    assert re.findall(r'<article id="(t\d)"', page) == ["t1", "t2"]
+    assert len(re.findall("<h1", page)) == 1
 
 
 @pytest.mark.parametrize(

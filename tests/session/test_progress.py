@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from flow_kernel.errors import UsageError
 from flow_kernel.session.progress import Meter, Progress
-from flow_kernel.session.steps import Step
+from flow_kernel.session.steps import Step, StepWays
 from flow_kernel.store.contract import StepRow
 
 
@@ -44,7 +44,8 @@ def test_a_bar_has_its_width_whatever_is_done(done: float, width: int, has_block
 @pytest.mark.parametrize("report", [(1, 0), (1, -1), ("a", 3), (float("nan"), 3), (1, None)])
 def test_what_is_no_progress_is_refused_with_one_sentence(report: tuple[object, object]) -> None:
     row = StepRow(plan_id="local", task_id="T-0001", number=1, name="load")
-    step = Step(row, log=print, show=lambda _number, _progress: None)
+    ways = StepWays(log=print, artifact=print, describe=str, show=lambda _number, _progress: None)
+    step = Step(row, ways)
 
     with pytest.raises(UsageError, match="takes two numbers"):
         step.progress(*report)  # type: ignore[arg-type]  # that is the test

@@ -1,10 +1,9 @@
 """A file that is written as a whole, or not at all.
 
-Called by `replay` and `report`.
+Called by `jupyter flow replay` and `report`, and by `%flow report`.
 """
 
 import os
-import tempfile
 from pathlib import Path
 
 
@@ -14,16 +13,15 @@ def write_whole(target: Path, text: str) -> None:
     Raises:
         OSError: The file system refuses; what was there is still there.
     """
-    fd, draft = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    draft = target.with_name(f".{target.name[:40]}.{os.urandom(8).hex()}")
+    # With the rights that any new file has here; a kernel cannot change its umask to learn it.
+    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         with open(fd, "w", encoding="utf-8", errors="backslashreplace") as file:  # noqa: PTH123 - a descriptor
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(draft).chmod(0o666 & ~umask)
-        Path(draft).replace(target)
+        draft.replace(target)
     except BaseException:
-        Path(draft).unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
         raise
