@@ -156,13 +156,13 @@ class TaskDesk:
             self._remember(change, task)
         return task
 
-    def begin_step(self, place: tuple[str, str], name: str, *, parent: int | None) -> StepRow:
+    def begin_step(self, place: tuple[str, str], name: str, *, mine: Sequence[int] = ()) -> StepRow:
         """Begin a step.
 
         Args:
             place: Of the task.
             name: Of the step; the planned one of that name, if there is one.
-            parent: Number of the step it lies in.
+            mine: Numbers of the steps it lies in, the innermost first.
 
         Raises:
             IllegalTransition: The task has ended.
@@ -170,7 +170,9 @@ class TaskDesk:
         at = self._now()
         with self._store.write() as change:
             task = _open(change, place)
-            row = begin_step(change.steps(*place), task, checked_name(name), parent=parent)
+            parent = mine[0] if mine else None
+            steps = change.steps(*place)
+            row = begin_step(steps, task, checked_name(name), parent=parent, mine=mine)
             step = step_step(row, "begin", at=at)
             change.put_step(step, at=at)
         return step

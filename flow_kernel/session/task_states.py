@@ -9,8 +9,10 @@ Called by `session.tasks`, which reads and writes the rows.
 
     step    planned ──begin──▶ doing ──done──▶ done     doing ──fail──▶ failed
             done, failed ──begin──▶ doing   (a step that is done again)
+            doing ──begin──▶ doing          (taken over from a process that may be dead)
 """
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
 
@@ -45,7 +47,7 @@ _EVENTS: Final[dict[str, dict[str, str]]] = {
     "reopen": {"done": "doing", "failed": "doing", "cancelled": "doing"},
 }
 _STEP_EVENTS: Final[dict[str, dict[str, str]]] = {
-    "begin": {"planned": "doing", "done": "doing", "failed": "doing"},
+    "begin": {"planned": "doing", "done": "doing", "failed": "doing", "doing": "doing"},
     "done": {"doing": "done"},
     "fail": {"doing": "failed"},
 }
@@ -96,20 +98,30 @@ def step_step(step: StepRow, event: str, *, at: str, reason: str = "") -> StepRo
     return replace(step, state=state, reason=reason, ended_at=at)
 
 
-def begin_step(steps: list[StepRow], task: TaskRow, name: str, *, parent: int | None) -> StepRow:
+def begin_step(
+    steps: list[StepRow],
+    task: TaskRow,
+    name: str,
+    *,
+    parent: int | None,
+    mine: Collection[int] = (),
+) -> StepRow:
     """The row to begin for a step `name`: the planned one of that name, or a new one.
 
-    A planned one that failed is tried again; the log keeps that it failed.
+    A planned one that was done or failed before is done again; the log keeps what it was.
 
     Args:
         steps: All steps of the task.
         task: Their task.
         name: As the user gave it.
         parent: Number of the step it lies in.
+        mine: Numbers of the steps that whoever begins this one is in. One that somebody else has
+            begun, who may be dead, is taken over.
     """
-    for state in ("planned", "failed"):
-        for step in steps:
-            if step.name == name and step.state == state and step.is_planned:
+    planned = [step for step in steps if step.name == name and step.is_planned]
+    for state in ("planned", "failed", "doing", "done"):
+        for step in planned:
+            if step.state == state and step.number not in mine:
                 return replace(step, parent=parent)
     number = max((step.number for step in steps), default=0) + 1
     return StepRow(

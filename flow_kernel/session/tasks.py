@@ -22,7 +22,7 @@ from flow_kernel.session.report import TaskReport
 from flow_kernel.session.reports import report_on, reports_of
 from flow_kernel.session.steps import ShowProgress, Step, StepWays
 from flow_kernel.session.task_desk import NewTask, TaskDesk
-from flow_kernel.session.task_states import OPEN
+from flow_kernel.session.task_states import OPEN, checked_name
 from flow_kernel.store.contract import StepRow, TaskRow
 
 
@@ -79,6 +79,7 @@ class Tasks:
         )
         self._begun: list[_Begun] = []
         self._ended: str | None = None
+        self._resumed: tuple[str, str] | None = None
         self._seen = flow.store.version()
         where.look = self.look
 
@@ -102,6 +103,9 @@ class Tasks:
     ) -> TaskView:
         """Create a task and begin to work on it.
 
+        Where a restarted kernel has just gone on with a task of this name, that is the one: the
+        notebook is run again from its first cell.
+
         Args:
             name: Any text but the reserved words.
             description: What is to be done.
@@ -114,6 +118,11 @@ class Tasks:
         """
         around = self._where.now
         plan_id = plan_id or around.plan_id
+        resumed, self._resumed = self._resumed, None
+        if resumed == (plan_id, around.task_id):
+            view = self.show()
+            if view.task.name == checked_name(name) and view.task.status in OPEN:
+                return view
         new = NewTask(
             plan_id=plan_id,
             name=name,
@@ -139,6 +148,7 @@ class Tasks:
             return None
         self._desk.interrupt((task.plan_id, task.task_id))
         self._enter(task)
+        self._resumed = (task.plan_id, task.task_id)
         return task
 
     def attach(self, plan_id: str, task_id: str, *, name: str = "") -> TaskRow:
@@ -151,6 +161,7 @@ class Tasks:
         """
         task = self._desk.adopt((plan_id, task_id), name=name)
         self._enter(task)
+        self._resumed = (plan_id, task_id)
         return task
 
     def step(self, name: str) -> StepRow:
@@ -269,6 +280,12 @@ class Tasks:
         """The reports of a task, of a plan, or of all tasks."""
         return reports_of(self._flow, task_id, plan_id=plan_id)
 
+    @property
+    def latest(self) -> str | None:
+        """The id of the open task, else of the one that ended last here; None without any."""
+        task = self.current
+        return f"{task.plan_id}/{task.task_id}" if task is not None else self._ended
+
     def last_ended(self) -> str:
         """The id of the task that ended last in this session.
 
@@ -309,7 +326,8 @@ class Tasks:
         task = self._open_task()
         place = (task.plan_id, task.task_id)
         here = self._begun_here()
-        step = self._desk.begin_step(place, name, parent=here[0].number if here else None)
+        step = self._desk.begin_step(place, name, mine=[begun.number for begun in here])
+        self._resumed = None  # the notebook is past its first cell
         self._begun.append(_Begun(place, step.number, step.name, is_open_ended))
         self._move(*place)
         self._carry()

@@ -121,9 +121,8 @@ def _why(session: Session, options: argparse.Namespace) -> TouchTable:
 
 def _report(session: Session, options: argparse.Namespace) -> ReportCards | Facts:
     task_id = options.task
-    if task_id is None and options.plan is None and session.tasks.current is not None:
-        task = session.tasks.current
-        task_id = f"{task.plan_id}/{task.task_id}"
+    if task_id is None and options.plan is None:
+        task_id = session.tasks.latest
     reports = session.tasks.reports(task_id, plan_id=options.plan)
     files = {form: name for form in _FORMS if (name := getattr(options, form))}
     for form, name in files.items():

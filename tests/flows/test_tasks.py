@@ -189,6 +189,26 @@ def test_a_restarted_kernel_goes_on_with_the_open_task_and_says_so(kernel: Kerne
 
 
 @promise("task.resumed")
+def test_a_notebook_that_is_run_again_from_its_first_cell_goes_on_with_its_task(
+    kernel: Kernel,
+) -> None:
+    cells = ("%task start Clean --steps load,check", "%%step load\nrows = 1", "%task step check")
+    _ok(kernel, *cells)
+    kernel.restart()
+    kernel.run("pass")
+
+    _ok(kernel, *cells, "%task finish")
+
+    (task,) = _tasks(kernel.home)
+    assert (task["status"], task["name"]) == ("done", "Clean")
+    steps = [(r["name"], r["state"]) for r in kernel.logs.records("step")]
+    assert steps[2:] == [
+        *(("load", "doing"), ("load", "done"), ("check", "doing"), ("check", "failed")),
+        *(("load", "doing"), ("load", "done"), ("check", "doing"), ("check", "done")),
+    ]
+
+
+@promise("task.resumed")
 def test_the_environment_names_a_task_which_is_made_when_it_is_unknown() -> None:
     env = {"FLOW_PLAN_ID": "study", "FLOW_TASK_ID": "T-0042", "FLOW_TASK_NAME": "Night run"}
     with Kernel(env=env) as kernel:

@@ -22,6 +22,7 @@ _SESSION: Final = "import flow_kernel; session = flow_kernel.current_session()"
 def kernel() -> Iterator[Kernel]:
     with Kernel() as kernel:
         kernel.ready().run(_SESSION)
+        kernel.run("session.start_task('First'); session.finish()")
         yield kernel
 
 

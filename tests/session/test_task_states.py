@@ -35,7 +35,7 @@ TASKS = {
 EVENTS = ("start", "wait", "resume", "finish", "fail", "cancel", "reopen")
 STEPS = {
     "planned": {"begin": "doing"},
-    "doing": {"done": "done", "fail": "failed"},
+    "doing": {"done": "done", "fail": "failed", "begin": "doing"},
     "done": {"begin": "doing"},
     "failed": {"begin": "doing"},
 }
@@ -136,3 +136,11 @@ def test_types_are_those_of_the_table() -> None:
     for kind in ("", "Custom", "shell"):
         with pytest.raises(UsageError, match=r"there is no task type .*code-execution"):
             checked_type(kind)
+
+
+def test_a_planned_step_is_done_again_under_its_own_row_but_never_inside_itself() -> None:
+    for state in ("failed", "doing", "done"):
+        before = replace(STEP, state=state)
+        assert begin_step([before], TASK, "load", parent=None) == before
+    mine = begin_step([replace(STEP, state="doing")], TASK, "load", parent=1, mine=[1])
+    assert (mine.number, mine.parent, mine.is_planned) == (2, 1, False)

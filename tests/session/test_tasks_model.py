@@ -109,6 +109,7 @@ class TasksMachine(RuleBasedStateMachine):
         self.tasks: dict[str, ModelTask] = {}
         self.current: str | None = None
         self.resumable: str | None = None
+        self.resumed: str | None = None
         self.begun: list[Begun] = []
 
     # -- events --------------------------------------------------------------------------------
@@ -121,6 +122,12 @@ class TasksMachine(RuleBasedStateMachine):
     def start(self, name: str, steps: list[str]) -> None:
         task_id = f"T-{max([0, *(int(known[2:]) for known in self.tasks)]) + 1:04}"
         view = self.session.tasks.start(name, steps=steps)
+        resumed, self.resumed = self.resumed, None
+        if resumed and resumed == self.current:
+            known = self.tasks[resumed]
+            if known.name == name and known.status in OPEN:
+                assert view.task.task_id == resumed
+                return
         assert view.task.task_id == task_id
         self.tasks[task_id] = ModelTask(name, self.current, steps=[ModelStep(s) for s in steps])
         self.current = self.resumable = task_id
@@ -130,6 +137,7 @@ class TasksMachine(RuleBasedStateMachine):
         self.session.tasks.attach(PLAN, task_id, name=task_id)
         self.tasks.setdefault(task_id, ModelTask(task_id, None))
         self.current = self.resumable = task_id
+        self.resumed = task_id
 
     @rule(task_id=IDS)
     def reopen(self, task_id: str) -> None:
@@ -265,6 +273,7 @@ class TasksMachine(RuleBasedStateMachine):
         known = self.tasks[self.resumable] if self.resumable else None
         self.current = self.resumable if known is not None and known.status in OPEN else None
         assert (resumed.task_id if resumed else None) == self.current
+        self.resumed = self.current
         for step in self.tasks[self.current].steps if self.current else ():
             if step.state == "doing":
                 step.state, step.reason = "failed", "interrupted"
@@ -326,10 +335,12 @@ class TasksMachine(RuleBasedStateMachine):
 
     def begin(self, name: str, *, is_open_ended: bool) -> Begun:
         assert self.current is not None
+        self.resumed = None
         steps = self.tasks[self.current].steps
         here = self.here()
         named = [s for s in steps if s.name == name and s.is_planned]
-        planned = [s for state in ("planned", "failed") for s in named if s.state == state]
+        states = ("planned", "failed", "done")
+        planned = [s for state in states for s in named if s.state == state]
         if not planned:
             steps.append(ModelStep(name, is_planned=False))
             planned = steps[-1:]
