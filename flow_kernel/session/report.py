@@ -7,6 +7,7 @@ Built by `session.reports` from the store and the log; drawn by `report_html`, `
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from flow_kernel.records.plain import one_line
 from flow_kernel.session.artifacts import KEY, Artifact, artifacts_of, document_of
 from flow_kernel.session.flow import TaskView
 from flow_kernel.session.task_text import as_document
@@ -44,6 +45,7 @@ class TaskReport:
         notes: Lines that were logged: when, in which step, what.
         answers: Questions that were asked, as they were left.
         deaths: When and why a kernel died in the middle of it.
+        tries: How often each step was begun, by its number.
     """
 
     view: TaskView
@@ -51,6 +53,19 @@ class TaskReport:
     notes: list[tuple[str, str, str]] = field(default_factory=list)
     answers: list[Mapping[str, object]] = field(default_factory=list)
     deaths: list[tuple[str, str]] = field(default_factory=list)
+    tries: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def shown(self) -> list[ReportCell]:
+        """Its cells without the bodies of cell magics, which are cells of their own as well."""
+        found: list[ReportCell] = []
+        around = ""
+        for cell in self.cells:
+            if not cell.depth:
+                around = cell.code
+            if not cell.depth or cell.code.strip() not in around:
+                found.append(cell)
+        return found
 
     @property
     def artifacts(self) -> list[Artifact]:
@@ -65,7 +80,12 @@ class TaskReport:
     @property
     def failures(self) -> int:
         """Cells that failed, those that other cells ran left out."""
-        return sum(cell.status != "ok" and not cell.depth for cell in self.cells)
+        return len(self.failed)
+
+    @property
+    def failed(self) -> list[ReportCell]:
+        """Cells that failed, those that other cells ran left out."""
+        return [cell for cell in self.cells if cell.status != "ok" and not cell.depth]
 
 
 def report_of(view: TaskView, records: Iterable[Mapping[str, object]]) -> TaskReport:
@@ -82,9 +102,8 @@ def report_of(view: TaskView, records: Iterable[Mapping[str, object]]) -> TaskRe
         kind = record.get("kind")
         if kind == "cell":
             cells.append((record, _cell(record)))
-        elif kind == "step" and isinstance(record.get("log"), str):
-            step = record.get("step")
-            report.notes.append((_text(record, "at"), str(step or ""), _text(record, "log")))
+        elif kind == "step":
+            _read_step(report, record)
         elif kind == "approval":
             answers[_text(record, "approval_id")] = record
         elif kind == "death":
@@ -92,6 +111,15 @@ def report_of(view: TaskView, records: Iterable[Mapping[str, object]]) -> TaskRe
     report.answers.extend(answers.values())
     report.cells.extend(_outer_first(cells))
     return report
+
+
+def headline(code: str, width: int) -> str:
+    """The first line of a cell; below a cell magic, the first line of its body as well."""
+    first = one_line(code, width)
+    if not first.startswith("%%"):
+        return first
+    body = one_line(code.strip().partition("\n")[2], width)
+    return one_line(f"{first} … {body}", width) if body else first
 
 
 def as_json(report: TaskReport) -> dict[str, object]:
@@ -137,6 +165,16 @@ def _outer_first(cells: list[tuple[Mapping[str, object], ReportCell]]) -> Iterab
     # Of cells that never ended, or whose record is lost.
     for pairs in inner.values():
         yield from (cell for _, cell in pairs)
+
+
+def _read_step(report: TaskReport, record: Mapping[str, object]) -> None:
+    """A line that was logged, or a step that changed its state."""
+    number = record.get("number")
+    if isinstance(record.get("log"), str):
+        step = record.get("step")
+        report.notes.append((_text(record, "at"), str(step or ""), _text(record, "log")))
+    elif isinstance(number, int) and record.get("state") == "doing":
+        report.tries[number] = report.tries.get(number, 0) + 1
 
 
 def _cell(record: Mapping[str, object]) -> ReportCell:

@@ -10,7 +10,7 @@ from typing import Final
 
 from flow_kernel.records.plain import human_bytes, human_ms, one_line, strip_controls
 from flow_kernel.session.formatter import TaskTexts
-from flow_kernel.session.report import ReportCell, TaskReport
+from flow_kernel.session.report import ReportCell, TaskReport, headline
 from flow_kernel.session.report_style import STYLE
 from flow_kernel.session.task_text import MARKS, context_lines
 
@@ -66,10 +66,14 @@ def _task(report: TaskReport, texts: TaskTexts, number: int, *, level: int) -> I
         yield f"<p>{_safe(task.description)}</p>"
     if view.steps:
         yield f"<h{head}>Steps</h{head}><ul>"
-        for step in texts.steps(view.steps):
+        for row, step in zip(view.steps, texts.steps(view.steps), strict=True):
+            tries = report.tries.get(row.number, 0)
+            note = " · ".join(
+                part for part in (step.note, f"begun {tries} times" if tries > 1 else "") if part
+            )
             indent = f' style="padding-left:{1.4 * step.depth:.1f}em"' if step.depth else ""
             yield f'<li class="{step.state}"{indent}>{_mark(MARKS[step.state], step.state)}'
-            yield f"<span>{_safe(step.name)}</span>{_note(step.note)}</li>"
+            yield f"<span>{_safe(step.name)}</span>{_note(note)}</li>"
         yield "</ul>"
     yield from _answers(report, head)
     yield from _failures(report, number, head)
@@ -78,7 +82,7 @@ def _task(report: TaskReport, texts: TaskTexts, number: int, *, level: int) -> I
         lines = _safe("\n".join(context_lines(report.context)))
         yield f"<h{head}>Context</h{head}><pre>{lines}</pre>"
     yield from _notes(report, head)
-    summary = texts.summary(view, cells=len(report.cells), failures=report.failures)
+    summary = texts.summary(view, cells=len(report.shown), failures=report.failures)
     yield f"<h{head}>{_safe(summary)}</h{head}>"
     yield from _cells(report, number)
     yield "</article>"
@@ -107,7 +111,7 @@ def _answers(report: TaskReport, head: int) -> Iterable[str]:
 def _failures(report: TaskReport, number: int, head: int) -> Iterable[str]:
     failed = [
         (place, cell)
-        for place, cell in enumerate(report.cells, 1)
+        for place, cell in enumerate(report.shown, 1)
         if cell.status != "ok" and not cell.depth
     ]
     if not failed and not report.deaths:
@@ -116,7 +120,7 @@ def _failures(report: TaskReport, number: int, head: int) -> Iterable[str]:
     for place, cell in failed:
         where = f"{_clock(cell.at)}{f' · {cell.step}' if cell.step else ''}"
         yield f'<li class="error">{_mark(_CELL_MARKS.get(cell.status, "?"), cell.status)}'
-        code, error = one_line(cell.code, 120), one_line(cell.error or cell.status, 300)
+        code, error = headline(cell.code, 120), one_line(cell.error or cell.status, 300)
         yield f'<span><a href="#t{number}c{place}"><code>{_safe(code)}</code></a>'
         yield f'<br><span class="bad">{_safe(error)}</span></span>{_note(where)}</li>'
     for at, reason in report.deaths:
@@ -150,11 +154,11 @@ def _notes(report: TaskReport, head: int) -> Iterable[str]:
 
 
 def _cells(report: TaskReport, number: int) -> Iterable[str]:
-    if not report.cells:
+    if not report.shown:
         return
     yield '<table class="cells"><thead class="sr"><tr><th>time</th><th>outcome</th><th>took</th>'
     yield "<th>cell</th></tr></thead><tbody>"
-    for place, cell in enumerate(report.cells, 1):
+    for place, cell in enumerate(report.shown, 1):
         mark = _mark(_CELL_MARKS.get(cell.status, "?"), cell.status)
         yield f'<tr class="{_safe(cell.status)}" id="t{number}c{place}">'
         yield f'<td class="n hide">{_safe(_clock(cell.at))}</td><td>{mark}</td>'
@@ -165,16 +169,20 @@ def _cells(report: TaskReport, number: int) -> Iterable[str]:
 
 
 def _body(cell: ReportCell) -> Iterable[str]:
-    head = f"<code>{'&nbsp;' * 4 * cell.depth}{_safe(one_line(cell.code, 120))}</code>"
+    line = headline(cell.code, 120)
+    head = f"<code>{'&nbsp;' * 4 * cell.depth}{_safe(line)}</code>"
     names = _changes(cell)
     told = f' <span class="dim">{_safe(names)}</span>' if names else ""
     if cell.error:
         told += f'<br><span class="bad">{_safe(one_line(cell.error, 300))}</span>'
+    inside = [cell.code] if cell.code.strip() != line else []
+    inside += [text.rstrip() for text in (cell.stdout, cell.result) if text.strip()]
+    if not inside and not cell.outputs:
+        yield f'<div class="line">{head}{told}</div>'
+        return
     yield f"<details><summary>{head}{told}</summary>"
-    yield f"<pre>{_safe(_cut(cell.code, _CODE_CHARS))}</pre>"
-    for text in (cell.stdout, cell.result):
-        if text.strip():
-            yield f"<pre>{_safe(_cut(text.rstrip(), _OUTPUT_CHARS))}</pre>"
+    for text in inside:
+        yield f"<pre>{_safe(_cut(text, _CODE_CHARS if text is cell.code else _OUTPUT_CHARS))}</pre>"
     if cell.outputs:
         shown = ", ".join(f"{mime} {human_bytes(size)}" for mime, size in cell.outputs[:_NAMES])
         yield f'<p class="dim">displayed, not kept: {_safe(shown)}</p>'

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from flow_kernel.records.plain import human_ms, one_line
 from flow_kernel.session.formatter import TaskTexts
-from flow_kernel.session.report import TaskReport
+from flow_kernel.session.report import TaskReport, headline
 from flow_kernel.session.task_text import MARKS, context_lines
 
 
@@ -37,12 +37,12 @@ def _task(report: TaskReport, texts: TaskTexts) -> Iterable[str]:
         yield from ("", "## Log", "")
         yield from (f"- {at[11:19]} {_plain(one_line(text, 500))}" for at, _, text in report.notes)
         yield from (f"- {at[11:19]} the kernel died: {reason}" for at, reason in report.deaths)
-    summary = texts.summary(view, cells=len(report.cells), failures=report.failures)
+    summary = texts.summary(view, cells=len(report.shown), failures=report.failures)
     yield from ("", f"## {_plain(summary)}", "")
-    for cell in report.cells:
+    for cell in report.shown:
         mark = "✓" if cell.status == "ok" else "✗"
         error = f" — {_plain(one_line(cell.error, 200))}" if cell.error else ""
-        code = one_line(cell.code, 100).replace("`", "'")
+        code = headline(cell.code, 100).replace("`", "'")
         yield f"- {mark} {human_ms(cell.elapsed_ms)} `{code}`{error}"
     yield ""
 

@@ -12,7 +12,7 @@ from flow_kernel.records.plain import human_ms, one_line, strip_controls
 from flow_kernel.session.artifacts import KEY
 from flow_kernel.session.flow import TaskView
 from flow_kernel.session.formatter import StepLine, TaskTexts
-from flow_kernel.session.report import ReportCell, TaskReport
+from flow_kernel.session.report import ReportCell, TaskReport, headline
 from flow_kernel.session.task_text import MARKS, context_lines
 
 _STYLE: Final = (
@@ -78,9 +78,9 @@ class ReportCard(TaskCard):
         super().__init__(report.view, texts)
         self.report = report
         self._summary = texts.summary(
-            report.view, cells=len(report.cells), failures=report.failures
+            report.view, cells=len(report.shown), failures=report.failures
         )
-        self._failed = [c for c in report.cells if c.status != "ok" and not c.depth]
+        self._failed = report.failed
 
     def _more_lines(self) -> Iterable[str]:
         for state, text, note in self._answers():
@@ -89,7 +89,7 @@ class ReportCard(TaskCard):
             yield f"  {one_line(artifact.path, 120)}  ({artifact.text()})"
         yield f"  {self._summary}"
         for cell in self._failed[:_SHOWN]:
-            yield f"  ✗ {one_line(cell.code, 60)}  ({one_line(cell.error or cell.status, 100)})"
+            yield f"  ✗ {headline(cell.code, 60)}  ({one_line(cell.error or cell.status, 100)})"
         if len(self._failed) > _SHOWN:
             yield f"  … {len(self._failed) - _SHOWN} more"
 
@@ -132,7 +132,7 @@ def _item(state: str, text: str, note: str) -> str:
 
 
 def _failure_html(cell: ReportCell) -> str:
-    code = escape(one_line(cell.code, 80))
+    code = escape(headline(cell.code, 80))
     error = escape(one_line(cell.error or cell.status, 200))
     return (
         f'<li class="failed"><i>✗</i><span><code>{code}</code><br>{error}</span>'

@@ -21,7 +21,7 @@ _EVIL = "<script>alert(1)</script>\x1b[31m\u202e\0"
 _HARMLESS = {
     *("html", "head", "meta", "title", "style", "body", "div", "h1", "h2", "p", "ul", "li", "i"),
     *("span", "table", "thead", "tbody", "tr", "th", "td", "details", "summary", "code", "pre"),
-    *("br", "main", "nav", "article", "h3", "a", "time"),
+    *("br", "div", "main", "nav", "article", "h3", "a", "time"),
 }
 
 

@@ -29,9 +29,10 @@ import recorder_cpu
 import recorder_shell
 import startup
 import table
+import tasks
 from harness import Bench, Benchmark, Result
 
-FAMILIES: Final = (recorder_shell, recorder_cpu, cells, micro, memory, startup, reading)
+FAMILIES: Final = (recorder_shell, recorder_cpu, cells, micro, memory, startup, reading, tasks)
 BENCHMARKS: Final[tuple[Benchmark, ...]] = tuple(
     benchmark for family in FAMILIES for benchmark in family.BENCHMARKS
 )

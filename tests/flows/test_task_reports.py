@@ -32,7 +32,7 @@ def test_finish_gives_the_report_of_what_was_planned_and_done() -> None:
     assert [line.split("(")[0].rstrip() for line in lines[2:4]] == ["✓ load", "· check"]
     assert lines[4].startswith("✓ Go <on>?  (approved by timeout")
     assert lines[5].partition("a.csv")[2].startswith("  (1 B · sha256 6b86b273ff34fce1…)")
-    assert lines[6] == "5 cells, 1 failed"
+    assert lines[6] == "4 cells, 1 failed"
     assert lines[7] == "✗ 1 / 0 # <b>  (ZeroDivisionError: division by zero)"
     (html,) = (m["content"]["data"]["text/html"] for m in ended.of("execute_result"))
     assert "Go &lt;on&gt;?" in html
