@@ -22,6 +22,7 @@ FLOORS: Final = (
     "apps",
     "api",
     "legacy",
+    "events",
 )
 """From the ground up. `_version` lies below all of them; the package itself is the lazy roof."""
 
