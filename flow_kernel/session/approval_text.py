@@ -5,6 +5,7 @@ Called by `session.approvals`, by `shell.approve_display` and by `jupyter flow a
 
 from typing import Final
 
+from flow_kernel.records.agent_events import NEED_APPROVAL_CODE
 from flow_kernel.records.plain import one_line
 from flow_kernel.session.approvals_rules import LEVELS
 from flow_kernel.store.contract import ApprovalRow
@@ -48,6 +49,27 @@ def level_of(row: ApprovalRow) -> str:
 def ways_to_answer(row: ApprovalRow) -> str:
     """What to type elsewhere."""
     return f"jupyter flow approve {row.approval_id} (or reject)"
+
+
+def need_of(row: ApprovalRow) -> dict[str, str | int | None]:
+    """The event of an open question, for agents."""
+    return {
+        "code": NEED_APPROVAL_CODE,
+        "id": row.approval_id,
+        "msg": row.message,
+        "task_id": row.task_id,
+        "expires_at": row.expires_at,
+    }
+
+
+def decision_of(row: ApprovalRow) -> dict[str, str | None]:
+    """The event of an answer, for agents."""
+    return {
+        "id": row.approval_id,
+        "status": row.status,
+        "by": row.decided_by,
+        "channel": row.channel,
+    }
 
 
 def document_of(row: ApprovalRow) -> dict[str, object]:

@@ -20,8 +20,15 @@ from typing import Final, Protocol
 
 from flow_kernel.errors import AlreadyDecided, ApprovalPending, StoreError
 from flow_kernel.session import approvals_rules as rules
+from flow_kernel.session.announcer import Emit, silent
 from flow_kernel.session.approval_desk import ApprovalDesk
-from flow_kernel.session.approval_text import level_of, title_of, ways_to_answer
+from flow_kernel.session.approval_text import (
+    decision_of,
+    level_of,
+    need_of,
+    title_of,
+    ways_to_answer,
+)
 from flow_kernel.session.cell import OpenCell
 from flow_kernel.session.place import Whereabouts
 from flow_kernel.store.contract import ApprovalRow, Store
@@ -88,6 +95,7 @@ class ApprovalParts:
         now: UTC with milliseconds.
         carry: Brings changes into the log, and the log to the disk.
         redact: Takes secrets out of a text.
+        emit: Tells agents.
     """
 
     store: Store
@@ -100,6 +108,7 @@ class ApprovalParts:
     now: Callable[[], str]
     carry: Callable[[], object]
     redact: Callable[[str], str]
+    emit: Emit = silent
 
 
 class Approvals:
@@ -156,7 +165,10 @@ class Approvals:
             row = self._found_or_asked(question)
             if row.is_used:
                 self._carry()
+                self._parts.emit("approval_decided", **decision_of(row))
                 return row
+            if row.status == "open":
+                self._parts.emit("need_approval", **need_of(row))
             if parks:
                 self._carry()
                 raise ApprovalPending(
@@ -172,6 +184,7 @@ class Approvals:
             used = row if row.status == "cancelled" else self._used(row)
             if used is not None:
                 self._carry()
+                self._parts.emit("approval_decided", **decision_of(used))
                 return used
             # The same cell runs elsewhere and was faster: this one needs an answer of its own.
 

@@ -20,6 +20,7 @@ from flow_kernel.records.journal import Journal, utc_now_ms
 from flow_kernel.records.names import ADHOC_TASK
 from flow_kernel.records.process import ResidentMemory
 from flow_kernel.records.tail import OutputTail
+from flow_kernel.session.announcer import MODES, Announcer, Emit
 from flow_kernel.session.deferred_redactor import DeferredRedactor
 from flow_kernel.session.history import History
 from flow_kernel.session.identity import identify
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from flow_kernel.session.approvals import Approvals, Prompter
     from flow_kernel.session.carrier import Carrier
     from flow_kernel.session.formatter import TaskTexts
+    from flow_kernel.session.progress import Progress
     from flow_kernel.session.steps import ShowProgress
     from flow_kernel.session.tasks import Tasks
     from flow_kernel.store.contract import Store
@@ -66,6 +68,7 @@ def assemble(
     notices = Notices()
     if identity.complaint:
         notices.say(identity.complaint)
+    announcer = _announcer(identity.session, env, notices)
     try:
         home.ensure()
         is_writable = True
@@ -78,7 +81,7 @@ def assemble(
     closers: list[Callable[[], None]] = [tail.remove]
     if is_writable:
         closers += _announce(home, identity.session, (identity.plan_id, identity.task_id), env)
-        _tell_deaths(home, identity.session, settings, notices)
+        _tell_deaths(home, identity.session, settings, notices, announcer)
     where = Whereabouts(
         identity.session,
         identity.plan_id,
@@ -94,7 +97,7 @@ def assemble(
         memory=ResidentMemory(),
     )
     recorder = Recorder(parts)
-    open_state = cache(lambda: _open_state(home, journal, closers))
+    open_state = cache(lambda: _open_state(home, journal, closers, announcer.emit))
     open_texts = cache(lambda: _open_texts(settings, notices))
     session = Session(
         identity=identity,
@@ -113,7 +116,11 @@ def assemble(
         open_texts=open_texts,
         open_approvals=cache(
             lambda: _open_approvals(
-                open_state(), recorder, parts, session=identity.session, prompter=prompter
+                open_state(),
+                recorder,
+                parts,
+                session=identity.session,
+                prompter=prompter,
             )
         ),
         home=home,
@@ -123,6 +130,7 @@ def assemble(
         journal=journal,
         history=History(home, identity.session),
         notices=notices,
+        announcer=announcer,
         on_close=closers,
         warm_up=redactor.load,
         pid=os.getpid(),
@@ -148,20 +156,23 @@ def _go_on(session: Session, env: Mapping[str, str]) -> None:
 
 
 class _State(NamedTuple):
-    """The store of a session, and what brings its changes into the log."""
+    """The store of a session, and who is told of its changes: the log, and agents."""
 
     store: "Store"
     carrier: "Carrier"
+    emit: Emit
 
 
-def _open_state(home: Home, journal: Journal, closers: list[Callable[[], None]]) -> _State:
+def _open_state(
+    home: Home, journal: Journal, closers: list[Callable[[], None]], emit: Emit
+) -> _State:
     from flow_kernel.session.carrier import Carrier  # 5 ms that most sessions need not pay
 
     store = open_store(home)
     carrier = Carrier(home, store, journal)
     carrier()
     closers.append(store.close)
-    return _State(store, carrier)
+    return _State(store, carrier, emit)
 
 
 def _open_approvals(
@@ -192,6 +203,7 @@ def _open_approvals(
             now=utc_now_ms,
             carry=carry,
             redact=lambda text: parts.redactor.text(text)[0],
+            emit=state.emit,
         )
     )
 
@@ -215,8 +227,20 @@ def _open_tasks(  # noqa: PLR0913 - called once, each by name
     from flow_kernel.session.flow import Flow  # with the next: 5 ms that most need not pay
     from flow_kernel.session.tasks import Tasks
 
-    store, carrier = state
+    store, carrier, emit = state
     flow = Flow(home, store, plan_id=where.now.plan_id, author=actor, now=utc_now_ms, carry=carrier)
+
+    def show(number: int, progress: "Progress") -> None:
+        emit(
+            "progress",
+            task_id=where.now.task_id,
+            step=progress.name,
+            done=progress.done,
+            total=progress.total,
+        )
+        if show_progress is not None:
+            show_progress(number, progress)
+
     return Tasks(
         flow,
         where,
@@ -224,8 +248,9 @@ def _open_tasks(  # noqa: PLR0913 - called once, each by name
         notebook=notebook,
         now=utc_now_ms,
         carry=carrier,
-        show_progress=show_progress or (lambda _number, _progress: None),
+        show_progress=show,
         describe=texts.progress,
+        emit=emit,
     )
 
 
@@ -242,15 +267,26 @@ def _move_lease(home: Home, session: str, place: Place, env: Mapping[str, str]) 
         _take_lease(home, session, (place.plan_id, place.task_id), env)
 
 
-def _tell_deaths(home: Home, session: str, settings: Settings, notices: Notices) -> None:
+def _announcer(session: str, env: Mapping[str, str], notices: Notices) -> Announcer:
+    mode = env.get("FLOW_EVENTS") or "auto"
+    if mode not in MODES:
+        notices.say(f"FLOW_EVENTS={mode[:60]!r} is none of {', '.join(MODES)}; auto is taken")
+        mode = "auto"
+    return Announcer(session, mode=mode)
+
+
+def _tell_deaths(
+    home: Home, session: str, settings: Settings, notices: Notices, announcer: Announcer
+) -> None:
     if not any(not path.name.startswith(session) for path in home.run_dir.iterdir()):
         return  # nobody else is or was here, as a rule
     from flow_kernel.session.deaths import record_deaths  # 5 ms, seldom needed
-    from flow_kernel.session.obituary import tell_death  # with it
+    from flow_kernel.session.obituary import death_event, tell_death  # with it
 
     for death in record_deaths(home, session=session, settings=settings.journal):
         if death.is_worth_telling:
             notices.say(tell_death(death))
+            announcer.keep("death", **death_event(death))
 
 
 def _announce(

@@ -36,3 +36,15 @@ def tell_death(death: Death) -> str:
         lines.append(f"      last output: {one_line(last, 70)}")
     lines.append('      everything until then is recorded: try "jupyter flow log"')
     return "\n".join(lines)
+
+
+def death_event(death: Death) -> dict[str, str | int | None]:
+    """What an agent is told of `death`; `of` is the session that ended."""
+    cell = death.running.get("execution_count") if death.running else None
+    return {
+        "of": death.lease.session,
+        "reason": death.reason,
+        "signal": death.signal,
+        "last_seq": death.last_seq,
+        "cell": cell if type(cell) is int else None,
+    }

@@ -13,6 +13,7 @@ from flow_kernel.records.home import Home
 from flow_kernel.records.journal import Journal
 from flow_kernel.records.names import ADHOC_TASK
 from flow_kernel.records.tail import OutputTail
+from flow_kernel.session.announcer import Announcer
 from flow_kernel.session.history import History
 from flow_kernel.session.identity import Identity
 from flow_kernel.session.notices import Notices
@@ -53,6 +54,7 @@ class Session:
         journal: The log itself.
         history: What the log says of this session.
         notices: Sentences for the person.
+        announcer: Events for agents.
         warm_up: Loads what the first cell will need; to be called when there is time.
         on_close: What else ends with the session: lease, fault file, last words.
     """
@@ -69,6 +71,7 @@ class Session:
     journal: Journal
     history: History
     notices: Notices
+    announcer: Announcer
     on_close: list[Callable[[], None]]
     warm_up: Callable[[], object]
     pid: int

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from flow_kernel.errors import NotFound
 from flow_kernel.records.names import ADHOC_TASK
+from flow_kernel.session.announcer import Emit, silent
 from flow_kernel.session.flow import Flow, TaskView
 from flow_kernel.session.place import Whereabouts
 from flow_kernel.session.progress import Progress
@@ -54,6 +55,7 @@ class Tasks:
         carry: Brings changes into the log.
         show_progress: Draws the progress of a step.
         describe: Puts the progress of a step into words.
+        emit: Tells agents.
     """
 
     def __init__(  # noqa: PLR0913 - the assembly passes them once, each by name
@@ -67,6 +69,7 @@ class Tasks:
         carry: Callable[[], object],
         show_progress: ShowProgress,
         describe: Callable[[Progress], str] = Progress.note,
+        emit: Emit = silent,
     ) -> None:
         self._flow = flow
         self._where = where
@@ -74,6 +77,7 @@ class Tasks:
         self._desk = TaskDesk(flow.store, project, author=author, now=now, notebook=notebook)
         self._notebook = notebook
         self._carry = carry
+        self._emit = emit
         self._step_ways = StepWays(
             log=self.log, artifact=self.artifact, describe=describe, show=show_progress
         )
@@ -131,7 +135,9 @@ class Tasks:
             type=type,
             parent_id=_parent(around.plan_id, around.task_id, plan_id),
         )
-        self._enter(self._desk.start(new))
+        task = self._desk.start(new)
+        self._enter(task)
+        self._emit("task_start", task_id=task.task_id, name=task.name, steps=len(steps))
         return self.show()
 
     def resume(self) -> TaskRow | None:
@@ -331,6 +337,7 @@ class Tasks:
         self._begun.append(_Begun(place, step.number, step.name, is_open_ended))
         self._move(*place)
         self._carry()
+        self._emit("step_start", task_id=task.task_id, step=step.name)
         return step
 
     def _end_steps(self, begun: Sequence[_Begun], *, failure: str | None) -> None:
@@ -341,6 +348,8 @@ class Tasks:
         self._begun = [step for step in self._begun if step not in begun]
         self._move(*self._where.now[:2])
         self._carry()
+        for step in begun:
+            self._emit("step_end", task_id=step.place[1], step=step.name, error=failure)
 
     def _end(self, event: str, *, reason: str = "") -> TaskView:
         task = self._open_task()
@@ -349,6 +358,8 @@ class Tasks:
         self._ended = f"{task.plan_id}/{task.task_id}"
         ended = self.show(self._ended)
         self._leave(task, back_to or ADHOC_TASK)
+        name = "task_error" if event == "fail" else "task_finish"
+        self._emit(name, task_id=task.task_id, status=task.status, reason=reason or None)
         return ended
 
     def _move(self, plan_id: str, task_id: str) -> None:

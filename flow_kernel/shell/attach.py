@@ -22,6 +22,8 @@ from flow_kernel.session.cell import CellRequest, OpenCell
 from flow_kernel.session.hidden import HIDDEN
 from flow_kernel.session.session import Session
 from flow_kernel.shell.compile_tap import CompileTap
+from flow_kernel.shell.control_channel import ControlChannel
+from flow_kernel.shell.event_outlet import EventOutlet
 from flow_kernel.shell.failures import failure_of_reply, failure_of_result, line_in_cell
 from flow_kernel.shell.guard import Guard, HeldInterrupts, say
 from flow_kernel.shell.message_tap import MessageTap
@@ -52,8 +54,12 @@ class Attachment:
         self._taps: list[Any] = []
         if "compile" in taps:
             self._taps.append(CompileTap(shell, self._on_code))
+        self._outlet: EventOutlet | None = None
         if kernel is not None and "messages" in taps:
-            self._taps.append(MessageTap(kernel, self._recorder, self._guard))
+            messages = MessageTap(kernel, self._recorder, self._guard)
+            self._outlet = EventOutlet(kernel, messages, self._guard)
+            self._taps.append(messages)
+            self._taps.append(ControlChannel(kernel, session))
         self._terminal = None
         if kernel is None:
             self._terminal = TerminalTap(shell, self._recorder, self._guard)
@@ -75,6 +81,8 @@ class Attachment:
         events.register("post_run_cell", self._post_run_cell)
         for tap in self._taps:
             tap.install()
+        if self._outlet is not None:
+            self.session.announcer.connect(self._outlet)
         ambient.enter(self.session)
         self.is_attached = True
 
@@ -83,6 +91,9 @@ class Attachment:
         if not self.is_attached:
             return
         self.is_attached = False
+        self.session.announcer.disconnect()
+        if self._outlet is not None:
+            self._outlet.end()
         events = self._shell.events
         events.unregister("pre_run_cell", self._pre_run_cell)
         events.unregister("post_run_cell", self._post_run_cell)
@@ -141,6 +152,7 @@ class Attachment:
 
     def _begin(self, info: Any) -> OpenCell | None:
         notices = self.session.notices
+        self.session.announcer.begin_cell()
         if notices.waiting:
             self._tell_notices()
         is_nested = self._recorder.innermost() is not None
@@ -186,6 +198,7 @@ class Attachment:
         running.pop()
         if not running:
             del self._running[_get_ident()]
+            self.session.announcer.end_cell()
         if cell is None:
             return
         self._tee.remove()

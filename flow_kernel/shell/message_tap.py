@@ -11,6 +11,8 @@ frames to the parent, which are read in the IOPub thread. Nothing is parsed twic
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
+from jupyter_client.session import DELIM
+
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.shell.sendable import make_sendable
 
@@ -42,6 +44,9 @@ class MessageTap:
         self._sink = sink
         self._guard = guard
         self._send = kernel.session.send
+        self.escape: Callable[[str, str, str], str] | None = None
+        """What to send in place of a stream's text, by request and stream; None sends it as it is.
+        The sink is told the text as it was."""
 
     def install(self) -> None:
         """Begin to listen."""
@@ -66,6 +71,10 @@ class MessageTap:
     ) -> Any:  # fmt: skip
         if stream is self._targets[0] or stream is self._targets[1]:
             self._guard(self._observe, msg_or_type, content, parent)
+            if self.escape is not None:
+                sent = self._guard(self._guarded, msg_or_type, content, parent)
+                if sent is not None:
+                    msg_or_type, content = sent
         return self._send(stream, msg_or_type, content, parent, *args, **kwargs)
 
     def _observe(self, msg_or_type: Any, content: Any, parent: Any) -> None:
@@ -78,6 +87,27 @@ class MessageTap:
         header = (parent or {}).get("header", parent) or {}
         self._tell(kind, header.get("msg_id", ""), content)
 
+    def _guarded(self, msg_or_type: Any, content: Any, parent: Any) -> tuple[Any, Any] | None:
+        """The message with its text escaped; None when it stays as it is."""
+        is_named = type(msg_or_type) is str
+        kind = msg_or_type if is_named else msg_or_type["header"]["msg_type"]
+        if kind != "stream":
+            return None
+        if not is_named:
+            content, parent = msg_or_type["content"], msg_or_type["parent_header"]
+        content = self._escaped(content, parent)
+        if content is None:
+            return None
+        return (msg_or_type, content) if is_named else ({**msg_or_type, "content": content}, None)
+
+    def _escaped(self, content: Any, parent: Any) -> dict[str, Any] | None:
+        header = (parent or {}).get("header", parent) or {}
+        escape, text = self.escape, content["text"]
+        if escape is None or type(text) is not str:
+            return None
+        shown = escape(header.get("msg_id", ""), content["name"], text)
+        return None if shown is text else {**content, "text": shown}
+
     def _tell(self, kind: str, key: str, content: dict[str, Any]) -> None:
         make_sendable(content)
         if kind == "stream":
@@ -89,6 +119,8 @@ class MessageTap:
 
     def _on_child_frames(self, frames: Any) -> None:
         self._guard(self._observe_child, frames)
+        if self.escape is not None:
+            frames = self._guard(self._guarded_child, frames) or frames
         self._thread._handle_pipe_msg(frames)
 
     def _observe_child(self, frames: Any) -> None:
@@ -98,3 +130,18 @@ class MessageTap:
         header, parent, _, content = (self._session.unpack(part) for part in parts[1:5])
         if header["msg_type"] in _WATCHED:
             self._tell(header["msg_type"], parent.get("msg_id", ""), content)
+
+    def _guarded_child(self, frames: Any) -> Any:
+        """The frames with the text of a stream escaped; None when they stay as they are."""
+        session = self._session
+        if frames[0] != self._thread._pipe_uuid:
+            return None
+        idents, parts = session.feed_identities(frames[1:])
+        header, parent, _, content = (session.unpack(part) for part in parts[1:5])
+        if header["msg_type"] != "stream":
+            return None
+        content = self._escaped(content, parent)
+        if content is None:
+            return None
+        signed = [*parts[1:4], session.pack(content)]
+        return [frames[0], *idents, DELIM, session.sign(signed), *signed, *parts[5:]]
