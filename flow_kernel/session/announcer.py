@@ -164,7 +164,9 @@ class Announcer:
         self._put = outlet.put
 
     def _tell(self, name: str, fields: dict[str, Scalar]) -> None:
-        said = {name: value for name, value in fields.items() if value is not None}
+        said: dict[str, Scalar] = {
+            name: value for name, value in fields.items() if value is not None
+        }
         # Numbered and sent under one lock: a reader refuses a number that comes too late.
         with self._lock:
             try:
