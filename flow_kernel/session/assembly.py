@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from flow_kernel.errors import FlowError
 from flow_kernel.records import lease
-from flow_kernel.records.home import Home, network_file_system
+from flow_kernel.records.home import Home
 from flow_kernel.records.journal import Journal, utc_now_ms
 from flow_kernel.records.names import ADHOC_TASK
 from flow_kernel.records.process import ResidentMemory
@@ -97,7 +97,7 @@ def assemble(
         memory=ResidentMemory(),
     )
     recorder = Recorder(parts)
-    open_state = cache(lambda: _open_state(home, journal, closers, announcer.emit))
+    open_state = cache(lambda: _open_state(home, parts, closers, announcer.emit))
     open_texts = cache(lambda: _open_texts(settings, notices))
     session = Session(
         identity=identity,
@@ -164,12 +164,12 @@ class _State(NamedTuple):
 
 
 def _open_state(
-    home: Home, journal: Journal, closers: list[Callable[[], None]], emit: Emit
+    home: Home, parts: RecorderParts, closers: list[Callable[[], None]], emit: Emit
 ) -> _State:
     from flow_kernel.session.carrier import Carrier  # 5 ms that most sessions need not pay
 
     store = open_store(home)
-    carrier = Carrier(home, store, journal)
+    carrier = Carrier(home, store, parts.journal, redactor=parts.redactor)
     carrier()
     closers.append(store.close)
     return _State(store, carrier, emit)
@@ -256,9 +256,9 @@ def _open_tasks(  # noqa: PLR0913 - called once, each by name
 
 def open_store(home: Home) -> "Store":
     """The store of `home`; nothing is opened before its first use."""
-    from flow_kernel.store.sqlite import SqliteStore  # 5 ms that most sessions need not pay
+    from flow_kernel.session.open_home import store_of  # 5 ms that most sessions need not pay
 
-    return SqliteStore(home.store_path, is_network=network_file_system(home.root) is not None)
+    return store_of(home)
 
 
 def _move_lease(home: Home, session: str, place: Place, env: Mapping[str, str]) -> None:

@@ -16,11 +16,13 @@ from flow_kernel.records.codec import LineDamaged, decode
 from flow_kernel.records.home import Home
 from flow_kernel.records.journal import Journal
 from flow_kernel.records.lines import open_log, raw_lines, split_damaged
+from flow_kernel.session.change_secrets import without_secrets
+from flow_kernel.session.deferred_redactor import DeferredRedactor, SecretFilter
 from flow_kernel.store.contract import Store
 from flow_kernel.store.outbox import carry
 
-_KINDS: Final = frozenset({"task", "step", "context", "tag", "approval", "plan"})
-_MARK: Final = b'"change":'
+KINDS: Final = frozenset({"task", "step", "context", "tag", "approval", "plan"})
+MARK: Final = b'"change":'
 _PROOF_BYTES: Final = 256
 
 
@@ -32,9 +34,24 @@ class _Read(NamedTuple):
 
 
 class Carrier:
-    """Carries the outbox of `store` into the logs of `home` with `journal`."""
+    """Carries the outbox of `store` into the logs of `home` with `journal`.
 
-    def __init__(self, home: Home, store: Store, journal: Journal) -> None:
+    Args:
+        home: Where the logs lie.
+        store: Whose changes.
+        journal: Writes the records.
+        redactor: Finds the secrets in them; by default that of the environment.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        store: Store,
+        journal: Journal,
+        *,
+        redactor: SecretFilter | None = None,
+    ) -> None:
+        self._redactor = redactor or DeferredRedactor(os.environ)
         self._home = home
         self._store = store
         self._journal = journal
@@ -52,12 +69,18 @@ class Carrier:
                 return False
         logs = _Logs(self._home, self._read)
         try:
-            is_all = carry(self._store, self._journal.append, logs)
+            is_all = carry(self._store, self._append, logs)
         except StoreError:
             return False
         if is_all:
             self._read = {**self._read, **logs.looked_at}
         return is_all
+
+    def _append(
+        self, kind: str, plan_id: str, task_id: str, fields: dict[str, object]
+    ) -> int | None:
+        said = without_secrets(fields, self._redactor)
+        return self._journal.append(kind, plan_id, task_id, said)
 
 
 class _Logs:
@@ -69,16 +92,16 @@ class _Logs:
         # By its first bytes: a file is renamed when it is full.
         self.looked_at: dict[bytes, _Read] = {}
 
-    def numbers(self, plan_id: str, task_id: str) -> Collection[int]:
+    def numbers(self, plan_id: str, task_id: str, store_id: str) -> Collection[int]:
         """The numbers of the changes that the log of a task may hold without being marked."""
         path = self._home.log_path(plan_id, task_id)
         found: set[int] = set()
         for part in [*path.parent.glob(f"{path.stem}.*{path.suffix}"), path]:
             with suppress(NotFound), open_log(part) as file:
-                found |= self._numbers_in(file)
+                found |= self._numbers_in(file, store_id)
         return found
 
-    def _numbers_in(self, file: BinaryIO) -> set[int]:
+    def _numbers_in(self, file: BinaryIO, store_id: str) -> set[int]:
         fd = file.fileno()
         head = os.pread(fd, _PROOF_BYTES, 0)
         read = self._read.get(head)
@@ -88,8 +111,9 @@ class _Logs:
         for offset, raw, is_whole in raw_lines(file, start):
             if is_whole:
                 end = offset + len(raw) + 1
-            if _MARK in raw:
-                found.update(n for record in _records(raw) if (n := _number(record)) is not None)
+            if MARK in raw:
+                numbers = (change_of(record) for record in _records(raw))
+                found.update(n for store, n in filter(None, numbers) if store == store_id)
         if end >= _PROOF_BYTES:
             self.looked_at[head] = _at(fd, end)
         return found
@@ -106,6 +130,9 @@ def _records(raw: bytes) -> list[dict[str, object]]:
         return [piece.record for piece in split_damaged(raw, "") if piece.record is not None]
 
 
-def _number(record: dict[str, object]) -> int | None:
-    number = record.get("change")
-    return number if type(number) is int and record.get("kind") in _KINDS else None
+def change_of(record: dict[str, object]) -> tuple[str, int] | None:
+    """The store and the number of the change that a record tells of, if it tells of one."""
+    number, store_id = record.get("change"), record.get("store", "")
+    if type(number) is int and type(store_id) is str and record.get("kind") in KINDS:
+        return store_id, number
+    return None

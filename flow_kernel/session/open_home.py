@@ -12,6 +12,7 @@ from flow_kernel.records.journal import Journal, utc_now_ms
 from flow_kernel.records.names import DEFAULT_PLAN, is_plan_id
 from flow_kernel.session.carrier import Carrier
 from flow_kernel.session.flow import Flow
+from flow_kernel.session.logged_changes import keep_ids
 from flow_kernel.settings import JournalSettings
 from flow_kernel.store.sqlite import SqliteStore
 
@@ -21,7 +22,7 @@ def flow_of(home: Home, *, author: str | None = None) -> Flow:
     plan_id = os.environ.get("FLOW_PLAN_ID") or DEFAULT_PLAN
     if not is_plan_id(plan_id):
         raise UsageError(f"FLOW_PLAN_ID={plan_id[:60]!r} is no plan id")
-    store = SqliteStore(home.store_path, is_network=network_file_system(home.root) is not None)
+    store = store_of(home)
     journal = Journal(home, os.urandom(16).hex(), settings=JournalSettings())
     carry = Carrier(home, store, journal)
     return Flow(
@@ -33,6 +34,12 @@ def flow_of(home: Home, *, author: str | None = None) -> Flow:
         carry=carry,
         on_close=journal.close,
     )
+
+
+def store_of(home: Home) -> SqliteStore:
+    """The store of `home`; nothing is opened before its first use."""
+    is_network = network_file_system(home.root) is not None
+    return SqliteStore(home.store_path, is_network=is_network, on_new=keep_ids(home))
 
 
 def user_name() -> str:

@@ -10,7 +10,7 @@ transaction; `outbox` carries the rows into the log of the task.
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +151,7 @@ class Change:
 
     Attributes:
         number: Grows by one with each change of the store.
+        store_id: The store that gave the number; empty for one that is older than such ids.
         kind: The kind of the record: task, step, context, tag, …
         plan_id: Of the task.
         task_id: Of the task.
@@ -164,6 +165,21 @@ class Change:
     task_id: str
     at: str
     fields: Mapping[str, object]
+    store_id: str = ""
+
+
+class Use(NamedTuple):
+    """A value that a task gave to a key, now or before.
+
+    Attributes:
+        value: As JSON in the one form of the store.
+        plan_id: Of the task.
+        task_id: Of the task.
+    """
+
+    value: str
+    plan_id: str
+    task_id: str
 
 
 class Reading(Protocol):
@@ -190,6 +206,9 @@ class Reading(Protocol):
     def values_of(self, key: str, *, limit: int) -> list[tuple[object, int]]:
         """Values that tasks gave to a key and how many do now, the newest first."""
 
+    def uses_of(self, key: str, *, limit: int) -> list[Use]:
+        """The last uses of a key by tasks, the newest first, those that were replaced too."""
+
     def tasks_with(self, key: str, value: object) -> list[TaskRow]:
         """Tasks whose context holds this value under this key."""
 
@@ -198,6 +217,12 @@ class Reading(Protocol):
 
     def tasks_tagged(self, tag: str) -> list[TaskRow]:
         """Tasks that carry a tag."""
+
+    def newest(self) -> int:
+        """The number of the last change; 0 before the first."""
+
+    def lives(self) -> list[str]:
+        """The id of this store, and after it those of the stores that it was made from."""
 
     def resumable(self, notebook: str) -> tuple[str, str] | None:
         """Plan and id of the task that was open in a notebook when its kernel ended."""
@@ -219,6 +244,9 @@ class Writing(Reading, Protocol):
         """The next free id of a plan, which is made when it is new."""
 
     def reserve_task_id(self, plan_id: str, task_id: str) -> None:
+        """Never give out the id, nor any before it, as a new one."""
+
+    def reserve_approval_id(self, approval_id: str) -> None:
         """Never give out the id, nor any before it, as a new one."""
 
     def put_task(self, task: TaskRow, *, at: str) -> None:

@@ -23,8 +23,8 @@ Append = Callable[[str, str, str, dict[str, object]], int | None]
 class Logs(Protocol):
     """What is in the logs already."""
 
-    def numbers(self, plan_id: str, task_id: str) -> Collection[int]:
-        """The numbers of the changes that the log of a task holds."""
+    def numbers(self, plan_id: str, task_id: str, store_id: str) -> Collection[int]:
+        """The numbers of the changes of a store that the log of a task holds."""
 
 
 def carry(store: Store, append: Append, logs: Logs) -> bool:
@@ -58,7 +58,7 @@ def _carry_some(
         for row in waiting:
             place = (row.plan_id, row.task_id)
             if place not in known:
-                known[place] = logs.numbers(*place)
+                known[place] = logs.numbers(*place, row.store_id)
             if row.number not in known[place] and append(row.kind, *place, _fields(row)) is None:
                 break
             written += 1
@@ -68,4 +68,6 @@ def _carry_some(
 
 
 def _fields(row: Change) -> dict[str, object]:
-    return {"change": row.number, "at": row.at, **row.fields}
+    # An earlier store of the home may have given the same number.
+    said = {"store": row.store_id} if row.store_id else {}
+    return {"change": row.number, **said, "at": row.at, **row.fields}

@@ -17,7 +17,7 @@ File", section 2.6.
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,7 @@ from flow_kernel.store.sqlite_file import open_file
 from flow_kernel.store.sqlite_rows import SqliteTransaction
 
 _FORK_WAIT_S: Final = 5.0
+_stat: Final = os.stat
 _DAMAGED: Final = ("CORRUPT", "NOTADB", "FORMAT")
 
 _stores: "Final[WeakSet[SqliteStore]]" = WeakSet()
@@ -42,12 +43,22 @@ class SqliteStore:
         path: The file; made when it is missing.
         is_network: True on a file system of the network, where the write-ahead log is unsafe.
         wait_s: How long a write waits for another process.
+        on_new: Called once with the first transaction of a new file.
     """
 
-    def __init__(self, path: Path, *, is_network: bool = False, wait_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        is_network: bool = False,
+        wait_s: float = 30.0,
+        on_new: Callable[[SqliteTransaction], None] | None = None,
+    ) -> None:
         self._path = path
         self._is_network = is_network
         self._wait_s = wait_s
+        self._on_new = on_new
+        self._file: tuple[int, int] | None = None
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._pid = 0
@@ -137,13 +148,34 @@ class SqliteStore:
         except sqlite3.Error as error:
             raise _explained(error, self._path) from error
 
+    def _fill(self, connection: sqlite3.Connection) -> None:
+        if self._on_new is not None:
+            self._on_new(SqliteTransaction(connection))
+
+    def _leave_lost_file(self) -> None:
+        """Whoever replaced the file, or deleted it, did not ask SQLite."""
+        now = _file_at(self._path)
+        if now == self._file:
+            return
+        # SQLite sees that the name is another one's, and leaves the log beside it alone.
+        self.close()
+        if now is None:
+            raise StoreError(
+                f"{self._path} was deleted while it was in use; nothing was changed",
+                hint="jupyter flow check --repair makes it anew from the logs",
+            )
+
     def _opened(self) -> sqlite3.Connection:
-        if self._is_snapshot and self._connection and not self._connection.in_transaction:
-            self.close()
+        if self._connection and self._pid == os.getpid() and not self._connection.in_transaction:
+            if self._is_snapshot:
+                self.close()
+            else:
+                self._leave_lost_file()
         if self._connection is None:
             self._connection, self._is_snapshot = open_file(
-                self._path, is_network=self._is_network, wait_s=self._wait_s
+                self._path, is_network=self._is_network, wait_s=self._wait_s, on_new=self._fill
             )
+            self._file = _file_at(self._path)
             self._pid = os.getpid()
             self._opened_times += 1
         elif self._pid != os.getpid():
@@ -152,6 +184,14 @@ class SqliteStore:
                 hint="start the process with the method spawn",
             )
         return self._connection
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    try:
+        status = _stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _roll_back(connection: sqlite3.Connection | None) -> None:

@@ -12,14 +12,15 @@ Source: SQLite, "How To Corrupt An SQLite Database File", section 2.2.
 import os
 import sqlite3
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from flow_kernel.errors import StoreError, StoreTooNew
-from flow_kernel.store.migrations import NAMES, statements
+from flow_kernel.store.migrations import NUMBERS, statements
 
-VERSION: Final = len(NAMES)
+VERSION: Final = NUMBERS[-1]
 _LOG_BYTES: Final = 64 * 1024 * 1024
 _RETRY_S: Final = 0.002
 
@@ -31,13 +32,20 @@ class Opened(NamedTuple):
     is_snapshot: bool
 
 
-def open_file(path: Path, *, is_network: bool, wait_s: float) -> Opened:
+OnNew = Callable[[sqlite3.Connection], None]
+"""Called inside the transaction that fills a new file."""
+
+
+def open_file(
+    path: Path, *, is_network: bool, wait_s: float, on_new: OnNew | None = None
+) -> Opened:
     """Open the store in `path`.
 
     Args:
         path: The file.
         is_network: True on a file system of the network, where the write-ahead log is unsafe.
         wait_s: How long a statement waits for another process.
+        on_new: What is to be done once with a new file.
 
     Returns:
         A connection of the newest version. It is a snapshot where nothing can be written: SQLite
@@ -65,7 +73,7 @@ def open_file(path: Path, *, is_network: bool, wait_s: float) -> Opened:
             _choose_log(connection, "DELETE" if is_network else "WAL", wait_s=wait_s)
             connection.execute(f"PRAGMA synchronous={'FULL' if is_network else 'NORMAL'}")
             connection.execute(f"PRAGMA journal_size_limit={_LOG_BYTES}")
-        _migrate(connection, path)
+        _migrate(connection, path, on_new)
     except BaseException:
         connection.close()
         raise
@@ -97,7 +105,7 @@ def _choose_log(connection: sqlite3.Connection, kind: str, *, wait_s: float) -> 
         time.sleep(_RETRY_S)
 
 
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+def _migrate(connection: sqlite3.Connection, path: Path, on_new: OnNew | None) -> None:
     if _user_version(connection) == VERSION:
         return
     connection.execute("BEGIN IMMEDIATE")
@@ -106,9 +114,11 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
         _refuse_newer(path, version)
         if 0 < version < VERSION:
             _back_up(path, version)
-        for number in range(version + 1, VERSION + 1):
-            for statement in statements(number):
+        for number in NUMBERS:
+            for statement in statements(number) if number > version else ():
                 connection.execute(statement)
+        if version == 0 and on_new is not None:
+            on_new(connection)
         connection.execute(f"PRAGMA user_version={VERSION}")
         connection.execute("COMMIT")
     except BaseException:

@@ -13,8 +13,9 @@ from typing import Final
 
 import orjson
 
+from flow_kernel.records.names import ADHOC_TASK
 from flow_kernel.store.approvals_sql import ApprovalStatements
-from flow_kernel.store.contract import Change, ContextValue, StepRow, TaskRow
+from flow_kernel.store.contract import Change, ContextValue, StepRow, TaskRow, Use
 
 _TASK_FIELDS: Final = tuple(f.name for f in fields(TaskRow))
 _STEP_FIELDS: Final = tuple(f.name for f in fields(StepRow))
@@ -110,6 +111,19 @@ class SqliteTransaction(ApprovalStatements):
         )
         return [(orjson.loads(value), count) for value, count in rows]
 
+    def uses_of(self, key: str, *, limit: int) -> list[Use]:
+        """The last uses of a key by tasks, the newest first, those that were replaced too."""
+        rows = self._run(
+            "SELECT fields, plan_id, task_id FROM outbox WHERE key = ?"
+            " ORDER BY number DESC LIMIT ?",
+            (key, limit),
+        )
+        return [
+            Use(orjson.dumps(said["value"]).decode(), plan_id, task_id)
+            for fields_, plan_id, task_id in rows
+            if (said := orjson.loads(fields_))["is_set"]
+        ]
+
     def tasks_with(self, key: str, value: object) -> list[TaskRow]:
         """Tasks whose context holds this value under this key."""
         query = (
@@ -138,13 +152,22 @@ class SqliteTransaction(ApprovalStatements):
         found: tuple[str, str] | None = self._run(query, (notebook,)).fetchone()
         return found
 
+    def newest(self) -> int:
+        """The number of the last change; 0 before the first."""
+        return int(self._run("SELECT COALESCE(MAX(number), 0) FROM outbox").fetchone()[0])
+
+    def lives(self) -> list[str]:
+        """The id of this store, and after it those of the stores that it was made from."""
+        return [name for (name,) in self._run("SELECT store_id FROM life ORDER BY is_own DESC")]
+
     def waiting(self, *, limit: int) -> list[Change]:
         """Rows of the outbox that were not yet carried into a log, oldest first."""
         rows = self._run(
             "SELECT number, kind, plan_id, task_id, at, fields FROM outbox"
             " WHERE number > (SELECT number FROM carried WHERE id = 1) ORDER BY number LIMIT ?",
             (limit,),
-        )
+        ).fetchall()
+        store_id = self.lives()[0] if rows else ""
         return [
             Change(
                 number=number,
@@ -153,6 +176,7 @@ class SqliteTransaction(ApprovalStatements):
                 task_id=task_id,
                 at=at,
                 fields=orjson.loads(said),
+                store_id=store_id,
             )
             for number, kind, plan_id, task_id, at, said in rows
         ]
@@ -161,22 +185,31 @@ class SqliteTransaction(ApprovalStatements):
 
     def new_task_id(self, plan_id: str) -> str:
         """The next free id of a plan, which is made when it is new."""
+        is_new = self._make_plan(plan_id)
         made = self._run(
-            "INSERT INTO plan (plan_id, created_at, last_task)"
-            " VALUES (?, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), 1)"
-            " ON CONFLICT (plan_id) DO UPDATE SET last_task = last_task + 1 RETURNING last_task",
+            "UPDATE plan SET last_task = last_task + 1 WHERE plan_id = ? RETURNING last_task",
             (plan_id,),
         )
-        return f"T-{made.fetchone()[0]:04d}"
+        task_id = f"T-{made.fetchone()[0]:04d}"
+        if is_new:
+            self._note_plan(plan_id, task_id)
+        return task_id
 
     def reserve_task_id(self, plan_id: str, task_id: str) -> None:
         """Never give out the id, nor any before it, as a new one."""
+        if self._make_plan(plan_id):
+            self._note_plan(plan_id, task_id)
+        number = int(task_id.removeprefix("T-"))
         self._run(
-            "INSERT INTO plan (plan_id, created_at, last_task)"
-            " VALUES (?, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), ?) ON CONFLICT (plan_id)"
-            " DO UPDATE SET last_task = MAX(last_task, excluded.last_task)",
-            (plan_id, int(task_id.removeprefix("T-"))),
+            "UPDATE plan SET last_task = ? WHERE plan_id = ? AND last_task < ?",
+            (number, plan_id, number),
         )
+
+    def reserve_approval_id(self, approval_id: str) -> None:
+        """Never give out the id, nor any before it, as a new one."""
+        number = int(approval_id.removeprefix("A-"))
+        self._run("INSERT INTO counter (letter, last) VALUES ('A', 0) ON CONFLICT DO NOTHING")
+        self._run("UPDATE counter SET last = ? WHERE letter = 'A' AND last < ?", (number, number))
 
     def put_task(self, task: TaskRow, *, at: str) -> None:
         """Insert or replace a task, and note it in the outbox."""
@@ -223,6 +256,12 @@ class SqliteTransaction(ApprovalStatements):
 
     def put_resumable(self, notebook: str, plan_id: str, task_id: str | None) -> None:
         """Remember which task is open in a notebook; None forgets it."""
+        before = self.resumable(notebook)
+        after = None if task_id is None else (plan_id, task_id)
+        if before == after:
+            return
+        said = {"notebook": notebook, "is_open": after is not None}
+        self.note("plan", *(after or before or (plan_id, ADHOC_TASK)), self._now(), said)
         if task_id is None:
             self._run("DELETE FROM resumable WHERE notebook = ?", (notebook,))
             return
@@ -239,6 +278,23 @@ class SqliteTransaction(ApprovalStatements):
     def carried(self, number: int) -> None:
         """All rows up to this one are in the logs."""
         self._run("UPDATE carried SET number = ? WHERE id = 1", (number,))
+
+    def _make_plan(self, plan_id: str) -> bool:
+        return bool(
+            self._run(
+                "INSERT INTO plan (plan_id, created_at) VALUES (?, ?) ON CONFLICT DO NOTHING",
+                (plan_id, self._now()),
+            ).rowcount
+        )
+
+    def _note_plan(self, plan_id: str, task_id: str) -> None:
+        """In the log of its first task."""
+        query = "SELECT created_at FROM plan WHERE plan_id = ?"
+        (at,) = self._run(query, (plan_id,)).fetchone()
+        self.note("plan", plan_id, task_id, at, {"created_at": at})
+
+    def _now(self) -> str:
+        return str(self._run("SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now')").fetchone()[0])
 
     def _note_key(self, plan_id: str, task_id: str, key: str, at: str, said: object) -> None:
         self._run(_NOTE, ("context", plan_id, task_id, key, at, orjson.dumps(said).decode()))

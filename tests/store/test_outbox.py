@@ -78,7 +78,7 @@ def append(*record):
     written += 1
     return journal.append(*record)
 class Logs:
-    def numbers(self, plan_id, task_id):
+    def numbers(self, *place):
         return ()
 carry(flow.store, append, Logs())
 """
@@ -101,7 +101,7 @@ def append(*record):
     assert journal.append(*record)
     os.kill(os.getpid(), signal.SIGKILL)
 class Logs:
-    def numbers(self, plan_id, task_id):
+    def numbers(self, *place):
         return ()
 carry(flow.store, append, Logs())
 """
@@ -253,7 +253,8 @@ def _carry_without_mark(home: Home, flow: Flow) -> None:
     journal = Journal(home, SESSION)
     with flow.store.write() as change:
         for row in change.waiting(limit=99):
-            fields = {"change": row.number, "at": row.at, **row.fields}
+            said = {"store": row.store_id, "at": row.at}
+            fields = {"change": row.number, **said, **row.fields}
             journal.append(row.kind, row.plan_id, row.task_id, fields)
     journal.close()
 

@@ -280,11 +280,12 @@ def test_each_change_waits_in_the_outbox_in_its_order_until_it_is_carried(store:
         change.put_resumable("nb", *PLACE)
     with store.write() as change:
         found = change.waiting(limit=99)
-        kinds = ["task", "step", "context", "context", "context", "tag", "step"]
+        kinds = ["task", "step", "context", "context", "context", "tag", "step", "plan"]
         assert [row.kind for row in found] == kinds
-        assert [row.number for row in found] == [*range(number - 6, number + 1)]
-        assert {(row.plan_id, row.task_id, row.at) for row in found} == {(*PLACE, AT)}
-        assert found[-1].fields == {"log": "text"}
+        assert [row.number for row in found] == [*range(number - 6, number + 2)]
+        assert {(row.plan_id, row.task_id, row.at) for row in found[:-1]} == {(*PLACE, AT)}
+        assert found[-2].fields == {"log": "text"}
+        assert found[-1].fields == {"notebook": "nb", "is_open": True}
         assert change.waiting(limit=2) == found[:2]
         change.carried(found[4].number)
         assert change.waiting(limit=99) == found[5:]

@@ -6,12 +6,15 @@ Read by `sqlite` when it opens a file that is older than the newest of them.
 from importlib.resources import files
 from typing import Final
 
-NAMES: Final = ("0001_tasks", "0002_approvals")
-"""In order; the number of a migration is its place, and `user_version` once it was applied."""
+NAMES: Final = ("0001_tasks", "0002_approvals", "0004_lives")
+"""In order; a name begins with its number, which is `user_version` once it was applied."""
+
+NUMBERS: Final = tuple(int(name.partition("_")[0]) for name in NAMES)
 
 
 def statements(number: int) -> list[str]:
-    """The statements of migration `number`, from 1."""
-    text = files(__name__).joinpath(f"{NAMES[number - 1]}.sql").read_text(encoding="utf-8")
+    """The statements of migration `number`."""
+    name = NAMES[NUMBERS.index(number)]
+    text = files(__name__).joinpath(f"{name}.sql").read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("--")]
     return [part.strip() for part in "\n".join(lines).split(";") if part.strip()]
