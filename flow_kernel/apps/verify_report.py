@@ -3,6 +3,7 @@
 Called by `check` and by `log --verify`.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from flow_kernel.apps.tables import Cell, Column, Painted, Painter, print_table
@@ -10,10 +11,23 @@ from flow_kernel.apps.terminal import Terminal
 from flow_kernel.records.verdict import Verdict
 
 
-def report(verdict: Verdict, terminal: Terminal, *, as_json: bool) -> int:
-    """Print `verdict`; returns 0 when nothing is wrong, else 1."""
+def report(
+    verdict: Verdict,
+    terminal: Terminal,
+    *,
+    as_json: bool,
+    more: Mapping[str, object] | None = None,
+) -> int:
+    """Print `verdict`; returns 0 when nothing is wrong, else 1.
+
+    Args:
+        verdict: What was found.
+        terminal: Where to print.
+        as_json: One document in place of a table.
+        more: What else the document holds.
+    """
     if as_json:
-        terminal.document(verdict.as_json())
+        terminal.document({**verdict.as_json(), **(more or {})})
     else:
         _tell(verdict, terminal)
     return 0 if verdict.ok else 1
