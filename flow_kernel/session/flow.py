@@ -12,10 +12,12 @@ from flow_kernel.errors import NotFound, UsageError
 from flow_kernel.records.home import Home
 from flow_kernel.records.names import is_plan_id, is_task_id
 from flow_kernel.session.context_values import encoded
+from flow_kernel.session.suggestions import ranked
 from flow_kernel.session.task_desk import NewTask, TaskDesk
 from flow_kernel.store.contract import ContextValue, Reading, StepRow, Store, TaskRow
 
 _SUGGESTIONS: Final = 20
+_USES: Final = 1000  # 2 ms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,9 +231,9 @@ class Flow:
             return view.context_history(*place, key)
 
     def suggest(self, key: str) -> list[object]:
-        """Values that tasks have under `key`, the newest first."""
+        """Values that tasks gave to `key`, now or before: the last one, then the most frequent."""
         with self.store.read() as view:
-            return [value for value, _ in view.values_of(key, limit=_SUGGESTIONS)]
+            return ranked(view.uses_of(key, limit=_USES), limit=_SUGGESTIONS)
 
     def tasks_with(self, key: str, value: object) -> list[TaskRow]:
         """Tasks whose context holds `value` under `key`.

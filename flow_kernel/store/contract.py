@@ -203,9 +203,6 @@ class Reading(Protocol):
     def context_history(self, plan_id: str, task_id: str, key: str) -> list[ContextValue]:
         """What a key held, oldest first."""
 
-    def values_of(self, key: str, *, limit: int) -> list[tuple[object, int]]:
-        """Values that tasks gave to a key and how many do now, the newest first."""
-
     def uses_of(self, key: str, *, limit: int) -> list[Use]:
         """The last uses of a key by tasks, the newest first, those that were replaced too."""
 

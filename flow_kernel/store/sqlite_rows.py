@@ -102,15 +102,6 @@ class SqliteTransaction(ApprovalStatements):
         )
         return [_context_value(task_id, at, orjson.loads(said)) for at, said in rows]
 
-    def values_of(self, key: str, *, limit: int) -> list[tuple[object, int]]:
-        """Values that tasks gave to a key and how many do now, the newest first."""
-        rows = self._run(
-            "SELECT value, COUNT(*) FROM context_item WHERE key = ? GROUP BY value"
-            " ORDER BY MAX(updated_at) DESC, COUNT(*) DESC LIMIT ?",
-            (key, limit),
-        )
-        return [(orjson.loads(value), count) for value, count in rows]
-
     def uses_of(self, key: str, *, limit: int) -> list[Use]:
         """The last uses of a key by tasks, the newest first, those that were replaced too."""
         rows = self._run(

@@ -201,7 +201,9 @@ def test_the_history_of_a_key_says_who_set_what_and_when(flow: Flow) -> None:
     assert flow.context_history(TASK, "never set") == []
 
 
-def test_values_that_tasks_have_are_suggested_the_newest_first(tmp_path: Path) -> None:
+def test_values_that_tasks_had_are_suggested_the_last_one_first_then_the_most_frequent(
+    tmp_path: Path,
+) -> None:
     times = (f"2026-11-21T01:02:03.{ms:03d}Z" for ms in range(1000))
     with flow_on(tmp_path / ".flow") as made:
         flow = Flow(
@@ -217,7 +219,9 @@ def test_values_that_tasks_have_are_suggested_the_newest_first(tmp_path: Path) -
             flow.update_task_context(f"T-{number:04}", {"branch": value})
         assert flow.suggest("branch") == ["old", "main", "dev"]
         flow.update_task_context("T-0004", {"branch": "dev"})
-        assert flow.suggest("branch") == ["dev", "main"]
+        assert flow.suggest("branch") == ["dev", "main", "old"]
+        flow.set_task_context("T-0004", {})
+        assert flow.suggest("branch") == ["dev", "main", "old"]
         assert flow.suggest("BRANCH") == flow.suggest("") == []
         put_task(flow.store, "T-0009")
         for n in range(50):

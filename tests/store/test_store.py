@@ -176,16 +176,21 @@ def test_the_history_of_a_key_names_each_value_its_author_and_its_time(store: St
         assert view.context_history("other plan", "T-0001", "k") == []
 
 
-def test_values_of_a_key_are_counted_newest_first(store: Store) -> None:
+def test_uses_of_a_key_are_told_newest_first_those_that_are_gone_too(store: Store) -> None:
     with store.write() as change:
-        for number, (value, at) in enumerate([("a", AT), ("b", LATER), ("b", AT), ("c", AT)]):
-            where = ("local", f"T-000{number}")
-            change.put_context(*where, {"k": f'"{value}"'.encode()}, author="ann", at=at)
-        change.put_context("local", "T-0009", {"k": b'"c"'}, author="ann", at=AT)
+        for number, value in enumerate([b'"a"', b'{"x":[1]}', b"null"]):
+            change.put_context("local", f"T-000{number}", {"k": value}, author="ann", at=AT)
+        change.put_context("other", "T-0000", {"k": b'"b"', "l": b"1"}, author="ann", at=AT)
+        change.remove_context("other", "T-0000", ["k"], author="ann", at=AT)
     with store.read() as view:
-        assert view.values_of("k", limit=9) == [("b", 2), ("c", 2), ("a", 1)]
-        assert view.values_of("k", limit=1) == [("b", 2)]
-        assert view.values_of("unknown", limit=9) == []
+        assert view.uses_of("k", limit=9) == [
+            ('"b"', "other", "T-0000"),
+            ("null", "local", "T-0002"),
+            ('{"x":[1]}', "local", "T-0001"),
+            ('"a"', "local", "T-0000"),
+        ]
+        assert view.uses_of("k", limit=2) == [('"b"', "other", "T-0000")]
+        assert view.uses_of("unknown", limit=9) == []
 
 
 @pytest.mark.parametrize(
