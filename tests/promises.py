@@ -57,6 +57,7 @@ PROMISES: Final[dict[str, str]] = {
     "approval.bound": "Changed code or words ask again; only an approved body runs.",
     "approval.asked": "A line that asks is never taken for something else.",
     # What survives
+    "state.rebuilt": "A lost or damaged store stops no kernel, and is made anew from the logs.",
     "death.recorded": "A cell that kills the kernel is on disk, and its death is recorded once.",
     "death.told": "The next kernel on that home says at its first cell what happened.",
     "death.only": "A live kernel is never declared dead, and an orderly end is no death.",

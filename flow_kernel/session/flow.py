@@ -11,6 +11,7 @@ from typing import Final
 from flow_kernel.errors import NotFound, UsageError
 from flow_kernel.records.home import Home
 from flow_kernel.records.names import is_plan_id, is_task_id
+from flow_kernel.session.closed_store import ClosedStore
 from flow_kernel.session.context_values import encoded
 from flow_kernel.session.suggestions import ranked
 from flow_kernel.session.task_desk import NewTask, TaskDesk
@@ -56,7 +57,7 @@ class Flow:
             on_close: What ends with this handle.
         """
         self.home = home
-        self.store = store
+        self.store: Store = store
         self.plan_id = plan_id
         self._author = author
         self._now = now
@@ -277,10 +278,14 @@ class Flow:
 
         What cannot be written waits in the store for the next one who opens it.
         """
-        self._carry()
+        if not self._is_closed:
+            self._carry()
 
     def close(self) -> None:
-        """Bring the changes into the logs and close the store; harmless the second time."""
+        """Bring the changes into the logs and close the store; harmless the second time.
+
+        Whatever is asked of this handle afterwards raises StoreError.
+        """
         if not self._is_closed:
             self._is_closed = True
             try:
@@ -288,6 +293,7 @@ class Flow:
             finally:
                 self._on_close()
                 self.store.close()
+                self.store = ClosedStore()
 
     def _end(self, task_id: str, event: str, reason: str = "") -> TaskView:
         self._desk.end(self._place(task_id), event, reason=reason)

@@ -1,14 +1,14 @@
 """The state of a home through `open_flow`: context, tags and searches, for any program."""
 
 from collections import UserDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import flow_kernel
-from flow_kernel.errors import NotFound, UsageError
+from flow_kernel.errors import NotFound, StoreError, UsageError
 from flow_kernel.session.flow import Flow
 from flow_kernel.session.open_home import flow_of
 from tests.records.journals import read_by_hand, run_python
@@ -61,6 +61,23 @@ def test_a_process_has_one_handle_for_each_home(tmp_path: Path) -> None:
     assert again.tasks() == []
     for flow in (again, other, flow_kernel.open_flow(tmp_path / "x" / ".." / "a")):
         flow.close()
+
+
+def test_a_handle_that_was_closed_says_so_and_never_opens_the_store_again(tmp_path: Path) -> None:
+    with flow_on(tmp_path / ".flow") as flow:
+        pass
+    uses: list[Callable[[], object]] = [
+        flow.tasks,
+        flow.store.version,
+        lambda: flow.get_task_context("T-0001"),
+        lambda: flow.update_task_context("T-0001", {"k": 1}),
+    ]
+    for use in uses:
+        with pytest.raises(StoreError, match=r"this handle is closed.*open_flow"):
+            use()
+    flow.sync()
+    flow.close()
+    assert [path.name for path in flow.home.root.glob("flow.db*")] == ["flow.db"]
 
 
 def test_the_environment_names_home_and_plan(

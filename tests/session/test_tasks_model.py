@@ -311,10 +311,11 @@ class TasksMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Each change is in the log of its task, once and in its order."""
         self.session.flow.close()
-        with self.session.flow.store.write() as change:
+        store = SqliteStore(self.home.store_path)
+        with store.write() as change:
             assert change.waiting(limit=1) == []
             last = change.note("step", PLAN, "T-0001", "", {})
-        self.session.flow.store.close()
+        store.close()
         found = []
         for path in self.home.log_files():
             numbers = [record["change"] for record in read_by_hand(path)]

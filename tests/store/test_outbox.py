@@ -151,12 +151,12 @@ while True:
         read_some(process, 1 + 7 * n)
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=WAIT_S)
+    flow_of(home).close()
     flow = flow_of(home)
-    flow.close()
-    with flow.store.read() as view:
+    with flow.store.write() as view:
         count = len(view.context_history("local", "T-0001", "k"))
-        assert view.waiting(limit=1) == []  # type: ignore[attr-defined]  # reading what a writer asks
-    flow.store.close()
+        assert view.waiting(limit=1) == []
+    flow.close()
     assert _carried(home) == [*range(1, count + 2)]
 
 
