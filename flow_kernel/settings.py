@@ -52,5 +52,9 @@ class Settings:
     """`module.Class` or the name of an entry point that words the texts of tasks; empty: ours."""
     isolated_types: frozenset[str] = ISOLATED_TYPES
     """Types of tasks whose cells are isolated by default."""
+    remind_command: tuple[str, ...] = ()
+    """Run for each reminder of an open question: a program and its arguments; empty for none."""
+    approve: str = "auto"
+    """Which cells need an answer before they run: auto (none), confirm_if_risky or always."""
     journal: JournalSettings = field(default_factory=JournalSettings)
     recorder: RecorderSettings = field(default_factory=RecorderSettings)

@@ -4,22 +4,29 @@ Called by `cli`.
 """
 
 import argparse
+import os
+import shlex
 from typing import Final
 
 from flow_kernel.apps.state import add_home, opened
 from flow_kernel.apps.tables import Cell, Column, Painted, plain, print_table
 from flow_kernel.apps.terminal import Terminal
+from flow_kernel.errors import UsageError
 from flow_kernel.records.journal import utc_now_ms
+from flow_kernel.records.redaction import Redactor
 from flow_kernel.session.approval_desk import ApprovalDesk
 from flow_kernel.session.approval_text import (
     MARKS,
+    detail_of,
     document_of,
     level_of,
     outcome_of,
     title_of,
 )
 from flow_kernel.session.approvals_rules import STATUSES
+from flow_kernel.session.flow import Flow
 from flow_kernel.session.open_home import user_name
+from flow_kernel.session.reminders import RemindCommand, Reminders
 from flow_kernel.store.contract import ApprovalRow
 
 _STYLES: Final = {"open": "yellow", "approved": "green", "rejected": "red", "expired": "red"}
@@ -38,8 +45,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     verb = parser.get_default("verb")
     if verb == "approvals":
+        add("approval_id", metavar="ID", nargs="?", help="show this one with what it is bound to")
         add("--status", metavar="S", choices=STATUSES, help=f"only these: {', '.join(STATUSES)}")
-        parser.epilog = "example: jupyter flow approvals --status open"
+        add("--remind", action="store_true", help="give the reminders that are due, and list them")
+        add("--command", metavar="CMD", help="with --remind: a program to run for each of them")
+        parser.epilog = "e.g.: jupyter flow approvals --status open, jupyter flow approvals A-0001"
     else:
         add("approval_id", metavar="ID", help="A-0001")
         add("--comment", metavar="TEXT", default="", help="why; kept with the answer")
@@ -52,9 +62,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, terminal: Terminal) -> int:
     """Print the questions, or answer one."""
     with opened(terminal, options.home) as flow:
-        desk = ApprovalDesk(flow.store, now=utc_now_ms)
+        redactor = Redactor(os.environ)
+        desk = ApprovalDesk(flow.store, now=utc_now_ms, redact=lambda text: redactor.text(text)[0])
         if options.verb == "approvals":
-            rows = desk.list(status=options.status)
+            rows = _asked_for(options, desk, flow)
         else:
             name = user_name() if options.name is None else options.name
             rows = [
@@ -66,15 +77,39 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
                     comment=options.comment,
                 )
             ]
-    if options.verb == "approvals":
+    if options.verb == "approvals" and options.approval_id is None:
         _list(rows, terminal, as_json=options.json)
     elif options.json:
         terminal.document(document_of(rows[0]))
+    elif options.verb == "approvals":
+        terminal.print("\n".join(detail_of(rows[0])))
     else:
         terminal.print(plain(title_of(rows[0])))
         terminal.print(f"  {plain(outcome_of(rows[0]))}")
         terminal.print(f"  {plain(level_of(rows[0]))}")
     return 0
+
+
+def _asked_for(options: argparse.Namespace, desk: ApprovalDesk, flow: Flow) -> list[ApprovalRow]:
+    if options.command and not options.remind:
+        raise UsageError("--command goes with --remind")
+    if options.remind:
+        if options.approval_id or options.status:
+            raise UsageError("--remind goes with neither an id nor --status")
+        command = RemindCommand(_argv(options.command), os.environ) if options.command else None
+        return Reminders(flow.store, now=utc_now_ms, tell=command or (lambda _: None)).give_due()
+    if options.approval_id is None:
+        return desk.list(status=options.status)
+    if options.status:
+        raise UsageError("--status goes with the list, not with one id")
+    return [desk.get(options.approval_id)]
+
+
+def _argv(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError as error:
+        raise UsageError(f"--command: {error}") from None
 
 
 def _list(rows: list[ApprovalRow], terminal: Terminal, *, as_json: bool) -> None:

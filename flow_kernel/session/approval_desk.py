@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 from flow_kernel.errors import NotFound
 from flow_kernel.session import approvals_rules as rules
+from flow_kernel.session.approval_tasks import put_approval
+from flow_kernel.session.approval_terms import checked_id
 from flow_kernel.store.contract import ApprovalRow, Reading, Store
 
 
@@ -16,10 +18,14 @@ class ApprovalDesk:
     Args:
         store: The state of the home.
         now: UTC with milliseconds.
+        redact: Takes secrets out of a comment.
     """
 
-    def __init__(self, store: Store, *, now: Callable[[], str]) -> None:
+    def __init__(
+        self, store: Store, *, now: Callable[[], str], redact: Callable[[str], str]
+    ) -> None:
         self._store = store
+        self._redact = redact
         self._now = now
 
     def list(self, *, status: str | None = None) -> list[ApprovalRow]:
@@ -30,14 +36,14 @@ class ApprovalDesk:
         return [row for row in rows if status in (None, row.status)]
 
     def get(self, approval_id: str) -> ApprovalRow:
-        """One question.
+        """One question; one whose time is over says so.
 
         Raises:
             UsageError: That is no approval id.
             NotFound: There is no such question.
         """
         with self._store.read() as view:
-            return _known(view, rules.checked_id(approval_id))
+            return _as_seen(_known(view, checked_id(approval_id)), self._now())
 
     def decide(
         self, approval_id: str, decision: str, *, by: str, channel: str, comment: str = ""
@@ -51,7 +57,8 @@ class ApprovalDesk:
             NotFound: There is no such question.
             AlreadyDecided: Another answer was first, or the time is over.
         """
-        approval_id = rules.checked_id(approval_id)
+        approval_id = checked_id(approval_id)
+        comment = self._redact(comment)
         with self._store.write(is_durable=True) as change:
             # Read under the lock of the writers: two answers cannot both find it open.
             at = self._now()
@@ -61,7 +68,7 @@ class ApprovalDesk:
                 row = rules.expire(row, at=at)
             else:
                 row = rules.decide(row, decision, by=by, channel=channel, comment=comment, at=at)
-            change.put_approval(row, at=at)
+            put_approval(change, row, at=at)
         if is_late:
             raise rules.refusal(row)
         return row

@@ -6,7 +6,7 @@ Called by `session.approvals`, by `shell.approve_display` and by `jupyter flow a
 from typing import Final
 
 from flow_kernel.records.agent_events import NEED_APPROVAL_CODE
-from flow_kernel.records.plain import one_line
+from flow_kernel.records.plain import one_line, strip_controls
 from flow_kernel.session.approvals_rules import LEVELS
 from flow_kernel.store.contract import ApprovalRow
 
@@ -20,9 +20,10 @@ MARKS: Final = {
 }
 _WIDTH: Final = 200
 _FIELDS: Final = (
-    "approval_id", "plan_id", "task_id", "step", "message", "code_sha256", "payload_sha256",
-    "approval_hash", "level", "status", "requested_by", "requested_at", "decided_by", "decided_at",
-    "channel", "comment", "expires_at", "on_timeout", "is_used",
+    "approval_id", "plan_id", "task_id", "step", "message", "code", "code_sha256", "payload",
+    "payload_sha256", "approval_hash", "level", "status", "requested_by", "requested_at",
+    "decided_by", "decided_at", "channel", "comment", "expires_at", "on_timeout", "is_used",
+    "remind_s", "next_remind_at", "reminded",
 )  # fmt: skip
 
 
@@ -72,6 +73,53 @@ def decision_of(row: ApprovalRow) -> dict[str, str | None]:
     }
 
 
+def announcement_of(row: ApprovalRow) -> str:
+    """What stands above the box of a waiting cell; the code is the cell itself."""
+    bound = "".join(f"{line}\n" for line in payload_lines(row))
+    return f"{title_of(row)}\n{bound}  {level_of(row)}\n  from elsewhere: {ways_to_answer(row)}\n"
+
+
+def detail_of(row: ApprovalRow) -> list[str]:
+    """All that a person needs to know before they answer, in lines that are safe to print."""
+    where = row.task_id if row.step is None else f"{row.task_id}, step {one_line(row.step, 80)}"
+    used = " · used" if row.is_used else ""
+    lines = [
+        f"{MARKS[row.status]} {row.approval_id} {outcome_of(row)}{used}",
+        *(f"  {line}" for line in _lines(row.message)),
+        f"  asked by {one_line(row.requested_by, 60)} at {row.requested_at} in {where}",
+        f"  {level_of(row)}",
+    ]
+    if row.expires_at is not None:
+        lines.append(f"  until {row.expires_at}, then: {row.on_timeout}")
+    if row.remind_s is not None:
+        following = f", the next at {row.next_remind_at}" if row.next_remind_at else ""
+        lines.append(f"  reminders every {row.remind_s:g} s, {row.reminded} so far{following}")
+    lines += [
+        *_quoted("code", row.code),
+        *payload_lines(row),
+        f"  code    SHA-256 {row.code_sha256 or 'unknown'}",
+        *([f"  payload SHA-256 {row.payload_sha256}"] if row.payload_sha256 else []),
+        f"  bound   SHA-256 {row.approval_hash}",
+    ]
+    return lines
+
+
+def payload_lines(row: ApprovalRow) -> list[str]:
+    """What the answer is bound to beside the code, under its title; nothing without one."""
+    return _quoted("payload", row.payload)
+
+
 def document_of(row: ApprovalRow) -> dict[str, object]:
     """One item of `jupyter flow approvals --json`."""
     return {name: getattr(row, name) for name in _FIELDS}
+
+
+def _quoted(title: str, text: str | None) -> list[str]:
+    """A block of text under its title; nothing without one."""
+    if text is None:
+        return []
+    return [f"  {title}:", *(f"  │ {line}" for line in _lines(text))]
+
+
+def _lines(text: str) -> list[str]:
+    return [strip_controls(line.replace("\t", "    ")) for line in text.split("\n")]

@@ -11,18 +11,21 @@ waiter watches the store, so all ways to answer are alike and the first valid on
 cannot undo an answer: it is synced to the disk when it is given, and again when it is used.
 """
 
+import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 from flow_kernel.errors import AlreadyDecided, ApprovalPending, StoreError
+from flow_kernel.session import approval_terms as terms
 from flow_kernel.session import approvals_rules as rules
-from flow_kernel.session.announcer import Emit, silent
 from flow_kernel.session.approval_desk import ApprovalDesk
+from flow_kernel.session.approval_parts import ApprovalParts, Prompter, Wish
+from flow_kernel.session.approval_tasks import put_approval
 from flow_kernel.session.approval_text import (
+    announcement_of,
     decision_of,
     level_of,
     need_of,
@@ -30,11 +33,12 @@ from flow_kernel.session.approval_text import (
     ways_to_answer,
 )
 from flow_kernel.session.cell import OpenCell
-from flow_kernel.session.place import Whereabouts
-from flow_kernel.store.contract import ApprovalRow, Store
+from flow_kernel.session.reminders import Reminders
+from flow_kernel.store.contract import ApprovalRow, Writing
 
 TICK_S: Final = 0.005  # how long an answer of another process goes unseen
 _CELLS_COUNTED: Final = 64
+_WORD: Final = re.compile(r"[a-z]+\b", re.IGNORECASE | re.ASCII)
 _ANSWERS: Final = {
     "yes": "approve",
     "y": "approve",
@@ -44,80 +48,18 @@ _ANSWERS: Final = {
 }
 
 
-class Prompter(Protocol):
-    """The cell's own way to the person; given by the shell."""
-
-    @property
-    def can_ask(self) -> bool:
-        """True when the client of the running cell answers requests for input."""
-
-    def ask(self, prompt: str) -> None:
-        """Show a box for an answer."""
-
-    def poll(self, timeout_s: float) -> str | None:
-        """What was typed into the box, after `timeout_s` at most; None while nothing was."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
-    """What a cell wants to be asked.
-
-    Attributes:
-        message: What the person reads.
-        payload: JSON that the answer is bound to as well.
-        timeout_s: How long it can be answered; None for ever.
-        on_timeout: reject, skip or approve.
-        park: True ends the cell with ApprovalPending, False waits, None waits where the client
-            can be asked.
-        source: What the answer is bound to in place of the running cell; the body of a %%approve.
-    """
-
-    message: str
-    payload: object = None
-    timeout_s: float | None = None
-    on_timeout: str = "reject"
-    park: bool | None = None
-    source: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApprovalParts:
-    """What the questions of a session work with; put together by `session.assembly`.
-
-    Attributes:
-        store: The state of the home.
-        where: The task and step that cells belong to.
-        running: The cell that runs in this thread, if it is recorded.
-        prompter: The cell's own way to the person; None where there is none.
-        session: 32 hex.
-        actor: Who asks, as records name it.
-        person: Who answers in the cell's own box.
-        now: UTC with milliseconds.
-        carry: Brings changes into the log, and the log to the disk.
-        redact: Takes secrets out of a text.
-        emit: Tells agents.
-    """
-
-    store: Store
-    where: Whereabouts
-    running: Callable[[], OpenCell | None]
-    prompter: Prompter | None
-    session: str
-    actor: str
-    person: Callable[[], str]
-    now: Callable[[], str]
-    carry: Callable[[], object]
-    redact: Callable[[str], str]
-    emit: Emit = silent
-
-
 class Approvals:
     """The questions of one session; safe with several threads."""
 
     def __init__(self, parts: ApprovalParts) -> None:
         self._parts = parts
-        self.desk: ApprovalDesk = ApprovalDesk(parts.store, now=parts.now)
+        self.desk: ApprovalDesk = ApprovalDesk(parts.store, now=parts.now, redact=parts.redact)
+        self.reminders: Reminders = Reminders(
+            parts.store, now=parts.now, tell=self._remind, carry=self._carry
+        )
         self._ordinals: dict[str, int] = {}
+        # The answers that each run of a cell has used, by the request that runs it.
+        self._used_by: dict[str, list[str]] = {}
         # Answers given in this process: the store's version only tells of other ones.
         self._given = 0
 
@@ -129,6 +71,7 @@ class Approvals:
         timeout_s: float | None = None,
         on_timeout: str = "reject",
         park: bool | None = None,
+        remind_s: float | None = None,
     ) -> bool:
         """True when the answer is yes; see `request` and `Wish`."""
         wish = Wish(
@@ -137,6 +80,7 @@ class Approvals:
             timeout_s=timeout_s,
             on_timeout=on_timeout,
             park=park,
+            remind_s=remind_s,
         )
         return self.request(wish).status == "approved"
 
@@ -161,12 +105,13 @@ class Approvals:
         question = self._question(wish)
         if parks and not question.is_bound:
             raise rules.unbound(question)
+        cell = self._parts.running()
         while True:
-            row = self._found_or_asked(question)
+            row = self._found_or_asked(question, cell, parks=parks)
             if row.is_used:
-                self._carry()
-                self._parts.emit("approval_decided", **decision_of(row))
-                return row
+                return self._told(row)
+            if row.next_remind_at is not None:
+                self.reminders.watch()
             if row.status == "open":
                 self._parts.emit("need_approval", **need_of(row))
             if parks:
@@ -181,11 +126,9 @@ class Approvals:
             except KeyboardInterrupt:
                 self._cancel(row)
                 raise
-            used = row if row.status == "cancelled" else self._used(row)
+            used = row if row.status == "cancelled" else self._used(row, cell)
             if used is not None:
-                self._carry()
-                self._parts.emit("approval_decided", **decision_of(used))
-                return used
+                return self._told(used)
             # The same cell runs elsewhere and was faster: this one needs an answer of its own.
 
     def decide(
@@ -201,14 +144,15 @@ class Approvals:
 
     def _question(self, wish: Wish) -> rules.Question:
         parts = self._parts
-        message = rules.checked_message(wish.message)
-        rules.checked_terms(wish.timeout_s, wish.on_timeout)
+        message = terms.checked_message(wish.message)
+        terms.checked_terms(wish.timeout_s, wish.on_timeout)
+        terms.checked_reminder(wish.remind_s)
         cell = parts.running()
         source = wish.source
         if source is None and cell is not None:
             source = cell.request.code
-        code_sha256 = None if source is None else rules.source_hash(source)
-        payload_sha256 = rules.payload_hash(wish.payload)
+        code_sha256 = None if source is None else terms.source_hash(source)
+        payload_sha256 = terms.payload_hash(wish.payload)
         place = parts.where.now
         return rules.Question(
             plan_id=place.plan_id,
@@ -217,16 +161,19 @@ class Approvals:
             message=parts.redact(message),
             code_sha256=code_sha256,
             payload_sha256=payload_sha256,
-            approval_hash=rules.approval_hash(
+            approval_hash=terms.approval_hash(
                 code_sha256=code_sha256,
                 message=message,
                 payload=wish.payload,
-                ordinal=self._ordinal(cell),
+                ordinal=self._ordinal(cell) if wish.ordinal is None else wish.ordinal,
             ),
             timeout_s=wish.timeout_s,
             on_timeout=wish.on_timeout,
             requested_by=parts.actor,
             session=parts.session,
+            code=None if source is None else terms.shown_code(source, parts.redact),
+            payload=terms.shown_payload(wish.payload, parts.redact),
+            remind_s=wish.remind_s,
         )
 
     def _ordinal(self, cell: OpenCell | None) -> int:
@@ -239,30 +186,67 @@ class Approvals:
             del counted[next(iter(counted))]
         return number
 
-    def _found_or_asked(self, question: rules.Question) -> ApprovalRow:
-        """The question as it is open now, or with an answer that nobody has used before."""
+    def _found_or_asked(
+        self, question: rules.Question, cell: OpenCell | None, *, parks: bool
+    ) -> ApprovalRow:
+        """The question as it is open now, or with an answer that nobody has used before.
+
+        A cell that parks here begins at its top again: the answers that this run of it has used
+        are there for the rerun, and stay used by every run that comes to its end.
+        """
         with self._parts.store.write(is_durable=True) as change:
             at = self._parts.now()
             known = [*change.unused_approvals(question.approval_hash)] if question.is_bound else []
             step = rules.resume(known, question, at=at)
             row = step.found or rules.asked(question, change.new_approval_id(), at=at)
             for changed in (*step.changed, *(() if step.found else (row,))):
-                change.put_approval(changed, at=at)
-            return row
+                put_approval(change, changed, at=at)
+            if parks and not row.is_used:
+                self._give_back(change, self._used_in(cell), at=at)
+        if row.is_used:
+            self._used_in(cell).append(row.approval_id)
+        elif parks:
+            self._used_in(cell).clear()
+        return row
+
+    def _give_back(self, change: Writing, ids: Sequence[str], *, at: str) -> None:
+        for approval_id in ids:
+            row = change.approval(approval_id)
+            if row is not None and row.is_used:
+                put_approval(change, rules.give_back(row), at=at)
+
+    def _used_in(self, cell: OpenCell | None) -> list[str]:
+        """The answers that the run of `cell` has used, nested cells included."""
+        if cell is None:
+            return []
+        known = self._used_by
+        known[cell.key] = ids = known.pop(cell.key, [])
+        if len(known) > _CELLS_COUNTED:
+            del known[next(iter(known))]
+        return ids
 
     # -- the wait ----------------------------------------------------------------------------------
 
     def _wait(self, row: ApprovalRow, prompter: Prompter | None) -> ApprovalRow:
         """The question once it is no longer open."""
         self._carry()
-        _print(_announcement(row))
-        store = self._parts.store
+        _print(announcement_of(row))
         left_s = rules.left_s(row, at=self._parts.now())
         # The clock on the wall may jump; how long we wait does not.
         deadline = None if left_s is None else time.monotonic() + left_s
+        if prompter is None:
+            return self._watched(row, None, deadline)
+        prompter.ask(_prompt(row))
+        try:
+            return self._watched(row, prompter, deadline)
+        finally:
+            prompter.done()
+
+    def _watched(
+        self, row: ApprovalRow, prompter: Prompter | None, deadline: float | None
+    ) -> ApprovalRow:
+        store = self._parts.store
         seen: tuple[int, int] | None = None
-        if prompter is not None:
-            prompter.ask(_prompt(row))
         while True:
             version = (store.version(), self._given)
             if version != seen:
@@ -279,12 +263,14 @@ class Approvals:
 
     def _answered(self, row: ApprovalRow, text: str, prompter: Prompter) -> None:
         """Take what was typed into the box as a decision, or ask again."""
-        decision = _ANSWERS.get(text.strip().lower())
+        word, comment = _word_and_comment(text)
+        decision = _ANSWERS.get(word.lower())
         if decision is None:
             prompter.ask(f"Please type yes, no or skip. {_prompt(row)}")
             return
         try:
-            self.decide(row.approval_id, decision, by=self._parts.person(), channel="stdin")
+            by = self._parts.person()
+            self.decide(row.approval_id, decision, by=by, channel="stdin", comment=comment)
         except AlreadyDecided as refused:
             _print(f"{refused.message}\n")
 
@@ -307,18 +293,32 @@ class Approvals:
             row = change.approval(row.approval_id) or row
             if row.status == "open":
                 row = end(row, at=at)
-                change.put_approval(row, at=at)
+                put_approval(change, row, at=at)
         return row
 
-    def _used(self, row: ApprovalRow) -> ApprovalRow | None:
+    def _used(self, row: ApprovalRow, cell: OpenCell | None) -> ApprovalRow | None:
         """The answer, used by us; None when another cell has used it."""
         with self._parts.store.write(is_durable=True) as change:
+            at = self._parts.now()
             latest = change.approval(row.approval_id) or row
-            if latest.is_used:
+            if rules.is_overdue(latest, at=at):
+                latest = rules.expire(latest, at=at)
+            if latest.is_used or latest.status == "open":
                 return None
             used = rules.use(latest)
-            change.put_approval(used, at=self._parts.now())
+            put_approval(change, used, at=at)
+        self._used_in(cell).append(used.approval_id)
         return used
+
+    def _told(self, row: ApprovalRow) -> ApprovalRow:
+        """The answer, in the log and announced."""
+        self._carry()
+        self._parts.emit("approval_decided", **decision_of(row))
+        return row
+
+    def _remind(self, row: ApprovalRow) -> None:
+        self._parts.emit("approval_reminder", id=row.approval_id, msg=row.message, n=row.reminded)
+        self._parts.remind(row)
 
     def _carry(self) -> None:
         # What cannot be written now waits in the outbox; the question itself is safe.
@@ -330,8 +330,12 @@ class _End(Protocol):
     def __call__(self, row: ApprovalRow, /, *, at: str) -> ApprovalRow: ...
 
 
-def _announcement(row: ApprovalRow) -> str:
-    return f"{title_of(row)}\n  {level_of(row)}\n  from elsewhere: {ways_to_answer(row)}\n"
+def _word_and_comment(text: str) -> tuple[str, str]:
+    """`yes, as agreed` in its two parts."""
+    clean = text.strip()
+    word = _WORD.match(clean)
+    end = word.end() if word else 0
+    return clean[:end], clean[end:].lstrip(" ,;:.-")
 
 
 def _prompt(row: ApprovalRow) -> str:

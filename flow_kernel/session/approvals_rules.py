@@ -8,45 +8,26 @@ Called by `session.approval_desk` and `session.approvals`, which read and write 
     open ──expire───▶ expired, or approved or skipped where the question said so ─┘
     open ──cancel───▶ cancelled
 
-The first valid decision stands. An answer is bound to its question by the approval hash: SHA-256
-of the canonical JSON (sorted keys, no blanks, UTF-8) of
-
-    {"code_sha256": of the raw source, "message": …, "ordinal": in its cell, "payload": …}
-
-A rerun with the same task and hash uses an answer that was given while nobody waited, once.
+The first valid decision stands. A rerun with the same task and hash uses an answer that was given
+while nobody waited, once; see `approval_terms` for the hash.
 """
 
-import hashlib
-import json
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-import orjson
-
 from flow_kernel.errors import AlreadyDecided, UsageError
 from flow_kernel.records.codec import clean_text
+from flow_kernel.session.approval_terms import checked_comment
 from flow_kernel.store.contract import ApprovalRow
 
 LEVEL: Final = "advisory"
 LEVELS: Final = {LEVEL: "code in the same process can get around it"}
 STATUSES: Final = ("open", "approved", "rejected", "skipped", "expired", "cancelled")
-ON_TIMEOUT: Final = ("reject", "skip", "approve")
 
 _DECISIONS: Final = {"approve": "approved", "reject": "rejected", "skip": "skipped"}
 _TIMED_OUT: Final = {"approve": "approved", "reject": "expired", "skip": "skipped"}
-_UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "": 1}
-_DURATION: Final = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s*([smhd]?)\Z", re.ASCII)
-_ID: Final = re.compile(r"A-[0-9]{4,9}\Z")
-_MAX_TIMEOUT_S: Final = 10 * 366 * 86400
-_MAX_TEXT: Final = 5000
-_JSON_ONLY: Final = (
-    orjson.OPT_PASSTHROUGH_DATACLASS
-    | orjson.OPT_PASSTHROUGH_DATETIME
-    | orjson.OPT_PASSTHROUGH_SUBCLASS
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +46,9 @@ class Question:
         on_timeout: reject, skip or approve.
         requested_by: Who asks.
         session: 32 hex.
+        code: The source as a person reads it; None where nobody knows it.
+        payload: The payload likewise; None without one.
+        remind_s: How often to remind; None for never.
     """
 
     plan_id: str
@@ -78,6 +62,9 @@ class Question:
     on_timeout: str
     requested_by: str
     session: str
+    code: str | None = None
+    payload: str | None = None
+    remind_s: float | None = None
 
     @property
     def is_bound(self) -> bool:
@@ -98,70 +85,6 @@ class Resumed:
     changed: tuple[ApprovalRow, ...] = ()
 
 
-# -- before the question -------------------------------------------------------------------------
-
-
-def approval_hash(*, code_sha256: str | None, message: str, payload: object, ordinal: int) -> str:
-    """What an answer is bound to: 64 hex.
-
-    Raises:
-        UsageError: The payload is not JSON.
-    """
-    bound = {"code_sha256": code_sha256, "message": message, "ordinal": ordinal, "payload": payload}
-    return _sha256(_canonical(bound))
-
-
-def payload_hash(payload: object) -> str | None:
-    """SHA-256 of the payload as canonical JSON; None without one."""
-    return None if payload is None else _sha256(_canonical(payload))
-
-
-def source_hash(source: str) -> str:
-    """SHA-256 of raw source, as the record of a cell has it."""
-    return _sha256(source)
-
-
-def checked_message(text: object) -> str:
-    """A message that can be stored and shown.
-
-    Raises:
-        UsageError: It is no text, empty, or longer than 5,000 characters.
-    """
-    if not isinstance(text, str) or not text.strip():
-        raise UsageError("a question needs a message")
-    if len(text) > _MAX_TEXT:
-        raise UsageError(f"a message of {len(text)} characters is too long (at most {_MAX_TEXT})")
-    return clean_text(text.strip())
-
-
-def checked_terms(timeout_s: float | None, on_timeout: str) -> None:
-    """Refuse a timeout that is no time, and an outcome that is none; raises UsageError."""
-    if on_timeout not in ON_TIMEOUT:
-        raise UsageError(
-            f'"{str(on_timeout)[:40]}" is no outcome of a timeout',
-            hint=f"one of {', '.join(ON_TIMEOUT)}",
-        )
-    # NaN compares with nothing.
-    if timeout_s is not None and not 0 < timeout_s <= _MAX_TIMEOUT_S:
-        raise UsageError("a timeout is longer than nothing and shorter than ten years")
-
-
-def checked_id(text: str) -> str:
-    """An id as it is stored; raises UsageError."""
-    clean = text.strip().upper()
-    if not _ID.match(clean):
-        raise UsageError(f'"{text[:60]}" is no approval id', hint="approval ids look like A-0001")
-    return clean
-
-
-def duration_s(text: str) -> float:
-    """`90`, `90s`, `10m`, `2h` or `3d` in seconds; raises UsageError."""
-    match = _DURATION.match(text.strip().lower())
-    if match is None:
-        raise UsageError(f'"{text[:40]}" is no duration', hint="try 90s, 10m, 2h or 3d")
-    return float(match[1]) * _UNITS_S[match[2]]
-
-
 # -- the question and its answer -----------------------------------------------------------------
 
 
@@ -180,8 +103,12 @@ def asked(question: Question, approval_id: str, *, at: str) -> ApprovalRow:
         requested_by=question.requested_by,
         requested_at=at,
         session=question.session,
-        expires_at=None if question.timeout_s is None else _later(at, question.timeout_s),
+        expires_at=None if question.timeout_s is None else later(at, question.timeout_s),
         on_timeout=question.on_timeout,
+        code=question.code,
+        payload=question.payload,
+        remind_s=question.remind_s,
+        next_remind_at=None if question.remind_s is None else later(at, question.remind_s),
     )
 
 
@@ -217,7 +144,8 @@ def decide(
         decided_by=name,
         decided_at=at,
         channel=channel,
-        comment=clean_text(comment.strip())[:_MAX_TEXT],
+        comment=checked_comment(comment),
+        next_remind_at=None,
     )
 
 
@@ -225,15 +153,36 @@ def expire(row: ApprovalRow, *, at: str) -> ApprovalRow:
     """`row` once its time is over: what the question said has happened."""
     if row.status != "open":
         raise refusal(row)
-    status = _TIMED_OUT[row.on_timeout]
-    return replace(row, status=status, decided_by="timeout", decided_at=at, channel="timeout")
+    return replace(
+        row,
+        status=_TIMED_OUT[row.on_timeout],
+        decided_by="timeout",
+        decided_at=at,
+        channel="timeout",
+        next_remind_at=None,
+    )
 
 
 def cancel(row: ApprovalRow, *, by: str, channel: str, at: str) -> ApprovalRow:
     """`row` taken back by who asked; nothing will come of it."""
     if row.status != "open":
         raise refusal(row)
-    return replace(row, status="cancelled", decided_by=by, decided_at=at, channel=channel)
+    return replace(
+        row,
+        status="cancelled",
+        decided_by=by,
+        decided_at=at,
+        channel=channel,
+        next_remind_at=None,
+    )
+
+
+def give_back(row: ApprovalRow) -> ApprovalRow:
+    """`row` once the cell that acted on its answer has ended at a later question of its own.
+
+    The rerun of that cell begins at the top again, so it is to find the answer.
+    """
+    return replace(row, is_used=False)
 
 
 def use(row: ApprovalRow) -> ApprovalRow:
@@ -294,6 +243,12 @@ def left_s(row: ApprovalRow, *, at: str) -> float | None:
     return max(left.total_seconds(), 0.0)
 
 
+def later(at: str, seconds: float) -> str:
+    """A time, UTC with milliseconds, so many seconds after another."""
+    when = datetime.fromisoformat(at) + timedelta(seconds=seconds)
+    return when.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def unbound(question: Question) -> UsageError:
     """Why a question cannot be parked: no answer could be bound to the code that asks."""
     return UsageError(
@@ -335,26 +290,5 @@ def _is_of(row: ApprovalRow, question: Question) -> bool:
 
 
 def _has_terms(row: ApprovalRow, question: Question) -> bool:
-    expires_at = (
-        None if question.timeout_s is None else _later(row.requested_at, question.timeout_s)
-    )
+    expires_at = None if question.timeout_s is None else later(row.requested_at, question.timeout_s)
     return (row.on_timeout, row.expires_at) == (question.on_timeout, expires_at)
-
-
-def _later(at: str, seconds: float) -> str:
-    when = datetime.fromisoformat(at) + timedelta(seconds=seconds)
-    return when.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _canonical(value: object) -> str:
-    try:
-        orjson.dumps(value, option=_JSON_ONLY)  # refuses keys that are no text, and other types
-        return json.dumps(
-            value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-        )
-    except (TypeError, ValueError, RecursionError) as error:
-        raise UsageError(f"the payload is not JSON ({error}); nothing was asked") from None
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

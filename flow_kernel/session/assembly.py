@@ -32,7 +32,8 @@ from flow_kernel.session.session import Session
 from flow_kernel.settings import Settings
 
 if TYPE_CHECKING:
-    from flow_kernel.session.approvals import Approvals, Prompter
+    from flow_kernel.session.approval_parts import Prompter
+    from flow_kernel.session.approvals import Approvals
     from flow_kernel.session.carrier import Carrier
     from flow_kernel.session.formatter import TaskTexts
     from flow_kernel.session.progress import Progress
@@ -120,7 +121,9 @@ def assemble(
                 recorder,
                 parts,
                 session=identity.session,
+                env=env,
                 prompter=prompter,
+                closers=closers,
             )
         ),
         home=home,
@@ -175,23 +178,28 @@ def _open_state(
     return _State(store, carrier, emit)
 
 
-def _open_approvals(
+def _open_approvals(  # noqa: PLR0913 - called once, each by name
     state: _State,
     recorder: Recorder,
     parts: RecorderParts,
     *,
     session: str,
+    env: Mapping[str, str],
     prompter: "Prompter | None",
+    closers: list[Callable[[], None]],
 ) -> "Approvals":
     # With the next: 5 ms that most sessions need not pay.
-    from flow_kernel.session.approvals import ApprovalParts, Approvals
+    from flow_kernel.session.approval_parts import ApprovalParts
+    from flow_kernel.session.approvals import Approvals
     from flow_kernel.session.open_home import user_name
+    from flow_kernel.session.reminders import RemindCommand
 
     def carry() -> None:
         state.carrier()
         parts.journal.sync()  # answers are on the disk, in the log as in the store
 
-    return Approvals(
+    command = parts.settings.remind_command
+    approvals = Approvals(
         ApprovalParts(
             store=state.store,
             where=parts.where,
@@ -204,8 +212,11 @@ def _open_approvals(
             carry=carry,
             redact=lambda text: parts.redactor.text(text)[0],
             emit=state.emit,
+            remind=RemindCommand(command, env) if command else lambda _row: None,
         )
     )
+    closers.append(approvals.reminders.close)
+    return approvals
 
 
 def _open_texts(settings: Settings, notices: Notices) -> "TaskTexts":

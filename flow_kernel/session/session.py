@@ -107,6 +107,7 @@ class Session:
         timeout_s: float | None = None,
         on_timeout: str = "reject",
         park: bool | None = None,
+        remind_s: float | None = None,
     ) -> bool:
         """Ask a person, and say whether the answer was yes.
 
@@ -120,6 +121,7 @@ class Session:
             on_timeout: What happens then: reject, skip or approve.
             park: True to end the cell, so that a rerun goes on with the answer; False to wait;
                 None to wait only where the client of the cell can be asked.
+            remind_s: How often to remind until it is answered; None for never.
 
         Raises:
             ApprovalPending: It is parked.
@@ -127,7 +129,12 @@ class Session:
             StoreError: The store of the home cannot be written; nothing was asked.
         """
         return self.approvals.ask(
-            message, payload=payload, timeout_s=timeout_s, on_timeout=on_timeout, park=park
+            message,
+            payload=payload,
+            timeout_s=timeout_s,
+            on_timeout=on_timeout,
+            park=park,
+            remind_s=remind_s,
         )
 
     @property

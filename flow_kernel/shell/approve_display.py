@@ -6,7 +6,13 @@ Called by `shell.approve_magics`. Everything a person typed is escaped.
 from html import escape
 from typing import Final
 
-from flow_kernel.session.approval_text import MARKS, level_of, outcome_of, title_of
+from flow_kernel.session.approval_text import (
+    MARKS,
+    level_of,
+    outcome_of,
+    payload_lines,
+    title_of,
+)
 from flow_kernel.store.contract import ApprovalRow
 
 _STYLE: Final = (
@@ -29,12 +35,21 @@ class ApprovalCard:
 
     def __repr__(self) -> str:
         row = self.row
-        return f"{MARKS[row.status]} {title_of(row)}\n  {outcome_of(row)}\n  {level_of(row)}"
+        lines = [f"{MARKS[row.status]} {title_of(row)}", f"  {outcome_of(row)}"]
+        return "\n".join([*lines, *payload_lines(row), f"  {level_of(row)}"])
 
     def _repr_html_(self) -> str:
         row = self.row
         return (
             f'{_STYLE}<div class="flow-approval"><i class="{escape(row.status)}">'
             f"{MARKS[row.status]}</i><b>{escape(title_of(row))}</b><br>"
-            f"{escape(outcome_of(row))}<br><span>{escape(level_of(row))}</span></div>"
+            f"{escape(outcome_of(row))}<br><span>{escape(level_of(row))}</span>"
+            f"{_payload(row)}</div>"
         )
+
+
+def _payload(row: ApprovalRow) -> str:
+    if row.payload is None:
+        return ""
+    text = escape("\n".join(payload_lines(row)[1:]))
+    return f"<details><summary>payload</summary><pre>{text}</pre></details>"

@@ -12,14 +12,16 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class
 
 from flow_kernel.errors import ApprovalPending, ApprovalRejected, FlowError, UsageError
 from flow_kernel.session.ambient import current_session
+from flow_kernel.session.approval_parts import Wish
+from flow_kernel.session.approval_terms import ON_TIMEOUT, duration_s
 from flow_kernel.session.approval_text import outcome_of, title_of
-from flow_kernel.session.approvals import Wish
-from flow_kernel.session.approvals_rules import ON_TIMEOUT, duration_s
 from flow_kernel.shell.approve_display import ApprovalCard
 from flow_kernel.shell.body import run_body
+from flow_kernel.store.contract import ApprovalRow
 
-_WITH_VALUE: Final = {"--timeout": "10m", "--on-timeout": "reject"}
+_WITH_VALUE: Final = {"--timeout": "10m", "--on-timeout": "reject", "--remind": "2m"}
 _FLAGS: Final = {"--park": True, "--wait": False}
+_STOP: Final = "--stop"
 _OPTION: Final = re.compile(r"(--[a-z][a-z-]*)(?:=(.*))?\Z", re.DOTALL)
 
 
@@ -33,13 +35,18 @@ class ApproveMagics(Magics):  # type: ignore[misc]  # IPython's base has no type
 
         ::
 
-          ok = %approve MESSAGE [--timeout 10m] [--on-timeout reject|skip|approve] [--park|--wait]
+          %approve MESSAGE [--timeout 10m] [--on-timeout reject|skip|approve] [--remind 2m]
+                           [--park|--wait]             the cell ends here unless the answer is yes
+
+          ok = %approve MESSAGE …      the answer is a value, and the cell goes on
 
           %%approve MESSAGE …          the cell below runs only if it is approved
           …
 
-        The answer of %approve is true when it is yes; %%approve raises ApprovalRejected on a no,
-        and passes over the cell when it is skipped. Type yes, no or skip into the box of the cell,
+        A line of %approve by itself ends its cell with ApprovalRejected on every answer but yes:
+        no, skip, or none in time. Bound to a name the answer is true when it is yes, and ends
+        nothing (``--stop`` makes it). %%approve raises ApprovalRejected on a no, and passes over
+        the cell when it is skipped. Type yes, no or skip into the box of the cell,
         or answer from elsewhere: ``jupyter flow approve ID``. The first answer counts.
 
         --wait waits for the answer. --park ends the cell with ApprovalPending, and a rerun goes on
@@ -50,7 +57,7 @@ class ApproveMagics(Magics):  # type: ignore[misc]  # IPython's base has no type
         process can get around it.
         """
         try:
-            wish = _wish(line, cell)
+            wish, stops = _wish(line, cell)
             row = current_session().approvals.request(wish)
         except (ApprovalPending, ApprovalRejected):
             raise  # they end the cell with one sentence of their own
@@ -58,21 +65,27 @@ class ApproveMagics(Magics):  # type: ignore[misc]  # IPython's base has no type
             magic = "%approve" if cell is None else "%%approve"
             raise IPythonUsageError(f"{magic}: {error}") from None
         card = ApprovalCard(row)
+        if stops and not card:
+            raise _rejected(row, "the cell ends here")
         if cell is None:
             return card
         if row.status == "skipped":
             return card
         if not card:
-            raise ApprovalRejected(
-                f"{title_of(row)} - {outcome_of(row)}; the cell did not run",
-                approval_id=row.approval_id,
-            )
+            raise _rejected(row, "the cell did not run")
         print(card)  # noqa: T201 - what was approved stands above what it does
         run_body(self.shell, cell, failure="the approved cell failed")
         return None
 
 
-def _wish(line: str, body: str | None) -> Wish:
+def _rejected(row: ApprovalRow, therefore: str) -> ApprovalRejected:
+    return ApprovalRejected(
+        f"{title_of(row)} - {outcome_of(row)}; {therefore}", approval_id=row.approval_id
+    )
+
+
+def _wish(line: str, body: str | None) -> tuple[Wish, bool]:
+    """What is asked, and whether every answer but yes ends the cell."""
     words, options = [], dict[str, str | bool]()
     todo = iter(_words(line))
     for word in todo:
@@ -81,7 +94,7 @@ def _wish(line: str, body: str | None) -> Wish:
             words.append(word)
             continue
         name, value = match.groups()
-        if name in _FLAGS and value is None:
+        if name in (*_FLAGS, _STOP) and value is None:
             options[name] = True
         elif name in _WITH_VALUE:
             value = next(todo, None) if value is None else value
@@ -93,14 +106,16 @@ def _wish(line: str, body: str | None) -> Wish:
     parks = [_FLAGS[name] for name in options if name in _FLAGS]
     if len(parks) > 1:
         raise UsageError("--park and --wait exclude one another")
-    timeout = options.get("--timeout")
-    return Wish(
+    timeout, remind = options.get("--timeout"), options.get("--remind")
+    wish = Wish(
         message=" ".join(words),
         timeout_s=None if timeout is None else duration_s(str(timeout)),
         on_timeout=str(options.get("--on-timeout", "reject")),
         park=parks[0] if parks else None,
         source=body,
+        remind_s=None if remind is None else duration_s(str(remind)),
     )
+    return wish, _STOP in options
 
 
 def _words(line: str) -> list[str]:
@@ -116,4 +131,4 @@ def complete(_: Any, event: Any) -> list[str]:
     words = event.line.split()
     if "--on-timeout" in (words[-1], words[-2] if not event.line.endswith(" ") else ""):
         return list(ON_TIMEOUT)
-    return [*_WITH_VALUE, *_FLAGS]
+    return [*_WITH_VALUE, *_FLAGS, _STOP]

@@ -56,6 +56,9 @@ class InputBox:
         value = reply["content"].get("value")
         return value if type(value) is str else None
 
+    def done(self) -> None:
+        """The box stays open until something is typed into it; that is dropped, see above."""
+
     def _receive(self) -> dict[str, Any] | None:
         """The next message; empty for one that is none of our client's."""
         try:

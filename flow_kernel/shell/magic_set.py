@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from flow_kernel.shell import approve_magics, magics, task_magics
-from flow_kernel.shell.question_mark import TextWithQuestionMark
+from flow_kernel.shell.question_mark import BareQuestion, TextWithQuestionMark
 
 _CLASSES: Final = (magics.FlowMagics, task_magics.TaskMagics, approve_magics.ApproveMagics)
+_TRANSFORMERS: Final = (BareQuestion, TextWithQuestionMark)
 _NAMES: Final = {"line": ("flow", "task", "approve"), "cell": ("step", "approve")}
 _COMPLETIONS: Final[dict[str, Callable[[Any, Any], list[str]]]] = {
     "%flow": magics.complete,
@@ -23,7 +24,7 @@ def register(shell: Any) -> None:
     """Make the magics known to `shell`."""
     for magics_class in _CLASSES:
         shell.register_magics(magics_class)
-    shell.input_transformer_manager.token_transformers.append(TextWithQuestionMark)
+    shell.input_transformer_manager.token_transformers.extend(_TRANSFORMERS)
 
 
 def unregister(shell: Any) -> None:
@@ -34,8 +35,9 @@ def unregister(shell: Any) -> None:
     for magics_class in _CLASSES:
         shell.magics_manager.registry.pop(magics_class.__name__, None)
     transformers = shell.input_transformer_manager.token_transformers
-    if TextWithQuestionMark in transformers:
-        transformers.remove(TextWithQuestionMark)
+    for transformer in _TRANSFORMERS:
+        if transformer in transformers:
+            transformers.remove(transformer)
 
 
 def add_completion(shell: Any) -> None:

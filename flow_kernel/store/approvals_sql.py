@@ -42,6 +42,14 @@ class ApprovalStatements:
         """All approvals in the order in which they were asked."""
         return [*_rows(self._run(f"{_SELECT} {_ORDER}"))]
 
+    def open_approvals(self, plan_id: str | None = None, task_id: str = "") -> list[ApprovalRow]:
+        """Approvals without an answer in the order in which they were asked, of a task or all."""
+        query = f"{_SELECT} WHERE status = 'open'"
+        if plan_id is None:
+            return [*_rows(self._run(f"{query} {_ORDER}"))]
+        place = (plan_id, task_id)
+        return [*_rows(self._run(f"{query} AND plan_id = ? AND task_id = ? {_ORDER}", place))]
+
     def unused_approvals(self, approval_hash: str) -> list[ApprovalRow]:
         """Approvals with this hash whose answer, if there is one, nobody has used."""
         query = f"{_SELECT} WHERE approval_hash = ? AND is_used = 0 {_ORDER}"

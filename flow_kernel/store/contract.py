@@ -100,6 +100,11 @@ class ApprovalRow:
         expires_at: Until when it can be answered; None for ever.
         on_timeout: What happens then: reject, skip or approve.
         is_used: True once a cell has acted on the answer; no other will.
+        code: The source behind `code_sha256`, without secrets and cut where it is long.
+        payload: The payload as JSON, likewise.
+        remind_s: How often to remind while it is open; None for never.
+        next_remind_at: When the next reminder is due; None once it is no longer open.
+        reminded: How many reminders there were.
     """
 
     approval_id: str
@@ -122,6 +127,11 @@ class ApprovalRow:
     expires_at: str | None = None
     on_timeout: str = "reject"
     is_used: bool = False
+    code: str | None = None
+    payload: str | None = None
+    remind_s: float | None = None
+    next_remind_at: str | None = None
+    reminded: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,6 +239,9 @@ class Reading(Protocol):
 
     def approvals(self) -> list[ApprovalRow]:
         """All approvals in the order in which they were asked."""
+
+    def open_approvals(self, plan_id: str | None = None, task_id: str = "") -> list[ApprovalRow]:
+        """Approvals without an answer in the order in which they were asked, of a task or all."""
 
     def unused_approvals(self, approval_hash: str) -> list[ApprovalRow]:
         """Approvals with this hash whose answer, if there is one, nobody has used."""

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from flow_kernel.errors import ApprovalPending
-from flow_kernel.session.approvals import ApprovalParts, Approvals, Wish
+from flow_kernel.session.approval_parts import ApprovalParts, Wish
+from flow_kernel.session.approvals import Approvals
 from flow_kernel.session.cell import CellRequest, OpenCell
 from flow_kernel.session.place import Place, Whereabouts
 from flow_kernel.store.contract import ApprovalRow
@@ -48,6 +49,9 @@ class Typist:
     def poll(self, timeout_s: float) -> str | None:
         return self.lines.pop(0) if self.lines else None
 
+    def done(self) -> None:
+        """Nothing is left open."""
+
 
 class Asker:
     """One session on the store of a folder; `close` it."""
@@ -61,6 +65,7 @@ class Asker:
     ) -> None:
         self.store = SqliteStore(folder / "flow.db")
         self.carried = 0
+        self.events: list[tuple[str, dict[str, object]]] = []
         self.where = Whereabouts(SESSION, "local", "T-0000", on_move=lambda _: None)
         self._cell: OpenCell | None = None
         self.approvals = Approvals(
@@ -75,6 +80,7 @@ class Asker:
                 now=now or Clock(),
                 carry=self._carry,
                 redact=lambda text: text.replace("hunter2", "[REDACTED:test]"),
+                emit=lambda name, **fields: self.events.append((name, fields)),
             )
         )
 
@@ -83,8 +89,9 @@ class Asker:
         self.where.move("local", task_id, None)
         request = CellRequest(code, {}, {}, None, None, 1)
         place = Place("local", task_id, SESSION)
+        span = f"{next(_SPANS):016x}"
         self._cell = OpenCell(
-            request, place=place, key="k", span_id=f"{next(_SPANS):016x}", thread=0, stream_chars=0
+            request, place=place, key=span, span_id=span, thread=0, stream_chars=0
         )
 
     def no_cell(self) -> None:
@@ -96,6 +103,7 @@ class Asker:
         return self.approvals.request(Wish(message=message, **terms))  # type: ignore[arg-type]  # the fields of a wish
 
     def close(self) -> None:
+        self.approvals.reminders.close()
         self.store.close()
 
     def _carry(self) -> None:

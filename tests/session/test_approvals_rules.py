@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from flow_kernel.errors import AlreadyDecided, ApprovalPending, UsageError
+from flow_kernel.session import approval_terms as terms
 from flow_kernel.session import approvals_rules as rules
 from flow_kernel.store.contract import ApprovalRow
 from tests.session.asking import Asker, Clock
@@ -49,7 +50,7 @@ def decided(row: ApprovalRow, decision: str = "approve", *, at: str = LATER) -> 
 def test_the_hash_is_that_of_the_canonical_json_of_code_message_payload_and_ordinal() -> None:
     text = '{"code_sha256":"cc","message":"Löschen?","ordinal":2,"payload":{"a":[1,2.5],"b":null}}'
 
-    found = rules.approval_hash(
+    found = terms.approval_hash(
         code_sha256="cc", message="Löschen?", payload={"b": None, "a": [1, 2.5]}, ordinal=2
     )
 
@@ -62,7 +63,7 @@ def test_each_part_of_what_is_approved_changes_the_hash(change: str) -> None:
     other = {"code_sha256": "d", "message": "n", "payload": 0, "ordinal": 2}
 
     hashes = {
-        rules.approval_hash(**parts)  # type: ignore[arg-type]  # one of them changed
+        terms.approval_hash(**parts)  # type: ignore[arg-type]  # one of them changed
         for parts in (bound, {**bound, change: other[change]})
     }
 
@@ -74,36 +75,36 @@ def test_each_part_of_what_is_approved_changes_the_hash(change: str) -> None:
 )
 def test_a_payload_that_is_not_json_is_refused(payload: object) -> None:
     with pytest.raises(UsageError, match="the payload is not JSON"):
-        rules.payload_hash(payload)
+        terms.payload_hash(payload)
 
 
 @pytest.mark.parametrize("message", ["", "  \n", 7, "x" * 5001])
 def test_a_message_that_nobody_can_read_is_refused(message: object) -> None:
     with pytest.raises(UsageError, match="message"):
-        rules.checked_message(message)
+        terms.checked_message(message)
 
 
 def test_any_other_message_can_be_stored() -> None:
-    assert rules.checked_message(" a\0b \ud800 \u202e ").encode() == b"a\\x00b \\ud800 \xe2\x80\xae"
+    assert terms.checked_message(" a\0b \ud800 \u202e ").encode() == b"a\\x00b \\ud800 \xe2\x80\xae"
 
 
 @pytest.mark.parametrize("timeout_s", [0, -1, float("nan"), float("inf"), 1e12])
 def test_a_timeout_that_is_no_time_is_refused(timeout_s: float) -> None:
     with pytest.raises(UsageError, match="timeout"):
-        rules.checked_terms(timeout_s, "reject")
+        terms.checked_terms(timeout_s, "reject")
 
 
 @pytest.mark.parametrize(
     ("text", "seconds"), [("90", 90), ("1.5s", 1.5), ("10m", 600), (" 2H ", 7200), ("3d", 259200)]
 )
 def test_a_duration_is_read_as_people_write_it(text: str, seconds: float) -> None:
-    assert rules.duration_s(text) == seconds
+    assert terms.duration_s(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "m", "-1s", "1w", "1e3", "\u0661m", "1 m m"])
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="duration"):
-        rules.duration_s(text)
+        terms.duration_s(text)
 
 
 def test_an_answer_says_who_when_how_and_why_and_changes_nothing_else() -> None:

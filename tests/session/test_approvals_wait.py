@@ -21,7 +21,7 @@ from flow_kernel.store.sqlite import SqliteStore
 
 folder, deed, name = sys.argv[1:]
 store = SqliteStore(Path(folder) / "flow.db")
-desk = ApprovalDesk(store, now=utc_now_ms)
+desk = ApprovalDesk(store, now=utc_now_ms, redact=str)
 
 def open_ids():
     while not (found := [row.approval_id for row in desk.list(status="open")]):
