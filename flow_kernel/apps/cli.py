@@ -36,6 +36,9 @@ GROUPS: Final = {
         "approve": "answer a question with yes",
         "reject": "answer a question with no",
     },
+    "for programs": {
+        "repl": "a kernel that runs cells from lines of JSON",
+    },
     "look after the logs": {
         "check": "verify every line, and repair what can be repaired",
         "prune": "delete logs that are older than an age",

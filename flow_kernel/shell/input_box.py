@@ -43,6 +43,8 @@ class InputBox:
             {"prompt": prompt, "password": False},
             kernel.get_parent("shell"),
             ident=kernel._get_shell_context_var(kernel._shell_parent_ident),
+            # A program tells it by this from `input()`, which nobody else can answer.
+            metadata={"flow": {"question": True}},
         )
         self._request = sent["header"]["msg_id"] if sent else ""
 

@@ -1,0 +1,56 @@
+"""Answers to questions that come through `jupyter flow repl`.
+
+Called by `repl_session`.
+
+A decision goes into the store, where whoever waits for it looks; so it does not matter whether a
+cell waits, whether it is blocked, or whether the question was parked long ago.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from flow_kernel.apps.repl_protocol import Decide
+from flow_kernel.errors import FlowError, NotFound
+from flow_kernel.records.home import Home
+from flow_kernel.records.journal import utc_now_ms
+from flow_kernel.session.approval_desk import ApprovalDesk
+from flow_kernel.session.approvals_rules import checked_id, refusal
+from flow_kernel.session.open_home import flow_of, user_name
+from flow_kernel.store.contract import ApprovalRow
+
+CHANNEL: Final = "repl"
+
+
+def decide(root: Path, asked: Decide) -> ApprovalRow:
+    """Write a decision down; it is on the disk when this returns.
+
+    Raises:
+        UsageError: That is no approval id.
+        NotFound: There is no such question.
+        AlreadyDecided: Another answer was first; it says whose.
+        StoreError: The home cannot be written.
+    """
+    approval_id = checked_id(asked.approval_id)
+    home = Home(root)
+    if not home.store_path.exists():
+        raise NotFound(f"there is no approval {approval_id}; nothing was changed")
+    flow = flow_of(home)
+    try:
+        desk = ApprovalDesk(flow.store, now=utc_now_ms)
+        return desk.decide(
+            approval_id, asked.decision, by=user_name(), channel=CHANNEL, comment=asked.comment
+        )
+    finally:
+        flow.close()
+
+
+def why_closed(root: Path, approval_id: str) -> FlowError | None:
+    """Why a question takes no answer any more; None while it is open, or nobody can tell."""
+    flow = flow_of(Home(root))
+    try:
+        row = ApprovalDesk(flow.store, now=utc_now_ms).get(approval_id)
+        return None if row.status == "open" else refusal(row)
+    except FlowError:
+        return None
+    finally:
+        flow.close()

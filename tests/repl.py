@@ -1,0 +1,182 @@
+"""A program that talks to `jupyter flow repl` over pipes, as an agent does.
+
+Called by the flow tests and by tests of the command line.
+"""
+
+import json
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+
+from tests.kernels import DEADLINE_S, environment
+
+Said = dict[str, Any]
+
+
+class Repl:
+    """One process of the verb in a folder of its own.
+
+    Args:
+        arguments: Of the verb.
+        home: Home of records; its own folder by default.
+        env: Variables to set over a cleaned copy of our environment.
+    """
+
+    def __init__(
+        self, *arguments: str, home: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> None:
+        self.root = Path(tempfile.mkdtemp(prefix="fr"))
+        self.home = home or self.root / "home"
+        (self.root / "tmp").mkdir()
+        with (self.root / "err.txt").open("wb") as err:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "flow_kernel.apps.cli", "repl", *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=err,
+                cwd=self.root,
+                env=environment(
+                    {
+                        "FLOW_HOME": str(self.home),
+                        "IPYTHONDIR": str(self.root / "ipython"),
+                        "TMPDIR": str(self.root / "tmp"),
+                        **(env or {}),
+                    }
+                ),
+            )
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.stdin, self.stdout = self.process.stdin, self.process.stdout
+        self.lines: list[bytes] = []
+        self._queue: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        # Reads all the time: a full pipe would make the other side wait for us.
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        for line in self.stdout:
+            self._queue.put(line)
+        self._queue.put(b"")
+
+    # -- saying ------------------------------------------------------------------------------------
+
+    def say(self, **request: object) -> None:
+        """Send one request."""
+        self.raw(json.dumps(request).encode() + b"\n")
+
+    def raw(self, data: bytes) -> None:
+        """Send bytes as they are."""
+        self.stdin.write(data)
+        self.stdin.flush()
+
+    def run(self, code: str, **options: object) -> Said:
+        """Run one cell; what is said meanwhile is dropped."""
+        self.say(id=code[:20], code=code, **options)
+        return self.until("success")
+
+    # -- hearing -----------------------------------------------------------------------------------
+
+    def next(self) -> Said:
+        """The next object on stdout.
+
+        Raises:
+            EOFError: There is none any more.
+        """
+        try:
+            line = self._queue.get(timeout=DEADLINE_S)
+        except queue.Empty:
+            raise TimeoutError(f"nothing was said: {self.remarks()[-2000:]}") from None
+        if not line:
+            raise EOFError(self.remarks()[-2000:])
+        self.lines.append(line)
+        assert line.endswith(b"\n")
+        assert not line.startswith(b"MCP::")
+        said = json.loads(line)
+        assert isinstance(said, dict)
+        return said
+
+    def until(self, key: str) -> Said:
+        """The next object that has `key`."""
+        while key not in (said := self.next()):
+            pass
+        return said
+
+    def rest(self) -> list[Said]:
+        """Everything until stdout ends."""
+        found = []
+        while True:
+            try:
+                found.append(self.next())
+            except EOFError:
+                return found
+
+    def remarks(self) -> str:
+        """What was said on stderr."""
+        return (self.root / "err.txt").read_text(encoding="utf-8", errors="replace")
+
+    # -- the process -------------------------------------------------------------------------------
+
+    def kernels(self) -> list[psutil.Process]:
+        """The kernels below it."""
+        children = psutil.Process(self.process.pid).children()
+        return [child for child in children if "flow_kernel" in " ".join(child.cmdline())]
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C."""
+        self.process.send_signal(signal.SIGINT)
+
+    def wait_for(self, happened: Callable[[], bool]) -> None:
+        """Wait until something outside of the lines has happened."""
+        deadline = time.monotonic() + DEADLINE_S
+        while not happened():
+            assert time.monotonic() < deadline, self.remarks()[-2000:]
+            time.sleep(0.01)
+
+    def end(self) -> int:
+        """Close stdin and wait for the end; returns the exit code."""
+        self.stdin.close()
+        code = self.process.wait(DEADLINE_S)
+        self._reader.join()
+        return code
+
+    def close(self) -> None:
+        """End the process however it stands, and remove its folder."""
+        if self.process.poll() is None:
+            kernels = self.kernels()
+            self.process.kill()
+            for kernel in kernels:
+                with_group(kernel.pid)
+            psutil.wait_procs(kernels, DEADLINE_S)
+        self.process.wait()
+        self._reader.join()
+        for stream in (self.stdin, self.stdout):
+            try:
+                stream.close()
+            except BrokenPipeError:
+                continue
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+
+def with_group(pid: int) -> None:
+    """Kill a kernel and its process group."""
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
