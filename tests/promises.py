@@ -56,6 +56,10 @@ PROMISES: Final[dict[str, str]] = {
     "approval.once": "An answer is used by one run of one cell, and by no other.",
     "approval.bound": "Changed code or words ask again; only an approved body runs.",
     "approval.asked": "A line that asks is never taken for something else.",
+    # Events for agents
+    "events.told": "An agent that registered reads what happens, in order, on lines of their own.",
+    "events.spoofed": "No text that a cell prints, by any route, is taken for an event.",
+    "events.asked": "Events are off until they are asked for, which works while a cell runs.",
     # What survives
     "state.rebuilt": "A lost or damaged store stops no kernel, and is made anew from the logs.",
     "death.recorded": "A cell that kills the kernel is on disk, and its death is recorded once.",

@@ -42,7 +42,9 @@ class EventOutlet:
     def begin(self) -> None:
         """Escape printed text that looks like an event, from now on."""
         # What the running cell has printed so far was sent unseen.
-        self._escaper.doubt(_id_of(self._kernel._stdout.parent_header))
+        running = _id_of(self._parent())
+        if running:
+            self._escaper.doubt(running)
         self._tap.escape = self._escaped
 
     def end(self) -> None:
@@ -51,8 +53,12 @@ class EventOutlet:
 
     def put(self, line: str) -> None:
         """Send `line` after what was printed before it; costs 20 us and waits for nothing."""
-        parent = self._kernel._stdout.parent_header
+        parent = self._parent()
         self._kernel.iopub_thread.schedule(lambda: self._guard(self._send, line, parent))
+
+    def _parent(self) -> dict[str, Any]:
+        # The kernel's own: that of the stream stands still while a cell has replaced `sys.stdout`.
+        return self._kernel.get_parent("shell").get("header") or {}
 
     def _send(self, line: str, parent: dict[str, Any]) -> None:
         kernel = self._kernel
