@@ -7,14 +7,17 @@ A line is an event when its signature is right and its number is higher than tha
 Forged, changed, torn, repeated and foreign lines are never given out; they are counted.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib.resources import files
 from types import MappingProxyType
 from typing import Any, Final, Self
 
+from flow_kernel.errors import NotFound
 from flow_kernel.records.agent_events import LINE_BYTES, NAMES, PREFIX, check
 
-__all__ = ["NAMES", "Event", "EventReader", "read"]
+__all__ = ["NAMES", "Event", "EventReader", "read", "schema"]
 
 _PREFIX: Final = PREFIX.encode()
 _KEY_BYTES: Final = 32
@@ -128,6 +131,19 @@ def read(
         ValueError: That is no key.
     """
     return EventReader(stream, key=key, session=session, nonce=nonce, after=after)
+
+
+def schema(name: str) -> dict[str, Any]:
+    """The JSON schema of an event, in the form of jupyter_events.
+
+    Raises:
+        NotFound: There is no event of that name.
+    """
+    if name not in NAMES:
+        raise NotFound(f"there is no event {name!r}", hint=f"one of: {', '.join(sorted(NAMES))}")
+    file = files("flow_kernel.records") / "schemas" / "events" / f"{name}.json"
+    found: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    return found
 
 
 def _lines(stream: Iterable[str] | Iterable[bytes]) -> Iterator[bytes]:

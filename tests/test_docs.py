@@ -20,7 +20,10 @@ from tests.logs import Record, TaskLogs
 from tests.source import ROOT, modules, tree
 
 README: Final = (ROOT / "README.md").read_text("utf-8")
-PAGES: Final = ("README.md", "CHANGELOG.md", "notebooks/data/README.md")
+PAGES: Final = (
+    *("README.md", "CHANGELOG.md", "notebooks/data/README.md"),
+    *("docs/events.md", "docs/records.md"),
+)
 CELLS: Final = (
     "import json",
     "rows = [3, 1]; print(json.dumps(rows))",

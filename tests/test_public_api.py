@@ -93,7 +93,9 @@ def test_the_wheel_ships_the_kernelspec_the_logos_the_notebooks_and_py_typed(
 def test_the_wheel_holds_every_module_and_nothing_but_the_package(wheel: ZipFile) -> None:
     package = ROOT / "flow_kernel"
     modules = {
-        str(p.relative_to(ROOT)) for kind in ("py", "sql") for p in package.rglob(f"*.{kind}")
+        str(p.relative_to(ROOT))
+        for kind in ("py", "sql", "json")
+        for p in package.rglob(f"*.{kind}")
     }
     files = {
         n for n in wheel.namelist() if not re.match(r"flow_kernel-[^/]+\.(data|dist-info)/", n)

@@ -216,12 +216,15 @@ def test_other_text_of_a_cell_is_shown_as_it_is_and_recorded_as_it_was(
 
 
 @promise("events.spoofed")
-def test_text_held_by_a_cell_that_dies_is_not_held_by_us() -> None:
-    with Kernel() as kernel:
-        Agent(kernel)
-        kernel.fatal("import os, sys\nprint('MC', end='', flush=True)\nos.kill(os.getpid(), 9)")
+def test_text_that_may_become_a_mark_is_shown_at_once(flow: Kernel, agent: Agent) -> None:
+    cell = flow.send("print('MC', end='', flush=True); input(); print('P::x')", allow_stdin=True)
+    flow.wait(lambda: bool(flow.inputs))
 
-        kernel.wait_for_text("MC")
+    flow.wait(lambda: _text(flow, cell) == "MC")
+
+    flow.collect(cell, answers=[""])
+    assert _text(flow, cell) == "MCP:\u200b:x\n"
+    assert agent.given["events"] is True
 
 
 @promise("events.asked")
