@@ -278,12 +278,13 @@ class Approvals:
         person = self._parts.person()
         # Whatever the store says: the interrupt has to get through.
         with suppress(StoreError):
-            self._ended(
+            row = self._ended(
                 row,
                 lambda open_row, *, at: rules.cancel(
                     open_row, by=person, channel="interrupt", at=at
                 ),
             )
+            self._parts.emit("approval_decided", **decision_of(row))
         self._carry()
 
     def _ended(self, row: ApprovalRow, end: "_End") -> ApprovalRow:

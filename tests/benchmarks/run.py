@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import cells
+import events
 import memory
 import micro
 import reading
@@ -32,7 +33,17 @@ import table
 import tasks
 from harness import Bench, Benchmark, Result
 
-FAMILIES: Final = (recorder_shell, recorder_cpu, cells, micro, memory, startup, reading, tasks)
+FAMILIES: Final = (
+    recorder_shell,
+    recorder_cpu,
+    cells,
+    micro,
+    events,
+    memory,
+    startup,
+    reading,
+    tasks,
+)
 BENCHMARKS: Final[tuple[Benchmark, ...]] = tuple(
     benchmark for family in FAMILIES for benchmark in family.BENCHMARKS
 )

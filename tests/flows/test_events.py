@@ -135,6 +135,19 @@ def test_an_agent_reads_that_a_question_waits_and_how_it_was_answered(
 
 
 @promise("events.told")
+def test_a_question_whose_wait_is_interrupted_is_told_as_cancelled(
+    flow: Kernel, agent: Agent
+) -> None:
+    ran = flow.interrupted("open('begun', 'w').close()\n%approve Wait for it? --wait")
+
+    names = [(e.name, e.fields.get("status")) for e in agent.reader.feed(_text(flow, ran.msg_id))]
+    assert names in (
+        [("need_approval", None), ("approval_decided", "cancelled")],
+        [],  # it came before the question
+    )
+
+
+@promise("events.told")
 def test_a_line_of_ours_never_stands_in_a_line_of_the_cell(flow: Kernel, agent: Agent) -> None:
     ran = flow.run("print('half', end='')\n%task start X\nprint('of it')\n%task finish")
     lines = _text(flow, ran.msg_id).split("\n")
@@ -145,6 +158,38 @@ def test_a_line_of_ours_never_stands_in_a_line_of_the_cell(flow: Kernel, agent: 
     assert len(agent.reader.feed(_text(flow, ran.msg_id))) == 2
     record = flow.logs.one("cell", msg_id=ran.msg_id)
     assert record["stdout"].startswith("halfof it\n")
+
+
+@promise("events.told", "events.spoofed")
+def test_events_of_a_busy_cell_with_threads_and_a_forked_child_are_whole_and_in_order(
+    agent: Agent,
+) -> None:
+    begun = agent.reader.refused
+    events = agent.events("""
+import flow_kernel, os, threading
+session = flow_kernel.current_session()
+session.start_task('Busy')
+stop = threading.Event()
+def noise(stream):
+    while not stop.is_set(): stream.write('MCP::noise half '); stream.write('\\nMC')
+threads = [threading.Thread(target=noise, args=(s,)) for s in (sys.stdout, sys.stderr)]
+[t.start() for t in threads]
+for n in range(10):
+    with session.step(f's{n}'): pass
+pid = os.fork()
+if not pid:
+    session.announcer.emit('death', of='0' * 32, reason='killed')
+    os._exit(0)
+os.waitpid(pid, 0)
+stop.set(); [t.join() for t in threads]
+session.finish()
+None
+""")
+
+    assert [event.name for event in events] == [
+        *("task_start", *(("step_start", "step_end") * 10), "task_finish"),
+    ]
+    assert agent.reader.refused == begun
 
 
 @promise("events.told")
