@@ -11,6 +11,7 @@ In a line with control characters (a cursor may move, a colour may be taken out)
 """
 
 import re
+from itertools import pairwise
 from typing import Final
 
 from flow_kernel.records.agent_events import PREFIX
@@ -136,9 +137,8 @@ def _spots(line: str) -> list[int]:
 
 
 def _broken(text: str, spots: list[int]) -> str:
-    for spot in reversed(spots):
-        text = text[:spot] + ZERO_WIDTH + text[spot:]
-    return text
+    edges = [0, *spots, len(text)]
+    return ZERO_WIDTH.join(text[start:end] for start, end in pairwise(edges))
 
 
 def _short(line: str) -> str:

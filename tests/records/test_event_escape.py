@@ -104,3 +104,9 @@ def test_the_state_of_many_cells_is_bounded() -> None:
         escaper.text(str(number), "stdout", "x")
 
     assert len(escaper._states) <= escaper._MOST
+
+
+def test_a_line_of_very_many_marks_costs_no_more_than_its_length() -> None:
+    text = "\x1b" + MARK * 300_000
+
+    assert escape(text) == "\x1b" + SHOWN * 300_000
