@@ -241,7 +241,7 @@ def _open_tasks(  # noqa: PLR0913 - called once, each by name
     store, carrier, emit = state
     flow = Flow(home, store, plan_id=where.now.plan_id, author=actor, now=utc_now_ms, carry=carrier)
 
-    def show(number: int, progress: "Progress") -> None:
+    def show(step: object, progress: "Progress") -> None:
         emit(
             "progress",
             task_id=where.now.task_id,
@@ -250,7 +250,7 @@ def _open_tasks(  # noqa: PLR0913 - called once, each by name
             total=progress.total,
         )
         if show_progress is not None:
-            show_progress(number, progress)
+            show_progress(step, progress)
 
     return Tasks(
         flow,

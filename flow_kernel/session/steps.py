@@ -15,8 +15,8 @@ from flow_kernel.store.contract import StepRow
 
 _monotonic: Final = time.monotonic
 
-ShowProgress = Callable[[int, Progress], None]
-"""Draws the progress of the step with a number; called ten times a second at most."""
+ShowProgress = Callable[[object, Progress], None]
+"""Draws the progress of a step, which stands for its bar; called ten times a second at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +72,16 @@ class Step:
             raise UsageError(f"progress takes two numbers, the second above zero, not {i!r}, {n!r}")
         frame = self._meter.report(i, n, _monotonic())
         if frame is not None:
-            said = replace(frame, said=self._ways.describe(frame))
-            self._ways.show(self.number, said)
+            self._draw(frame)
+
+    def ended(self) -> None:
+        """It goes on no more, as far as it may have come: the bar says so."""
+        latest = self._meter.latest
+        if latest is not None and not latest.is_over:
+            self._draw(replace(latest, is_over=True))
+
+    def _draw(self, frame: Progress) -> None:
+        self._ways.show(self, replace(frame, said=self._ways.describe(frame)))
 
     def __repr__(self) -> str:
         latest = self._meter.latest

@@ -16,19 +16,21 @@ from flow_kernel.session.report import ReportCell, TaskReport, headline
 from flow_kernel.session.task_text import MARKS, context_lines
 
 _STYLE: Final = (
+    # The class is named thrice to win over the style sheet that JupyterLab has for lists.
     "<style>.flow-task{font-size:13px;line-height:1.5;max-width:40em;overflow-wrap:anywhere}"
     ".flow-task .head{display:flex;gap:.1em 1em;align-items:baseline;flex-wrap:wrap}"
-    ".flow-task .head b{font-weight:600}.flow-task .state{opacity:.75}"
-    ".flow-task ul{list-style:none;margin:.2em 0 0;padding:0}"
-    ".flow-task li{display:flex;gap:.6em;margin:0}"
+    ".flow-task .head b{font-weight:600}.flow-task .state,.flow-task .note{opacity:.75}"
+    ".flow-task.flow-task.flow-task ul{list-style:none;margin:.2em 0 0;padding:0}"
+    ".flow-task.flow-task.flow-task li{display:flex;gap:.6em;margin:0;padding:0}"
     ".flow-task li i{width:1em;flex:none;font-style:normal}"
-    ".flow-task .note{opacity:.7;margin-left:auto;font-weight:400;text-align:right}"
+    ".flow-task .note{margin-left:auto;font-weight:400;text-align:right;min-width:6em}"
     ".flow-task .done i,.flow-task .approved i{color:#2a8a5c}"
-    ".flow-task .failed i,.flow-task .rejected i,.flow-task .expired i{color:#c4472f}"
-    ".flow-task .doing{font-weight:600}.flow-task .doing i{color:#3b6fd4}"
-    ".flow-task pre{margin:.3em 0 0;font-size:12px;background:none;padding:0;"
-    "white-space:pre-wrap}.flow-task h4{font-size:13px;font-weight:600;margin:.5em 0 0}"
-    ".flow-task code{background:none;padding:0;font-size:12px}</style>"
+    ".flow-task .failed i,.flow-task .rejected i,.flow-task .expired i{color:#d0553a}"
+    ".flow-task .doing{font-weight:600}.flow-task .doing i{color:#4a7fe0}"
+    ".flow-task.flow-task.flow-task pre{margin:.3em 0 0;font-size:12px;background:none;padding:0;"
+    "white-space:pre-wrap}"
+    ".flow-task.flow-task.flow-task h4{font-size:13px;font-weight:600;margin:.5em 0 0}"
+    ".flow-task.flow-task.flow-task code{background:none;padding:0;font-size:12px}</style>"
 )
 _SHOWN: Final = 10
 

@@ -9,7 +9,7 @@ A task that is started while another one is open is a part of it; its end leads 
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import takewhile
 from typing import NamedTuple
 
@@ -193,8 +193,11 @@ class Tasks:
             yield step
         except BaseException as error:
             self._end_steps(self._begun_since(begun), failure=type(error).__name__)
+            with suppress(Exception):  # the error of the block is the one to be seen
+                step.ended()
             raise
         self._end_steps(self._begun_since(begun), failure=None)
+        step.ended()
 
     def log(self, text: str) -> None:
         """Add a line to the log of the task."""

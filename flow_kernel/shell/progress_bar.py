@@ -6,6 +6,7 @@ Called by `session.steps` through the function that `shell.attach` hands to the 
 import sys
 from html import escape
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from flow_kernel.session.progress import Progress
 
@@ -44,22 +45,23 @@ class ProgressBars:
             has_displays: True in a kernel, where an output can be replaced.
         """
         self._has_displays = has_displays
-        self._handles: dict[int, Any] = {}
+        # By the step that is being done: one that is done again draws below its own cell.
+        self._handles: WeakKeyDictionary[object, Any] = WeakKeyDictionary()
 
-    def __call__(self, number: int, progress: Progress) -> None:
+    def __call__(self, step: object, progress: Progress) -> None:
         """Draw the bar of a step anew."""
         if not self._has_displays:
             self._draw_line(progress)
             return
         from IPython.display import display  # only when something is shown
 
-        handle = self._handles.get(number)
+        handle = self._handles.get(step)
         if handle is None:
-            self._handles[number] = display(Bar(progress), display_id=True)
+            self._handles[step] = display(Bar(progress), display_id=True)
         else:
             handle.update(Bar(progress))
         if progress.is_over:
-            self._handles.pop(number, None)
+            self._handles.pop(step, None)
 
     def _draw_line(self, progress: Progress) -> None:
         stream = sys.stdout

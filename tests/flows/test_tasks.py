@@ -338,6 +338,27 @@ def test_progress_is_one_bar_that_is_drawn_anew(kernel: Kernel) -> None:
     assert [r["log"] for r in kernel.logs.records("step") if "log" in r] == ["all of it"]
 
 
+@promise("task.steps")
+def test_a_bar_stays_below_its_own_cell_and_says_when_its_step_has_ended(kernel: Kernel) -> None:
+    _ok(kernel, "import flow_kernel; s = flow_kernel.current_session(); s.start_task('Long')")
+    code = "with s.step('load') as step:\n    step.progress(1, 4); done = step\n"
+
+    first = kernel.run(code)
+    _ok(kernel, "s.finish()", "_ = s.start_task('Next')")
+    failed = kernel.run(f"{code}    1 / 0")
+
+    ids = []
+    for ran in (first, failed):
+        (drawn,), (redrawn,) = ran.of("display_data"), ran.of("update_display_data")
+        ids.append(drawn["content"]["transient"]["display_id"])
+        assert redrawn["content"]["transient"]["display_id"] == ids[-1]
+        text = redrawn["content"]["data"]["text/plain"]
+        assert "1/4 · 25 %" in text
+        assert "left" not in text
+    assert len(set(ids)) == 2
+    assert failed.reply["ename"] == "ZeroDivisionError"
+
+
 @promise("task.recorded")
 def test_the_context_of_the_open_task_is_a_dict(kernel: Kernel) -> None:
     _ok(kernel, "import flow_kernel; s = flow_kernel.current_session(); s.start_task('Long')")
