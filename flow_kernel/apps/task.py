@@ -23,12 +23,13 @@ _STYLES: Final = {"done": "green", "failed": "red", "doing": "bold"}
 _START: Final = "start"
 _USAGE: Final = """jupyter flow task ID
        jupyter flow task start NAME [--describe TEXT] [--steps A,B,C] [--type T] [--plan P]
+                               [--parent ID]
        jupyter flow task ID step NAME | log TEXT | set KEY=VALUE…
        jupyter flow task ID finish | fail REASON | cancel [REASON] | reopen"""
 TAKES_WORDS: Final = True
 """`words` may hold options between them, and anything after two dashes."""
 
-_OF_START: Final = ("describe", "steps", "type", "plan")
+_OF_START: Final = ("describe", "steps", "type", "plan", "parent")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--steps", metavar="A,B,C", help="start: its plan, names with commas between them")
     add("--type", metavar="T", help=f"start: one of {', '.join(TYPES)}")
     add("--plan", metavar="P", help="start: the plan it belongs to")
+    add("--parent", metavar="ID", help="start: the task that it is a part of")
     add("--json", action="store_true", help="the task as one document, for programs")
     add_home(parser)
     parser.epilog = "example: jupyter flow task start Clean the data --steps load,check"
@@ -77,6 +79,7 @@ def _start(flow: Flow, name: str, options: argparse.Namespace) -> TaskView:
         steps=[step for step in steps if step],
         type="custom" if options.type is None else options.type,
         plan_id=options.plan,
+        parent_id=options.parent,
     )
 
 

@@ -109,6 +109,7 @@ class Flow:
         steps: Sequence[str] = (),
         type: str = "custom",
         plan_id: str | None = None,
+        parent_id: str | None = None,
     ) -> TaskView:
         """Create a task and begin it.
 
@@ -117,13 +118,19 @@ class Flow:
             description: What is to be done.
             steps: The plan: names of steps, in order.
             type: One of `task_states.TYPES`.
-            plan_id: The plan it belongs to; that of this handle by default.
+            plan_id: The plan it belongs to; that of its parent, or of this handle, by default.
+            parent_id: The task that it is a part of.
 
         Raises:
-            UsageError: A name, the type or the plan cannot be used; nothing was written.
+            UsageError: A name, the type or a plan cannot be used; nothing was written.
+            NotFound: There is no such parent.
         """
+        around = self._place(parent_id) if parent_id is not None else (self.plan_id, None)
+        if plan_id is not None and parent_id is not None and plan_id != around[0]:
+            raise UsageError(f"{parent_id[:60]} belongs to another plan than {plan_id[:60]}")
         new = NewTask(
-            plan_id=self.plan_id if plan_id is None else plan_id,
+            plan_id=around[0] if plan_id is None else plan_id,
+            parent_id=around[1],
             name=name,
             description=description,
             steps=steps,

@@ -101,6 +101,7 @@ class TaskDesk:
 
         Raises:
             UsageError: A name, the type or the plan cannot be used; nothing was written.
+            NotFound: There is no such parent.
         """
         if not is_plan_id(new.plan_id):
             raise UsageError(f'"{new.plan_id[:60]}" is no plan id', hint="a plan id has no blanks")
@@ -108,6 +109,8 @@ class TaskDesk:
             raise UsageError("steps are a list of names, not one text")
         at = self._now()
         with self._store.write() as change:
+            if new.parent_id is not None:
+                _known(change, (new.plan_id, new.parent_id))
             task = TaskRow(
                 plan_id=new.plan_id,
                 task_id=change.new_task_id(new.plan_id),

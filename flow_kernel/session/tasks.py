@@ -133,7 +133,7 @@ class Tasks:
             description=description,
             steps=steps,
             type=type,
-            parent_id=_parent(around.plan_id, around.task_id, plan_id),
+            parent_id=around.task_id if around.plan_id == plan_id and self.current else None,
         )
         task = self._desk.start(new)
         self._enter(task)
@@ -256,9 +256,9 @@ class Tasks:
         version = self._flow.store.version()
         if version == self._seen:
             return None
-        self._seen = version
         task = self.current
         if task is None or task.status in OPEN:
+            self._seen = version
             return None
         parent_id = task.parent_id or ADHOC_TASK
         with self._flow.store.read() as view:
@@ -266,6 +266,7 @@ class Tasks:
         back_to = parent_id if parent is not None and parent.status in OPEN else ADHOC_TASK
         self._ended = f"{task.plan_id}/{task.task_id}"
         self._leave(task, back_to)
+        self._seen = version
         return (
             f"task {task.task_id} was ended elsewhere ({task.status}); the next cells belong to"
             f" {back_to}; to go on with it: %task reopen {task.task_id}"
@@ -379,7 +380,3 @@ class Tasks:
     def _enter(self, task: TaskRow) -> None:
         self._move(task.plan_id, task.task_id)
         self._carry()
-
-
-def _parent(plan_id: str, task_id: str, new_plan_id: str) -> str | None:
-    return task_id if task_id != ADHOC_TASK and plan_id == new_plan_id else None

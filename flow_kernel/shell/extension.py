@@ -63,11 +63,14 @@ def _settings(config: Any) -> Settings:
     """The same `c.FlowKernel.*` that the kernel reads, from the configuration of this shell."""
     chosen = config.get("FlowKernel", {})
     default = Settings()
+    types = chosen.get("isolated_types")
     return Settings(
         record=bool(chosen.get("record", default.record)),
         actor=str(chosen.get("actor", default.actor)),
         formatter=str(chosen.get("formatter", default.formatter)),
-        isolated_types=frozenset(chosen.get("isolated_types", default.isolated_types)),
+        isolated_types=frozenset(map(str, types))
+        if isinstance(types, list | set | tuple)
+        else default.isolated_types,
     )
 
 

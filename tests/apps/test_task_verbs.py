@@ -60,6 +60,19 @@ def test_a_planned_step_that_failed_is_tried_again_under_its_own_row(cli: Cli) -
     ]
 
 
+def test_a_task_can_be_a_part_of_another(cli: Cli) -> None:
+    cli("task", "start", "Outer", "--plan", "study")
+
+    part = cli("task", "start", "Inner", "--parent", "study/T-0001", "--json").document
+    lost = cli("task", "start", "Lost", "--parent", "study/T-0009")
+    apart = cli("task", "start", "Lost", "--parent", "study/T-0001", "--plan", "local")
+
+    assert (part["plan_id"], part["parent_id"]) == ("study", "T-0001")
+    assert (lost.code, "there is no task T-0009 in plan study" in lost.err) == (2, True)
+    assert (apart.code, "belongs to another plan" in apart.err) == (2, True)
+    assert len(cli("tasks", "--json").document["items"]) == 2
+
+
 def test_a_name_with_dashes_follows_two_of_them(cli: Cli) -> None:
     begun = cli("task", "start", "--json", "--", "-h", "--type", "odd")
 
