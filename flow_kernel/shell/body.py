@@ -1,6 +1,6 @@
-"""The body of a cell magic, run as a cell of its own.
+"""What magics have in common: the body of a cell magic as a cell of its own, quoted messages.
 
-Called by `shell.approve_magics` and `shell.task_magics`.
+Called by `shell.approve_magics`, `shell.task_magics` and `shell.task_answers`.
 """
 
 from typing import Any
@@ -27,3 +27,10 @@ def run_body(shell: Any, source: str, *, failure: str) -> None:
     except AttributeError:  # a class with slots: it is shown twice
         pass
     raise error
+
+
+def unquoted(text: str) -> str:
+    """A message without the quotes around the whole of it."""
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+        return text[1:-1]
+    return text

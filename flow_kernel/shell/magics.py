@@ -6,20 +6,16 @@ Called by IPython; each answer prints as text, shows as HTML and is a Python val
 import argparse
 import shlex
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from IPython.core.error import UsageError as IPythonUsageError
 from IPython.core.magic import Magics, line_magic, magics_class
 
-from flow_kernel.errors import FlowError, StoreError, UsageError
+from flow_kernel.errors import FlowError, UsageError
 from flow_kernel.records.home import network_file_system
 from flow_kernel.session.ambient import current_session
-from flow_kernel.session.report_file import write_report
 from flow_kernel.session.session import Session
-from flow_kernel.session.task_card import ReportCard
 from flow_kernel.shell.display import CellTable, Facts, TouchTable
-from flow_kernel.shell.task_display import ReportCards
 
 _VERBS: Final = {
     "status": "where this session records, and how it goes",
@@ -31,7 +27,7 @@ _VERBS: Final = {
 }
 
 
-_FORMS: Final = ("html", "md", "json")
+_OF_REPORT: Final = ("--task", "--plan", "--html", "--md", "--json")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -50,7 +46,7 @@ def _parser() -> _Parser:
         elif verb == "why":
             sub.add_argument("name")
         elif verb == "report":
-            for option in ("--task", "--plan", *(f"--{form}" for form in _FORMS)):
+            for option in _OF_REPORT:
                 sub.add_argument(option)
     return parser
 
@@ -119,20 +115,10 @@ def _why(session: Session, options: argparse.Namespace) -> TouchTable:
     return TouchTable(options.name, session.history.why(options.name))
 
 
-def _report(session: Session, options: argparse.Namespace) -> ReportCards | Facts:
-    task_id = options.task
-    if task_id is None and options.plan is None:
-        task_id = session.tasks.latest
-    reports = session.tasks.reports(task_id, plan_id=options.plan)
-    files = {form: name for form in _FORMS if (name := getattr(options, form))}
-    for form, name in files.items():
-        try:
-            write_report(Path(name).expanduser().absolute(), form, reports, session.texts)
-        except OSError as error:
-            raise StoreError(f"{name}: {error.strerror or error}") from None
-    if files:
-        return Facts("report", {form: f"wrote {name}" for form, name in files.items()})
-    return ReportCards([ReportCard(report, session.texts) for report in reports])
+def _report(session: Session, options: argparse.Namespace) -> object:
+    from flow_kernel.shell.report_answer import report  # 10 ms that a starting kernel need not pay
+
+    return report(session, options)
 
 
 def _pause(session: Session, _: argparse.Namespace) -> Facts:
@@ -163,7 +149,7 @@ def complete(shell: Any, event: Any) -> list[str]:
     if words[1] == "log":
         return ["--failed", "--limit"]
     if words[1] == "report":
-        return ["--task", "--plan", *(f"--{form}" for form in _FORMS)]
+        return list(_OF_REPORT)
     if words[1] == "why":
         return [name for name in shell.user_ns if not name.startswith("_")]
     return []

@@ -1,6 +1,6 @@
 """Several tasks as one answer of the magics: text, HTML, and a value in code.
 
-Called by `shell.task_magics` and `shell.magics`. Everything a user named is escaped.
+Called by `shell.task_answers` and `shell.report_answer`. Everything a user named is escaped.
 """
 
 from collections.abc import Sequence

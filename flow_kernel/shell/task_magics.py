@@ -1,26 +1,17 @@
 """The magics `%task` and `%%step`: work with a shape, from inside a notebook.
 
-Called by IPython; each answer prints as text, shows as HTML and is a Python value.
+Called by IPython; each answer prints as text, shows as HTML and is a Python value. They are made in
+`shell.task_answers`, which is loaded when a task is first asked for.
 """
 
-import json
-import shlex
-from collections.abc import Callable
 from typing import Any, Final
 
 from IPython.core.error import UsageError as IPythonUsageError
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 
-from flow_kernel.errors import FlowError, UsageError
+from flow_kernel.errors import FlowError
 from flow_kernel.session.ambient import current_session
-from flow_kernel.session.context_values import typed_pair
-from flow_kernel.session.session import Session
-from flow_kernel.session.task_card import ReportCard, TaskCard
-from flow_kernel.session.task_states import TYPES
-from flow_kernel.session.tasks import Tasks
-from flow_kernel.shell.body import run_body
-from flow_kernel.shell.display import Facts
-from flow_kernel.shell.task_display import TaskTable
+from flow_kernel.shell.body import run_body, unquoted
 
 VERBS: Final = {
     "start": "begin a task; its planned steps are shown",
@@ -34,12 +25,6 @@ VERBS: Final = {
     "status": "the open task: planned against done",
     "list": "all tasks of this project",
     "show": "one task, the open one by default",
-}
-_START_OPTIONS: Final = {
-    "--describe": "what is to be done",
-    "--steps": "its plan: names with commas between them",
-    "--type": f"one of {', '.join(TYPES)}",
-    "--plan": "the plan it belongs to",
 }
 
 
@@ -84,7 +69,7 @@ class TaskMagics(Magics):  # type: ignore[misc]  # IPython's base has no types h
         """
         has_begun = False
         try:
-            with current_session().tasks.alone(_unquoted(line.strip())):
+            with current_session().tasks.alone(unquoted(line.strip())):
                 has_begun = True
                 run_body(self.shell, cell, failure="the step failed")
         except FlowError as error:
@@ -94,130 +79,14 @@ class TaskMagics(Magics):  # type: ignore[misc]  # IPython's base has no types h
 
 
 def _answered(magic: str, verb: str, rest: str) -> object:
-    if verb not in _ANSWERS:
+    if verb not in VERBS:
         raise IPythonUsageError(f'{magic}: there is no verb "{verb[:40]}"; try: {magic}?')
+    from flow_kernel.shell.task_answers import ANSWERS  # 15 ms that a starting kernel need not pay
+
     try:
-        return _ANSWERS[verb](current_session(), rest)
+        return ANSWERS[verb](current_session(), rest)
     except FlowError as error:
         raise IPythonUsageError(f"{magic}: {error}") from None
-
-
-def _start(session: Session, rest: str) -> TaskCard:
-    name, options = _name_and_options(_words(rest))
-    steps = [step.strip() for step in options.get("--steps", "").split(",")]
-    view = session.tasks.start(
-        name,
-        options.get("--describe", ""),
-        steps=[step for step in steps if step],
-        type=options.get("--type", "custom"),
-        plan_id=options.get("--plan"),
-    )
-    return TaskCard(view, session.texts)
-
-
-def _name_and_options(words: list[str]) -> tuple[str, dict[str, str]]:
-    """The words of a name, which may begin with dashes themselves, and the options among them."""
-    name: list[str] = []
-    options: dict[str, str] = {}
-    left = iter(words)
-    for word in left:
-        option, sign, value = word.partition("=")
-        if option not in _START_OPTIONS:
-            name.append(word)
-        elif sign:
-            options[option] = value
-        else:
-            given = next(left, None)
-            if given is None:
-                raise UsageError(f"{option} takes a value: {_START_OPTIONS[option]}")
-            options[option] = given
-    return " ".join(name), options
-
-
-def _step(session: Session, rest: str) -> TaskCard:
-    session.tasks.step(_unquoted(rest))
-    return TaskCard(session.tasks.show(), session.texts)
-
-
-def _log(session: Session, rest: str) -> None:
-    if not rest:
-        raise UsageError("log takes a text")
-    session.tasks.log(_unquoted(rest))
-
-
-def _set(session: Session, rest: str) -> Facts:
-    words = _words(rest)
-    if not words:
-        raise UsageError("%task set takes KEY=VALUE")
-    return Facts("context", session.tasks.set(dict(map(typed_pair, words))))
-
-
-def _finish(session: Session, rest: str) -> ReportCard:
-    _refuse(rest, "finish")
-    return session.finish()
-
-
-def _fail(session: Session, rest: str) -> ReportCard:
-    return session.fail(_unquoted(rest))
-
-
-def _cancel(session: Session, rest: str) -> TaskCard:
-    return TaskCard(session.tasks.cancel(_unquoted(rest)), session.texts)
-
-
-def _reopen(session: Session, rest: str) -> TaskCard:
-    return TaskCard(session.tasks.reopen(rest or session.tasks.last_ended()), session.texts)
-
-
-def _status(session: Session, rest: str) -> TaskCard | Facts:
-    _refuse(rest, "status")
-    if session.tasks.current is None:
-        return Facts("Task", {"open": "none; begin one: %task start NAME"})
-    return TaskCard(session.tasks.show(), session.texts)
-
-
-def _list(session: Session, rest: str) -> TaskTable:
-    _refuse(rest, "list")
-    return TaskTable(session.tasks.list())
-
-
-def _show(session: Session, rest: str) -> TaskCard:
-    return TaskCard(session.tasks.show(rest or None), session.texts)
-
-
-_ANSWERS: Final[dict[str, Callable[[Session, str], object]]] = {
-    "start": _start,
-    "step": _step,
-    "log": _log,
-    "set": _set,
-    "finish": _finish,
-    "fail": _fail,
-    "cancel": _cancel,
-    "reopen": _reopen,
-    "status": _status,
-    "list": _list,
-    "show": _show,
-}
-
-
-def _words(text: str) -> list[str]:
-    """The words of a line; quotes hold words together, an apostrophe alone is a character."""
-    try:
-        return shlex.split(text)
-    except ValueError:
-        return text.split()
-
-
-def _unquoted(text: str) -> str:
-    """A message without the quotes around the whole of it."""
-    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
-        return text[1:-1]
-    return text
-
-
-def _refuse(rest: str, verb: str) -> None:
-    if rest:
-        raise UsageError(f"%task {verb} takes no argument")
 
 
 def complete(_: Any, event: Any) -> list[str]:
@@ -225,28 +94,9 @@ def complete(_: Any, event: Any) -> list[str]:
     words = event.line.split()
     if len(words) < 2 or (len(words) == 2 and not event.line.endswith(" ")):
         return list(VERBS)
+    from flow_kernel.shell.task_answers import completions  # as above
+
     try:
-        return _completions(current_session().tasks, words, event.line)
+        return completions(current_session().tasks, words, event.line)
     except FlowError:
         return []
-
-
-def _completions(tasks: Tasks, words: list[str], line: str) -> list[str]:
-    verb = words[1]
-    if verb == "start":
-        is_type = "--type" in (words[-1], words[-2] if not line.endswith(" ") else "")
-        return list(TYPES if is_type else _START_OPTIONS)
-    if verb in ("show", "reopen"):
-        return [task.task_id for task in tasks.list()]
-    if verb == "step" and tasks.current is not None:
-        return [step.name for step in tasks.show().steps if step.state == "planned"]
-    if verb == "set" and "=" in words[-1]:
-        key = words[-1].partition("=")[0]
-        return [f"{key}={_typed(value)}" for value in tasks.suggest(key)]
-    return []
-
-
-def _typed(value: object) -> str:
-    """A value as one would type it after `KEY=`."""
-    text = value if type(value) is str else json.dumps(value)
-    return shlex.quote(text)
