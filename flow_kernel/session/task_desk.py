@@ -103,10 +103,11 @@ class TaskDesk:
             UsageError: A name, the type or the plan cannot be used; nothing was written.
             NotFound: There is no such parent.
         """
-        if not is_plan_id(new.plan_id):
-            raise UsageError(f'"{new.plan_id[:60]}" is no plan id', hint="a plan id has no blanks")
+        if not isinstance(new.plan_id, str) or not is_plan_id(new.plan_id):
+            raise UsageError(f'"{new.plan_id!s:.60}" is no plan id', hint="a plan id has no blanks")
         if isinstance(new.steps, str):
             raise UsageError("steps are a list of names, not one text")
+        description = _written(new.description, "a description")
         at = self._now()
         with self._store.write() as change:
             if new.parent_id is not None:
@@ -115,7 +116,7 @@ class TaskDesk:
                 plan_id=new.plan_id,
                 task_id=change.new_task_id(new.plan_id),
                 name=checked_name(new.name),
-                description=_written(new.description),
+                description=description,
                 type=checked_type(new.type),
                 parent_id=new.parent_id,
                 author=self._author,
@@ -217,11 +218,10 @@ class TaskDesk:
             UsageError: That is no text.
             NotFound: There is no such task.
         """
-        if not isinstance(text, str):
-            raise UsageError(f"a line of the log is text, not {type(text).__name__}")
+        said = _written(text, "a line of the log")
         with self._store.write() as change:
             _known(change, place)
-            fields = {"step": step, "log": _written(text), "author": self._author}
+            fields = {"step": step, "log": said, "author": self._author}
             change.note("step", *place, self._now(), fields)
 
     def unset(self, place: tuple[str, str], key: str) -> None:
@@ -250,12 +250,13 @@ class TaskDesk:
             NotFound: There is no such task.
             IllegalTransition: It has ended already.
         """
+        reason = _written(reason, "a reason")
         if event == "fail" and not reason.strip():
             raise UsageError("fail takes a reason")
         looked_at = self._artifacts(place)
         at = self._now()
         with self._store.write() as change:
-            task = step_task(_known(change, place), event, at=at, reason=_written(reason))
+            task = step_task(_known(change, place), event, at=at, reason=reason)
             # Those of other processes, too.
             failure = None if event == "finish" else reason or event
             _end_rows(change, place, at=at, failure=failure)
@@ -330,6 +331,8 @@ def _open(view: Reading, place: tuple[str, str]) -> TaskRow:
     return task
 
 
-def _written(text: str) -> str:
-    """`text` as UTF-8 can hold it."""
+def _written(text: str, what: str) -> str:
+    """`text` as UTF-8 can hold it; raises UsageError where it is none."""
+    if not isinstance(text, str):
+        raise UsageError(f"{what} is text, not {type(text).__name__}")
     return text.encode("utf-8", "backslashreplace").decode()

@@ -155,7 +155,7 @@ def checked_name(name: str) -> str:
 def checked_type(kind: str) -> str:
     """One of `TYPES`; raises UsageError."""
     if kind not in TYPES:
-        raise UsageError(f'there is no task type "{kind[:60]}"', hint=f"types: {', '.join(TYPES)}")
+        raise UsageError(f'there is no task type "{kind!s:.60}"', hint=f"types: {', '.join(TYPES)}")
     return kind
 
 

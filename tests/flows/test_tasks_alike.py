@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from flow_kernel.apps.cli import main
-from flow_kernel.errors import FlowError
+from flow_kernel.errors import FlowError, UsageError
 from flow_kernel.records.home import Home
 from flow_kernel.session.flow import Flow
 from flow_kernel.session.open_home import flow_of
@@ -104,6 +104,34 @@ def test_what_cannot_be_started_is_refused_alike(
     assert [said in text for text in told] == [True] * 4, told
     assert [text.count("\n") for text in told] == [0] * 4
     assert (code, len(flow.tasks())) == (2, before)
+
+
+WRONG: Final[dict[str, Callable[[Flow], object]]] = {
+    "name": lambda flow: flow.start_task(None),  # type: ignore[arg-type]  # as users do
+    "description": lambda flow: flow.start_task("x", 5),  # type: ignore[arg-type]  # as users do
+    "steps": lambda flow: flow.start_task("x", steps="load,check"),
+    "step": lambda flow: flow.start_task("x", steps=[1]),  # type: ignore[list-item]  # as users do
+    "type": lambda flow: flow.start_task("x", type=7),  # type: ignore[arg-type]  # as users do
+    "plan": lambda flow: flow.start_task("x", plan_id=7),  # type: ignore[arg-type]  # as users do
+    "parent": lambda flow: flow.start_task("x", parent_id="7"),
+    "id": lambda flow: flow.finish_task(None),  # type: ignore[arg-type]  # as users do
+    "line": lambda flow: flow.log("T-0001", b"x"),  # type: ignore[arg-type]  # as users do
+    "reason": lambda flow: flow.fail_task("T-0001", None),  # type: ignore[arg-type]  # as users do
+}
+
+
+@promise("task.hostile")
+@pytest.mark.parametrize("act", WRONG.values(), ids=WRONG)
+def test_what_is_no_text_is_refused_in_one_sentence_and_changes_nothing(
+    flow: Flow, act: Callable[[Flow], object]
+) -> None:
+    before = [flow.view(task.task_id) for task in flow.tasks()]
+
+    with pytest.raises(UsageError) as told:
+        act(flow)
+
+    assert "\n" not in str(told.value)
+    assert [flow.view(task.task_id) for task in flow.tasks()] == before
 
 
 ENDED: Final = ["finish", "fail why", "cancel", "step more"]
