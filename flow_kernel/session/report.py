@@ -191,7 +191,9 @@ def _cell(record: Mapping[str, object]) -> ReportCell:
         code=_text(record, "code"),
         stdout=_text(record, "stdout"),
         result=_text(record, "result"),
-        error=f"{error.get('ename')}: {error.get('evalue')}" if isinstance(error, dict) else "",
+        error=f"{error.get('ename')}: {error.get('evalue')}".rstrip(": ")
+        if isinstance(error, dict)
+        else "",
         added=_names(record, "added_vars"),
         changed=sorted({*_names(record, "changed_vars"), *_names(record, "mutated_vars")}),
         removed=_names(record, "removed_vars"),

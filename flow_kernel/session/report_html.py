@@ -96,7 +96,8 @@ def _answers(report: TaskReport, head: int) -> Iterable[str]:
         status = _of(answer, "status")
         told = [status]
         if answer.get("decided_by"):
-            how = f" ({_of(answer, 'channel')})" if answer.get("channel") else ""
+            how = _of(answer, "channel")
+            how = f" ({how})" if how not in ("", _of(answer, "decided_by")) else ""
             told.append(f"by {one_line(_of(answer, 'decided_by'), 60)}{how}")
         if answer.get("decided_at"):
             told.append(_clock(_of(answer, "decided_at")))

@@ -148,6 +148,22 @@ def test_files_questions_and_failures_are_told_with_who_and_when(cli: Cli, home:
         assert told in text
 
 
+def test_deaths_interrupts_and_timeouts_are_told_in_few_words(cli: Cli, home: Path) -> None:
+    log = SampleLog(home, session="d" * 32)
+    stopped = {"ename": "KeyboardInterrupt", "evalue": "", "traceback": [], "line": 1}
+    log.failed("wait()", error=stopped, status="interrupted")
+    log.death(reason="killed")
+    asked = {"approval_id": "A-0001", "message": "Go on?", "status": "rejected"}
+    log.put("approval", **asked, decided_by="timeout", decided_at=_AT, channel="timeout")
+
+    cli("report", "--html", "r.html")
+
+    page = Path("r.html").read_text("utf-8")
+    assert '<span class="bad">KeyboardInterrupt</span>' in page
+    assert "the kernel died: killed" in page
+    assert "rejected by timeout 10:00:00" in page
+
+
 def test_several_tasks_are_one_page_with_a_way_to_each(cli: Cli, home: Path) -> None:
     cli("task", "start", "Second")
 
