@@ -56,5 +56,7 @@ class Settings:
     """Run for each reminder of an open question: a program and its arguments; empty for none."""
     approve: str = "auto"
     """Which cells need an answer before they run: auto (none), confirm_if_risky or always."""
+    mirrors: tuple[str, ...] = ()
+    """Names of the plug-ins that copy the logs to other systems."""
     journal: JournalSettings = field(default_factory=JournalSettings)
     recorder: RecorderSettings = field(default_factory=RecorderSettings)

@@ -61,6 +61,7 @@ PROMISES: Final[dict[str, str]] = {
     "events.spoofed": "No text that a cell prints, by any route, is taken for an event.",
     "events.asked": "Events are off until they are asked for, which works while a cell runs.",
     # What survives
+    "state.mirrored": "A mirror that is asked for holds what the logs hold, and harms nobody.",
     "state.rebuilt": "A lost or damaged store stops no kernel, and is made anew from the logs.",
     "death.recorded": "A cell that kills the kernel is on disk, and its death is recorded once.",
     "death.told": "The next kernel on that home says at its first cell what happened.",

@@ -23,6 +23,7 @@ from flow_kernel.apps.tables import Painter, plain
 from flow_kernel.apps.terminal import Terminal
 from flow_kernel.errors import FlowError
 from flow_kernel.records.home import Home, network_file_system
+from flow_kernel.session.mirrors import cursor_of, names_of
 from flow_kernel.shell.selftest import findings
 
 _LEAST_PYTHON: Final = (3, 11)
@@ -102,6 +103,7 @@ def _checks(home: Home) -> Iterator[Check]:
     yield Check(name="file system", ok=True, detail=local)
     for package, least in _BASE.items():
         yield _package_check(package, least)
+    yield from _mirror_checks(home)
     yield Check(name="extras", ok=True, detail=", ".join(map(_extra_text, _EXTRAS)))
     for found in findings():
         yield Check(name=found.name, ok=found.ok, detail=found.detail)
@@ -124,6 +126,15 @@ def _home_check(home: Home) -> Check:
     if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK):
         return Check(name="home", ok=True, detail=f"{home.root}{state}")
     return Check(name="home", ok=False, detail=f"{existing} cannot be written")
+
+
+def _mirror_checks(home: Home) -> Iterator[Check]:
+    for name in names_of(home):
+        cursor = cursor_of(home, name)
+        detail = f"{cursor.delivered} times a log was copied"
+        if cursor.failures:
+            detail = f"{cursor.failures} failures since, the last one: {cursor.error}"
+        yield Check(name=f"mirror {name}", ok=not cursor.failures, detail=detail)
 
 
 def _package_check(package: str, least: tuple[int, ...]) -> Check:

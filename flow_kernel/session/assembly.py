@@ -34,7 +34,6 @@ from flow_kernel.settings import Settings
 if TYPE_CHECKING:
     from flow_kernel.session.approval_parts import Prompter
     from flow_kernel.session.approvals import Approvals
-    from flow_kernel.session.carrier import Carrier
     from flow_kernel.session.formatter import TaskTexts
     from flow_kernel.session.progress import Progress
     from flow_kernel.session.steps import ShowProgress
@@ -80,6 +79,7 @@ def assemble(
     tail = OutputTail(home.tail_path(identity.session), lambda text: redactor.text(text)[0])
     # Undone from the last to the first; the lease goes first, so that a kill is no death any more.
     closers: list[Callable[[], None]] = [tail.remove]
+    wake_mirrors = _open_mirrors(home, settings, closers)
     if is_writable:
         closers += _announce(home, identity.session, (identity.plan_id, identity.task_id), env)
         _tell_deaths(home, identity.session, settings, notices, announcer)
@@ -98,7 +98,7 @@ def assemble(
         memory=ResidentMemory(),
     )
     recorder = Recorder(parts)
-    open_state = cache(lambda: _open_state(home, parts, closers, announcer.emit))
+    open_state = cache(lambda: _open_state(home, parts, closers, announcer.emit, wake_mirrors))
     open_texts = cache(lambda: _open_texts(settings, notices))
     session = Session(
         identity=identity,
@@ -162,12 +162,29 @@ class _State(NamedTuple):
     """The store of a session, and who is told of its changes: the log, and agents."""
 
     store: "Store"
-    carrier: "Carrier"
+    carry: Callable[[], bool]
     emit: Emit
 
 
+def _open_mirrors(
+    home: Home, settings: Settings, closers: list[Callable[[], None]]
+) -> Callable[[], None]:
+    """What tells the mirrors that there may be something new."""
+    if not settings.mirrors:
+        return lambda: None
+    from flow_kernel.session.mirror_thread import MirrorThread  # most sessions have none
+
+    thread = MirrorThread(home, settings.mirrors)
+    closers.insert(0, thread.close)
+    return thread.wake
+
+
 def _open_state(
-    home: Home, parts: RecorderParts, closers: list[Callable[[], None]], emit: Emit
+    home: Home,
+    parts: RecorderParts,
+    closers: list[Callable[[], None]],
+    emit: Emit,
+    wake_mirrors: Callable[[], None],
 ) -> _State:
     from flow_kernel.session.carrier import Carrier  # 5 ms that most sessions need not pay
 
@@ -175,7 +192,13 @@ def _open_state(
     carrier = Carrier(home, store, parts.journal, redactor=parts.redactor)
     carrier()
     closers.append(store.close)
-    return _State(store, carrier, emit)
+
+    def carry() -> bool:
+        is_all = carrier()
+        wake_mirrors()
+        return is_all
+
+    return _State(store, carry, emit)
 
 
 def _open_approvals(  # noqa: PLR0913 - called once, each by name
@@ -195,7 +218,7 @@ def _open_approvals(  # noqa: PLR0913 - called once, each by name
     from flow_kernel.session.reminders import RemindCommand
 
     def carry() -> None:
-        state.carrier()
+        state.carry()
         parts.journal.sync()  # answers are on the disk, in the log as in the store
 
     command = parts.settings.remind_command
@@ -238,8 +261,8 @@ def _open_tasks(  # noqa: PLR0913 - called once, each by name
     from flow_kernel.session.flow import Flow  # with the next: 5 ms that most need not pay
     from flow_kernel.session.tasks import Tasks
 
-    store, carrier, emit = state
-    flow = Flow(home, store, plan_id=where.now.plan_id, author=actor, now=utc_now_ms, carry=carrier)
+    store, carry, emit = state
+    flow = Flow(home, store, plan_id=where.now.plan_id, author=actor, now=utc_now_ms, carry=carry)
 
     def show(step: object, progress: "Progress") -> None:
         emit(
@@ -258,7 +281,7 @@ def _open_tasks(  # noqa: PLR0913 - called once, each by name
         author=actor,
         notebook=notebook,
         now=utc_now_ms,
-        carry=carrier,
+        carry=carry,
         show_progress=show,
         describe=texts.progress,
         emit=emit,

@@ -1,6 +1,6 @@
 """The store of a handle that was closed: every use says so.
 
-Put in its place by `session.flow`, so that a forgotten handle does not open the file again.
+Made by `session.flow` when it is closed, so that a forgotten handle does not open the file again.
 """
 
 from typing import NoReturn

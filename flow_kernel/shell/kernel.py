@@ -64,6 +64,9 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
         sorted(ISOLATED_TYPES),
         help="Types of tasks whose cells are isolated by default.",
     ).tag(config=True)
+    mirrors: Any = List(
+        Unicode(), help="Plug-ins that copy the logs to other systems, e.g. otlp."
+    ).tag(config=True)
 
     @default("_execute_sleep")
     def _default_execute_sleep(self) -> float:
@@ -90,6 +93,7 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
             actor=self.actor,
             formatter=self.formatter,
             isolated_types=frozenset(self.isolated_types),
+            mirrors=tuple(self.mirrors),
         )
 
     async def do_execute(  # noqa: PLR0913 - the signature is ipykernel's

@@ -1,5 +1,6 @@
 """The state of a home that is damaged under a live kernel: said, repaired, gone on with."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -57,6 +58,20 @@ def test_a_damaged_store_stops_no_kernel_and_no_cell(tmp_path: Path, first: byte
     assert (ran.status, ran.result) == ("ok", "2")
     assert repaired.returncode == 0
     assert "rebuilt flow.db from the logs: 1 task" in repaired.stderr
+
+
+@promise("state.mirrored")
+def test_a_session_leaves_its_tasks_as_spans_where_it_is_asked_to(tmp_path: Path) -> None:
+    with Kernel(home=tmp_path / "home", arguments=["--FlowKernel.mirrors=otlp"]) as kernel:
+        for cell in ("%task start Clean", "%task set k=1", "1 / 0", "%task finish"):
+            kernel.run(cell)
+        kernel.shutdown()
+        home = kernel.home
+
+    data = json.loads((home / "mirrors" / "otlp" / "local" / "T-0001.json").read_text("utf-8"))
+    spans = data["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    assert [span["name"] for span in spans if "parentSpanId" not in span] == ["Clean"]
+    assert [span["status"]["code"] for span in spans] == [1, 1, 2, 1]
 
 
 def _repair(home: Path) -> "subprocess.CompletedProcess[str]":
