@@ -318,7 +318,9 @@ class Approvals:
         return row
 
     def _remind(self, row: ApprovalRow) -> None:
-        self._parts.emit("approval_reminder", id=row.approval_id, msg=row.message, count=row.reminded)
+        self._parts.emit(
+            "approval_reminder", id=row.approval_id, msg=row.message, count=row.reminded
+        )
         self._parts.remind(row)
 
     def _carry(self) -> None:

@@ -214,7 +214,10 @@ class Reading(Protocol):
         """What a key held, oldest first."""
 
     def uses_of(self, key: str, *, limit: int) -> list[Use]:
-        """The last uses of a key by tasks, the newest first, those that were replaced too."""
+        """The last uses of a key by tasks, the newest first, those that were replaced too.
+
+        A store may look through the last 50,000 changes alone.
+        """
 
     def tasks_with(self, key: str, value: object) -> list[TaskRow]:
         """Tasks whose context holds this value under this key."""

@@ -29,6 +29,7 @@ import reading
 import recorder_cpu
 import recorder_shell
 import startup
+import store
 import table
 import tasks
 from harness import Bench, Benchmark, Result
@@ -38,6 +39,7 @@ FAMILIES: Final = (
     recorder_cpu,
     cells,
     micro,
+    store,
     events,
     memory,
     startup,

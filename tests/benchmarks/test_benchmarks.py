@@ -34,6 +34,11 @@ def test_list_names_every_benchmark_with_what_it_measures() -> None:
         "import_time",
         "cold_start",
         "stats_1m_python",
+        "context_update",
+        "context_4_writers",
+        "store_open",
+        "suggest_10k",
+        "context_read",
     } <= set(names)
 
 

@@ -6,6 +6,3 @@ CREATE TABLE life (
 );
 INSERT INTO life (store_id, is_own)
 SELECT CASE WHEN EXISTS (SELECT 1 FROM outbox) THEN '' ELSE lower(hex(randomblob(8))) END, 1;
-
--- Values that were used before are offered while a person types.
-CREATE INDEX outbox_by_key ON outbox (key) WHERE key IS NOT NULL;
