@@ -55,6 +55,8 @@ PROMISES: Final[dict[str, str]] = {
     "approval.anywhere": "A question is answered in its cell or elsewhere; the first one counts.",
     "approval.once": "An answer is used by one run of one cell, and by no other.",
     "approval.bound": "Changed code or words ask again; only an approved body runs.",
+    "approval.stops": "A question whose answer nobody looks at ends the cell unless it is yes.",
+    "approval.policy": "A risky cell runs only once it was approved; an unseen one is refused.",
     "approval.asked": "A line that asks is never taken for something else.",
     # Events for agents
     "events.told": "An agent that registered reads what happens, in order, on lines of their own.",

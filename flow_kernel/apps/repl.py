@@ -24,7 +24,7 @@ from flow_kernel.apps.terminal import Terminal
 from flow_kernel.errors import NotFound, UsageError
 from flow_kernel.records.home import Home
 from flow_kernel.records.names import DEFAULT_PLAN, is_task_id
-from flow_kernel.session.approvals_rules import duration_s
+from flow_kernel.session.approval_terms import duration_s
 from flow_kernel.session.open_home import flow_of
 from flow_kernel.session.task_states import OPEN
 

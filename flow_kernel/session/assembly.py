@@ -98,7 +98,18 @@ def assemble(
         memory=ResidentMemory(),
     )
     recorder = Recorder(parts)
-    open_state = cache(lambda: _open_state(home, parts, closers, announcer.emit, wake_mirrors))
+    states: list[_State] = []
+
+    @cache
+    def open_state() -> _State:
+        states.append(_open_state(home, parts, closers, announcer.emit, wake_mirrors))
+        return states[0]
+
+    def watch_questions() -> None:
+        # A session that has never opened the store does not begin to because of others.
+        if states:
+            session.approvals.reminders.watch_others()
+
     open_texts = cache(lambda: _open_texts(settings, notices))
     session = Session(
         identity=identity,
@@ -126,6 +137,7 @@ def assemble(
                 closers=closers,
             )
         ),
+        watch_questions=watch_questions,
         home=home,
         settings=settings,
         recorder=recorder,
@@ -140,6 +152,7 @@ def assemble(
     )
     if is_writable:
         _go_on(session, env)
+        watch_questions()
     return session
 
 

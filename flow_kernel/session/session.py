@@ -47,6 +47,7 @@ class Session:
         open_tasks: Gives its tasks; the store is opened when they are first asked for.
         open_texts: Gives the texts of its tasks, likewise.
         open_approvals: Gives the questions that it asks, likewise.
+        watch_questions: Looks whether there are questions to remind of; about 10 us.
         home: Where the records lie.
         settings: As they were at the start.
         recorder: Records cells.
@@ -64,6 +65,7 @@ class Session:
     open_tasks: Callable[[], "Tasks"]
     open_texts: Callable[[], "TaskTexts"]
     open_approvals: Callable[[], "Approvals"]
+    watch_questions: Callable[[], None]
     home: Home
     settings: Settings
     recorder: Recorder
@@ -136,6 +138,10 @@ class Session:
             park=park,
             remind_s=remind_s,
         )
+
+    def watch_reminders(self) -> None:
+        """Give reminders, too, of questions that other sessions of the home have asked since."""
+        self.watch_questions()
 
     @property
     def current_task(self) -> "TaskRow | None":

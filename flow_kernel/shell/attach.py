@@ -25,6 +25,7 @@ from flow_kernel.shell.compile_tap import CompileTap
 from flow_kernel.shell.control_channel import ControlChannel
 from flow_kernel.shell.event_outlet import EventOutlet
 from flow_kernel.shell.failures import failure_of_reply, failure_of_result, line_in_cell
+from flow_kernel.shell.gate import Gate
 from flow_kernel.shell.guard import Guard, HeldInterrupts, say
 from flow_kernel.shell.message_tap import MessageTap
 from flow_kernel.shell.outstream import drain
@@ -70,6 +71,7 @@ class Attachment:
         self._tee = StreamTee(
             session.tail.note, self._terminal.write if self._terminal is not None else None
         )
+        self._gate = Gate(shell, session)
         self.is_attached: bool = False
         # IPython imports it in the first cell, which would be told as an import of that cell.
         import_module("IPython.core.logger")
@@ -83,11 +85,18 @@ class Attachment:
             tap.install()
         if self._outlet is not None:
             self.session.announcer.connect(self._outlet)
+        self._gate.open()
         ambient.enter(self.session)
         self.is_attached = True
 
-    def detach(self) -> None:
-        """Stop recording and leave the shell as it was found."""
+    def detach(self, *, keeps_gate: bool = False) -> None:
+        """Stop recording and leave the shell as it was found.
+
+        Args:
+            keeps_gate: True to go on refusing risky cells, where the policy of the session says so.
+        """
+        if not keeps_gate:
+            self._gate.close()
         if not self.is_attached:
             return
         self.is_attached = False
@@ -127,6 +136,7 @@ class Attachment:
         key = parent["header"]["msg_id"]
         if self._running.pop(_get_ident(), None):
             self._tee.reset()
+            self._gate.end()
         if reply.get("status") == "aborted":
             content = parent["content"]
             if content.get("store_history", True) and not content.get("silent", False):
@@ -143,6 +153,7 @@ class Attachment:
 
     def _pre_run_cell(self, info: Any) -> None:
         with HeldInterrupts() as held:
+            self._gate.begin(info, is_nested=bool(self._running.get(_get_ident())))
             cell = self._guard(self._begin, info)
             self._running.setdefault(_get_ident(), []).append((info, cell))
             if cell is not None:
@@ -199,6 +210,8 @@ class Attachment:
         if not running:
             del self._running[_get_ident()]
             self.session.announcer.end_cell()
+            self._gate.end()
+            self.session.watch_reminders()
         if cell is None:
             return
         self._tee.remove()
@@ -246,7 +259,7 @@ class Attachment:
         )
 
     def _give_up(self, failure: str) -> None:
-        self.detach()
+        self.detach(keeps_gate=True)
         reason = failure.strip().rpartition("\n")[2]
         self._show(f"flow: recording stopped after three failures ({reason}); cells run on\n")
 

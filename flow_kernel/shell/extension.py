@@ -5,10 +5,11 @@ file descriptors are as they were.
 """
 
 import atexit
+from types import SimpleNamespace
 from typing import Any
 
 from flow_kernel.settings import Settings
-from flow_kernel.shell.kernel import open_attachment
+from flow_kernel.shell.kernel import open_attachment, settings_of
 from flow_kernel.shell.magic_set import register, remove_completion, unregister
 
 _KEY = "_flow_extension"
@@ -61,17 +62,7 @@ class _Loaded:
 
 def _settings(config: Any) -> Settings:
     """The same `c.FlowKernel.*` that the kernel reads, from the configuration of this shell."""
-    chosen = config.get("FlowKernel", {})
-    default = Settings()
-    types = chosen.get("isolated_types")
-    return Settings(
-        record=bool(chosen.get("record", default.record)),
-        actor=str(chosen.get("actor", default.actor)),
-        formatter=str(chosen.get("formatter", default.formatter)),
-        isolated_types=frozenset(map(str, types))
-        if isinstance(types, list | set | tuple)
-        else default.isolated_types,
-    )
+    return settings_of(SimpleNamespace(**config.get("FlowKernel", {})))
 
 
 def load_ipython_extension(shell: Any) -> None:

@@ -8,6 +8,8 @@ section; only the kernel has a name of its own, for `c.FlowKernel.*`.
 """
 
 import os
+import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -15,11 +17,12 @@ from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
 from ipykernel.zmqshell import ZMQInteractiveShell
 from jupyter_core.paths import jupyter_config_path, jupyter_data_dir
-from traitlets import Bool, List, Type, Unicode, default
+from traitlets import Bool, Enum, List, Type, Unicode, Union, default
 from traitlets.config import Application
 
 from flow_kernel.records.home import resolve
 from flow_kernel.session.assembly import assemble
+from flow_kernel.session.policy import POLICIES, tightest
 from flow_kernel.settings import ISOLATED_TYPES, Settings
 from flow_kernel.shell.attach import Attachment
 from flow_kernel.shell.broken_streams import BrokenStreams
@@ -27,8 +30,10 @@ from flow_kernel.shell.deferred_debugger import DeferredDebugger, stand_in
 from flow_kernel.shell.input_box import InputBox
 from flow_kernel.shell.magic_set import add_completion, register
 from flow_kernel.shell.progress_bar import ProgressBars
+from flow_kernel.shell.terminal_box import TerminalBox
 
 _WARM_UP_S: Final = 0.1
+_POLICY: Final = "FLOW_APPROVE"
 
 
 class FlowShell(ZMQInteractiveShell):  # type: ignore[misc]  # ipykernel has no types
@@ -67,6 +72,13 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
     mirrors: Any = List(
         Unicode(), help="Plug-ins that copy the logs to other systems, e.g. otlp."
     ).tag(config=True)
+    remind_command: Any = Union(
+        [Unicode(""), List(Unicode())],
+        help="Run for each reminder of an open question; no shell reads it.",
+    ).tag(config=True)
+    approve: Any = Enum(POLICIES, "auto", help="Which cells need an answer before they run.").tag(
+        config=True
+    )
 
     @default("_execute_sleep")
     def _default_execute_sleep(self) -> float:
@@ -80,21 +92,12 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
         self.attachment: Attachment | None = None
         self._broken_streams = BrokenStreams(self._stdout, self._stderr)
         try:
-            self.attachment = open_attachment(self.shell, self, self._settings(), self.home)
+            self.attachment = open_attachment(self.shell, self, settings_of(self), self.home)
         except Exception:
             self.log.exception("flow: recording is off, the kernel runs as stock")
             return
         if type(debugger := getattr(self, "debugger", None)) is DeferredDebugger:
             debugger.on_load = self.attachment.session.recorder.disown_imports
-
-    def _settings(self) -> Settings:
-        return Settings(
-            record=self.record,
-            actor=self.actor,
-            formatter=self.formatter,
-            isolated_types=frozenset(self.isolated_types),
-            mirrors=tuple(self.mirrors),
-        )
 
     async def do_execute(  # noqa: PLR0913 - the signature is ipykernel's
         self,
@@ -198,12 +201,40 @@ def open_attachment(
         settings=settings,
         notebook=notebook,
         show_progress=bars,
-        prompter=None if kernel is None else InputBox(kernel),
+        prompter=TerminalBox() if kernel is None else InputBox(kernel),
     )
     attachment = Attachment(shell, session, kernel)
     attachment.attach()
     add_completion(shell)
     return attachment
+
+
+def settings_of(chosen: Any) -> Settings:
+    """The settings that `chosen` has as attributes: a kernel, or a section of a configuration."""
+    default = Settings()
+    command = getattr(chosen, "remind_command", "")
+    return Settings(
+        record=bool(getattr(chosen, "record", default.record)),
+        actor=str(getattr(chosen, "actor", default.actor)),
+        formatter=str(getattr(chosen, "formatter", default.formatter)),
+        isolated_types=frozenset(_texts(chosen, "isolated_types", default.isolated_types)),
+        mirrors=tuple(_texts(chosen, "mirrors", default.mirrors)),
+        remind_command=tuple(_argv(command) if type(command) is str else map(str, command)),
+        approve=tightest(getattr(chosen, "approve", default.approve), os.environ.get(_POLICY)),
+    )
+
+
+def _texts(chosen: Any, name: str, default: Iterable[str]) -> Iterable[str]:
+    """A list of texts; whatever else a configuration holds there counts as not said."""
+    value = getattr(chosen, name, default)
+    return map(str, value) if isinstance(value, list | tuple | set | frozenset) else default
+
+
+def _argv(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError:  # a quote is missing
+        return command.split()
 
 
 def _connection_file(kernel: Any | None) -> str:

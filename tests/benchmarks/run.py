@@ -21,6 +21,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
+import approvals
 import cells
 import events
 import memory
@@ -45,6 +46,7 @@ FAMILIES: Final = (
     startup,
     reading,
     tasks,
+    approvals,
 )
 BENCHMARKS: Final[tuple[Benchmark, ...]] = tuple(
     benchmark for family in FAMILIES for benchmark in family.BENCHMARKS

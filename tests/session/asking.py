@@ -4,6 +4,7 @@ Called by the tests of approvals.
 """
 
 import itertools
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -65,6 +66,7 @@ class Asker:
     ) -> None:
         self.store = SqliteStore(folder / "flow.db")
         self.carried = 0
+        self._has_event = threading.Condition()
         self.events: list[tuple[str, dict[str, object]]] = []
         self.where = Whereabouts(SESSION, "local", "T-0000", on_move=lambda _: None)
         self._cell: OpenCell | None = None
@@ -80,7 +82,7 @@ class Asker:
                 now=now or Clock(),
                 carry=self._carry,
                 redact=lambda text: text.replace("hunter2", "[REDACTED:test]"),
-                emit=lambda name, **fields: self.events.append((name, fields)),
+                emit=self._emit,
             )
         )
 
@@ -105,6 +107,18 @@ class Asker:
     def close(self) -> None:
         self.approvals.reminders.close()
         self.store.close()
+
+    def wait_for_event(self, name: str) -> None:
+        """Until an event of that name was announced."""
+        with self._has_event:
+            assert self._has_event.wait_for(
+                lambda: any(name == each for each, _ in self.events), timeout=30
+            )
+
+    def _emit(self, name: str, **fields: object) -> None:
+        with self._has_event:
+            self.events.append((name, fields))
+            self._has_event.notify_all()
 
     def _carry(self) -> None:
         self.carried += 1
