@@ -62,6 +62,13 @@ PROMISES: Final[dict[str, str]] = {
     "events.told": "An agent that registered reads what happens, in order, on lines of their own.",
     "events.spoofed": "No text that a cell prints, by any route, is taken for an event.",
     "events.asked": "Events are off until they are asked for, which works while a cell runs.",
+    # Programs
+    "repl.task": "A program drives a whole task over the lines of repl alone.",
+    "repl.answers": "Each request has one answer, in order, with the facts of its record.",
+    "repl.asks": "What a cell asks for is answered over the same lines, or from elsewhere.",
+    "repl.survives": "A bad line, a timeout or a dead kernel is answered, and the session goes on.",
+    "repl.bounded": "Output comes as it is made, in small pieces, and an answer is never huge.",
+    "repl.ends": "The session ends with its stdin and leaves no process, however it ends.",
     # What survives
     "state.mirrored": "A mirror that is asked for holds what the logs hold, and harms nobody.",
     "state.rebuilt": "A lost or damaged store stops no kernel, and is made anew from the logs.",

@@ -3,6 +3,8 @@
 Called by the flow tests and by tests of the command line.
 """
 
+import array
+import fcntl
 import json
 import os
 import queue
@@ -11,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -31,10 +34,15 @@ class Repl:
         arguments: Of the verb.
         home: Home of records; its own folder by default.
         env: Variables to set over a cleaned copy of our environment.
+        reads: False leaves stdout to the test.
     """
 
     def __init__(
-        self, *arguments: str, home: Path | None = None, env: Mapping[str, str] | None = None
+        self,
+        *arguments: str,
+        home: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        reads: bool = True,
     ) -> None:
         self.root = Path(tempfile.mkdtemp(prefix="fr"))
         self.home = home or self.root / "home"
@@ -62,7 +70,8 @@ class Repl:
         self._queue: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         # Reads all the time: a full pipe would make the other side wait for us.
         self._reader = threading.Thread(target=self._read)
-        self._reader.start()
+        if reads:
+            self._reader.start()
 
     def _read(self) -> None:
         for line in self.stdout:
@@ -136,6 +145,12 @@ class Repl:
         """Press Ctrl-C."""
         self.process.send_signal(signal.SIGINT)
 
+    def unread(self) -> int:
+        """Bytes that lie in the pipe."""
+        counted = array.array("i", [0])
+        fcntl.ioctl(self.stdout, termios.FIONREAD, counted)
+        return counted[0]
+
     def wait_for(self, happened: Callable[[], bool]) -> None:
         """Wait until something outside of the lines has happened."""
         deadline = time.monotonic() + DEADLINE_S
@@ -147,7 +162,7 @@ class Repl:
         """Close stdin and wait for the end; returns the exit code."""
         self.stdin.close()
         code = self.process.wait(DEADLINE_S)
-        self._reader.join()
+        self._join()
         return code
 
     def close(self) -> None:
@@ -156,16 +171,19 @@ class Repl:
             kernels = self.kernels()
             self.process.kill()
             for kernel in kernels:
-                with_group(kernel.pid)
-            psutil.wait_procs(kernels, DEADLINE_S)
+                kill_group(kernel.pid)
         self.process.wait()
-        self._reader.join()
+        self._join()
         for stream in (self.stdin, self.stdout):
             try:
                 stream.close()
             except BrokenPipeError:
                 continue
         shutil.rmtree(self.root, ignore_errors=True)
+
+    def _join(self) -> None:
+        if self._reader.ident is not None:
+            self._reader.join()
 
     def __enter__(self) -> Self:
         return self
@@ -174,7 +192,7 @@ class Repl:
         self.close()
 
 
-def with_group(pid: int) -> None:
+def kill_group(pid: int) -> None:
     """Kill a kernel and its process group."""
     try:
         os.killpg(pid, signal.SIGKILL)

@@ -6,6 +6,7 @@ A decision goes into the store, where whoever waits for it looks; so it does not
 cell waits, whether it is blocked, or whether the question was parked long ago.
 """
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -13,10 +14,12 @@ from flow_kernel.apps.repl_protocol import Decide
 from flow_kernel.errors import FlowError, NotFound
 from flow_kernel.records.home import Home
 from flow_kernel.records.journal import utc_now_ms
+from flow_kernel.records.redaction import Redactor
 from flow_kernel.session.approval_desk import ApprovalDesk
-from flow_kernel.session.approvals_rules import checked_id, refusal
+from flow_kernel.session.approval_terms import checked_id
+from flow_kernel.session.approvals_rules import refusal
 from flow_kernel.session.open_home import flow_of, user_name
-from flow_kernel.store.contract import ApprovalRow
+from flow_kernel.store.contract import ApprovalRow, Store
 
 CHANNEL: Final = "repl"
 
@@ -36,8 +39,7 @@ def decide(root: Path, asked: Decide) -> ApprovalRow:
         raise NotFound(f"there is no approval {approval_id}; nothing was changed")
     flow = flow_of(home)
     try:
-        desk = ApprovalDesk(flow.store, now=utc_now_ms)
-        return desk.decide(
+        return _desk(flow.store).decide(
             approval_id, asked.decision, by=user_name(), channel=CHANNEL, comment=asked.comment
         )
     finally:
@@ -48,9 +50,14 @@ def why_closed(root: Path, approval_id: str) -> FlowError | None:
     """Why a question takes no answer any more; None while it is open, or nobody can tell."""
     flow = flow_of(Home(root))
     try:
-        row = ApprovalDesk(flow.store, now=utc_now_ms).get(approval_id)
+        row = _desk(flow.store).get(approval_id)
         return None if row.status == "open" else refusal(row)
     except FlowError:
         return None
     finally:
         flow.close()
+
+
+def _desk(store: Store) -> ApprovalDesk:
+    redactor = Redactor(os.environ)
+    return ApprovalDesk(store, now=utc_now_ms, redact=lambda text: redactor.text(text)[0])

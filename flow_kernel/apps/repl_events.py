@@ -2,9 +2,9 @@
 
 Called by `repl_session` with the text of each message on stdout.
 
-A kernel sends an event as whole lines of one message. A line counts when it is signed with the key
-of the session that is listened to and its number is higher than the last one; whatever else looks
-like an event stays the text that it is.
+A kernel sends an event as a message of its own: one line, after a newline where the line before was
+not at its end. A line counts when it is signed with the key of the session that is listened to and
+its number is higher than the last one; whatever else looks like an event stays the text that it is.
 """
 
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class EventFilter:
             if told is None:
                 rest += line
                 continue
-            if rest:
+            if rest and rest != "\n":  # the kernel's own newline goes with its event
                 found.append(rest)
             rest = ""
             found.append(told)

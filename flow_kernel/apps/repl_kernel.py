@@ -210,10 +210,16 @@ class ReplKernel:
         code = self._process.poll()
         return code if isinstance(code, int) else None
 
-    def stop(self) -> None:
-        """Ask the kernel to end, and make it end when it does not."""
+    def stop(self, *, is_busy: bool) -> None:
+        """Ask the kernel to end, and make it end when it does not.
+
+        Args:
+            is_busy: A cell runs; it is interrupted, because a kernel ends between cells.
+        """
         if self.sockets and self._process.poll() is None:
             self.send("control", "shutdown_request", {"restart": False})
+            if is_busy:
+                self.interrupt()
             poller = zmq.Poller()
             poller.register(self.pidfd, zmq.POLLIN)
             poller.poll(int(STOP_S * 1000))

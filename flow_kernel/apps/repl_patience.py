@@ -9,7 +9,7 @@ An interrupt is sent more than once: the first may come before the cell begins, 
 
 from typing import Final
 
-GRACE_S: Final = 3.0
+GRACE_S: Final = 2.0
 """From the first interrupt to the kill."""
 _AGAIN_S: Final = 0.5
 

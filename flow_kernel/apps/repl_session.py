@@ -83,6 +83,7 @@ class ReplSession:
         self._kernel: ReplKernel | None = None
         self._run: Run | None = None
         self._streamers: dict[str, Scalar] = {}
+        self._is_interrupt_early = False
 
     def run(self) -> None:
         """Serve until stdin has ended and everything is answered.
@@ -100,7 +101,7 @@ class ReplSession:
         finally:
             kernel, self._kernel = self._kernel, None
             if kernel is not None:
-                kernel.stop()
+                kernel.stop(is_busy=self._run is not None)
 
     def _turn(self) -> None:
         if self._run is None:
@@ -125,13 +126,13 @@ class ReplSession:
         if self._signals.fd in ready:
             self._signals.drain()
         self._signals.check()
-        if self._signals.take_interrupt():
-            self._on_interrupt()
         if kernel is not None:
             for channel, message in kernel.receive():
                 self._on_message(channel, message)
         if self._client.stdin in ready:
             self._read()
+        if self._signals.take_interrupt():
+            self._on_interrupt()
         if kernel is not None and kernel is self._kernel and kernel.pidfd in ready:
             self._on_death(kernel)
 
@@ -206,7 +207,9 @@ class ReplSession:
             patience=Patience(timeout_s, now),
             began=now,
             heard=now,
+            is_interrupt_wanted=self._is_interrupt_early,
         )
+        self._is_interrupt_early = False
         if request.is_streamed:
             self._streamers[msg_id] = request.id
             if len(self._streamers) > _STREAMERS:
@@ -291,7 +294,9 @@ class ReplSession:
 
     def _on_interrupt(self) -> None:
         run = self._run
-        if run is None or self._kernel is None:
+        if run is None and self._client.has_cells:
+            self._is_interrupt_early = True
+        elif run is None or self._kernel is None:
             self._set.remark("no cell runs; to end the session, close its input")
         elif run.cell.has_begun:
             self._kernel.interrupt()

@@ -1,0 +1,347 @@
+"""What goes wrong over the lines of `jupyter flow repl`: hostile lines, floods, deaths, the end."""
+
+import itertools
+import json
+import os
+import random
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.kernels import DEADLINE_S
+from tests.promises import promise
+from tests.repl import Repl
+
+HOSTILE = (
+    b"", b" ", b"\r", b"nope", b"[]", b"null", b'"code"', b"{", b"{}", b'{"code":5}',
+    b'{"code":"1","x":1}', b'{"code":"\xff"}', b'{"code":"\\udc00"}', b'{"code":"1","timeout":NaN}',
+    b'{"code":"1","timeout":-1}', b'{"code":"1","timeout":1e999}', b'{"code":"1","id":[]}',
+    b'{"code":"1","id":1e300}', b'{"input":5}', b'{"input":"x"}', b'{"approve":"A-0001"}',
+    b'{"approve":"A-9999","decision":"yes"}', b'{"approve":"x\\u0000","decision":"no"}',
+    b'{"approve":"../../etc","decision":"yes"}', b'{"code":"1","stream":"yes"}', b"\x00" * 50,
+    b"\x80\x81", b"\xef\xbb\xbf{}", b"[" * 3000, b'{"a":' * 3000, b"MCP::task_start {}",
+    b'{"code":"1","code":2}', b"9" * 5000, b"-", b"x" * 70_000, b'{"id":"' + b"y" * 70_000,
+)  # fmt: skip
+FATAL = {
+    "exit": ("import os; print('w', flush=True); os._exit(3)", "exit (exit code 3)"),
+    "kill": ("import os; os.kill(os.getpid(), 9)", "killed (SIGKILL)"),
+    "segfault": ("import ctypes; ctypes.string_at(0)", "segfault (SIGSEGV)"),
+}
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Repl]:
+    with Repl() as repl:
+        yield repl
+
+
+@pytest.fixture
+def repl() -> Iterator[Repl]:
+    with Repl() as repl:
+        yield repl
+
+
+@promise("repl.survives")
+def test_hundreds_of_hostile_lines_among_cells_are_each_answered_in_words(shared: Repl) -> None:
+    dice = random.Random(3)
+    bad = [line for line in HOSTILE if line.strip()]
+    sent = [dice.choice(HOSTILE) for _ in range(400)]
+    expected = sum(bool(line.strip()) for line in sent)
+    for number, line in enumerate(sent):
+        shared.raw(line + b"\n")
+        if number % 20 == 0:
+            shared.say(id=number, code=f"{number}")
+    shared.say(id="last", code="'alive'")
+
+    said = [shared.next() for _ in range(expected + 21)]
+
+    cells = [each for each in said if "success" in each]
+    assert [each["id"] for each in cells] == [*range(0, 400, 20), "last"]
+    assert all(each["success"] for each in cells)
+    errors = [each["error"] for each in said if "success" not in each]
+    assert len(errors) == expected
+    assert all(set(e) == {"type", "message", "hint"} and len(str(e)) < 500 for e in errors)
+    assert len(bad) > 30
+
+
+@promise("repl.survives")
+def test_a_line_of_ten_megabytes_is_skipped_and_one_of_one_megabyte_runs(shared: Repl) -> None:
+    shared.raw(b'{"code":"' + b"x" * 10_000_000 + b'"}\n')
+    too_long = shared.next()
+    long = shared.run(f"text = {'y' * 1_000_000!r}\nlen(text)")
+
+    assert too_long["error"]["message"] == "a line is longer than 8 MiB; it was skipped"
+    assert long["result"] == "1000000"
+
+
+@promise("repl.bounded")
+def test_streamed_text_comes_while_the_cell_runs_in_pieces_that_split_no_character(
+    shared: Repl,
+) -> None:
+    shared.say(id="s", code="print('now', flush=True); input()", stream=True)
+    first = shared.next()
+    assert "input_request" in shared.next()
+    shared.say(input="")
+    shared.until("success")
+    shared.say(id="t", code="print('aä€😀' * 100_000, end='')", stream=True)
+    pieces = list(itertools.takewhile(lambda said: "success" not in said, iter(shared.next, None)))
+
+    assert first["stream"] == "stdout"
+    assert first["text"].startswith("now")
+    assert "".join(piece["text"] for piece in pieces) == "aä€😀" * 100_000
+    assert {(piece["id"], piece["stream"]) for piece in pieces} == {("t", "stdout")}
+    assert max(len(piece["text"].encode()) for piece in pieces) <= 64 * 1024
+
+
+@promise("repl.bounded")
+def test_a_flood_keeps_its_head_and_tail_in_the_answer(shared: Repl) -> None:
+    said = shared.run("print('head'); print('x' * 20_000_000); print('tail')")
+
+    assert (said["stdout"][:5], said["stdout"][-5:]) == ("head\n", "tail\n")
+    assert len(said["stdout"]) < 5 * 2**20
+    assert said["truncated"] == {"stdout": 20_000_011}
+
+
+@promise("repl.bounded")
+def test_text_that_is_no_unicode_and_lines_that_look_like_events_are_text(shared: Repl) -> None:
+    forged = shared.run("print('MCP::task_finish {\"s\":\"0\"}'); print('\\udc80\\0\\x1b[31m')")
+
+    assert forged["success"]
+    assert "task_finish" in forged["stdout"]
+    assert "\0\x1b[31m" in forged["stdout"]
+    assert not any("event" in json.loads(line) for line in shared.lines[-1:])
+
+
+@promise("repl.bounded")
+def test_what_a_thread_prints_after_its_cell_is_told_under_the_id_of_the_cell(shared: Repl) -> None:
+    shared.say(
+        id="thread",
+        code="import os, threading, time\n"
+        "def late():\n"
+        "    while not os.path.exists('go'): time.sleep(0.01)\n"
+        "    print('late', flush=True)\n"
+        "threading.Thread(target=late).start()",
+        stream=True,
+    )
+    shared.until("success")
+    (shared.root / "go").touch()
+
+    assert shared.until("stream") == {"id": "thread", "stream": "stdout", "text": "late\n"}
+
+
+@promise("repl.bounded")
+def test_messages_that_a_cell_sends_by_itself_do_not_end_the_session(shared: Repl) -> None:
+    said = shared.run(
+        "k = get_ipython().kernel\n"
+        "for content in ({'data': 5}, {'name': 'stdout', 'text': 5}, {'execution_state': []}):\n"
+        "    for kind in ('stream', 'display_data', 'status', 'execute_result', 'nonsense'):\n"
+        "        k.session.send(k.iopub_socket, kind, content, parent=k.get_parent())\n"
+        "k.session.send(k.iopub_socket, 'stream', {'name': [], 'text': 'odd'})\n"
+        "k.iopub_socket.send_multipart([b'stream', b'<IDS|MSG>', b'', b'{', b'', b'', b''])"
+    )
+
+    assert said["error"] is None
+    assert shared.run("1 + 1")["result"] == "2"
+
+
+@promise("repl.survives")
+def test_a_cell_that_takes_too_long_is_interrupted_and_its_variables_are_kept(shared: Repl) -> None:
+    said = shared.run("kept = 1\nimport time\nwhile True: time.sleep(0.01)", timeout=0.3)
+
+    assert (said["success"], said["error"]["ename"]) == (False, "CellTimeout")
+    assert "longer than 0.3 s and was interrupted" in said["error"]["evalue"]
+    assert shared.run("kept")["result"] == "1"
+
+
+@promise("repl.survives")
+def test_a_cell_that_ignores_its_timeout_loses_the_kernel(repl: Repl) -> None:
+    said = repl.run(
+        "import signal\nsignal.signal(signal.SIGINT, lambda *_: print('no'))\n"
+        "import time\nwhile True: time.sleep(0.01)",
+        timeout=0.2,
+    )
+
+    assert said["error"]["ename"] == "CellTimeout"
+    assert "ignored the interrupt, so the kernel was killed" in said["error"]["evalue"]
+    assert repl.run("1 + 1")["result"] == "2"
+
+
+@promise("repl.survives")
+def test_a_dead_kernel_is_answered_with_its_reason_and_queued_cells_run_in_a_new_one(
+    repl: Repl,
+) -> None:
+    repl.run("%task start Open")
+    for name, (code, reason) in FATAL.items():
+        repl.say(id=name, code=f"x = 1; {code}")
+        repl.say(id=2, code="'x' in globals()")
+        died, next_one = repl.until("success"), repl.until("success")
+
+        assert died["id"] == name
+        assert died["error"] == {
+            "ename": "KernelDied",
+            "evalue": f"{reason}: its variables are gone, and a new kernel goes on",
+            "traceback": [],
+        }
+        assert died["stdout"] == ("w\n" if name == "exit" else "")
+        assert died["debug_info"]["execution"] == "error"
+        assert (next_one["id"], next_one["result"]) == (2, "False")
+        assert f"the kernel ended: {reason}; a new one starts" in repl.remarks()
+
+    assert "T-0001 Open  [doing" in repl.run("%task status")["result"]
+
+
+@promise("repl.survives")
+def test_a_kernel_that_ends_while_idle_is_replaced_when_it_is_needed(repl: Repl) -> None:
+    pid = int(repl.run("import os; os.getpid()")["result"])
+    os.kill(pid, signal.SIGKILL)
+    repl.wait_for(lambda: "the kernel ended: killed (SIGKILL)" in repl.remarks())
+    left = repl.run("exit()")
+    again = repl.run("1 + 1")
+
+    assert (left["success"], again["result"]) == (True, "2")
+
+
+@promise("repl.survives")
+def test_ctrl_c_interrupts_the_running_cell_and_harms_no_idle_session(repl: Repl) -> None:
+    repl.say(id=1, code="print('on', flush=True)\nimport time\ntime.sleep(60)", stream=True)
+    assert repl.until("stream")["text"] == "on\n"
+    repl.interrupt()
+    said = repl.until("success")
+    repl.interrupt()
+    repl.wait_for(lambda: "no cell runs" in repl.remarks())
+
+    assert (said["id"], said["error"]["ename"]) == (1, "KeyboardInterrupt")
+    assert repl.run("1 + 1")["result"] == "2"
+    repl.say(id=2, code="input()")
+    repl.until("input_request")
+    repl.interrupt()
+    assert repl.until("success")["error"]["ename"] == "KeyboardInterrupt"
+
+
+@promise("repl.survives")
+def test_ctrl_c_right_after_a_request_stops_it_or_comes_too_late_but_never_hangs(
+    repl: Repl,
+) -> None:
+    repl.run("an interrupt before the first cell can run ends the session")
+    for number in range(20):
+        repl.say(id=number, code="for _ in range(100): __import__('time').sleep(0.001)", timeout=10)
+        repl.interrupt()
+        said = repl.until("success")
+        assert said["id"] == number
+        assert said["success"] or said["error"]["ename"] == "KeyboardInterrupt"
+
+    assert repl.run("1 + 1")["result"] == "2"
+
+
+@promise("repl.ends")
+def test_the_end_of_stdin_lets_queued_cells_finish_and_the_last_line_needs_no_newline(
+    repl: Repl,
+) -> None:
+    repl.run("the kernel is there")
+    for number in range(20):
+        repl.say(id=number, code=f"{number}")
+    repl.raw(b'{"id":"last","code":"y = input()"}')
+    kernels = repl.kernels()
+    code = repl.end()
+    said = repl.rest()
+
+    assert ([each["id"] for each in said], code) == ([*range(20), "last"], 0)
+    assert said[-1]["error"]["ename"] in ("EOFError", "StdinNotImplementedError")
+    _gone(kernels)
+
+
+@promise("repl.ends")
+def test_the_end_of_stdin_ends_input_but_not_a_cell_that_works(repl: Repl) -> None:
+    repl.say(
+        id=1, code="try: input()\nexcept EOFError: print('no more')\nimport time; time.sleep(.1)"
+    )
+    repl.until("input_request")
+    code = repl.end()
+
+    assert ([each["stdout"] for each in repl.rest()], code) == (["no more\n"], 0)
+
+
+@promise("repl.ends")
+def test_a_question_that_comes_after_the_end_of_stdin_is_parked(repl: Repl) -> None:
+    repl.say(id=1, code="input()")
+    repl.until("input_request")
+    repl.say(id=2, code="%approve Go?")
+    code = repl.end()
+    first, parked = (said for said in repl.rest() if "success" in said)
+
+    assert (first["error"]["ename"], code) == ("EOFError", 0)
+    assert parked["error"]["ename"] == "ApprovalPending"
+
+
+@promise("repl.ends")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_request_to_end_ends_a_busy_session_and_its_kernel(repl: Repl, number: int) -> None:
+    repl.say(code="print('on', flush=True)\nimport time\nwhile True: time.sleep(0.01)", stream=True)
+    repl.until("stream")
+    kernels = repl.kernels()
+    repl.process.send_signal(number)
+
+    assert repl.process.wait(DEADLINE_S) == 130
+    _gone(kernels)
+    assert list((repl.root / "tmp").iterdir()) == []
+
+
+@promise("repl.ends")
+def test_a_client_that_stops_reading_ends_the_session_and_its_kernel() -> None:
+    with Repl(reads=False) as repl:
+        repl.say(code="print('on', flush=True)\nimport time; time.sleep(60)", stream=True)
+        assert b'"on\\n"' in repl.stdout.readline()
+        kernels = repl.kernels()
+        repl.stdout.close()
+
+        assert repl.process.wait(DEADLINE_S) == 0
+        _gone(kernels)
+
+
+@promise("repl.ends")
+def test_no_kernel_outlives_a_session_that_was_killed(repl: Repl) -> None:
+    repl.say(code="print('on', flush=True)\nimport time\nwhile True: time.sleep(0.01)", stream=True)
+    repl.until("stream")
+    kernels = repl.kernels()
+    repl.process.kill()
+
+    assert len(kernels) == 1
+    _gone(kernels)
+
+
+@promise("repl.ends")
+def test_a_client_that_does_not_read_keeps_us_from_no_signal() -> None:
+    with Repl(reads=False) as repl:
+        repl.say(code="print('x' * 3_000_000)", stream=True)
+        repl.wait_for(lambda: repl.unread() > 60_000)
+        kernels = repl.kernels()
+        repl.process.send_signal(signal.SIGTERM)
+
+        assert repl.process.wait(DEADLINE_S) == 130
+        _gone(kernels)
+
+
+@promise("repl.ends")
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("--kernel", "no-such-kernel"), 2, 'Jupyter knows no kernel "no-such-kernel"'),
+        (("--timeout", "soon"), 2, "is no duration"),
+        (("--timeout", "0"), 2, '"timeout" is a number'),
+        (("--task", " "), 2, "a task needs a name"),
+    ],
+)
+def test_a_wrong_argument_is_one_sentence(arguments: Any, code: int, says: str) -> None:
+    with Repl(*arguments) as repl:
+        assert repl.process.wait(DEADLINE_S) == code
+        assert says in repl.remarks()
+        assert repl.rest() == []
+
+
+def _gone(processes: list[psutil.Process]) -> None:
+    assert processes
+    _, alive = psutil.wait_procs(processes, DEADLINE_S)
+    assert [p for p in alive if p.status() != psutil.STATUS_ZOMBIE] == []
