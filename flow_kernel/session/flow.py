@@ -15,7 +15,7 @@ from flow_kernel.session.closed_store import ClosedStore
 from flow_kernel.session.context_values import encoded
 from flow_kernel.session.suggestions import ranked
 from flow_kernel.session.task_desk import NewTask, TaskDesk
-from flow_kernel.store.contract import ContextValue, Reading, StepRow, Store, TaskRow
+from flow_kernel.store.contract import ContextValue, PlanRow, Reading, StepRow, Store, TaskRow
 
 _SUGGESTIONS: Final = 20
 _USES: Final = 1000  # 2 ms
@@ -90,6 +90,11 @@ class Flow:
                 context=view.context(*place),
                 tags=view.tags(*place),
             )
+
+    def plans(self) -> list[PlanRow]:
+        """The plans that have tasks, by name, with how many they have."""
+        with self.store.read() as view:
+            return view.plans()
 
     def tasks(self, plan_id: str | None = None, *, status: str | None = None) -> list[TaskRow]:
         """Tasks in the order of plan and id.

@@ -178,6 +178,22 @@ class Change:
     store_id: str = ""
 
 
+class PlanRow(NamedTuple):
+    """A body of work.
+
+    Attributes:
+        plan_id: Its name.
+        created_at: When its first task was made, UTC with milliseconds.
+        tasks: How many it has.
+        open_tasks: How many of them have not ended.
+    """
+
+    plan_id: str
+    created_at: str
+    tasks: int
+    open_tasks: int
+
+
 class Use(NamedTuple):
     """A value that a task gave to a key, now or before.
 
@@ -194,6 +210,9 @@ class Use(NamedTuple):
 
 class Reading(Protocol):
     """What can be asked inside a transaction; unknown ids give None or nothing."""
+
+    def plans(self) -> list[PlanRow]:
+        """The plans by name."""
 
     def task(self, plan_id: str, task_id: str) -> TaskRow | None:
         """One task."""

@@ -15,7 +15,7 @@ import orjson
 
 from flow_kernel.records.names import ADHOC_TASK
 from flow_kernel.store.approvals_sql import ApprovalStatements
-from flow_kernel.store.contract import Change, ContextValue, StepRow, TaskRow, Use
+from flow_kernel.store.contract import Change, ContextValue, PlanRow, StepRow, TaskRow, Use
 
 _TASK_FIELDS: Final = tuple(f.name for f in fields(TaskRow))
 _STEP_FIELDS: Final = tuple(f.name for f in fields(StepRow))
@@ -62,6 +62,16 @@ class SqliteTransaction(ApprovalStatements):
         self._run = connection.execute
 
     # -- asking ------------------------------------------------------------------------------------
+
+    def plans(self) -> list[PlanRow]:
+        """The plans by name."""
+        rows = self._run(
+            "SELECT t.plan_id, COALESCE(p.created_at, MIN(t.created_at)), COUNT(*),"
+            " SUM(CASE WHEN t.status IN ('todo', 'doing', 'waiting') THEN 1 ELSE 0 END)"
+            " FROM task t LEFT JOIN plan p ON p.plan_id = t.plan_id"
+            " GROUP BY t.plan_id, p.created_at ORDER BY t.plan_id"
+        )
+        return [PlanRow(*row) for row in rows]
 
     def task(self, plan_id: str, task_id: str) -> TaskRow | None:
         """One task."""

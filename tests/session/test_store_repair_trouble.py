@@ -12,6 +12,8 @@ from flow_kernel.errors import StoreError, StoreTooNew
 from flow_kernel.records.home import Home
 from flow_kernel.session.open_home import flow_of
 from flow_kernel.session.store_repair import repair_store
+from tests.mounting import NAMESPACE, require_mounts
+from tests.records.journals import run_python
 from tests.session.repairing import (
     LATER,
     change_and_die,
@@ -21,7 +23,7 @@ from tests.session.repairing import (
     state_of,
     worked_home,
 )
-from tests.store.stores import AT, WAIT_S, outputs_of, read_line, start
+from tests.store.stores import AT, START, WAIT_S, outputs_of, read_line, start
 
 SECRET: Final = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
 
@@ -29,6 +31,13 @@ SECRET: Final = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     return worked_home(tmp_path)
+
+
+@pytest.fixture
+def mounts(tmp_path: Path) -> Path:
+    """A folder to mount on; skips where mounting is refused."""
+    require_mounts(tmp_path)
+    return tmp_path
 
 
 # -- secrets -------------------------------------------------------------------------------------
@@ -88,6 +97,34 @@ def test_a_store_of_a_newer_version_is_not_touched(home: Home) -> None:
     with pytest.raises(StoreTooNew):
         repair_store(home, at=LATER)
     assert files_of(home) == before
+
+
+def test_a_repair_on_a_full_disk_touches_nothing(mounts: Path) -> None:
+    program = """
+from flow_kernel.errors import StoreError
+from flow_kernel.session.store_repair import repair_store
+from tests.session.repairing import LATER, worked_home
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2M", "tmpfs", root], check=True)
+home = worked_home(root)
+home.store_path.write_bytes(b"X" + home.store_path.read_bytes()[1:])
+before = {path.name for path in home.root.iterdir()} | {"run"}
+with (root / "ballast").open("wb", buffering=0) as file:
+    try:
+        while True:
+            file.write(b"x" * 4096)
+    except OSError:
+        pass
+told = ""
+try:
+    repair_store(home, at=LATER)
+except StoreError as error:
+    told = str(error)
+assert "No space left" in told or "full" in told, told
+assert {path.name for path in home.root.iterdir()} == before
+(root / "ballast").unlink()
+assert repair_store(home, at=LATER).lost == []
+"""
+    run_python(START + program, mounts, under=NAMESPACE)
 
 
 def test_a_home_without_tasks_needs_no_store(tmp_path: Path) -> None:
