@@ -103,7 +103,7 @@ def _checks(home: Home) -> Iterator[Check]:
     yield Check(name="file system", ok=True, detail=local)
     for package, least in _BASE.items():
         yield _package_check(package, least)
-    yield from _mirror_checks(home)
+    yield from mirror_checks(home)
     yield Check(name="extras", ok=True, detail=", ".join(map(_extra_text, _EXTRAS)))
     for found in findings():
         yield Check(name=found.name, ok=found.ok, detail=found.detail)
@@ -128,7 +128,8 @@ def _home_check(home: Home) -> Check:
     return Check(name="home", ok=False, detail=f"{existing} cannot be written")
 
 
-def _mirror_checks(home: Home) -> Iterator[Check]:
+def mirror_checks(home: Home) -> Iterator[Check]:
+    """How far each mirror is that was ever run on a home."""
     for name in names_of(home):
         cursor = cursor_of(home, name)
         detail = f"{cursor.delivered} times a log was copied"

@@ -5,11 +5,12 @@ Called by `session.store_repair`, and by whoever opens a store that is not there
 
 import mmap
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from flow_kernel.errors import NotFound
+from flow_kernel.errors import NotFound, StoreError
 from flow_kernel.records.codec import HEADER_NAMES, LineDamaged, decode
 from flow_kernel.records.home import Home
 from flow_kernel.records.lines import open_log, raw_lines, split_damaged
@@ -58,9 +59,11 @@ def keep_ids(home: Home) -> Callable[[Writing], None]:
     """What keeps a new store of `home` from giving out ids that its logs know already."""
 
     def keep(change: Writing) -> None:
-        for plan_id, number in _last_tasks(home).items():
-            change.reserve_task_id(plan_id, f"T-{number:04d}")
-        change.reserve_approval_id(f"A-{_last_approval(home)}")
+        # A log that cannot be read is no reason to have no store.
+        with suppress(StoreError, OSError):
+            for plan_id, number in _last_tasks(home).items():
+                change.reserve_task_id(plan_id, f"T-{number:04d}")
+            change.reserve_approval_id(f"A-{_last_approval(home)}")
 
     return keep
 
@@ -114,17 +117,21 @@ def _last_approval(home: Home) -> int:
     """Read fast, and only here: most homes have many cells and few questions."""
     last = 0
     for path in home.log_files():
-        try:
-            file = open_log(path)
-        except NotFound:
-            continue
-        with file:
-            if not path.stat().st_size:
-                continue
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
-                at = text.find(_APPROVAL)
-                while at >= 0:
-                    digits = text[at + len(_APPROVAL) : at + len(_APPROVAL) + 10].partition(b'"')[0]
-                    last = max(last, int(digits) if digits.isdigit() else 0)
-                    at = text.find(_APPROVAL, at + 1)
+        # Rotated or pruned meanwhile, or empty.
+        with (
+            suppress(NotFound, ValueError),
+            open_log(path) as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text,
+        ):
+            last = max(last, 0, *_approvals_in(text))
     return last
+
+
+def _approvals_in(text: mmap.mmap) -> Iterator[int]:
+    at = text.find(_APPROVAL)
+    while at >= 0:
+        start = at + len(_APPROVAL)
+        digits = text[start : start + 10].partition(b'"')[0]
+        if digits.isdigit():
+            yield int(digits)
+        at = text.find(_APPROVAL, start)

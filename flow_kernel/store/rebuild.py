@@ -195,7 +195,9 @@ def _take_context(state: State, change: Change) -> None:
 
 def _take_tag(state: State, change: Change) -> None:
     tag = change.fields.get("tag")
-    if type(tag) is str:
+    if change.fields.get("redacted"):
+        _note_masked(state, change, ("tag",))
+    elif type(tag) is str:
         held = state.tags.setdefault(_place(change), set())
         (held.add if change.fields.get("is_set") else held.discard)(tag)
 

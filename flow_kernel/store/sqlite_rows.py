@@ -125,7 +125,7 @@ class SqliteTransaction(ApprovalStatements):
         return [
             Use(orjson.dumps(said["value"]).decode(), plan_id, task_id)
             for fields_, plan_id, task_id in rows
-            if (said := orjson.loads(fields_))["is_set"]
+            if (said := orjson.loads(fields_))["is_set"] and not said.get("redacted")
         ]
 
     def tasks_with(self, key: str, value: object) -> list[TaskRow]:

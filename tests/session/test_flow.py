@@ -12,7 +12,7 @@ from flow_kernel.errors import NotFound, StoreError, UsageError
 from flow_kernel.session.flow import Flow
 from flow_kernel.session.open_home import flow_of
 from tests.records.journals import read_by_hand, run_python
-from tests.store.stores import AT, flow_on, put_task
+from tests.store.stores import AT, flow_on, put_task, task_row
 
 TASK = "T-0001"
 
@@ -78,6 +78,22 @@ def test_a_handle_that_was_closed_says_so_and_never_opens_the_store_again(tmp_pa
     flow.sync()
     flow.close()
     assert [path.name for path in flow.home.root.glob("flow.db*")] == ["flow.db"]
+
+
+def test_plans_come_by_name_with_how_many_tasks_they_have(flow: Flow) -> None:
+    for plan_id, status in (("b", "done"), ("a", "doing"), ("b", "waiting"), ("b", "todo")):
+        with flow.store.write() as change:
+            row = task_row(change.new_task_id(plan_id), plan_id=plan_id, status=status)
+            change.put_task(row, at=AT)
+    put_task(flow.store, "T-0009", plan_id="c", created_at=AT)
+    plans = flow.plans()
+    assert [(row.plan_id, row.tasks, row.open_tasks) for row in plans] == [
+        ("a", 1, 1),
+        ("b", 3, 2),
+        ("c", 1, 1),
+        ("local", 1, 1),
+    ]
+    assert plans[2].created_at == AT
 
 
 def test_the_environment_names_home_and_plan(

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from flow_kernel.apps.doctor import mirror_checks
 from flow_kernel.records.home import Home
 from flow_kernel.session import mirrors
 from flow_kernel.session.mirror_thread import MirrorThread
@@ -157,6 +158,15 @@ def test_otlp_files_are_what_the_protocol_says(home: Home) -> None:
     assert root.start_time_unix_nano <= root.end_time_unix_nano
     assert path.stat().st_mode & 0o777 == 0o600
     assert {event.name for event in root.events} == {"flow.context", "flow.tag", "flow.approval"}
+
+
+def test_doctor_tells_of_a_mirror_that_fails(home: Home) -> None:
+    for name in ("otlp", "nobody"):
+        mirrors.run(home, name, deadline=_deadline())
+    found = {check.name: (check.ok, check.detail) for check in mirror_checks(home)}
+    assert found["mirror otlp"] == (True, "2 times a log was copied")
+    assert found["mirror nobody"][0] is False
+    assert "1 failures since, the last one: NotFound" in found["mirror nobody"][1]
 
 
 def _with_base64_ids(text: str) -> str:

@@ -121,23 +121,6 @@ def test_tasks_come_in_the_order_of_plan_and_id(store: Store) -> None:
         assert view.tasks("c") == []
 
 
-def test_plans_come_by_name_with_how_many_tasks_they_have(store: Store) -> None:
-    with store.write() as change:
-        for plan_id, status in (("b", "done"), ("a", "doing"), ("b", "waiting"), ("b", "todo")):
-            row = task_row(change.new_task_id(plan_id), plan_id=plan_id, status=status)
-            change.put_task(row, at=AT)
-    put_task(store, "T-0009", plan_id="c", created_at=AT)
-    with store.read() as view:
-        plans = view.plans()
-    assert [(row.plan_id, row.tasks, row.open_tasks) for row in plans] == [
-        ("a", 1, 1),
-        ("b", 3, 2),
-        ("c", 1, 1),
-    ]
-    assert plans[2].created_at == AT
-    assert all(len(row.created_at) == len(AT) for row in plans)
-
-
 def test_a_task_or_step_that_is_put_again_is_replaced(store: Store) -> None:
     task = replace(put_task(store), status="done", reason="r", ended_at=LATER)
     step = StepRow(plan_id="local", task_id="T-0001", number=1, name="load")
