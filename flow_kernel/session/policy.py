@@ -8,9 +8,10 @@ The setting says how strict a session is; its environment and the metadata of a 
 stricter and never laxer. What nobody understands there is the strictest.
 """
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from flow_kernel.session.risk import Finding
+if TYPE_CHECKING:
+    from flow_kernel.session.risk import Finding
 
 POLICIES: Final = ("auto", "confirm_if_risky", "always")
 _SHOWN: Final = 6
@@ -28,19 +29,19 @@ def of_metadata(metadata: object) -> object:
     return flow.get("approve") if type(flow) is dict else None
 
 
-def asks(policy: str, findings: list[Finding]) -> bool:
+def asks(policy: str, findings: "list[Finding]") -> bool:
     """True when a cell in which a scan found these needs an answer first."""
     return policy == "always" or (policy != "auto" and bool(findings))
 
 
-def message_of(findings: list[Finding]) -> str:
+def message_of(findings: "list[Finding]") -> str:
     """The question: `run a risky cell: deletes files (line 3), uses the shell (line 5)`."""
     if not findings:
         return "run a cell"
     return f"run a risky cell: {reasons_of(findings)}"
 
 
-def reasons_of(findings: list[Finding]) -> str:
+def reasons_of(findings: "list[Finding]") -> str:
     """`deletes files (line 3), …`, each kind with the lines where it was found."""
     lines: dict[str, list[int]] = {}
     for finding in findings:

@@ -15,6 +15,7 @@ can be asked about it.
 import ast
 import threading
 from collections.abc import Callable
+from importlib import import_module
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any, Final
 
@@ -22,9 +23,6 @@ from IPython.core.error import InputRejected
 
 from flow_kernel import errors
 from flow_kernel.session import policy as policies
-from flow_kernel.session.approval_parts import Wish
-from flow_kernel.session.approval_text import outcome_of, title_of
-from flow_kernel.session.risk import World, scan
 from flow_kernel.session.session import Session
 
 _get_ident: Final = threading.get_ident
@@ -113,6 +111,11 @@ class Gate:
         return tree
 
     def _judge(self, cell: "_Cell", tree: ast.Module) -> None:
+        # 10 ms that a session whose policy is `auto` need not pay.
+        from flow_kernel.session.approval_parts import Wish
+        from flow_kernel.session.approval_text import outcome_of, title_of
+        from flow_kernel.session.risk import World, scan
+
         findings = scan(tree, World(resolve=self._resolver(), transform=self._transform))
         if cell.is_hidden:
             if findings:
@@ -159,6 +162,8 @@ class Gate:
 
     def _install(self) -> None:
         if self not in self._shell.ast_transformers:
+            # Before the cell begins: what is imported in it would be told as its own.
+            import_module("flow_kernel.session.risk")
             self._shell.ast_transformers.append(self)
 
     def _remove(self) -> None:
