@@ -49,7 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         add("--status", metavar="S", choices=STATUSES, help=f"only these: {', '.join(STATUSES)}")
         add("--remind", action="store_true", help="give the reminders that are due, and list them")
         add("--command", metavar="CMD", help="with --remind: a program to run for each of them")
-        parser.epilog = "e.g.: jupyter flow approvals --status open, jupyter flow approvals A-0001"
+        parser.epilog = "example: jupyter flow approvals A-0001"
     else:
         add("approval_id", metavar="ID", help="A-0001")
         add("--comment", metavar="TEXT", default="", help="why; kept with the answer")

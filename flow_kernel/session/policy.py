@@ -10,8 +10,12 @@ stricter and never laxer. What nobody understands there is the strictest.
 
 from typing import TYPE_CHECKING, Final
 
+from flow_kernel.records.frozen import FROZEN_BUILTINS
+
 if TYPE_CHECKING:
     from flow_kernel.session.risk import Finding
+
+globals()["__builtins__"] = FROZEN_BUILTINS
 
 POLICIES: Final = ("auto", "confirm_if_risky", "always")
 _SHOWN: Final = 6

@@ -17,9 +17,12 @@ from contextlib import suppress
 from typing import Final
 
 from flow_kernel.errors import FlowError, StoreError
+from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.session.approval_tasks import put_approval
 from flow_kernel.session.reminder_rules import look, next_look_s
 from flow_kernel.store.contract import ApprovalRow, Store
+
+globals()["__builtins__"] = FROZEN_BUILTINS
 
 _LONGEST_SLEEP_S: Final = 30.0  # the clock on the wall may be set while the thread sleeps
 _COMMAND_S: Final = 30.0

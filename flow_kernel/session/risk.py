@@ -17,10 +17,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.records.plain import one_line
 from flow_kernel.records.secret_names import is_secret_in_environment
 from flow_kernel.session import risk_tables as tables
 from flow_kernel.session.risk_tables import Kind
+
+globals()["__builtins__"] = FROZEN_BUILTINS
 
 _WIDTH: Final = 80
 _DEPTH: Final = 4

@@ -22,8 +22,11 @@ from typing import Any, Final
 from IPython.core.error import InputRejected
 
 from flow_kernel import errors
+from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.session import policy as policies
 from flow_kernel.session.session import Session
+
+globals()["__builtins__"] = FROZEN_BUILTINS
 
 _get_ident: Final = threading.get_ident
 

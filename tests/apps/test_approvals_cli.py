@@ -2,6 +2,7 @@
 
 import getpass
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -131,3 +132,52 @@ def test_a_comment_of_any_bytes_is_kept(session: Session, cli: Cli) -> None:
 
 def test_a_home_without_questions_says_so(session: Session, cli: Cli) -> None:
     assert cli("approvals", "--status", "rejected").out == "no approvals\n"
+
+
+def test_one_question_is_shown_with_what_its_answer_is_bound_to(session: Session, cli: Cli) -> None:
+    ask(session, "Pay?", payload={"amount": 3}, timeout_s=60)
+
+    shown = cli("approvals", "a-0002")
+
+    assert (shown.code, shown.err) == (0, "")
+    assert "  │ cell" in shown.lines
+    assert '  │   "amount": 3' in shown.lines
+    assert cli("approvals", "A-0002", "--json").document["code"] == "cell"
+    assert cli("approvals", "A-0099").code == 2
+
+
+def test_due_reminders_are_given_once_and_run_a_program(
+    session: Session, cli: Cli, tmp_path: Path
+) -> None:
+    ask(session, "Go?", remind_s=3600)
+    session.approvals.reminders.close()
+    row = session.approvals.desk.get("A-0002")
+    with session.approvals.desk._store.write() as change:
+        change.put_approval(replace(row, next_remind_at=row.requested_at), at=row.requested_at)
+
+    given = cli("approvals", "--remind", "--command", f"touch {tmp_path / 'told'}", "--json")
+    again = cli("approvals", "--remind")
+
+    assert [item["approval_id"] for item in given.document["items"]] == ["A-0002"]
+    assert (tmp_path / "told").exists()
+    assert again.lines == ["no approvals"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--command", "x"), ("--remind", "A-0001"), ("A-0001", "--status", "open"),
+                  ("--remind", "--command", "'")],
+)  # fmt: skip
+def test_options_that_do_not_go_together_are_one_sentence(
+    session: Session, cli: Cli, arguments: tuple[str, ...]
+) -> None:
+    refused = cli("approvals", *arguments)
+
+    assert (refused.code, refused.out, refused.err.count("\n")) == (2, "", 1)
+
+
+def test_a_comment_on_the_command_line_loses_its_secrets(session: Session, cli: Cli) -> None:
+    secret = "ghp_" + "a1B2" * 9
+
+    said = cli("approve", "A-0001", "--comment", f"with {secret}", "--json").document["comment"]
+
+    assert (secret in said, said.startswith("with [REDACTED:")) == (False, True)
