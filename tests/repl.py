@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import psutil
 
@@ -35,6 +35,7 @@ class Repl:
         home: Home of records; its own folder by default.
         env: Variables to set over a cleaned copy of our environment.
         reads: False leaves stdout to the test.
+        stdin: A file to read in place of a pipe.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Repl:
         home: Path | None = None,
         env: Mapping[str, str] | None = None,
         reads: bool = True,
+        stdin: IO[bytes] | None = None,
     ) -> None:
         self.root = Path(tempfile.mkdtemp(prefix="fr"))
         self.home = home or self.root / "home"
@@ -50,7 +52,7 @@ class Repl:
         with (self.root / "err.txt").open("wb") as err:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "flow_kernel.apps.cli", "repl", *arguments],
-                stdin=subprocess.PIPE,
+                stdin=subprocess.PIPE if stdin is None else stdin,
                 stdout=subprocess.PIPE,
                 stderr=err,
                 cwd=self.root,
@@ -63,9 +65,9 @@ class Repl:
                     }
                 ),
             )
-        assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.stdin, self.stdout = self.process.stdin, self.process.stdout
+        self.stdout = self.process.stdout
+        self._stdin = self.process.stdin
         self.lines: list[bytes] = []
         self._queue: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         # Reads all the time: a full pipe would make the other side wait for us.
@@ -86,8 +88,9 @@ class Repl:
 
     def raw(self, data: bytes) -> None:
         """Send bytes as they are."""
-        self.stdin.write(data)
-        self.stdin.flush()
+        assert self._stdin is not None
+        self._stdin.write(data)
+        self._stdin.flush()
 
     def run(self, code: str, **options: object) -> Said:
         """Run one cell; what is said meanwhile is dropped."""
@@ -160,7 +163,8 @@ class Repl:
 
     def end(self) -> int:
         """Close stdin and wait for the end; returns the exit code."""
-        self.stdin.close()
+        assert self._stdin is not None
+        self._stdin.close()
         code = self.process.wait(DEADLINE_S)
         self._join()
         return code
@@ -174,9 +178,10 @@ class Repl:
                 kill_group(kernel.pid)
         self.process.wait()
         self._join()
-        for stream in (self.stdin, self.stdout):
+        for stream in (self._stdin, self.stdout):
             try:
-                stream.close()
+                if stream is not None:
+                    stream.close()
             except BrokenPipeError:
                 continue
         shutil.rmtree(self.root, ignore_errors=True)

@@ -10,7 +10,7 @@ It ends with us: it watches its parent, also when that is killed.
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +29,7 @@ _DIED_S: Final = 5.0
 _ASK_AGAIN_S: Final = 1.0
 _RECONNECT_MS: Final = 10
 _KEY_BYTES: Final = 32
+_MESSAGES: Final = 500
 
 Message = dict[str, Any]
 
@@ -114,7 +115,7 @@ class ReplKernel:
             ready = dict(poller.poll(100))
             if signals.is_ending or signals.take_interrupt():
                 raise Ended
-            for channel, message in self.receive():
+            for channel, message in self.receive(ready):
                 parent = message["parent_header"].get("msg_id")
                 if channel == "iopub" or parent in (control, shell):
                     waiting.discard(channel)
@@ -166,11 +167,11 @@ class ReplKernel:
             },
         )
 
-    def receive(self, most: int = 500) -> list[tuple[str, Message]]:
-        """Messages that are here, with their channels; output comes before replies."""
+    def receive(self, ready: Container[object]) -> list[tuple[str, Message]]:
+        """Messages on the sockets in `ready`, with their channels; output before replies."""
         found: list[tuple[str, Message]] = []
         for channel, socket in self.sockets.items():
-            for _ in range(most):
+            for _ in range(_MESSAGES if socket in ready else 0):
                 try:
                     _, message = self._session.recv(socket)
                 except (ValueError, TypeError, KeyError):  # a cell has written to the sockets
@@ -181,12 +182,12 @@ class ReplKernel:
                     found.append((channel, message))
         return found
 
-    def has_more(self, timeout_ms: int) -> bool:
-        """True when messages are here, or come within `timeout_ms`."""
+    def wait(self, timeout_ms: int) -> Container[object]:
+        """The sockets with messages, after `timeout_ms` at most."""
         poller = zmq.Poller()
         for socket in self.sockets.values():
             poller.register(socket, zmq.POLLIN)
-        return bool(poller.poll(timeout_ms))
+        return dict(poller.poll(timeout_ms))
 
     def interrupt(self) -> None:
         """Interrupt the running cell and what it started in the foreground."""

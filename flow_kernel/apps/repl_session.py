@@ -20,7 +20,7 @@ from flow_kernel.apps.repl_box import Boxes
 from flow_kernel.apps.repl_cell import RunningCell, Said, failure_of
 from flow_kernel.apps.repl_client import Client
 from flow_kernel.apps.repl_death import Ending, ending_of
-from flow_kernel.apps.repl_kernel import Message, ReplKernel
+from flow_kernel.apps.repl_kernel import Message, NotStarted, ReplKernel
 from flow_kernel.apps.repl_patience import Patience
 from flow_kernel.apps.repl_pipes import Signals
 from flow_kernel.apps.repl_protocol import Decide, GiveInput, Refused, RunCell, Scalar
@@ -32,7 +32,11 @@ if TYPE_CHECKING:
 
 _STRAGGLER_S: Final = 2.0
 _QUIET_MS: Final = 50
+_READS: Final = 1000
 _STREAMERS: Final = 64
+_NO_REPLY: Final = (
+    "the kernel ended the cell without a reply, as when an interrupt comes before it has begun"
+)
 _NO_ISOLATION: Final = "isolated cells are not part of this version; the cell did not run"
 
 
@@ -98,6 +102,12 @@ class ReplSession:
             self._start()
             while self._run is not None or client.has_cells or not client.has_ended:
                 self._turn()
+        except NotStarted as error:
+            while client.has_cells:
+                cell = RunningCell(client.next_cell(), "")
+                client.say(cell.answer(0.0, failure_of("KernelDied", error.message)))
+            client.say(protocol.error(error))
+            raise
         finally:
             kernel, self._kernel = self._kernel, None
             if kernel is not None:
@@ -105,7 +115,10 @@ class ReplSession:
 
     def _turn(self) -> None:
         if self._run is None:
-            self._wait(0)  # an end of input that is there already counts for the next cell
+            # What is there already counts for the next cell, an end of input above all.
+            for _ in range(_READS):
+                if not self._wait(0):
+                    break
             if self._client.has_cells:
                 self._begin(self._client.next_cell())
             elif self._client.has_ended:
@@ -117,8 +130,8 @@ class ReplSession:
 
     # -- waiting -----------------------------------------------------------------------------------
 
-    def _wait(self, timeout_ms: int | None) -> None:
-        """Take in whatever has happened, after `timeout_ms` at most."""
+    def _wait(self, timeout_ms: int | None) -> bool:
+        """Take in whatever has happened, after `timeout_ms` at most; True when stdin was read."""
         kernel = self._kernel
         ready = dict(self._poller().poll(timeout_ms))
         if self._client.out_fd in ready:
@@ -127,14 +140,16 @@ class ReplSession:
             self._signals.drain()
         self._signals.check()
         if kernel is not None:
-            for channel, message in kernel.receive():
+            for channel, message in kernel.receive(ready):
                 self._on_message(channel, message)
-        if self._client.stdin in ready:
+        was_read = self._client.stdin in ready
+        if was_read:
             self._read()
         if self._signals.take_interrupt():
             self._on_interrupt()
         if kernel is not None and kernel is self._kernel and kernel.pidfd in ready:
             self._on_death(kernel)
+        return was_read
 
     def _poller(self) -> zmq.Poller:
         client, kernel = self._client, self._kernel
@@ -194,6 +209,7 @@ class ReplSession:
     # -- cells -------------------------------------------------------------------------------------
 
     def _begin(self, request: RunCell) -> None:
+        is_interrupted, self._is_interrupt_early = self._is_interrupt_early, False
         if request.is_isolated:
             cell = RunningCell(request, "")
             self._client.say(cell.answer(0.0, failure_of("IsolationUnavailable", _NO_ISOLATION)))
@@ -207,9 +223,8 @@ class ReplSession:
             patience=Patience(timeout_s, now),
             began=now,
             heard=now,
-            is_interrupt_wanted=self._is_interrupt_early,
+            is_interrupt_wanted=is_interrupted,
         )
-        self._is_interrupt_early = False
         if request.is_streamed:
             self._streamers[msg_id] = request.id
             if len(self._streamers) > _STREAMERS:
@@ -272,7 +287,7 @@ class ReplSession:
                 " its variables are kept",
             )
         elif run.cell.reply is None:
-            failure = failure_of("KeyboardInterrupt", "the cell was interrupted as it began")
+            failure = failure_of("NoReply", _NO_REPLY)
         self._answer(run, failure)
 
     def _answer(self, run: Run, failure: Mapping[str, object] | None) -> None:
@@ -305,8 +320,8 @@ class ReplSession:
 
     def _on_death(self, kernel: ReplKernel) -> None:
         # What it has said before it died is still on its way.
-        while kernel.has_more(_QUIET_MS):
-            for channel, message in kernel.receive():
+        while left := kernel.wait(_QUIET_MS):
+            for channel, message in kernel.receive(left):
                 self._on_message(channel, message)
         ending = ending_of(kernel.exit_code(), before=kernel.oom_before, after=oom_kills())
         run = self._run

@@ -29,6 +29,7 @@ import micro
 import reading
 import recorder_cpu
 import recorder_shell
+import repl
 import startup
 import store
 import table
@@ -47,6 +48,7 @@ FAMILIES: Final = (
     reading,
     tasks,
     approvals,
+    repl,
 )
 BENCHMARKS: Final[tuple[Benchmark, ...]] = tuple(
     benchmark for family in FAMILIES for benchmark in family.BENCHMARKS

@@ -5,7 +5,9 @@ import json
 import os
 import random
 import signal
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -231,7 +233,7 @@ def test_ctrl_c_right_after_a_request_stops_it_or_comes_too_late_but_never_hangs
         repl.interrupt()
         said = repl.until("success")
         assert said["id"] == number
-        assert said["success"] or said["error"]["ename"] == "KeyboardInterrupt"
+        assert said["success"] or said["error"]["ename"] in ("KeyboardInterrupt", "NoReply")
 
     assert repl.run("1 + 1")["result"] == "2"
 
@@ -274,6 +276,65 @@ def test_a_question_that_comes_after_the_end_of_stdin_is_parked(repl: Repl) -> N
 
     assert (first["error"]["ename"], code) == ("EOFError", 0)
     assert parked["error"]["ename"] == "ApprovalPending"
+
+
+@promise("repl.survives")
+def test_a_cell_whose_reply_never_comes_is_answered_all_the_same(repl: Repl) -> None:
+    said = repl.run(
+        "session = get_ipython().kernel.session\n"
+        "def send(stream, kind, *a, _send=session.send, **k):\n"
+        "    if kind != 'execute_reply': return _send(stream, kind, *a, **k)\n"
+        "session.send = send"
+    )
+    again = repl.run("del session.send; 'never told'", timeout=5)
+
+    assert said["error"]["ename"] == "NoReply"
+    assert again["result"] == "'never told'"
+
+
+@promise("repl.survives")
+def test_when_no_new_kernel_starts_every_request_is_answered_and_the_session_fails(
+    tmp_path: Path,
+) -> None:
+    program = tmp_path / "once.py"
+    program.write_text(
+        "import os, sys, pathlib\n"
+        "if pathlib.Path('started').exists(): sys.exit('no second time')\n"
+        "pathlib.Path('started').touch()\n"
+        "os.execv(sys.executable, [sys.executable, '-m', 'flow_kernel', *sys.argv[1:]])"
+    )
+    spec = tmp_path / "kernels" / "once" / "kernel.json"
+    spec.parent.mkdir(parents=True)
+    argv = [sys.executable, str(program), "-f", "{connection_file}"]
+    spec.write_text(json.dumps({"argv": argv, "display_name": "once", "language": "python"}))
+    with Repl("--kernel", "once", env={"JUPYTER_PATH": str(tmp_path)}) as repl:
+        repl.say(id=1, code="import os; os._exit(4)")
+        repl.say(id=2, code="2")
+        repl.say(id=3, code="3")
+        said = repl.rest()
+
+        assert repl.process.wait(DEADLINE_S) == 1
+        ended = "the kernel ended while it started (exit code 1)"
+        assert [each["error"].get("evalue") for each in said[:3]] == [
+            "exit (exit code 4): its variables are gone, and a new kernel goes on", ended, ended,
+        ]  # fmt: skip
+        assert [each["id"] for each in said[:3]] == [1, 2, 3]
+        assert said[3]["error"]["message"] == ended
+        assert "no second time" in repl.remarks()
+
+
+@promise("repl.ends")
+def test_a_file_of_requests_runs_to_its_end_and_parks_what_needs_a_person(tmp_path: Path) -> None:
+    requests = tmp_path / "requests.jsonl"
+    codes = ["x = 1", "%approve Go?", *(f"x + {n}" for n in range(300)), "#" * 100_000, "x"]
+    requests.write_text("".join(json.dumps({"code": code}) + "\n" for code in codes))
+    with requests.open("rb") as stdin, Repl(stdin=stdin) as repl:
+        said = [each for each in repl.rest() if "success" in each]
+
+        assert repl.process.wait(DEADLINE_S) == 0
+    assert [each["success"] for each in said] == [n != 1 for n in range(len(codes))]
+    assert said[1]["error"]["ename"] == "ApprovalPending"
+    assert said[-1]["result"] == "1"
 
 
 @promise("repl.ends")
