@@ -30,7 +30,10 @@ from flow_kernel.records.process import oom_kills
 if TYPE_CHECKING:
     from flow_kernel.apps.repl_events import Told
 
-_STRAGGLER_S: Final = 2.0
+_STRAGGLER_S: Final = 1.0
+_ENTRY_S: Final = (
+    0.02  # an interrupt between the sign that a cell begins and its code costs a reply
+)
 _QUIET_MS: Final = 50
 _READS: Final = 1000
 _STREAMERS: Final = 64
@@ -50,6 +53,7 @@ class Run:
         began: When it was sent.
         heard: When its last message came.
         is_interrupt_wanted: Somebody has interrupted it before it began.
+        interrupt_at: When it is interrupted for that.
     """
 
     cell: RunningCell
@@ -57,6 +61,7 @@ class Run:
     began: float
     heard: float
     is_interrupt_wanted: bool = False
+    interrupt_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +173,7 @@ class ReplSession:
         run = self._run
         if run is None:
             return None
-        due = [run.patience.next_at] if run.patience.next_at is not None else []
+        due = [at for at in (run.patience.next_at, run.interrupt_at) if at is not None]
         if run.cell.reply is not None or run.cell.is_idle:
             due.append(run.heard + _STRAGGLER_S)
         # Rounded up: a turn too early would be a turn for nothing.
@@ -182,6 +187,9 @@ class ReplSession:
             self._finish(run)
             return
         action = run.patience.due(now)
+        if run.interrupt_at is not None and now >= run.interrupt_at:
+            run.interrupt_at = None
+            action = action or "interrupt"
         if action == "interrupt" and self._kernel is not None:
             self._kernel.interrupt()
         elif action == "kill" and self._kernel is not None:
@@ -253,9 +261,9 @@ class ReplSession:
             self._tell(run.cell.end(message))
         elif channel == "iopub":
             self._tell(run.cell.show(message["msg_type"], message["content"]))
-            if run.cell.has_begun and run.is_interrupt_wanted and self._kernel is not None:
+            if run.cell.has_begun and run.is_interrupt_wanted:
                 run.is_interrupt_wanted = False
-                self._kernel.interrupt()
+                run.interrupt_at = time.monotonic() + _ENTRY_S
 
     def _on_stream(self, run: Run | None, parent: str, content: Mapping[str, Any]) -> None:
         name, text = str(content.get("name")), content.get("text")
