@@ -12,7 +12,10 @@ from typing import Any
 
 import psutil
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from flow_kernel.apps.repl_protocol import RunCell, parse
 from tests.kernels import DEADLINE_S
 from tests.promises import promise
 from tests.repl import Repl
@@ -67,6 +70,43 @@ def test_hundreds_of_hostile_lines_among_cells_are_each_answered_in_words(shared
     assert len(errors) == expected
     assert all(set(e) == {"type", "message", "hint"} and len(str(e)) < 500 for e in errors)
     assert len(bad) > 30
+
+
+@promise("repl.survives")
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.binary(max_size=80)
+        | st.builds(
+            lambda base, at, junk: base[:at] + junk + base[at + len(junk) :],
+            st.sampled_from(
+                [
+                    b'{"id":1,"code":"1","timeout":20,"stream":true}',
+                    b'{"input":"yes"}',
+                    b'{"approve":"A-0001","decision":"no","comment":""}',
+                ]
+            ),
+            st.integers(0, 50),
+            st.binary(max_size=3),
+        ),
+        max_size=12,
+    )
+)
+def test_whatever_is_sent_each_line_has_one_answer_and_the_session_lives(
+    shared: Repl, sent: list[bytes]
+) -> None:
+    lines = b"\n".join(sent).split(b"\n")
+    requests = [request for line in lines if (request := parse(line)) is not None]
+    shared.raw(b"".join(line + b"\n" for line in lines))
+    shared.say(id="mark", code="'alive'")
+
+    said = list(itertools.takewhile(lambda s: s.get("id") != "mark", iter(shared.next, None)))
+
+    answers = [each for each in said if "success" in each or "error" in each]
+    assert len(answers) == len(requests)
+    assert sum("success" in each for each in answers) == sum(
+        isinstance(request, RunCell) for request in requests
+    )
 
 
 @promise("repl.survives")
@@ -290,6 +330,26 @@ def test_a_cell_whose_reply_never_comes_is_answered_all_the_same(repl: Repl) -> 
 
     assert said["error"]["ename"] == "NoReply"
     assert again["result"] == "'never told'"
+
+
+@promise("repl.survives", "repl.asks")
+def test_a_home_that_takes_no_log_or_is_no_store_costs_an_error_and_not_the_session(
+    repl: Repl,
+) -> None:
+    repl.run("%approve --park One?")
+    repl.run("%approve --park Two?")
+    (repl.home / "log").rename(repl.root / "moved")
+    (repl.home / "log").touch()
+    repl.say(approve="A-0001", decision="yes")
+    decided = repl.until("event")["event"]
+    for file in repl.home.glob("flow.db*"):
+        file.write_bytes(b"no database" * 1000)
+    repl.say(approve="A-0002", decision="yes")
+    refused = repl.until("error")["error"]
+
+    assert (decided["name"], decided["status"]) == ("approval_decided", "approved")
+    assert refused["type"].startswith("Store")
+    assert repl.run("1 + 1")["result"] == "2"
 
 
 @promise("repl.survives")
