@@ -23,7 +23,7 @@ CELLS: Final = (
     "%task step load",
     "%task log two lines\n%task set rows=3",
     "import flow_kernel\nflow_kernel.open_flow().tag('T-0001', 'may')",
-    "%approve Delete it?",
+    "%approve --park --remind 5m Delete it?",
     "with flow_kernel.current_session().step('check') as s: s.progress(1, 2)",
     "1 / 0",
     "%task finish",
@@ -83,7 +83,7 @@ def test_real_records_are_as_their_schemas_say(
 
     assert faults == []
     kinds = {record["kind"] for record in told[0]}
-    assert KINDS - kinds == {"plan", "checkpoint", "rollback", "worker", "run"}
+    assert KINDS - kinds == {"checkpoint", "rollback", "worker", "run"}
 
 
 def test_real_events_are_as_their_schemas_say(

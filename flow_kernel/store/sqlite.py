@@ -78,6 +78,8 @@ class SqliteStore:
     def version(self) -> int:
         """A number that changes when another process has committed; about 8 us."""
         with self._lock, self._told():
+            if self._connection is None and self._file is not None and not self._path.exists():
+                raise self._deleted()  # a look makes no new one in its place
             found = int(self._opened().execute("PRAGMA data_version").fetchone()[0])
             # SQLite counts for each connection.
             return (self._opened_times << 32) + found
@@ -160,10 +162,13 @@ class SqliteStore:
         # SQLite sees that the name is another one's, and leaves the log beside it alone.
         self.close()
         if now is None:
-            raise StoreError(
-                f"{self._path} was deleted while it was in use; nothing was changed",
-                hint="jupyter flow check --repair makes it anew from the logs",
-            )
+            raise self._deleted()
+
+    def _deleted(self) -> StoreError:
+        return StoreError(
+            f"{self._path} was deleted while it was in use; nothing was changed",
+            hint="jupyter flow check --repair makes it anew from the logs",
+        )
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection and self._pid == os.getpid() and not self._connection.in_transaction:

@@ -140,7 +140,7 @@ def test_a_session_reminds_by_itself_while_it_waits_for_nothing(tmp_path: Path) 
         answer(asker, "A-0001")
 
     reminded = [fields for name, fields in asker.events if name == "approval_reminder"]
-    assert reminded[0] == {"id": "A-0001", "msg": "Go?", "n": 1}
+    assert reminded[0] == {"id": "A-0001", "msg": "Go?", "count": 1}
 
 
 def test_the_end_of_the_time_is_written_down_by_whoever_looks(asker: Asker, clock: Clock) -> None:
