@@ -50,10 +50,9 @@ A cell that takes longer than its timeout is interrupted, and its kernel killed 
 "CellTimeout". A kernel that dies answers "KernelDied" with the reason, and a new one goes on.
 Ctrl-C interrupts the running cell.
 
-example:
+example: jupyter flow repl --task Clean --timeout 1m
 
-  $ jupyter flow repl
-  {"id":1,"code":"%task start Clean --steps load,save"}
+  {"id":1,"code":"%task step load"}
   {"id":2,"code":"rows = [1, 2]; len(rows)"}
   {"id":3,"code":"name = input('who? ')"}
   {"input":"ann"}

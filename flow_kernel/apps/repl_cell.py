@@ -32,8 +32,8 @@ class RunningCell:
     def __init__(self, request: RunCell, msg_id: str) -> None:
         self.request = request
         self.msg_id = msg_id
-        self.has_begun = False
-        self.is_idle = False
+        self.has_begun: bool = False
+        self.is_idle: bool = False
         self.reply: Mapping[str, Any] | None = None
         self._streams: dict[str, StreamBuffer] = {}
         self._results: list[str] = []

@@ -27,7 +27,7 @@ class Client:
 
     def __init__(self, stdin: int | None, out: Output) -> None:
         self.stdin = stdin
-        self.out_fd = out.fd
+        self.out_fd: int = out.fd
         self._out = out
         self._splitter = LineSplitter(protocol.LINE_BYTES)
         self._queue: deque[RunCell] = deque()

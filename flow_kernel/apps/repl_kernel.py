@@ -56,11 +56,11 @@ class ReplKernel:
         # By default messages are dropped when a thousand of them wait to be read.
         self._context.setsockopt(zmq.RCVHWM, 0)
         self._context.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
-        self.oom_before = oom_kills()
-        self.events = EventFilter()
+        self.oom_before: dict[str, int] = oom_kills()
+        self.events: EventFilter = EventFilter()
         self.home: Path | None = None
         self.sockets: dict[str, zmq.Socket[bytes]] = {}
-        self.pidfd = -1
+        self.pidfd: int = -1
         self._manager = KernelManager(
             kernel_name=name,
             connection_file=str(folder / label),

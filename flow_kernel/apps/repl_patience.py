@@ -26,7 +26,7 @@ class Patience:
         self.timeout_s = timeout_s
         self._over_at = None if timeout_s is None else now + timeout_s
         self._next_at = self._over_at
-        self.is_over = False
+        self.is_over: bool = False
 
     @property
     def next_at(self) -> float | None:

@@ -24,7 +24,9 @@ class Signals:
     """Signals of this process as facts that a loop looks at; `fd` is readable when one came."""
 
     def __init__(self) -> None:
-        self.is_ending = False
+        self.is_ending: bool = False
+        self.fd: int
+        self._wake: int
         self.fd, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._interrupts = 0
         self._before: dict[int, Any] = {}
@@ -77,7 +79,7 @@ class Output:
     """
 
     def __init__(self, fd: int, signals: Signals) -> None:
-        self.fd = fd
+        self.fd: int = fd
         self._signals = signals
         self._poll = select.poll()
         self._poll.register(fd, select.POLLOUT)
