@@ -93,7 +93,10 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     label = f"repl-{secrets.token_hex(4)}.json"
     terminal.flush()
     # The name is short, because that of a socket is.
-    with tempfile.TemporaryDirectory(prefix="flow-") as folder, Signals() as signals:
+    with (
+        tempfile.TemporaryDirectory(prefix="flow-", ignore_cleanup_errors=True) as folder,
+        Signals() as signals,
+    ):
         setting = Setting(
             start=lambda: ReplKernel(
                 Path(tempfile.mkdtemp(dir=folder)),

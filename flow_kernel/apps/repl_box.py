@@ -83,7 +83,7 @@ class Boxes:
         if box is None or kernel is None:
             raise UsageError("no cell waits for input", hint="send it after an input_request")
         if box.approval_id:
-            closed = answers.why_closed(kernel.home or self._home, box.approval_id)
+            closed = answers.why_closed(self._home_of(kernel), box.approval_id)
             if closed is not None:
                 raise closed
         kernel.send("stdin", "input_reply", {"value": text}, parent=box.header)
@@ -99,8 +99,7 @@ class Boxes:
         Raises:
             FlowError: It cannot be answered, or somebody was first.
         """
-        home = kernel.home if kernel is not None else None
-        row = answers.decide(home or self._home, asked)
+        row = answers.decide(self._home_of(kernel), asked)
         if self._box is not None and self._box.approval_id == row.approval_id:
             self._box = None
         self._answered.add(row.approval_id)
@@ -113,6 +112,12 @@ class Boxes:
                 "channel": row.channel,
             },
         )
+
+    def _home_of(self, kernel: ReplKernel | None) -> Path:
+        # It stays known while there is no kernel.
+        if kernel is not None and kernel.home is not None:
+            self._home = kernel.home
+        return self._home
 
     def was_told(self, name: str, fields: Mapping[str, object]) -> bool:
         """True for the kernel's own event of an answer that the client was told of; once."""

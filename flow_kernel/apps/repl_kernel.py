@@ -89,8 +89,12 @@ class ReplKernel:
     def _process(self) -> Any:
         return self._manager.provisioner.process
 
-    def wait_until_ready(self, signals: Signals) -> None:
+    def wait_until_ready(self, signals: Signals, *, is_first: bool) -> None:
         """Return when the kernel answers on all channels, and its events are listened to.
+
+        Args:
+            signals: May end the wait.
+            is_first: Nothing is lost yet, so a Ctrl-C means the end, too.
 
         Raises:
             NotStarted: It ended, or took too long.
@@ -113,7 +117,8 @@ class ReplKernel:
             if now > asked_at + _ASK_AGAIN_S:
                 shell, asked_at = self.send("shell", "kernel_info_request", {}), now
             ready = dict(poller.poll(100))
-            if signals.is_ending or signals.take_interrupt():
+            signals.drain()
+            if signals.is_ending or (signals.take_interrupt() and is_first):
                 raise Ended
             for channel, message in self.receive(ready):
                 parent = message["parent_header"].get("msg_id")

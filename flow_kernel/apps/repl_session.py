@@ -104,7 +104,7 @@ class ReplSession:
         """
         client = self._client
         try:
-            self._start()
+            self._start(is_first=True)
             while self._run is not None or client.has_cells or not client.has_ended:
                 self._turn()
         except NotStarted as error:
@@ -305,10 +305,10 @@ class ReplSession:
 
     # -- the kernel --------------------------------------------------------------------------------
 
-    def _start(self) -> ReplKernel:
+    def _start(self, *, is_first: bool = False) -> ReplKernel:
         kernel = self._set.start()
         try:
-            kernel.wait_until_ready(self._signals)
+            kernel.wait_until_ready(self._signals, is_first=is_first)
         except BaseException:
             kernel.close()
             raise

@@ -255,6 +255,9 @@ def test_ctrl_c_interrupts_the_running_cell_and_harms_no_idle_session(repl: Repl
     repl.wait_for(lambda: "no cell runs" in repl.remarks())
 
     assert (said["id"], said["error"]["ename"]) == (1, "KeyboardInterrupt")
+    repl.say(id="dead", code="import os; os.abort()")
+    assert repl.until("success")["id"] == "dead"
+    repl.interrupt()  # while a new kernel starts
     assert repl.run("1 + 1")["result"] == "2"
     repl.say(id=2, code="input()")
     repl.until("input_request")
