@@ -161,10 +161,14 @@ class Repl:
             assert time.monotonic() < deadline, self.remarks()[-2000:]
             time.sleep(0.01)
 
-    def end(self) -> int:
-        """Close stdin and wait for the end; returns the exit code."""
+    def close_input(self) -> None:
+        """Say nothing more."""
         assert self._stdin is not None
         self._stdin.close()
+
+    def end(self) -> int:
+        """Close stdin and wait for the end; returns the exit code."""
+        self.close_input()
         code = self.process.wait(DEADLINE_S)
         self._join()
         return code

@@ -2,6 +2,8 @@
 
 import json
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.kernels import DEADLINE_S
+from tests.kernels import DEADLINE_S, STOCK, environment
 from tests.promises import promise
 from tests.repl import Repl
 
@@ -58,6 +60,30 @@ def test_a_question_that_comes_after_the_end_of_stdin_is_parked(repl: Repl) -> N
 
     assert (first["error"]["ename"], code) == ("EOFError", 0)
     assert parked["error"]["ename"] == "ApprovalPending"
+
+
+@promise("repl.ends", "repl.asks")
+def test_a_question_that_waits_outlives_stdin_and_is_answered_from_elsewhere(repl: Repl) -> None:
+    repl.say(id=1, code="bool(get_ipython().run_line_magic('approve', 'Go?'))")
+    repl.until("input_request")
+    repl.close_input()
+    subprocess.run(
+        [sys.executable, "-m", "flow_kernel.apps.cli", "approve", "A-0001", "--home", repl.home],
+        env=environment({}),
+        capture_output=True,
+        check=True,
+    )
+    said = repl.until("success")
+
+    assert (said["result"], repl.process.wait(DEADLINE_S)) == ("True", 0)
+
+
+@promise("repl.answers")
+def test_a_kernel_that_records_nothing_serves_too() -> None:
+    with Repl("--kernel", STOCK) as repl:
+        said = repl.run("x = 1; x")
+        assert (said["result"], said["debug_info"]["seq"], said["success"]) == ("1", None, True)
+        assert repl.end() == 0
 
 
 @promise("repl.ends")
