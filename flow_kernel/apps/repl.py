@@ -44,7 +44,7 @@ Each line on stdin is one request, each line on stdout one object. Requests run 
       {"event":{"name":"approval_decided", "id", "status", "by", "channel"}}
   anything else
       {"error":{"type","message","hint"}}, with the id of the request where it has one
-  {"event":{"name", …}} may come at any time; the name of a task is its "title".
+  {"event":{"name", …}} may come at any time.
 
 A cell that takes longer than its timeout is interrupted, and its kernel killed if it ignores that:
 "CellTimeout". A kernel that dies answers "KernelDied" with the reason, and a new one goes on.

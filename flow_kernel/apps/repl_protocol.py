@@ -236,9 +236,8 @@ def chunk(request_id: Scalar, stream: str, text: str) -> dict[str, object]:
 
 
 def event(name: str, fields: Mapping[str, object]) -> dict[str, object]:
-    """An event. A field of its own that is called `name` is told as `title`."""
-    own = {("title" if key == "name" else key): value for key, value in fields.items()}
-    return {"event": {"name": name, **own}}
+    """An event; none has a field of its own that is called `name`."""
+    return {"event": {**fields, "name": name}}
 
 
 def input_request(prompt: str, *, is_password: bool) -> dict[str, object]:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from flow_kernel.errors import FlowError
 from flow_kernel.records import lease
@@ -20,7 +20,7 @@ from flow_kernel.records.journal import Journal, utc_now_ms
 from flow_kernel.records.names import ADHOC_TASK
 from flow_kernel.records.process import ResidentMemory
 from flow_kernel.records.tail import OutputTail
-from flow_kernel.session.announcer import MODES, Announcer, Emit
+from flow_kernel.session.announcer import MODES, Announcer
 from flow_kernel.session.deferred_redactor import DeferredRedactor
 from flow_kernel.session.history import History
 from flow_kernel.session.identity import identify
@@ -33,12 +33,8 @@ from flow_kernel.settings import Settings
 
 if TYPE_CHECKING:
     from flow_kernel.session.approval_parts import Prompter
-    from flow_kernel.session.approvals import Approvals
-    from flow_kernel.session.formatter import TaskTexts
-    from flow_kernel.session.progress import Progress
+    from flow_kernel.session.assembly_state import StateParts
     from flow_kernel.session.steps import ShowProgress
-    from flow_kernel.session.tasks import Tasks
-    from flow_kernel.store.contract import Store
 
 
 def assemble(
@@ -98,45 +94,41 @@ def assemble(
         memory=ResidentMemory(),
     )
     recorder = Recorder(parts)
-    states: list[_State] = []
+    states: list[StateParts] = []
 
     @cache
-    def open_state() -> _State:
-        states.append(_open_state(home, parts, closers, announcer.emit, wake_mirrors))
-        return states[0]
+    def open_state() -> "StateParts":
+        from flow_kernel.session.assembly_state import StateParts  # most sessions need no store
+
+        opened = StateParts(
+            home=home,
+            parts=parts,
+            recorder=recorder,
+            session=identity.session,
+            env=env,
+            notebook=notebook,
+            notices=notices,
+            emit=announcer.emit,
+            on_carried=wake_mirrors,
+            closers=closers,
+            show_progress=show_progress,
+            prompter=prompter,
+        )
+        opened.carry()
+        states.append(opened)
+        return opened
 
     def watch_questions() -> None:
         # A session that has never opened the store does not begin to because of others.
         if states:
-            session.approvals.reminders.watch_others()
+            states[0].approvals.reminders.watch_others()
 
-    open_texts = cache(lambda: _open_texts(settings, notices))
     session = Session(
         identity=identity,
         where=where,
-        open_tasks=cache(
-            lambda: _open_tasks(
-                home,
-                open_state(),
-                where,
-                actor=settings.actor,
-                notebook=notebook,
-                show_progress=show_progress,
-                texts=open_texts(),
-            )
-        ),
-        open_texts=open_texts,
-        open_approvals=cache(
-            lambda: _open_approvals(
-                open_state(),
-                recorder,
-                parts,
-                session=identity.session,
-                env=env,
-                prompter=prompter,
-                closers=closers,
-            )
-        ),
+        open_tasks=lambda: open_state().tasks,
+        open_texts=lambda: open_state().texts,
+        open_approvals=lambda: open_state().approvals,
         watch_questions=watch_questions,
         home=home,
         settings=settings,
@@ -171,14 +163,6 @@ def _go_on(session: Session, env: Mapping[str, str]) -> None:
         session.notices.say(f"tasks cannot be used: {error}")
 
 
-class _State(NamedTuple):
-    """The store of a session, and who is told of its changes: the log, and agents."""
-
-    store: "Store"
-    carry: Callable[[], bool]
-    emit: Emit
-
-
 def _open_mirrors(
     home: Home, settings: Settings, closers: list[Callable[[], None]]
 ) -> Callable[[], None]:
@@ -190,122 +174,6 @@ def _open_mirrors(
     thread = MirrorThread(home, settings.mirrors)
     closers.insert(0, thread.close)
     return thread.wake
-
-
-def _open_state(
-    home: Home,
-    parts: RecorderParts,
-    closers: list[Callable[[], None]],
-    emit: Emit,
-    wake_mirrors: Callable[[], None],
-) -> _State:
-    from flow_kernel.session.carrier import Carrier  # 5 ms that most sessions need not pay
-
-    store = open_store(home)
-    carrier = Carrier(home, store, parts.journal, redactor=parts.redactor)
-    carrier()
-    closers.append(store.close)
-
-    def carry() -> bool:
-        is_all = carrier()
-        wake_mirrors()
-        return is_all
-
-    return _State(store, carry, emit)
-
-
-def _open_approvals(  # noqa: PLR0913 - called once, each by name
-    state: _State,
-    recorder: Recorder,
-    parts: RecorderParts,
-    *,
-    session: str,
-    env: Mapping[str, str],
-    prompter: "Prompter | None",
-    closers: list[Callable[[], None]],
-) -> "Approvals":
-    # With the next: 5 ms that most sessions need not pay.
-    from flow_kernel.session.approval_parts import ApprovalParts
-    from flow_kernel.session.approvals import Approvals
-    from flow_kernel.session.open_home import user_name
-    from flow_kernel.session.reminders import RemindCommand
-
-    def carry() -> None:
-        state.carry()
-        parts.journal.sync()  # answers are on the disk, in the log as in the store
-
-    command = parts.settings.remind_command
-    approvals = Approvals(
-        ApprovalParts(
-            store=state.store,
-            where=parts.where,
-            running=recorder.innermost,
-            prompter=prompter,
-            session=session,
-            actor=parts.settings.actor,
-            person=user_name,
-            now=utc_now_ms,
-            carry=carry,
-            redact=lambda text: parts.redactor.text(text)[0],
-            emit=state.emit,
-            remind=RemindCommand(command, env) if command else lambda _row: None,
-        )
-    )
-    closers.append(approvals.reminders.close)
-    return approvals
-
-
-def _open_texts(settings: Settings, notices: Notices) -> "TaskTexts":
-    from flow_kernel.session.formatter import load_texts  # with the tasks, not before
-
-    return load_texts(settings.formatter, isolated_types=settings.isolated_types, say=notices.say)
-
-
-def _open_tasks(  # noqa: PLR0913 - called once, each by name
-    home: Home,
-    state: _State,
-    where: Whereabouts,
-    *,
-    actor: str,
-    notebook: str,
-    show_progress: "ShowProgress | None",
-    texts: "TaskTexts",
-) -> "Tasks":
-    from flow_kernel.session.flow import Flow  # with the next: 5 ms that most need not pay
-    from flow_kernel.session.tasks import Tasks
-
-    store, carry, emit = state
-    flow = Flow(home, store, plan_id=where.now.plan_id, author=actor, now=utc_now_ms, carry=carry)
-
-    def show(step: object, progress: "Progress") -> None:
-        emit(
-            "progress",
-            task_id=where.now.task_id,
-            step=progress.name,
-            done=progress.done,
-            total=progress.total,
-        )
-        if show_progress is not None:
-            show_progress(step, progress)
-
-    return Tasks(
-        flow,
-        where,
-        author=actor,
-        notebook=notebook,
-        now=utc_now_ms,
-        carry=carry,
-        show_progress=show,
-        describe=texts.progress,
-        emit=emit,
-    )
-
-
-def open_store(home: Home) -> "Store":
-    """The store of `home`; nothing is opened before its first use."""
-    from flow_kernel.session.open_home import store_of  # 5 ms that most sessions need not pay
-
-    return store_of(home)
 
 
 def _move_lease(home: Home, session: str, place: Place, env: Mapping[str, str]) -> None:

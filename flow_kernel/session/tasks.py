@@ -137,7 +137,7 @@ class Tasks:
         )
         task = self._desk.start(new)
         self._enter(task)
-        self._emit("task_start", task_id=task.task_id, name=task.name, steps=len(steps))
+        self._emit("task_start", task_id=task.task_id, title=task.name, steps=len(steps))
         return self.show()
 
     def resume(self) -> TaskRow | None:

@@ -105,13 +105,13 @@ def test_an_agent_reads_what_happens_to_a_task_in_order(agent: Agent) -> None:
 
     (task, again) = (f["task_id"] for name, f in facts if name == "task_start")
     assert facts == [
-        ("task_start", {"task_id": task, "name": "Clean up", "steps": 2}),
+        ("task_start", {"task_id": task, "title": "Clean up", "steps": 2}),
         ("step_start", {"task_id": task, "step": "load"}),
         ("step_end", {"task_id": task, "step": "load"}),
         ("step_start", {"task_id": task, "step": "check"}),
         ("step_end", {"task_id": task, "step": "check", "error": "ZeroDivisionError"}),
         ("task_finish", {"task_id": task, "status": "done"}),
-        ("task_start", {"task_id": again, "name": "Again", "steps": 0}),
+        ("task_start", {"task_id": again, "title": "Again", "steps": 0}),
         ("task_error", {"task_id": again, "status": "failed", "reason": "no rows"}),
     ]
 
@@ -362,7 +362,7 @@ def test_the_key_of_one_session_says_nothing_of_another_on_the_same_home() -> No
 
         both = _text(one, mine.msg_id) + _text(other, theirs.msg_id)
         assert [
-            [event.fields["name"] for event in agent.reader.feed(both)] for agent in agents
+            [event.fields["title"] for event in agent.reader.feed(both)] for agent in agents
         ] == [["Mine"], ["Theirs"]]
         assert agents[0].given["key"] != agents[1].given["key"]
 

@@ -1,0 +1,152 @@
+"""The parts of a session that need the store: tasks, their texts, questions.
+
+Loaded by `session.assembly` when one of them is first asked for: 20 ms that most sessions need not
+pay.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from flow_kernel.records.home import Home
+from flow_kernel.records.journal import utc_now_ms
+from flow_kernel.session.announcer import Emit
+from flow_kernel.session.approval_parts import ApprovalParts, Prompter
+from flow_kernel.session.approvals import Approvals
+from flow_kernel.session.carrier import Carrier
+from flow_kernel.session.flow import Flow
+from flow_kernel.session.formatter import TaskTexts, load_texts
+from flow_kernel.session.notices import Notices
+from flow_kernel.session.open_home import store_of, user_name
+from flow_kernel.session.progress import Progress
+from flow_kernel.session.recorder import Recorder
+from flow_kernel.session.reminders import RemindCommand
+from flow_kernel.session.sealing import RecorderParts
+from flow_kernel.session.steps import ShowProgress
+from flow_kernel.session.tasks import Tasks
+from flow_kernel.store.contract import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class StateParts:
+    """Tasks, texts and questions of one session, each made when it is first asked for.
+
+    Attributes:
+        home: Where the state lies.
+        parts: What the recorder works with.
+        recorder: Knows the cell that runs.
+        session: 32 hex.
+        env: The environment of the process.
+        notebook: What the next kernel of the same notebook is recognised by.
+        notices: Sentences for the person.
+        emit: Tells agents.
+        on_carried: Told when there may be something new in the logs.
+        closers: Told what ends with the session.
+        show_progress: Draws the progress of steps.
+        prompter: Asks the person in the cell itself.
+    """
+
+    home: Home
+    parts: RecorderParts
+    recorder: Recorder
+    session: str
+    env: Mapping[str, str]
+    notebook: str
+    notices: Notices
+    emit: Emit
+    on_carried: Callable[[], None]
+    closers: list[Callable[[], None]]
+    show_progress: ShowProgress | None
+    prompter: Prompter | None
+
+    @cached_property
+    def store(self) -> Store:
+        """The store of the home; it is closed at the end."""
+        store = store_of(self.home)
+        self.closers.append(store.close)
+        return store
+
+    @cached_property
+    def carry(self) -> Callable[[], bool]:
+        """Brings changes into the log; those that waited are there when this is first asked for."""
+        parts = self.parts
+        carrier = Carrier(self.home, self.store, parts.journal, redactor=parts.redactor)
+        carrier()
+
+        def carry() -> bool:
+            is_all = carrier()
+            self.on_carried()
+            return is_all
+
+        return carry
+
+    @cached_property
+    def texts(self) -> TaskTexts:
+        """The texts of tasks, from the formatter that the settings name."""
+        settings = self.parts.settings
+        say = self.notices.say
+        return load_texts(settings.formatter, isolated_types=settings.isolated_types, say=say)
+
+    @cached_property
+    def tasks(self) -> Tasks:
+        """The tasks of the session."""
+        where, carry = self.parts.where, self.carry
+        flow = Flow(
+            self.home,
+            self.store,
+            plan_id=where.now.plan_id,
+            author=self.parts.settings.actor,
+            now=utc_now_ms,
+            carry=carry,
+        )
+        return Tasks(
+            flow,
+            where,
+            author=self.parts.settings.actor,
+            notebook=self.notebook,
+            now=utc_now_ms,
+            carry=carry,
+            show_progress=self._show_progress,
+            describe=self.texts.progress,
+            emit=self.emit,
+        )
+
+    @cached_property
+    def approvals(self) -> Approvals:
+        """The questions of the session."""
+        parts, carry = self.parts, self.carry
+
+        def carry_durably() -> None:
+            carry()
+            parts.journal.sync()  # answers are on the disk, in the log as in the store
+
+        command = parts.settings.remind_command
+        approvals = Approvals(
+            ApprovalParts(
+                store=self.store,
+                where=parts.where,
+                running=self.recorder.innermost,
+                prompter=self.prompter,
+                session=self.session,
+                actor=parts.settings.actor,
+                person=user_name,
+                now=utc_now_ms,
+                carry=carry_durably,
+                redact=lambda text: parts.redactor.text(text)[0],
+                emit=self.emit,
+                remind=RemindCommand(command, self.env) if command else lambda _row: None,
+            )
+        )
+        self.closers.append(approvals.reminders.close)
+        return approvals
+
+    def _show_progress(self, step: object, progress: Progress) -> None:
+        self.emit(
+            "progress",
+            task_id=self.parts.where.now.task_id,
+            step=progress.name,
+            done=progress.done,
+            total=progress.total,
+        )
+        if self.show_progress is not None:
+            self.show_progress(step, progress)
