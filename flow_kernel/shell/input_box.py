@@ -6,6 +6,9 @@ What ipykernel does for `input()`, in two halves: `ask` sends the request and `p
 an answer is there, so that an answer from elsewhere can come first. A box that was left open by
 then may still be typed into: its answer is dropped, where the client says which box it belongs to,
 or when the next box is opened.
+
+The protocol has no message that closes a box, and JupyterLab runs no cell while one is open. There,
+and in Notebook 7, a line of script presses Enter in it; the output that carried it is emptied.
 """
 
 from collections import deque
@@ -16,6 +19,15 @@ import zmq
 from flow_kernel.shell.guard import say
 
 _REMEMBERED: Final = 100
+_CLOSING_MS: Final = 500
+"""How long a browser that is still there needs to answer, with plenty to spare."""
+_PRESS_ENTER: Final = """<script>
+for (const box of document.currentScript?.closest(".jp-CodeCell")
+    ?.querySelectorAll(".jp-Stdin-input") ?? []) {
+  box.value = "";
+  box.dispatchEvent(new KeyboardEvent("keydown", {key: "Enter"}));
+}
+</script>"""
 
 
 class InputBox:
@@ -24,6 +36,7 @@ class InputBox:
     def __init__(self, kernel: Any) -> None:
         self._kernel = kernel
         self._request = ""
+        self._is_open = False
         self._given_up: deque[str] = deque(maxlen=_REMEMBERED)
 
     @property
@@ -47,6 +60,7 @@ class InputBox:
             metadata={"flow": {"question": True}},
         )
         self._request = sent["header"]["msg_id"] if sent else ""
+        self._is_open = bool(sent)
 
     def poll(self, timeout_s: float) -> str | None:
         """What was typed into the box, after `timeout_s` at most; None while nothing was."""
@@ -55,11 +69,33 @@ class InputBox:
         reply = self._receive()
         if not reply or reply.get("parent_header", {}).get("msg_id", "-") in self._given_up:
             return None
+        self._is_open = False
         value = reply["content"].get("value")
         return value if type(value) is str else None
 
     def done(self) -> None:
-        """The box stays open until something is typed into it; that is dropped, see above."""
+        """Close the box where the client can; elsewhere what is typed into it is dropped."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        self._given_up.append(self._request)
+        # JupyterLab and Notebook 7 alone send this with a cell.
+        if "deletedCells" in (self._kernel.get_parent("shell").get("metadata") or {}):
+            self._publish("display_data", {"text/html": _PRESS_ENTER})
+            self._publish("update_display_data", {})
+            # Its answer must not be left for an `input()` of the same cell.
+            if self._kernel.stdin_socket.poll(_CLOSING_MS, zmq.POLLIN):
+                self._receive()
+
+    def _publish(self, kind: str, data: dict[str, str]) -> None:
+        kernel = self._kernel
+        kernel.session.send(
+            kernel.iopub_socket,
+            kind,
+            {"data": data, "metadata": {}, "transient": {"display_id": self._request}},
+            kernel.get_parent("shell"),
+            ident=kernel._topic(kind),
+        )
 
     def _receive(self) -> dict[str, Any] | None:
         """The next message; empty for one that is none of our client's."""

@@ -174,6 +174,44 @@ def test_an_answer_from_elsewhere_ends_the_wait_and_the_box_left_open_answers_no
 
 
 @promise("approval.anywhere")
+def test_jupyterlab_closes_the_box_of_a_question_that_was_answered_elsewhere(
+    kernel: Kernel,
+) -> None:
+    """The client here answers as a browser does that runs the line of script in the output."""
+    code = "ok = %approve One\n[bool(ok), input('name? ')]"
+    cell = kernel.send(code, allow_stdin=True, cell_id="c1")
+    kernel.wait(lambda: bool(kernel.inputs))
+    box = kernel.inputs.pop()
+    answer(kernel.home, "approve", "A-0001")
+    kernel.wait(lambda: any(m["msg_type"] == "update_display_data" for m in kernel.iopub))
+    kernel.session.send(
+        kernel.sockets["stdin"], kernel.session.msg("input_reply", {"value": ""}, parent=box)
+    )
+
+    ran = kernel.collect(cell, answers=["ann"])
+
+    assert ran.result == "[True, 'ann']"
+    shown, emptied = [m["content"] for m in kernel.iopub if "display_data" in m["msg_type"]]
+    assert "jp-Stdin-input" in shown["data"]["text/html"]
+    assert (emptied["data"], emptied["transient"]) == ({}, shown["transient"])
+
+
+@promise("approval.anywhere")
+@pytest.mark.parametrize(("answered", "cell_id"), [("in the box", "c1"), ("elsewhere", None)])
+def test_no_script_is_sent_for_a_box_that_was_used_or_to_another_client(
+    kernel: Kernel, answered: str, cell_id: str | None
+) -> None:
+    cell = kernel.send("ok = %approve One", allow_stdin=True, cell_id=cell_id)
+    if answered == "elsewhere":
+        kernel.wait(lambda: bool(kernel.inputs))
+        kernel.inputs.clear()
+        answer(kernel.home, "approve", "A-0001")
+
+    assert kernel.collect(cell, answers=["yes"]).reply["status"] == "ok"
+    assert [m for m in kernel.iopub if "display_data" in m["msg_type"]] == []
+
+
+@promise("approval.anywhere")
 def test_an_interrupt_ends_the_wait_and_cancels_the_question(kernel: Kernel) -> None:
     cell = kernel.send("%approve --wait Go")
     wait_for_question(kernel, "A-0001")
