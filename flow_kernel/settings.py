@@ -38,6 +38,8 @@ class RecorderSettings:
     """Time for all summaries of a cell."""
     sample_budget_us: int = 1000
     """Most time for the samples that find in-place changes; about 2 us a name that a cell reads."""
+    kept_outputs_bytes: int = 256_000_000
+    """Most that one session writes of what its cells display, where that is kept."""
     drain_s: float = 0.005
     """How long the end of a cell waits for bytes on the captured file descriptors."""
 
@@ -48,6 +50,8 @@ class Settings:
 
     record: bool = True
     actor: str = "user"
+    keep_outputs: bool = False
+    """Keep the images, tables and documents that cells display, for reports."""
     formatter: str = ""
     """`module.Class` or the name of an entry point that words the texts of tasks; empty: ours."""
     isolated_types: frozenset[str] = ISOLATED_TYPES

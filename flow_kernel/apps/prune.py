@@ -34,7 +34,7 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
         raise NotFound(f"there is no log in {home.root}")
     older_than = parse_when(options.older, terminal.now())
     report = prune(home, older_than, dry_run=True)
-    is_asking = bool(report.files) and not options.dry_run and not options.yes
+    is_asking = bool(report.files or report.outputs) and not options.dry_run and not options.yes
     if is_asking and not _agrees(report, options, terminal):
         terminal.print("nothing was deleted")
         return 0
@@ -57,7 +57,7 @@ def _agrees(report: PruneReport, options: argparse.Namespace, terminal: Terminal
 
 
 def _tell(report: PruneReport, older_than: datetime, terminal: Terminal, *, dry_run: bool) -> None:
-    if not report.files:
+    if not report.files and not report.outputs:
         terminal.print(f"no log is older than {older_than.astimezone():%d %b %Y %H:%M}")
         return
     for path in report.files:
@@ -68,7 +68,11 @@ def _tell(report: PruneReport, older_than: datetime, terminal: Terminal, *, dry_
 def _summary(report: PruneReport) -> str:
     files = "1 file" if len(report.files) == 1 else f"{len(report.files):,} files"
     records = "1 record" if report.records == 1 else f"{report.records:,} records"
-    return f"{files} with {records}, {human_bytes(report.bytes)}"
+    told = [f"{files} with {records}, {human_bytes(report.bytes)}"] if report.files else []
+    if count := len(report.outputs):
+        size = human_bytes(sum(report.outputs.values()))
+        told.append(f"{count:,} kept output{'s' if count > 1 else ''}, {size}")
+    return " and ".join(told)
 
 
 def _as_json(report: PruneReport, *, dry_run: bool) -> dict[str, object]:
@@ -77,5 +81,6 @@ def _as_json(report: PruneReport, *, dry_run: bool) -> dict[str, object]:
         "next": None,
         "records": report.records,
         "bytes": report.bytes,
+        "outputs": {"files": len(report.outputs), "bytes": sum(report.outputs.values())},
         "dry_run": dry_run,
     }

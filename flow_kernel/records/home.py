@@ -6,6 +6,7 @@ Called by `session.assembly` inside a kernel and by every verb of the command li
     .flow/log/<plan>/<task>.<n>.jsonl        its full parts, oldest first
     .flow/log/<plan>/<task>.<8 hex>.jsonl    on network file systems: the log of one session
     .flow/flow.db                            plans, tasks, context, approvals (SQLite)
+    .flow/objects/outputs/<2 hex>/<sha256>   what cells displayed, where it is kept
     .flow/run/                               leases and last output of sessions
 
 The nearest ancestor with a `.flow` wins, else the git top level, else the working directory; never
@@ -78,6 +79,11 @@ class Home:
     def log_dir(self) -> Path:
         """The task logs, one folder a plan."""
         return self.root / "log"
+
+    @property
+    def outputs_dir(self) -> Path:
+        """What cells displayed, in files named by their content; made when one is kept."""
+        return self.root / "objects" / "outputs"
 
     @property
     def run_dir(self) -> Path:

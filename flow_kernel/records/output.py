@@ -19,6 +19,21 @@ globals()["__builtins__"] = FROZEN_BUILTINS
 _MAX_OUTPUTS: Final = 200
 _MARGIN: Final = 4096  # more than a private key, the longest of secrets
 _dumps: Final = orjson.dumps
+KEPT_BYTES: Final = 8_000_000
+"""Largest display that is kept, as it is sent."""
+_KEPT_OF_A_CELL: Final = 64_000_000
+_KEPT: Final = frozenset(
+    {
+        "text/html",
+        "text/markdown",
+        "text/latex",
+        "image/png",
+        "image/jpeg",
+        "image/svg+xml",
+        "application/json",
+    }
+)
+_KEPT_FAMILIES: Final = ("application/vnd.plotly.", "application/vnd.vega")
 
 
 Redact = Callable[[str], tuple[str, int]]
@@ -37,6 +52,10 @@ class Kept(NamedTuple):
     text: str
     redacted: int
     full_bytes: int | None
+
+
+HeldOutput = tuple[dict[str, object], str | bytes]
+"""A display that is to be kept: its entry in the record, and what was sent."""
 
 
 class StreamBuffer:
@@ -114,7 +133,9 @@ def clip(text: str, budget: int, redact: Redact) -> Kept:
 class CellOutput:
     """Streams, result, displays and the last error of one cell."""
 
-    __slots__ = ("_budget", "error", "outputs", "result", "stderr", "stdout")
+    __slots__ = (
+        "_budget", "_room_bytes", "error", "held", "keeps", "outputs", "result", "stderr", "stdout",
+    )  # fmt: skip
 
     def __init__(self, budget: int) -> None:
         self._budget = budget
@@ -124,6 +145,10 @@ class CellOutput:
         self.result: str | None = None
         self.outputs: list[dict[str, object]] = []
         self.error: dict[str, object] | None = None
+        # Set by the recorder where displays are kept; what is held goes when the cell is written.
+        self.keeps = False
+        self.held: list[HeldOutput] = []
+        self._room_bytes = _KEPT_OF_A_CELL
 
     def stream(self, name: str, text: str) -> None:
         """Text on `stdout` or `stderr`."""
@@ -138,10 +163,27 @@ class CellOutput:
         """A MIME bundle that was displayed, or the value of the last expression."""
         for mime, payload in data.items():
             if len(self.outputs) < _MAX_OUTPUTS:
-                self.outputs.append({"mime": mime, "bytes": _payload_bytes(payload)})
+                entry: dict[str, object] = {"mime": mime, "bytes": _payload_bytes(payload)}
+                self.outputs.append(entry)
+                if self.keeps:
+                    self._hold(entry, mime, payload)
         plain = data.get("text/plain")
         if is_result and type(plain) is str:
             self.result = plain
+
+    def _hold(self, entry: dict[str, object], mime: str, payload: object) -> None:
+        if mime not in _KEPT and not mime.startswith(_KEPT_FAMILIES):
+            return
+        if type(payload) is not str and type(payload) is not bytes:
+            # As text, because a cell may change it later, and its values are the user's.
+            try:
+                payload = _dumps(payload).decode("utf-8")
+            except (TypeError, ValueError):
+                return
+        size = len(payload)
+        if size <= min(KEPT_BYTES, self._room_bytes):
+            self._room_bytes -= size
+            self.held.append((entry, payload))
 
 
 def utf8_bytes(text: str) -> int:

@@ -4,9 +4,11 @@ Called by `jupyter flow prune`.
 
 A file goes when its newest record is older than asked for and no session in it is alive. Numbers of
 sessions that go on in other files are noted first, so that verifying does not take them for lost.
+Kept outputs go when they are as old and no log that stays names them.
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +19,7 @@ import orjson
 from flow_kernel.errors import NotFound, StoreError, UsageError
 from flow_kernel.records.home import Home
 from flow_kernel.records.ledger import note_pruned, pruned_numbers
+from flow_kernel.records.output_objects import unnamed_outputs
 from flow_kernel.records.repair import about_to_replace, locked, tell_writers
 from flow_kernel.records.runs import Runs, is_number
 from flow_kernel.records.scan import scan_file
@@ -34,11 +37,13 @@ class PruneReport:
         files: Log files, and the `.torn` files that belong to them.
         bytes: Their size.
         records: How many records were in them.
+        outputs: Kept outputs that were as old and that no other log names, with their sizes.
     """
 
     files: tuple[Path, ...]
     bytes: int
     records: int
+    outputs: Mapping[Path, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -106,7 +111,23 @@ def prune(
         files=tuple(path for look in old for path in look.files),
         bytes=sum(size for look in old for size in look.files.values()),
         records=sum(look.records for look in old),
+        outputs=_prune_outputs(home, old, older_than, dry_run=dry_run),
     )
+
+
+def _prune_outputs(
+    home: Home, gone: list[_Look], older_than: datetime, *, dry_run: bool
+) -> Mapping[Path, int]:
+    """Delete the old outputs that no log names any more; nothing when a log cannot be read."""
+    logs = set(home.log_files()) - {look.path for look in gone}
+    try:
+        outputs = unnamed_outputs(home, logs, older_than.timestamp())
+        if not dry_run:
+            for path in outputs:
+                path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot delete outputs in {home.root} ({error.strerror})") from error
+    return outputs
 
 
 def _look(path: Path) -> _Look:

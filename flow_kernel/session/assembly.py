@@ -17,6 +17,7 @@ from flow_kernel.errors import FlowError
 from flow_kernel.records import lease
 from flow_kernel.records.home import Home
 from flow_kernel.records.journal import Journal, utc_now_ms
+from flow_kernel.records.kept_outputs import OutputKeeper
 from flow_kernel.records.names import ADHOC_TASK
 from flow_kernel.records.process import ResidentMemory
 from flow_kernel.records.tail import OutputTail
@@ -92,6 +93,7 @@ def assemble(
         redactor=redactor,
         tail=tail,
         memory=ResidentMemory(),
+        keeper=_output_keeper(home, settings, redactor, notices),
     )
     recorder = Recorder(parts)
     states: list[StateParts] = []
@@ -180,6 +182,19 @@ def _move_lease(home: Home, session: str, place: Place, env: Mapping[str, str]) 
     """A death belongs to the task that was open."""
     if (home.run_dir / f"{session}.lease").exists():
         _take_lease(home, session, (place.plan_id, place.task_id), env)
+
+
+def _output_keeper(
+    home: Home, settings: Settings, redactor: DeferredRedactor, notices: Notices
+) -> OutputKeeper | None:
+    if not settings.keep_outputs:
+        return None
+    return OutputKeeper(
+        home,
+        budget_bytes=settings.recorder.kept_outputs_bytes,
+        redact=redactor.text,
+        on_trouble=notices.say,
+    )
 
 
 def _announcer(session: str, env: Mapping[str, str], notices: Notices) -> Announcer:

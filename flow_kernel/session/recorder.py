@@ -236,6 +236,7 @@ class Recorder:
         cell.code, cell.redacted = kept.text, kept.redacted
         if kept.full_bytes is not None:
             cell.truncated["code"] = kept.full_bytes
+        cell.output.keeps = self._parts.keeper is not None
         with self._lock:
             self._open.setdefault(key, []).append(cell)
         return cell

@@ -4,13 +4,34 @@ Built by `session.reports` from the store and the log; drawn by `report_html`, `
 `task_card`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from flow_kernel.records.output_objects import FoundOutput
 from flow_kernel.records.plain import one_line
 from flow_kernel.session.artifacts import KEY, Artifact, artifacts_of, document_of
 from flow_kernel.session.flow import TaskView
 from flow_kernel.session.task_text import as_document
+
+
+class Displayed(NamedTuple):
+    """Something that a cell displayed besides text.
+
+    Attributes:
+        mime: Its type.
+        bytes: Its size as it was sent.
+        name: The SHA-256 of its file; empty when it was not kept.
+    """
+
+    mime: str
+    bytes: int
+    name: str = ""
+
+
+def nothing_kept(name: str) -> FoundOutput:
+    """What is found of an output where there are no files."""
+    return FoundOutput(None, "its file is missing")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +52,7 @@ class ReportCell:
     added: list[str]
     changed: list[str]
     removed: list[str]
-    outputs: list[tuple[str, int]] = field(default_factory=list)
-    """MIME type and bytes of what was displayed besides text."""
+    outputs: list[Displayed] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +66,7 @@ class TaskReport:
         answers: Questions that were asked, as they were left.
         deaths: When and why a kernel died in the middle of it.
         tries: How often each step was begun, by its number.
+        find_output: Gives the content of a kept output by its name.
     """
 
     view: TaskView
@@ -54,6 +75,7 @@ class TaskReport:
     answers: list[Mapping[str, object]] = field(default_factory=list)
     deaths: list[tuple[str, str]] = field(default_factory=list)
     tries: dict[int, int] = field(default_factory=dict)
+    find_output: Callable[[str], FoundOutput] = nothing_kept
 
     @property
     def shown(self) -> list[ReportCell]:
@@ -88,14 +110,20 @@ class TaskReport:
         return [cell for cell in self.cells if cell.status != "ok" and not cell.depth]
 
 
-def report_of(view: TaskView, records: Iterable[Mapping[str, object]]) -> TaskReport:
+def report_of(
+    view: TaskView,
+    records: Iterable[Mapping[str, object]],
+    *,
+    find_output: Callable[[str], FoundOutput] = nothing_kept,
+) -> TaskReport:
     """The report of a task.
 
     Args:
         view: The task.
         records: Those of its log, in order.
+        find_output: Gives the content of a kept output by its name.
     """
-    report = TaskReport(view=view)
+    report = TaskReport(view=view, find_output=find_output)
     answers: dict[str, Mapping[str, object]] = {}
     cells: list[tuple[Mapping[str, object], ReportCell]] = []
     for record in records:
@@ -201,13 +229,15 @@ def _cell(record: Mapping[str, object]) -> ReportCell:
     )
 
 
-def _outputs(record: Mapping[str, object]) -> list[tuple[str, int]]:
+def _outputs(record: Mapping[str, object]) -> list[Displayed]:
     value = record.get("outputs")
     found = []
     for item in value if isinstance(value, list) else []:
-        mime, size = (item.get("mime"), item.get("bytes")) if isinstance(item, dict) else ("", 0)
+        if not isinstance(item, dict):
+            continue
+        mime, size, name = item.get("mime"), item.get("bytes"), item.get("object")
         if isinstance(mime, str) and isinstance(size, int) and mime not in ("", "text/plain"):
-            found.append((mime, size))
+            found.append(Displayed(mime, size, name if isinstance(name, str) else ""))
     return found
 
 

@@ -11,6 +11,7 @@ from typing import Final
 from flow_kernel.records.plain import human_bytes, human_ms, one_line, strip_controls
 from flow_kernel.session.formatter import TaskTexts
 from flow_kernel.session.report import ReportCell, TaskReport, headline
+from flow_kernel.session.report_outputs import OutputGallery, not_kept
 from flow_kernel.session.report_style import STYLE
 from flow_kernel.session.task_text import MARKS, context_lines
 
@@ -37,7 +38,7 @@ def _page(reports: Sequence[TaskReport], texts: TaskTexts, title: str) -> Iterab
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
     # Also where a browser would obey a script or load something, it may not.
     yield '<meta http-equiv="Content-Security-Policy" content="default-src \'none\';'
-    yield " style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">"
+    yield " style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'\">"
     yield '<meta name="referrer" content="no-referrer">'
     yield f"<title>{_safe(one_line(title, 120))}</title><style>{STYLE}</style></head><body><main>"
     if len(reports) > 1:
@@ -48,8 +49,12 @@ def _page(reports: Sequence[TaskReport], texts: TaskTexts, title: str) -> Iterab
             yield f'<li class="{_safe(status)}">{_mark(MARKS.get(status, "·"), status)}'
             yield f'<a href="#t{number}">{_safe(texts.title(report.view.task))}</a></li>'
         yield "</ul></nav>"
+    gallery = OutputGallery()
+    level = 1 if len(reports) == 1 else 2
     for number, report in enumerate(reports, 1):
-        yield from _task(report, texts, number, level=1 if len(reports) == 1 else 2)
+        yield from _task(report, texts, number, level=level)
+        yield from _cells(report, number, gallery)
+        yield "</article>"
     yield "</main></body></html>\n"
 
 
@@ -84,8 +89,6 @@ def _task(report: TaskReport, texts: TaskTexts, number: int, *, level: int) -> I
     yield from _notes(report, head)
     summary = texts.summary(view, cells=len(report.shown), failures=report.failures)
     yield f"<h{head}>{_safe(summary)}</h{head}>"
-    yield from _cells(report, number)
-    yield "</article>"
 
 
 def _answers(report: TaskReport, head: int) -> Iterable[str]:
@@ -154,7 +157,7 @@ def _notes(report: TaskReport, head: int) -> Iterable[str]:
     yield "</ul>"
 
 
-def _cells(report: TaskReport, number: int) -> Iterable[str]:
+def _cells(report: TaskReport, number: int, gallery: OutputGallery) -> Iterable[str]:
     if not report.shown:
         return
     yield '<table class="cells"><thead class="sr"><tr><th>time</th><th>outcome</th><th>took</th>'
@@ -165,6 +168,7 @@ def _cells(report: TaskReport, number: int) -> Iterable[str]:
         yield f'<td class="n hide">{_safe(_clock(cell.at))}</td><td>{mark}</td>'
         yield f'<td class="n">{human_ms(cell.elapsed_ms)}</td><td class="wide">'
         yield from _body(cell)
+        yield from gallery.of(report, cell)
         yield "</td></tr>"
     yield "</tbody></table>"
 
@@ -178,16 +182,14 @@ def _body(cell: ReportCell) -> Iterable[str]:
         told += f'<br><span class="bad">{_safe(one_line(cell.error, 300))}</span>'
     inside = [cell.code] if cell.code.strip() != line else []
     inside += [text.rstrip() for text in (cell.stdout, cell.result) if text.strip()]
-    if not inside and not cell.outputs:
+    lost = not_kept(cell)
+    if not inside and not lost:
         yield f'<div class="line">{head}{told}</div>'
         return
     yield f"<details><summary>{head}{told}</summary>"
     for text in inside:
         yield f"<pre>{_safe(_cut(text, _CODE_CHARS if text is cell.code else _OUTPUT_CHARS))}</pre>"
-    if cell.outputs:
-        shown = ", ".join(f"{mime} {human_bytes(size)}" for mime, size in cell.outputs[:_NAMES])
-        yield f'<p class="dim">displayed, not kept: {_safe(shown)}</p>'
-    yield "</details>"
+    yield f"{lost}</details>"
 
 
 def _changes(cell: ReportCell) -> str:

@@ -35,6 +35,9 @@ td.wide{width:100%}
 code,pre{font:13px/1.45 ui-monospace,"DejaVu Sans Mono",monospace}
 pre{margin:.4em 0;padding:.6em;border:1px solid var(--line);border-radius:4px;
 white-space:pre-wrap}
+.out{display:block;margin:.5em 0}img.out{max-width:100%;max-height:40em;background:#fff}
+iframe.out{width:100%;min-height:4em;max-height:40em;border:1px solid var(--line);background:#fff;
+color-scheme:light;resize:vertical;overflow:auto}
 summary{cursor:pointer}.line{padding-left:1.05em}
 .sr{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
 @media(max-width:36em){
@@ -48,6 +51,7 @@ li .note{margin-left:1.6em;flex-basis:100%;max-width:none;text-align:left}
 body{padding:0;font-size:10.5pt}main{max-width:none}code,pre{font-size:8.5pt}
 article+article{break-before:page;border:0;padding:0;margin:0}
 h1,h2,h3{break-after:avoid}li,tr,summary{break-inside:avoid}
+.out{break-inside:avoid}img.out{max-height:22cm}
 pre{orphans:3;widows:3}
 details::details-content{content-visibility:visible;display:block;height:auto}
 summary{list-style:none}.line{padding:0}a{text-decoration:none}

@@ -4,10 +4,12 @@ Called by `jupyter flow report`, by `%flow report` and when a task is finished.
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 from flow_kernel.errors import NotFound
 from flow_kernel.records.home import Home
 from flow_kernel.records.names import safe_file_name
+from flow_kernel.records.output_objects import read_output
 from flow_kernel.records.scan import read_records
 from flow_kernel.session.flow import Flow
 from flow_kernel.session.report import TaskReport, report_of
@@ -36,7 +38,7 @@ def reports_of(
 def report_on(flow: Flow, task: TaskRow) -> TaskReport:
     """The report of a task; reads its whole log, about 50 us a cell."""
     view = flow.view(f"{task.plan_id}/{task.task_id}")
-    return report_of(view, _records(flow.home, task))
+    return report_of(view, _records(flow.home, task), find_output=partial(read_output, flow.home))
 
 
 def _records(home: Home, task: TaskRow) -> Iterator[dict[str, object]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.records.journal import Journal
+from flow_kernel.records.kept_outputs import OutputKeeper
 from flow_kernel.records.output import Kept, StreamBuffer, clip
 from flow_kernel.records.process import ResidentMemory
 from flow_kernel.records.tail import OutputTail
@@ -32,6 +33,8 @@ class RecorderParts:
     redactor: SecretFilter
     tail: OutputTail
     memory: ResidentMemory
+    keeper: OutputKeeper | None = None
+    """Writes what cells display; None where it is only counted."""
 
     def redact(self, text: str, budget: int) -> Kept:
         """`text` without secrets and within `budget` characters."""
@@ -68,6 +71,8 @@ def cell_fields(cell: OpenCell, failure: Failure | None, parts: RecorderParts) -
     if cell.output.result is not None:
         result = _text(cell, "result", cell.output.result, (parts, limits.result_chars))
     error = _error(cell, failure, parts) if failure is not None else None
+    if parts.keeper is not None and cell.output.held:
+        cell.redacted += parts.keeper.keep(cell.output.held)
     changes = cell.changes or no_changes()
     if changes.summaries_left_out:
         cell.truncated["vars"] = changes.summaries_left_out

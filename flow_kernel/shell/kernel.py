@@ -57,6 +57,7 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
 
     record: Any = Bool(True, help="Record cells; the log notes how many were not.").tag(config=True)
     actor: Any = Unicode("user", help="Who runs the cells, as records name it.").tag(config=True)
+    keep_outputs: Any = Bool(False, help="Keep what cells display, for reports.").tag(config=True)
     home: Any = Unicode("", help="Directory of the records; empty: the project's .flow.").tag(
         config=True
     )
@@ -216,6 +217,7 @@ def settings_of(chosen: Any) -> Settings:
     return Settings(
         record=bool(getattr(chosen, "record", default.record)),
         actor=str(getattr(chosen, "actor", default.actor)),
+        keep_outputs=getattr(chosen, "keep_outputs", default.keep_outputs) is True,
         formatter=str(getattr(chosen, "formatter", default.formatter)),
         isolated_types=frozenset(_texts(chosen, "isolated_types", default.isolated_types)),
         mirrors=tuple(_texts(chosen, "mirrors", default.mirrors)),
