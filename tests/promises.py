@@ -31,6 +31,7 @@ PROMISES: Final[dict[str, str]] = {
     "record.hidden": "Hidden requests are not cells; a burst of them leaves one record.",
     "record.off": "Recording can be switched off, and the log notes the gap.",
     "record.secrets": "No secret reaches the disk in any file.",
+    "record.kept": "What cells display is kept when that is asked for, by checksum and in bounds.",
     "record.bounded": "Large output keeps head and tail, and the full size.",
     # What cannot break it
     "hostile.untouched": "The recorder runs no code of a user's class.",
@@ -48,6 +49,7 @@ PROMISES: Final[dict[str, str]] = {
     "task.alike": "Magics, Python and the command line do and refuse the same.",
     "task.outside": "A task that ends in another process is left by its kernel, which says so.",
     "task.report": "A report tells plan, steps, cells, answers, failures and files of a task.",
+    "task.outputs": "A report shows kept pictures and tables, and none of them can do anything.",
     "task.words": "A user's formatter words plans, progress and reports; its failure costs a line.",
     "task.hostile": "Any name can be given; a wrong verb, value or state is one sentence.",
     # Questions to a person

@@ -21,7 +21,8 @@ from flow_kernel.records.output import HeldOutput, Redact
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
-_IMAGES: Final = frozenset({"image/png", "image/jpeg"})
+IMAGES: Final = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
+"""How the bytes of an image begin, by its type."""
 _sha256: Final = hashlib.sha256
 _decode_base64: Final = binascii.a2b_base64
 _open: Final = os.open
@@ -82,7 +83,7 @@ class OutputKeeper:
                 data, count = self._content(str(entry["mime"]), payload)
                 name = self._put(data)
             except ValueError:
-                continue  # base64 that is none: no client could show it
+                continue  # no image: no client could show it
             except OSError as error:
                 self.dropped += 1
                 if not self._is_refused:
@@ -97,8 +98,11 @@ class OutputKeeper:
 
     def _content(self, mime: str, payload: str | bytes) -> tuple[bytes, int]:
         """The bytes of the file, and the number of secrets that are no more in them."""
-        if mime in _IMAGES:
-            return (payload if type(payload) is bytes else _decode_base64(payload)), 0
+        if mime in IMAGES:
+            data = payload if type(payload) is bytes else _decode_base64(payload)
+            if not data.startswith(IMAGES[mime]):
+                raise ValueError("no image")
+            return data, 0
         text = payload.decode("utf-8", "replace") if type(payload) is bytes else payload
         clean, count = self._redact(clean_text(text))  # type: ignore[arg-type]  # never bytes here
         return clean.encode("utf-8", "replace"), count

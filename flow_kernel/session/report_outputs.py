@@ -18,10 +18,12 @@ Source: HTML Standard, sections 4.8.5 (iframe) and 7.1.5 (sandboxing); CSP Level
 """
 
 import base64
+import re
 from collections.abc import Iterable
 from html import escape
 from typing import Final
 
+from flow_kernel.records.kept_outputs import IMAGES
 from flow_kernel.records.plain import human_bytes, strip_controls
 from flow_kernel.session.report import Displayed, ReportCell, TaskReport
 
@@ -33,7 +35,11 @@ _ROW_PX: Final = 26
 _LEAST_PX: Final = 64
 _MOST_PX: Final = 480
 _PICTURE_PX: Final = 400
-_MAGIC: Final = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
+_PX_OF_PT: Final = 4 / 3
+_SVG_HEAD_CHARS: Final = 2_000
+_SVG_HEIGHT: Final = re.compile(
+    r"<svg\b[^>]*?\sheight=[\"']([0-9]{1,4}(?:\.[0-9]{1,6})?)(px|pt)?[\"']"
+)
 _FRAMED: Final = frozenset({"text/html", "image/svg+xml"})
 _TEXTS: Final = frozenset({"text/markdown", "text/latex", "application/json"})
 # White paper in the dark, too: what a cell draws is made for it.
@@ -94,7 +100,7 @@ def listed(texts: list[str]) -> str:
 def _drawn(item: Displayed, data: bytes) -> str:
     """The output as HTML; empty when there is no safe way to show it."""
     mime = item.mime
-    if mime in _MAGIC and data.startswith(_MAGIC[mime]):
+    if mime in IMAGES and data.startswith(IMAGES[mime]):
         body = base64.b64encode(data).decode("ascii")
         return f'<img class="out" alt="{_title(item)}" src="data:{mime};base64,{body}">'
     if mime in _FRAMED:
@@ -115,9 +121,13 @@ def _drawn(item: Displayed, data: bytes) -> str:
 def _height_px(mime: str, text: str) -> int:
     """How high a frame is; without scripts it cannot be as high as what is in it."""
     if mime != "text/html" or "<img" in text or "<svg" in text:
-        return _PICTURE_PX
-    rows = max(text.count("<tr"), text.count("<p") + text.count("<br") + text.count("<li"))
-    return min(_LEAST_PX + rows * _ROW_PX, _MOST_PX)
+        said = _SVG_HEIGHT.search(text[:_SVG_HEAD_CHARS])
+        if said is None:
+            return _PICTURE_PX
+        height = float(said[1]) * (_PX_OF_PT if said[2] == "pt" else 1) + _LEAST_PX / 2
+        return int(min(max(height, _LEAST_PX), _MOST_PX))
+    rows = max(text.count("<tr"), text.count("<p>") + text.count("<br") + text.count("<li"))
+    return min(_LEAST_PX + max(rows - 1, 0) * _ROW_PX, _MOST_PX)
 
 
 def _title(item: Displayed) -> str:

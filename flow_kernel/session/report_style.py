@@ -51,7 +51,7 @@ li .note{margin-left:1.6em;flex-basis:100%;max-width:none;text-align:left}
 body{padding:0;font-size:10.5pt}main{max-width:none}code,pre{font-size:8.5pt}
 article+article{break-before:page;border:0;padding:0;margin:0}
 h1,h2,h3{break-after:avoid}li,tr,summary{break-inside:avoid}
-.out{break-inside:avoid}img.out{max-height:22cm}
+.out{break-inside:avoid;resize:none!important}img.out{max-height:22cm}
 pre{orphans:3;widows:3}
 details::details-content{content-visibility:visible;display:block;height:auto}
 summary{list-style:none}.line{padding:0}a{text-decoration:none}

@@ -1,0 +1,38 @@
+"""A real Chromium without a screen, for what only a browser can tell.
+
+Called by tests that look at a page.
+"""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+_FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--hide-scrollbars", "--virtual-time-budget=5000"),
+)
+
+
+def picture(page: Path, *, width: int = 900, height: int = 1400) -> Path:
+    """A picture of `page`, taken once it has had five seconds of its own time.
+
+    Skips the test where there is no Chromium.
+    """
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("there is no chromium here")
+    target = page.with_suffix(".png")
+    target.unlink(missing_ok=True)
+    subprocess.run(
+        [
+            *(program, *_FLAGS, f"--user-data-dir={page.with_suffix('.profile')}"),
+            *(f"--window-size={width},{height}", f"--screenshot={target}", page.as_uri()),
+        ],
+        capture_output=True,
+        check=True,
+        timeout=50,
+    )
+    return target
