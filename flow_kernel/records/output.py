@@ -146,7 +146,7 @@ class CellOutput:
         self.outputs: list[dict[str, object]] = []
         self.error: dict[str, object] | None = None
         # Set by the recorder where displays are kept; what is held goes when the cell is written.
-        self.keeps = False
+        self.keeps: bool = False
         self.held: list[HeldOutput] = []
         self._room_bytes = _KEPT_OF_A_CELL
 
