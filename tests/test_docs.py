@@ -139,6 +139,17 @@ def test_the_examples_of_the_readme_run_on_a_real_log(
     assert done.stdout.strip()
 
 
+def test_the_cells_of_the_readme_run_one_after_the_other_as_they_stand() -> None:
+    cells = re.findall(r"^```\n((?:ok = )?%.*?)^```$", README, re.M | re.S)
+    with Kernel(FLOW) as kernel:
+        ran = [(cell, kernel.run(cell, allow_stdin=True, answers=["yes"])) for cell in cells]
+
+    magics_shown = {word for cell in cells for word in re.findall(r"%\w+", cell)}
+    assert magics_shown == {"%load_ext", "%task", "%step", "%approve"}
+    assert [(cell, r.reply) for cell, r in ran if r.reply["status"] != "ok"] == []
+    assert ["not planned" in str(r.result) for _, r in ran].count(True) == 0
+
+
 def test_there_are_examples_for_each_tool_that_the_readme_promises() -> None:
     assert sorted(str(example.id) for example in EXAMPLES) == ["jq", "jupyter", "pandas", "sqlite3"]
 
