@@ -95,7 +95,9 @@ class Attachment:
         Args:
             keeps_gate: True to go on refusing risky cells, where the policy of the session says so.
         """
-        if not keeps_gate:
+        if keeps_gate:
+            self._gate.go_blind()
+        else:
             self._gate.close()
         if not self.is_attached:
             return

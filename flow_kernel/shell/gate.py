@@ -60,7 +60,7 @@ class Gate:
         self._session = session
         self._policy = session.settings.approve
         self._cells: dict[int, _Cell] = {}
-        self._is_installed = False
+        self._is_blind = False
 
     def open(self) -> None:
         """Look at each cell from now on, where the policy of the session wants that."""
@@ -70,6 +70,13 @@ class Gate:
     def close(self) -> None:
         """Look at none any more."""
         self._remove()
+
+    def go_blind(self) -> None:
+        """Nobody tells any more when cells begin and end: refuse those that had to be asked about."""
+        self._is_blind = True
+        self._cells.clear()  # the one that runs has been judged, and no later one
+        if self._policy == "auto":
+            self._remove()
 
     def begin(self, info: Any, *, is_nested: bool) -> None:
         """A cell begins: `info` is IPython's."""
@@ -120,6 +127,15 @@ class Gate:
         from flow_kernel.session.risk import World, scan
 
         findings = scan(tree, World(resolve=self._resolver(), transform=self._transform))
+        if self._is_blind:
+            if policies.asks(cell.policy, findings):
+                raise ApprovalRejected(
+                    "recording has stopped, so nobody can be asked about a cell that"
+                    f" {policies.reasons_of(findings) or 'runs'}; it did not run",
+                    approval_id="",
+                    hint="restart the kernel",
+                )
+            return
         if cell.is_hidden:
             if findings:
                 raise ApprovalRejected(

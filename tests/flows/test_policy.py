@@ -117,6 +117,29 @@ def test_the_policy_works_in_the_extension_and_leaves_nothing_behind() -> None:
     assert (rerun.status, left) == ("ok", "0")
 
 
+@promise("approval.policy")
+@pytest.mark.parametrize("policy", ["confirm_if_risky", "always"])
+def test_a_risky_cell_is_refused_after_the_recorder_has_given_up(policy: str) -> None:
+    broken = (
+        "import flow_kernel; r = flow_kernel.current_session().recorder\n"
+        "r.innermost = None\nx = 1\ny = 2\nz = 3"
+    )
+    with Kernel(env={"FLOW_APPROVE": policy}) as kernel:
+        (kernel.cwd / "data.csv").write_text("1")
+        if policy == "always":
+            kernel.run(broken)
+            answer(kernel.home, "approve", "A-0001")
+        stopped = kernel.run(broken)
+        runs = [kernel.run("import os\nos.remove('data.csv')") for _ in range(2)]
+        kept = (kernel.cwd / "data.csv").exists()
+        innocent = kernel.run("1 + 1")
+
+    assert (stopped.status, "recording stopped" in stopped.stderr) == ("ok", True)
+    assert [run.reply["ename"] for run in runs] == ["ApprovalRejected"] * 2
+    assert ("recording has stopped" in runs[0].reply["evalue"], kept) == (True, True)
+    assert innocent.status == ("ok" if policy == "confirm_if_risky" else "error")
+
+
 @promise("approval.stops")
 def test_a_line_of_its_own_ends_the_cell_on_a_no_and_goes_on_with_a_yes() -> None:
     with Kernel() as kernel:
