@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import Final, NoReturn
 
 from flow_kernel._version import __version__
-from flow_kernel.apps.terminal import Terminal
+from flow_kernel.apps.terminal import Terminal, open_closed_streams
 from flow_kernel.errors import FlowError, UsageError
 
 INTERRUPTED: Final = 130
@@ -65,6 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    open_closed_streams()
     try:
         terminal = Terminal.of_process()
         code = _dispatch(arguments, terminal)

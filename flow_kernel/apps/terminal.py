@@ -16,6 +16,7 @@ from flow_kernel.errors import NotFound
 _PIPE_COLUMNS: Final = 120
 _MIN_COLUMNS: Final = 40
 _PROBE: Final = "✓✗†…·─▸"
+_STREAMS: Final = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
 
 
 class Terminal:
@@ -111,3 +112,20 @@ class Terminal:
         """Hand everything to the operating system, so that its refusal is seen here."""
         self.out.flush()
         self.err.flush()
+
+
+def open_closed_streams() -> None:
+    """Open the standard streams that the caller has closed (`>&-`) on nothing.
+
+    Python has None for them, and the next file that is opened, be it the store, gets their number.
+    """
+    for fd, (name, mode) in enumerate(_STREAMS):
+        if getattr(sys, name) is not None:
+            continue
+        null = os.open(os.devnull, os.O_RDWR)
+        if null == fd:
+            os.set_inheritable(fd, True)
+        else:
+            os.dup2(null, fd)
+            os.close(null)
+        setattr(sys, name, open(fd, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - lives as long as the process

@@ -118,6 +118,22 @@ def test_a_pipe_that_is_closed_ends_it_quietly(
         assert (bool(first), code, process.stderr.read()) == (True, 0, b"")
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
+def test_a_stream_that_the_caller_has_closed_is_no_error(cli: Cli, closed: str) -> None:
+    Path(".flow").mkdir()
+    flow = f"{sys.executable} -m flow_kernel.apps.cli"
+    codes = [
+        subprocess.run(f"{flow} {words} {closed}", shell=True, capture_output=True)
+        for words in ("task start Done --home .flow", "nonsense --json")
+    ]
+
+    assert [done.returncode for done in codes] == [0, 2]
+    assert not any(b"Traceback" in done.stderr for done in codes)
+    # Nothing went into a file that was given the number of a closed stream.
+    (task,) = cli("tasks", "--json", "--home", ".flow").document["items"]
+    assert (task["name"], cli("check", "--home", ".flow").code) == ("Done", 0)
+
+
 def test_ctrl_c_ends_it_with_130_and_without_a_traceback(cli: Cli, log: SampleLog) -> None:
     log.cell()
 
