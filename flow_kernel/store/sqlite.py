@@ -17,6 +17,7 @@ File", section 2.6.
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -25,10 +26,11 @@ from typing import Final
 from weakref import WeakSet
 
 from flow_kernel.errors import FlowError, StoreDamaged, StoreError, UsageError
-from flow_kernel.store.sqlite_file import open_file
+from flow_kernel.store.sqlite_file import is_busy, open_file
 from flow_kernel.store.sqlite_rows import SqliteTransaction
 
 _FORK_WAIT_S: Final = 5.0
+_READ: Final = "BEGIN"
 _stat: Final = os.stat
 _DAMAGED: Final = ("CORRUPT", "NOTADB", "FORMAT")
 
@@ -55,6 +57,7 @@ class SqliteStore:
         on_new: Callable[[SqliteTransaction], None] | None = None,
     ) -> None:
         self._path = path
+        self._name = str(path)  # looked for before each transaction, which a path makes slower
         self._is_network = is_network
         self._wait_s = wait_s
         self._on_new = on_new
@@ -69,7 +72,7 @@ class SqliteStore:
 
     def read(self) -> AbstractContextManager[SqliteTransaction]:
         """A view that does not change while it is open."""
-        return self._transaction("BEGIN")
+        return self._transaction(_READ)
 
     def write(self, *, is_durable: bool = False) -> AbstractContextManager[SqliteTransaction]:
         """A transaction that waits for its turn; see `contract.Store.write`."""
@@ -80,7 +83,7 @@ class SqliteStore:
         with self._lock, self._told():
             if self._connection is None and self._file is not None and not self._path.exists():
                 raise self._deleted()  # a look makes no new one in its place
-            found = int(self._opened().execute("PRAGMA data_version").fetchone()[0])
+            found = int(self._in_turn(self._opened(), "PRAGMA data_version").fetchone()[0])
             # SQLite counts for each connection.
             return (self._opened_times << 32) + found
 
@@ -88,7 +91,8 @@ class SqliteStore:
         """What is wrong with the file, in sentences; empty when nothing is."""
         try:
             with self._lock, self._told():
-                found = [row[0] for row in self._opened().execute("PRAGMA integrity_check(20)")]
+                rows = self._in_turn(self._opened(), "PRAGMA integrity_check(20)")
+                found = [row[0] for row in rows]
         except StoreDamaged as error:
             return [error.message]
         return [] if found == ["ok"] else found
@@ -128,8 +132,11 @@ class SqliteStore:
                 connection = self._opened()
                 if is_durable:
                     # The log is then synced after the commit, with all commits before it.
-                    connection.execute("PRAGMA synchronous=FULL")
-                connection.execute(begin)
+                    self._in_turn(connection, "PRAGMA synchronous=FULL")
+                self._in_turn(connection, begin)
+                if begin == _READ:
+                    # It only begins with what is read first, which would not wait for its turn.
+                    self._in_turn(connection, "SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
                 yield SqliteTransaction(connection)
                 connection.execute("COMMIT")
             except (sqlite3.Error, UnicodeEncodeError) as error:
@@ -150,13 +157,28 @@ class SqliteStore:
         except sqlite3.Error as error:
             raise _explained(error, self._path) from error
 
+    def _in_turn(self, connection: sqlite3.Connection, sql: str) -> sqlite3.Cursor:
+        """What SQLite does for a millisecond, for as long as this store waits."""
+        try:
+            return connection.execute(sql)
+        except sqlite3.OperationalError as error:
+            if not is_busy(error) or self._is_network:
+                raise
+        deadline = time.monotonic() + self._wait_s
+        while True:
+            try:
+                return connection.execute(sql)
+            except sqlite3.OperationalError as error:
+                if not is_busy(error) or time.monotonic() > deadline:
+                    raise
+
     def _fill(self, connection: sqlite3.Connection) -> None:
         if self._on_new is not None:
             self._on_new(SqliteTransaction(connection))
 
     def _leave_lost_file(self) -> None:
         """Whoever replaced the file, or deleted it, did not ask SQLite."""
-        now = _file_at(self._path)
+        now = _file_at(self._name)
         if now == self._file:
             return
         # SQLite sees that the name is another one's, and leaves the log beside it alone.
@@ -180,7 +202,7 @@ class SqliteStore:
             self._connection, self._is_snapshot = open_file(
                 self._path, is_network=self._is_network, wait_s=self._wait_s, on_new=self._fill
             )
-            self._file = _file_at(self._path)
+            self._file = _file_at(self._name)
             self._pid = os.getpid()
             self._opened_times += 1
         elif self._pid != os.getpid():
@@ -191,7 +213,7 @@ class SqliteStore:
         return self._connection
 
 
-def _file_at(path: Path) -> tuple[int, int] | None:
+def _file_at(path: str) -> tuple[int, int] | None:
     try:
         status = _stat(path)
     except OSError:

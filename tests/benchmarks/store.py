@@ -110,7 +110,13 @@ def context_update(bench: Bench) -> list[Result]:
 
 
 def context_4_writers(bench: Bench) -> list[Result]:
-    """Four processes, 500 updates each, to keys of one task; none is lost."""
+    """Four processes, 500 updates each, to keys of one task; none is lost.
+
+    The peer has the same write-ahead log and `synchronous`, and SQLite's own page size,
+    checkpoints and way to wait. Each of its updates is one upsert in a commit of its own: it keeps
+    no history and no outbox row, does not ask whether the task or the file is there, and reads
+    nothing back.
+    """
     updates = bench.count(_UPDATES, 10)
 
     def ours(_: int) -> float:

@@ -250,6 +250,24 @@ def test_a_stopped_writer_keeps_the_others_waiting_and_they_say_so(tmp_path: Pat
     store.close()
 
 
+def test_a_signal_is_handled_while_a_write_waits_for_its_turn(tmp_path: Path) -> None:
+    """So a cell that waits can be interrupted: here its handler ends what it waits for."""
+    path = _filled(tmp_path)
+    store = SqliteStore(path, wait_s=WAIT_S)
+    with closing(sqlite3.connect(path, isolation_level=None)) as rival:
+        assert context_of(store)["k0"] == 0
+        rival.execute("BEGIN IMMEDIATE")
+        before = signal.signal(signal.SIGALRM, lambda *_: rival.execute("COMMIT"))
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        try:
+            put_value(store, "k", b"2")
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+    assert context_of(store)["k"] == 2
+    store.close()
+
+
 # -- inside ----------------------------------------------------------------------------------------
 
 
