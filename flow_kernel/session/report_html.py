@@ -168,7 +168,7 @@ def _cells(report: TaskReport, number: int, gallery: OutputGallery) -> Iterable[
         yield f'<td class="n hide">{_safe(_clock(cell.at))}</td><td>{mark}</td>'
         yield f'<td class="n">{human_ms(cell.elapsed_ms)}</td><td class="wide">'
         yield from _body(cell)
-        yield from gallery.of(report, cell)
+        yield from gallery.of(cell, report.find_output)
         yield "</td></tr>"
     yield "</tbody></table>"
 

@@ -19,13 +19,14 @@ Source: HTML Standard, sections 4.8.5 (iframe) and 7.1.5 (sandboxing); CSP Level
 
 import base64
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from html import escape
 from typing import Final
 
 from flow_kernel.records.kept_outputs import IMAGES
+from flow_kernel.records.output_objects import FoundOutput
 from flow_kernel.records.plain import human_bytes, strip_controls
-from flow_kernel.session.report import Displayed, ReportCell, TaskReport
+from flow_kernel.session.report import Displayed, ReportCell
 
 PAGE_BYTES: Final = 24_000_000
 """Most bytes of outputs in one file; browsers and mail take a few times as much."""
@@ -35,6 +36,7 @@ _ROW_PX: Final = 26
 _LEAST_PX: Final = 64
 _MOST_PX: Final = 480
 _PICTURE_PX: Final = 400
+_OWN_MAGIC: Final = re.compile(r"\s*%(?:task|flow|approve)\b[^\n]*\s*")
 _PX_OF_PT: Final = 4 / 3
 _SVG_HEAD_CHARS: Final = 2_000
 _SVG_HEIGHT: Final = re.compile(
@@ -63,15 +65,28 @@ class OutputGallery:
 
     def __init__(self, room_bytes: int = PAGE_BYTES) -> None:
         self._room_bytes = room_bytes
+        self._around: set[str] = set()
 
-    def of(self, report: TaskReport, cell: ReportCell) -> Iterable[str]:
-        """What `cell` displayed and was kept, and a line about what of it cannot be shown."""
+    def of(self, cell: ReportCell, find: Callable[[str], FoundOutput]) -> Iterable[str]:
+        """What `cell` displayed and was kept, and a line about what of it cannot be shown.
+
+        Not again what the cell around it has shown, and not the cards of our own magics, which say
+        what the report says.
+
+        Args:
+            cell: The next one of the page.
+            find: Gives the content of an output by its name.
+        """
         untold: list[str] = []
-        for item in cell.outputs:
+        seen = self._around if cell.depth else set[str]()
+        if not cell.depth:
+            self._around = {item.name for item in cell.outputs}
+        outputs = () if _OWN_MAGIC.fullmatch(cell.code) else cell.outputs
+        for item in outputs:
             what = f"{item.mime} {human_bytes(item.bytes)}"
-            if not item.name:
+            if not item.name or item.name in seen:
                 continue
-            found = report.find_output(item.name)
+            found = find(item.name)
             if found.data is None:
                 untold.append(f"{what} ({found.problem})")
             elif len(found.data) > self._room_bytes:
