@@ -14,7 +14,8 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from flow_kernel.records.codec import clean_text
@@ -201,6 +202,16 @@ class Recorder:
     def disown_imports(self, names: Iterable[str]) -> None:
         """Modules `names` were imported on behalf of no cell."""
         self._watches.imports.disown(names)
+
+    @contextmanager
+    def own_imports(self) -> Iterator[None]:
+        """What is imported in the block is ours and of no cell; no code of a user runs there."""
+        imports = self._watches.imports
+        mark = imports.mark()
+        try:
+            yield
+        finally:
+            imports.disown(imports.added_since(mark))
 
     def close(self) -> None:
         """Write what is pending and stop the thread."""

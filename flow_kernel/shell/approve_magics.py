@@ -58,7 +58,9 @@ class ApproveMagics(Magics):  # type: ignore[misc]  # IPython's base has no type
         """
         try:
             wish, stops = _wish(line, cell)
-            row = current_session().approvals.request(wish)
+            session = current_session()
+            with session.recorder.own_imports():
+                row = session.approvals.request(wish)
         except (ApprovalPending, ApprovalRejected):
             raise  # they end the cell with one sentence of their own
         except FlowError as error:

@@ -78,7 +78,9 @@ class FlowMagics(Magics):  # type: ignore[misc]  # IPython's base has no types h
             raise IPythonUsageError(f"%flow: {error}") from None
         try:
             options = _parser().parse_args(words or ["status"])
-            return _ANSWERS[options.verb](current_session(), options)
+            session = current_session()
+            with session.recorder.own_imports():
+                return _ANSWERS[options.verb](session, options)
         except FlowError as error:
             raise IPythonUsageError(f"%flow: {error}") from None
 

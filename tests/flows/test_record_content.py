@@ -105,3 +105,21 @@ def test_hidden_requests_that_print_fail_or_display_are_no_cells_either(flow: Ke
     flow.run("z = 1")
 
     assert [r["kind"] for r in flow.logs.records()[count:]] == ["hidden", "cell_started", "cell"]
+
+
+@promise("record.imports")
+def test_what_our_magics_load_is_no_import_of_the_cell() -> None:
+    with Kernel() as kernel:
+        cells = [
+            "%flow log",
+            "%task start A --steps one",
+            "%%step one\nimport colorsys",
+            "%task finish",
+            "%flow report",
+            "%approve Go on?",
+        ]
+        for cell in cells:
+            kernel.run(cell)
+        found = [kernel.logs.records("cell", code=cell)[0]["added_imports"] for cell in cells]
+
+    assert found == [[], [], ["colorsys"], [], [], []]
