@@ -100,7 +100,8 @@ def assemble(
 
     @cache
     def open_state() -> "StateParts":
-        from flow_kernel.session.assembly_state import StateParts  # most sessions need no store
+        with recorder.own_imports():
+            from flow_kernel.session.assembly_state import StateParts  # most sessions need no store
 
         opened = StateParts(
             home=home,
@@ -111,6 +112,7 @@ def assemble(
             notebook=notebook,
             notices=notices,
             emit=announcer.emit,
+            keep=announcer.keep,
             on_carried=wake_mirrors,
             closers=closers,
             show_progress=show_progress,

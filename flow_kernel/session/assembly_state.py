@@ -40,6 +40,7 @@ class StateParts:
         notebook: What the next kernel of the same notebook is recognised by.
         notices: Sentences for the person.
         emit: Tells agents.
+        keep: Tells them once they listen.
         on_carried: Told when there may be something new in the logs.
         closers: Told what ends with the session.
         show_progress: Draws the progress of steps.
@@ -54,6 +55,7 @@ class StateParts:
     notebook: str
     notices: Notices
     emit: Emit
+    keep: Emit
     on_carried: Callable[[], None]
     closers: list[Callable[[], None]]
     show_progress: ShowProgress | None
@@ -109,6 +111,7 @@ class StateParts:
             show_progress=self._show_progress,
             describe=self.texts.progress,
             emit=self.emit,
+            keep=self.keep,
         )
 
     @cached_property

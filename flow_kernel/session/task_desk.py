@@ -272,8 +272,12 @@ class TaskDesk:
                 change.put_resumable(self._notebook, task.plan_id, back_to)
         return Ended(task, back_to)
 
-    def reopen(self, place: tuple[str, str]) -> TaskRow:
+    def reopen(self, place: tuple[str, str], *, takes_open: bool = False) -> TaskRow:
         """Go on with a task that has ended.
+
+        Args:
+            place: Of the task.
+            takes_open: True to go on with one that has not ended as well: it was begun elsewhere.
 
         Raises:
             NotFound: There is no such task.
@@ -281,8 +285,11 @@ class TaskDesk:
         """
         at = self._now()
         with self._store.write() as change:
-            task = step_task(_known(change, place), "reopen", at=at)
-            change.put_task(task, at=at)
+            task = _known(change, place)
+            if not takes_open or task.status not in ("doing", "waiting"):
+                event = "start" if takes_open and task.status == "todo" else "reopen"
+                task = step_task(task, event, at=at)
+                change.put_task(task, at=at)
             self._remember(change, task)
         return task
 

@@ -23,6 +23,7 @@ from flow_kernel.session.report import TaskReport
 from flow_kernel.session.reports import report_on, reports_of
 from flow_kernel.session.steps import ShowProgress, Step, StepWays
 from flow_kernel.session.task_desk import NewTask, TaskDesk
+from flow_kernel.session.task_events import tell_end, tell_start, was_begun
 from flow_kernel.session.task_states import OPEN, checked_name
 from flow_kernel.store.contract import StepRow, TaskRow
 
@@ -55,7 +56,7 @@ class Tasks:
         carry: Brings changes into the log.
         show_progress: Draws the progress of a step.
         describe: Puts the progress of a step into words.
-        emit: Tells agents.
+        emit: Tells agents; `keep` does once they listen.
     """
 
     def __init__(  # noqa: PLR0913 - the assembly passes them once, each by name
@@ -70,6 +71,7 @@ class Tasks:
         show_progress: ShowProgress,
         describe: Callable[[Progress], str] = Progress.note,
         emit: Emit = silent,
+        keep: Emit = silent,
     ) -> None:
         self._flow = flow
         self._where = where
@@ -78,6 +80,7 @@ class Tasks:
         self._notebook = notebook
         self._carry = carry
         self._emit = emit
+        self._keep = keep
         self._step_ways = StepWays(
             log=self.log, artifact=self.artifact, describe=describe, show=show_progress
         )
@@ -137,8 +140,8 @@ class Tasks:
         )
         task = self._desk.start(new)
         self._enter(task)
-        self._emit("task_start", task_id=task.task_id, title=task.name, steps=len(steps))
-        return self.show()
+        tell_start(self._emit, view := self.show())
+        return view
 
     def resume(self) -> TaskRow | None:
         """Go on with the task that was open in this notebook when its kernel ended, if any.
@@ -155,6 +158,7 @@ class Tasks:
         self._desk.interrupt((task.plan_id, task.task_id))
         self._enter(task)
         self._resumed = (task.plan_id, task.task_id)
+        tell_start(self._keep, self.show(), is_resumed=True)
         return task
 
     def attach(self, plan_id: str, task_id: str, *, name: str = "") -> TaskRow:
@@ -165,9 +169,12 @@ class Tasks:
             task_id: `T-0001`.
             name: For a new one.
         """
+        with self._flow.store.read() as view:
+            known = view.task(plan_id, task_id)
         task = self._desk.adopt((plan_id, task_id), name=name)
         self._enter(task)
         self._resumed = (plan_id, task_id)
+        tell_start(self._keep, self.show(), is_resumed=was_begun(known))
         return task
 
     def step(self, name: str) -> StepRow:
@@ -237,15 +244,20 @@ class Tasks:
         return self._end("cancel", reason=reason)
 
     def reopen(self, task_id: str) -> TaskView:
-        """Go on with a task that has ended.
+        """Go on with a task that has ended, or with an open one that was begun elsewhere.
 
         Raises:
             NotFound: There is no such task.
-            IllegalTransition: It has not ended.
+            IllegalTransition: It is the open one of this session.
         """
         known = self._flow.task(task_id)
-        self._enter(self._desk.reopen((known.plan_id, known.task_id)))
-        return self.show()
+        place = (known.plan_id, known.task_id)
+        task = self._desk.reopen(place, takes_open=place != self._where.now[:2])
+        if known.status not in OPEN:
+            self._forget_steps(place)  # where it was ended elsewhere, and nobody has looked yet
+        self._enter(task)
+        tell_start(self._emit, view := self.show(), is_resumed=was_begun(known))
+        return view
 
     def look(self) -> str | None:
         """Leave the open task if another process has ended it; 10 us where nobody wrote.
@@ -362,8 +374,6 @@ class Tasks:
         self._ended = f"{task.plan_id}/{task.task_id}"
         ended = self.show(self._ended)
         self._leave(task, back_to or ADHOC_TASK)
-        name = "task_error" if event == "fail" else "task_finish"
-        self._emit(name, task_id=task.task_id, status=task.status, reason=reason or None)
         return ended
 
     def _move(self, plan_id: str, task_id: str) -> None:
@@ -372,10 +382,18 @@ class Tasks:
         self._where.move(plan_id, task_id, innermost.name if innermost and is_here else None)
 
     def _leave(self, task: TaskRow, back_to: str) -> None:
-        place = (task.plan_id, task.task_id)
-        self._begun = [step for step in self._begun if step.place != place]
+        ended = self._forget_steps((task.plan_id, task.task_id))
         self._move(task.plan_id, back_to)
         self._carry()
+        tell_end(self._emit, task, ended)
+
+    def _forget_steps(self, place: tuple[str, str]) -> Sequence[StepRow]:
+        """The steps begun here that have ended with their task, the innermost first."""
+        numbers = [step.number for step in reversed(self._begun) if step.place == place]
+        self._begun = [step for step in self._begun if step.place != place]
+        with self._flow.store.read() as view:
+            rows = {row.number: row for row in view.steps(*place)}
+        return [rows[number] for number in numbers if number in rows]
 
     def _enter(self, task: TaskRow) -> None:
         self._move(task.plan_id, task.task_id)

@@ -72,7 +72,7 @@ class Gate:
         self._remove()
 
     def go_blind(self) -> None:
-        """Nobody tells any more when cells begin and end: refuse those that had to be asked about."""
+        """Nobody tells any more when cells begin and end: refuse what had to be asked about."""
         self._is_blind = True
         self._cells.clear()  # the one that runs has been judged, and no later one
         if self._policy == "auto":

@@ -21,7 +21,7 @@ VERBS: Final = {
     "finish": "the task is done",
     "fail": "the task failed, and why",
     "cancel": "give the task up",
-    "reopen": "go on with a task that has ended",
+    "reopen": "go on with a task that has ended, or was begun elsewhere",
     "status": "the open task: planned against done",
     "list": "all tasks of this project",
     "show": "one task, the open one by default",
@@ -45,7 +45,7 @@ class TaskMagics(Magics):  # type: ignore[misc]  # IPython's base has no types h
           %task finish                 the task is done
           %task fail REASON            the task failed
           %task cancel                 give it up
-          %task reopen [ID]            go on with a task that has ended
+          %task reopen [ID]            go on with a task that has ended, or was begun elsewhere
           %task status                 the open task: planned against done
           %task list                   all tasks of this project
           %task show [ID]              one task with its steps and context
@@ -81,10 +81,13 @@ class TaskMagics(Magics):  # type: ignore[misc]  # IPython's base has no types h
 def _answered(magic: str, verb: str, rest: str) -> object:
     if verb not in VERBS:
         raise IPythonUsageError(f'{magic}: there is no verb "{verb[:40]}"; try: {magic}?')
-    from flow_kernel.shell.task_answers import ANSWERS  # 15 ms that a starting kernel need not pay
-
+    session = current_session()
     try:
-        return ANSWERS[verb](current_session(), rest)
+        with session.recorder.own_imports():
+            # 15 ms that a starting kernel need not pay
+            from flow_kernel.shell.task_answers import ANSWERS
+
+            return ANSWERS[verb](session, rest)
     except FlowError as error:
         raise IPythonUsageError(f"{magic}: {error}") from None
 

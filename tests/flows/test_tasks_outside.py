@@ -59,6 +59,22 @@ def test_a_task_that_is_ended_elsewhere_is_left_and_said(kernel: Kernel) -> None
 
 
 @promise("task.outside")
+def test_a_task_that_was_begun_elsewhere_is_gone_on_with(kernel: Kernel) -> None:
+    _ok(kernel, "%task start Mine")
+    _task(kernel, "start", "Begun in a terminal")
+
+    _ok(kernel, "%task reopen T-0002", "here = 1")
+    refused = kernel.run("%task reopen T-0002")
+
+    assert refused.stderr.startswith("UsageError: %task: task T-0002 is doing and cannot reopen")
+    (cell,) = kernel.logs.records("cell", code="here = 1")
+    assert (cell["task_id"], [t["status"] for t in _tasks(kernel.home)]) == (
+        "T-0002",
+        ["doing"] * 2,
+    )
+
+
+@promise("task.outside")
 def test_a_block_outlives_its_task(kernel: Kernel) -> None:
     _ok(kernel, "%task start Long", "import flow_kernel; s = flow_kernel.current_session()")
 

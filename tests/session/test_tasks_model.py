@@ -142,10 +142,12 @@ class TasksMachine(RuleBasedStateMachine):
     @rule(task_id=IDS)
     def reopen(self, task_id: str) -> None:
         task = self.tasks.get(task_id)
-        if task is None or task.status in OPEN:
+        if task is None or (task.status in OPEN and task_id == self.current):
             self.refused(lambda: self.session.tasks.reopen(task_id))
             return
         self.session.tasks.reopen(task_id)
+        if task.status not in OPEN:
+            self.begun = [begun for begun in self.begun if begun.task_id != task_id]
         task.status, task.reason = "doing", ""
         self.current = self.resumable = task_id
 
@@ -339,8 +341,14 @@ class TasksMachine(RuleBasedStateMachine):
         self.resumed = None
         steps = self.tasks[self.current].steps
         here = self.here()
-        named = [s for s in steps if s.name == name and s.is_planned]
-        states = ("planned", "failed", "done")
+        mine = [item.number for item in here]
+        named = [
+            s
+            for number, s in enumerate(steps, 1)
+            if s.name == name and s.is_planned and number not in mine
+        ]
+        # One that is being done by nobody any more is taken over.
+        states = ("planned", "failed", "doing", "done")
         planned = [s for state in states for s in named if s.state == state]
         if not planned:
             steps.append(ModelStep(name, is_planned=False))
