@@ -72,7 +72,7 @@ def write_home(home: Path, *, records: int, rng: random.Random) -> None:
     """Fills the home with cells of 50 sessions in ten tasks; about 8 s for a million."""
     templates = [cell_fields(rng, number) for number in range(2_000)]
     folder = home / "log" / PLAN
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for task in range(TASKS):
         task_id = f"T-{task:04d}"
         sessions = range(task, SESSIONS, TASKS)
