@@ -7,6 +7,7 @@ The one who decides is a process of its own in both cases. It reads the clock af
 the waiting side reads the same clock when it goes on.
 """
 
+import random
 import sqlite3
 import subprocess
 import sys
@@ -73,7 +74,8 @@ for line in sys.stdin:
 class _Desk:
     """A waiting side of both kinds, and the process that decides."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, rng: random.Random) -> None:
+        self._rng = rng
         self.store = SqliteStore(folder / "flow.db")
         place = Place("local", "T-0000", "0" * 32)
         request = CellRequest("cell", {}, {}, None, None, 1)
@@ -126,7 +128,8 @@ class _Desk:
         return self._since(decided)
 
     def _decide_soon(self, who: str, name: str) -> "_Decided":
-        return _Decided(self.decider, f"{who} {name}\n")
+        # At any moment between two looks: a fixed one would meet both loops at one place.
+        return _Decided(self.decider, f"{who} {name}\n", _SETTLE_S + self._rng.random() * _POLL_S)
 
     @staticmethod
     def _since(decided: "_Decided") -> float:
@@ -137,9 +140,9 @@ class _Desk:
 class _Decided:
     """A decision that is made a little later, and when it was."""
 
-    def __init__(self, decider: "subprocess.Popen[str]", line: str) -> None:
+    def __init__(self, decider: "subprocess.Popen[str]", line: str, after_s: float) -> None:
         self._decider = decider
-        self._timer = threading.Timer(_SETTLE_S, self._send, (line,))
+        self._timer = threading.Timer(after_s, self._send, (line,))
         self._timer.start()
 
     def _send(self, line: str) -> None:
@@ -154,13 +157,13 @@ class _Decided:
 
 
 def _release(bench: Bench) -> list[Result]:
-    with closing(_Desk(bench.folder("approvals"))) as desk:
+    with closing(_Desk(bench.folder("approvals"), bench.rng)) as desk:
         taken = alternate(bench.count(60, 3), bench.rng, ours=desk.ours, peer=desk.peer)
     return [side_by_side(_RELEASE, pairs_of(taken), peer="a loop over SQLite every 50 ms")]
 
 
 def _parked(bench: Bench) -> list[Result]:
-    with closing(_Desk(bench.folder("parked"))) as desk:
+    with closing(_Desk(bench.folder("parked"), bench.rng)) as desk:
         before = threading.active_count()
         with suppress(ApprovalPending):
             desk.approvals.request(Wish(message="Go?", park=True))
