@@ -11,6 +11,7 @@ from typing import Final
 from flow_kernel.errors import NotFound, UsageError
 from flow_kernel.records.home import Home
 from flow_kernel.records.names import is_plan_id, is_task_id
+from flow_kernel.session.approval_tasks import as_seen
 from flow_kernel.session.closed_store import ClosedStore
 from flow_kernel.session.context_values import encoded
 from flow_kernel.session.suggestions import ranked
@@ -78,14 +79,14 @@ class Flow:
         """
         place = self._place(task_id)
         with self.store.read() as view:
-            return _known(view, place)
+            return as_seen(view, _known(view, place), at=self._now())
 
     def view(self, task_id: str) -> TaskView:
         """A task with its steps, context and tags, as they were at one moment; see `task`."""
         place = self._place(task_id)
         with self.store.read() as view:
             return TaskView(
-                task=_known(view, place),
+                task=as_seen(view, _known(view, place), at=self._now()),
                 steps=view.steps(*place),
                 context=view.context(*place),
                 tags=view.tags(*place),
@@ -104,7 +105,9 @@ class Flow:
             status: Only those with this status.
         """
         with self.store.read() as view:
-            return view.tasks(plan_id, status=status)
+            at = self._now()
+            found = [as_seen(view, task, at=at) for task in view.tasks(plan_id)]
+        return [task for task in found if status in (None, task.status)]
 
     def start_task(
         self,

@@ -15,6 +15,7 @@ class Kind(Enum):
     """What a piece of code does, as the question says it."""
 
     DELETES = "deletes files or tables"
+    OVERWRITES = "moves or replaces files"
     SHELL = "runs other programs"
     NETWORK = "uses the network"
     CREDENTIALS = "reads credentials"
@@ -40,6 +41,7 @@ NAMES: Final[dict[str, Kind]] = {
         ],
         Kind.DELETES,
     ),
+    **dict.fromkeys(["os.replace", "os.rename", "os.renames", "shutil.move"], Kind.OVERWRITES),
     **dict.fromkeys(
         [
             "os.system",

@@ -30,6 +30,11 @@ RISKY: Final[dict[str, list[str]]] = {
         "%%capture out\n!rm x",
         "exec('import os; os.remove(1)')",
     ],
+    "OVERWRITES": [
+        "import os\nos.replace('new.csv', 'old.csv')",
+        "from shutil import move as mv\nmv('a', 'b')",
+        "import os\nfor f in files: os.rename(f, f + '.bak')",
+    ],
     "SHELL": [
         "!ls",
         "files = !ls",

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from flow_kernel.errors import ApprovalPending
+from flow_kernel.records.home import Home
 from flow_kernel.session.approval_terms import SHOWN_CHARS
 from flow_kernel.session.approval_text import detail_of
+from flow_kernel.session.flow import Flow
 from tests.session.asking import Asker, Clock, Typist, answer, parked
 from tests.store.stores import put_task
 
@@ -116,6 +118,30 @@ def test_a_task_goes_on_once_the_time_of_its_question_is_over(tmp_path: Path) ->
         asker.cell("cell", task_id="T-0001")
         assert asker.ask("Go?", timeout_s=5, park=True).status == "expired"
         assert status_of(asker) == "doing"
+
+
+def test_who_looks_at_a_task_sees_that_the_time_of_its_question_is_over(tmp_path: Path) -> None:
+    clock = Clock()
+    with closing(Asker(tmp_path, now=clock)) as asker:
+        put_task(asker.store)
+        asker.cell("cell", task_id="T-0001")
+        parked(asker, timeout_s=5)
+        flow = Flow(
+            Home(tmp_path),
+            asker.store,
+            plan_id="local",
+            author="ann",
+            now=clock,
+            carry=lambda: None,
+        )
+        before = flow.task("T-0001").status
+        clock.seconds = 6
+
+        assert (before, flow.task("T-0001").status) == ("waiting", "doing")
+        assert flow.view("T-0001").task.status == "doing"
+        assert [task.status for task in flow.tasks(status="doing")] == ["doing"]
+        assert flow.tasks(status="waiting") == []
+        assert status_of(asker) == "waiting"  # a look writes nothing
 
 
 def test_what_an_answer_is_bound_to_can_be_read_without_its_secrets(asker: Asker) -> None:
