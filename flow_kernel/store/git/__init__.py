@@ -1,0 +1,1 @@
+"""The files of a project as commits that the user's own git never notices."""
