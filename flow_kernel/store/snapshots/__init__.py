@@ -1,0 +1,1 @@
+"""Checkpoints on the disk: chunks of content, and signed manifests that name them."""

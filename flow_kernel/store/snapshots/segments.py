@@ -1,0 +1,176 @@
+"""All chunks of a home: which there are, and their content.
+
+Called by `session.checkpoints` to restore, by `writer` to know what need not be written again, and
+by `check` and `collect`.
+
+Segments are only appended to, each by one process; nothing in them ever changes, so what was read
+of one stays right and a longer one is read from where it ended.
+"""
+
+import mmap
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from flow_kernel.store.snapshots.frame import (
+    FRAME_MAGIC,
+    HEADER_BYTES,
+    SEGMENT_MAGIC,
+    Content,
+    FrameDamaged,
+    Header,
+    read_header,
+    unpack,
+)
+
+SUFFIX: Final = ".seg"
+_SEARCH_BYTES: Final = 1 << 20
+
+
+class ChunkLost(LookupError):
+    """A chunk is in no segment, or damaged in all; the message says which."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Damage:
+    """Bytes of a segment that are no frame."""
+
+    file: str
+    offset: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """Where a chunk lies."""
+
+    path: Path
+    offset: int
+    header: Header
+
+
+class Chunks:
+    """The chunks of one directory of segments; one thread at a time.
+
+    Args:
+        where: The directory; need not exist.
+    """
+
+    def __init__(self, where: Path) -> None:
+        self._where = where
+        self._placed: dict[bytes, Placed] = {}
+        self._ends: dict[Path, int] = {}
+        self.damages: list[Damage] = []
+
+    def refresh(self) -> None:
+        """See what was written since, by anybody."""
+        found = sorted(self._where.glob(f"*{SUFFIX}"))
+        if gone := self._ends.keys() - set(found):
+            self._placed = {k: v for k, v in self._placed.items() if v.path not in gone}
+            self._ends = {path: end for path, end in self._ends.items() if path not in gone}
+            self.damages = [damage for damage in self.damages if Path(damage.file) not in gone]
+        for path in found:
+            self._read(path)
+
+    def __contains__(self, digest: bytes) -> bool:
+        return digest in self._placed
+
+    def __iter__(self) -> Iterator[Placed]:
+        return iter(self._placed.values())
+
+    def place(self, digest: bytes) -> Placed | None:
+        """Where a chunk lies; None when it is nowhere."""
+        return self._placed.get(digest)
+
+    def note(self, written: Iterable[Placed]) -> None:
+        """Learn of chunks that this process has brought to the disk."""
+        for placed in written:
+            self._placed.setdefault(placed.header.digest, placed)
+
+    def read(self, digest: bytes) -> Content:
+        """The content of a chunk, proven to be what was written.
+
+        Raises:
+            ChunkLost: There is none, or it is damaged.
+        """
+        placed = self._placed.get(digest)
+        if placed is None:
+            raise ChunkLost(f"chunk {digest.hex()[:16]} is in no segment")
+        try:
+            with placed.path.open("rb") as file:
+                file.seek(placed.offset)
+                header = read_header(file.read(HEADER_BYTES))
+                # Not by its own header: that may be another frame's by now.
+                return unpack(placed.header, file.read(header.stored_bytes))
+        except (OSError, FrameDamaged) as error:
+            raise ChunkLost(
+                f"chunk {digest.hex()[:16]} in {placed.path.name} at {placed.offset}: {error}"
+            ) from None
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _read(self, path: Path) -> None:
+        try:
+            size = path.stat().st_size
+            start = self._ends.get(path, 0)
+            if size <= start or size < len(SEGMENT_MAGIC):
+                return
+            with (
+                path.open("rb") as file,
+                mmap.mmap(file.fileno(), size, prot=mmap.PROT_READ) as data,
+            ):
+                self._ends[path] = self._read_frames(path, data, start)
+        except FileNotFoundError:  # collected meanwhile
+            self._ends.pop(path, None)
+
+    def _read_frames(self, path: Path, data: mmap.mmap, start: int) -> int:
+        """Take in the frames from `start` on. Returns where the last whole one ends."""
+        at = end = start or len(SEGMENT_MAGIC)
+        if not start and data[: len(SEGMENT_MAGIC)] != SEGMENT_MAGIC:
+            self.damages.append(Damage(file=str(path), offset=0, reason="is no segment"))
+        while at < len(data):
+            try:
+                header = read_header(data[at : at + HEADER_BYTES])
+            except FrameDamaged as error:
+                following = data.find(FRAME_MAGIC, at + 1)
+                if following < 0:
+                    break  # the end of one that was killed, or is being written
+                if not self.damages or self.damages[-1].file != str(path):
+                    self.damages.append(Damage(file=str(path), offset=at, reason=str(error)))
+                at = following
+                continue
+            if at + HEADER_BYTES + header.stored_bytes > len(data):
+                break
+            placed = Placed(path=path, offset=at, header=header)
+            self._placed.setdefault(header.digest, placed)
+            at = end = at + HEADER_BYTES + header.stored_bytes
+        return end
+
+
+def segment_path(where: Path, owner: str, number: int) -> Path:
+    """The file of a writer."""
+    return where / f"{owner}-{number:06d}{SUFFIX}"
+
+
+def next_segment(where: Path, owner: str) -> Path:
+    """A file name that nobody has; to be made with O_EXCL."""
+    numbers = [
+        int(path.stem.rpartition("-")[2])
+        for path in where.glob(f"{owner}-*{SUFFIX}")
+        if path.stem.rpartition("-")[2].isdigit()
+    ]
+    return segment_path(where, owner, max(numbers, default=0) + 1)
+
+
+def sync_directory(path: Path) -> None:
+    """Make new names in a directory survive a power loss; where the system can."""
+    flags = getattr(os, "O_DIRECTORY", None)
+    if flags is None:
+        return
+    fd = os.open(path, os.O_RDONLY | flags)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
