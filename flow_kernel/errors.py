@@ -11,6 +11,8 @@ Raised by all floors, caught by apps (which turn them into one sentence and an e
     ├── JournalDamaged                        1   lines of a log fail their checksum
     ├── ApprovalPending                       3   a question waits for an answer
     ├── ApprovalRejected (PermissionError)    1   the answer was no
+    ├── CheckpointDamaged                     1   a part of a checkpoint fails its hash
+    ├── UntrustedCheckpoint (PermissionError) 4   somebody else has signed it
     ├── IllegalTransition                     2   a task or step is not in a state that allows it
     │   └── AlreadyDecided (IllegalTransition) 1  a question takes no answer any more
     └── MissingExtra (ImportError)            2   an optional dependency is not installed
@@ -105,6 +107,20 @@ class ApprovalRejected(_Quiet, FlowError, PermissionError):
     def __init__(self, message: str, *, approval_id: str, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.approval_id = approval_id
+
+
+class CheckpointDamaged(FlowError):
+    """A checkpoint cannot be restored; `variables` are those that it concerns."""
+
+    def __init__(self, message: str, *, variables: tuple[str, ...], hint: str = "") -> None:
+        super().__init__(message, hint=hint or 'try "jupyter flow checkpoints verify"')
+        self.variables = variables
+
+
+class UntrustedCheckpoint(FlowError, PermissionError):
+    """A checkpoint that this user has not signed; restoring it would run its code."""
+
+    exit_code = 4
 
 
 class JournalDamaged(FlowError):

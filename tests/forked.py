@@ -91,7 +91,7 @@ class ForkedKernel(Kernel):
                 {
                     "connection_file": self.manager.connection_file,
                     "cwd": str(self.cwd),
-                    "env": self._env,
+                    "env": self.env,
                     "output": str(self.root / "output.txt"),
                 }
             )

@@ -76,7 +76,7 @@ class Kernel:
         self._is_closed = False
         self._context = zmq.Context()
         self._arguments = list(arguments)
-        self._env = environment(
+        self.env: dict[str, str] = environment(
             {"FLOW_HOME": str(self.home), "IPYTHONDIR": str(self.root / "ipython")}
             | dict(env or {})
         )
@@ -100,7 +100,7 @@ class Kernel:
         with (self.root / "output.txt").open("ab") as output:
             self.manager.start_kernel(
                 cwd=str(self.cwd),
-                env=dict(self._env),
+                env=dict(self.env),
                 extra_arguments=self._arguments,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -71,6 +71,14 @@ PROMISES: Final[dict[str, str]] = {
     "repl.survives": "A bad line, a timeout or a dead kernel is answered, and the session goes on.",
     "repl.bounded": "Output comes as it is made, in small pieces, and an answer is never huge.",
     "repl.ends": "The session ends with its stdin and leaves no process, however it ends.",
+    # The time machine
+    "checkpoint.exact": "Variables and files come back as they were, sharing what they shared.",
+    "checkpoint.named": "What was kept, what was not and why is said, here and elsewhere.",
+    "checkpoint.verified": "A damaged part is named, and nothing is changed.",
+    "checkpoint.foreign": "A checkpoint of somebody else runs nothing unless it is trusted.",
+    "checkpoint.survives": "A checkpoint that was told of outlives its kernel, however it ends.",
+    "checkpoint.harmless": "Neither a class of the user nor the user's git comes to harm.",
+    "rollback.undoable": "Going back can be undone.",
     # What survives
     "state.mirrored": "A mirror that is asked for holds what the logs hold, and harms nobody.",
     "state.rebuilt": "A lost or damaged store stops no kernel, and is made anew from the logs.",

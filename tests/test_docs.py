@@ -145,7 +145,9 @@ def test_the_cells_of_the_readme_run_one_after_the_other_as_they_stand() -> None
         ran = [(cell, kernel.run(cell, allow_stdin=True, answers=["yes"])) for cell in cells]
 
     magics_shown = {word for cell in cells for word in re.findall(r"%\w+", cell)}
-    assert magics_shown == {"%load_ext", "%task", "%step", "%approve"}
+    assert magics_shown == {
+        *("%load_ext", "%task", "%step", "%approve", "%checkpoint", "%rollback")
+    }
     assert [(cell, r.reply) for cell, r in ran if r.reply["status"] != "ok"] == []
     assert ["not planned" in str(r.result) for _, r in ran].count(True) == 0
 

@@ -29,6 +29,8 @@ CELLS: Final = (
     "%task finish",
     "%task start Again\n%task fail no rows",
     "x = [1]",
+    "%checkpoint first",
+    "x = [2]\n%rollback first",
 )
 
 
@@ -83,7 +85,7 @@ def test_real_records_are_as_their_schemas_say(
 
     assert faults == []
     kinds = {record["kind"] for record in told[0]}
-    assert KINDS - kinds == {"checkpoint", "rollback", "worker", "run"}
+    assert KINDS - kinds == {"worker", "run"}
 
 
 def test_real_events_are_as_their_schemas_say(

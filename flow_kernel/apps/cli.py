@@ -39,6 +39,10 @@ GROUPS: Final = {
     "for programs": {
         "repl": "a kernel that runs cells from lines of JSON",
     },
+    "go back in time": {
+        "checkpoints": "snapshots of variables and files: list, show, verify, prune",
+        "diff": "how two of them differ",
+    },
     "look after the logs": {
         "check": "verify every line, and repair what can be repaired",
         "prune": "delete logs that are older than an age",
@@ -52,7 +56,12 @@ GROUPS: Final = {
     },
 }
 # Verbs that share the module of another.
-_MODULES: Final = {"uninstall": "install", "approve": "approvals", "reject": "approvals"}
+_MODULES: Final = {
+    "diff": "checkpoints",
+    "uninstall": "install",
+    "approve": "approvals",
+    "reject": "approvals",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -136,7 +145,7 @@ def _overview() -> str:
     lines.append("The flight recorder of Jupyter kernels: what every cell did, on record.")
     for title, verbs in GROUPS.items():
         lines += ["", f"{title}:"]
-        lines += [f"  {name:<10} {text}" for name, text in verbs.items()]
+        lines += [f"  {name:<11} {text}" for name, text in verbs.items()]
     lines += ["", f"{PROGRAM} VERB --help tells more, with an example."]
     return "\n".join(lines)
 

@@ -35,10 +35,11 @@ from flow_kernel.settings import Settings
 if TYPE_CHECKING:
     from flow_kernel.session.approval_parts import Prompter
     from flow_kernel.session.assembly_state import StateParts
+    from flow_kernel.session.checkpoints.surroundings import Surroundings
     from flow_kernel.session.steps import ShowProgress
 
 
-def assemble(
+def assemble(  # noqa: PLR0913 - the shell passes them once, each by name
     home: Home,
     *,
     env: Mapping[str, str],
@@ -46,6 +47,7 @@ def assemble(
     notebook: str = "",
     show_progress: "ShowProgress | None" = None,
     prompter: "Prompter | None" = None,
+    around: "Surroundings | None" = None,
 ) -> Session:
     """A session that records into `home`.
 
@@ -57,6 +59,7 @@ def assemble(
             known, and a task is then not resumed by itself.
         show_progress: Draws the progress of steps; nobody does by default.
         prompter: Asks the person in the cell itself; None where there is no such way.
+        around: What checkpoints need of the shell; None where there are none.
 
     Returns:
         The session, with what it has to say in its notices.
@@ -79,7 +82,7 @@ def assemble(
     wake_mirrors = _open_mirrors(home, settings, closers)
     if is_writable:
         closers += _announce(home, identity.session, (identity.plan_id, identity.task_id), env)
-        _tell_deaths(home, identity.session, settings, notices, announcer)
+        _tell_deaths(home, identity.session, settings, notices, announcer, around)
     where = Whereabouts(
         identity.session,
         identity.plan_id,
@@ -115,6 +118,7 @@ def assemble(
             keep=announcer.keep,
             on_carried=wake_mirrors,
             closers=closers,
+            around=around,
             show_progress=show_progress,
             prompter=prompter,
         )
@@ -133,6 +137,7 @@ def assemble(
         open_tasks=lambda: open_state().tasks,
         open_texts=lambda: open_state().texts,
         open_approvals=lambda: open_state().approvals,
+        open_checkpoints=lambda: open_state().checkpoints,
         watch_questions=watch_questions,
         home=home,
         settings=settings,
@@ -208,7 +213,12 @@ def _announcer(session: str, env: Mapping[str, str], notices: Notices) -> Announ
 
 
 def _tell_deaths(
-    home: Home, session: str, settings: Settings, notices: Notices, announcer: Announcer
+    home: Home,
+    session: str,
+    settings: Settings,
+    notices: Notices,
+    announcer: Announcer,
+    around: "Surroundings | None",
 ) -> None:
     if not any(not path.name.startswith(session) for path in home.run_dir.iterdir()):
         return  # nobody else is or was here, as a rule
@@ -217,8 +227,20 @@ def _tell_deaths(
 
     for death in record_deaths(home, session=session, settings=settings.journal):
         if death.is_worth_telling:
-            notices.say(tell_death(death))
+            notices.say(tell_death(death) + _way_back(home, death.lease.session, around))
             announcer.keep("death", **death_event(death))
+
+
+def _way_back(home: Home, session: str, around: "Surroundings | None") -> str:
+    """What the checkpoints of a session that died are good for; empty where there are none."""
+    if around is None or not (home.root / "objects").is_dir():
+        return ""
+    from flow_kernel.session.checkpoints.opening import offer_of  # after a death only
+
+    try:
+        return offer_of(home, session, around.key_path)
+    except FlowError:
+        return ""
 
 
 def _announce(

@@ -8,12 +8,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from flow_kernel.errors import UsageError
 from flow_kernel.records.home import Home
 from flow_kernel.records.journal import utc_now_ms
 from flow_kernel.session.announcer import Emit
 from flow_kernel.session.approval_parts import ApprovalParts, Prompter
 from flow_kernel.session.approvals import Approvals
 from flow_kernel.session.carrier import Carrier
+from flow_kernel.session.checkpoints.opening import open_checkpoints
+from flow_kernel.session.checkpoints.service import Checkpoints
+from flow_kernel.session.checkpoints.surroundings import Surroundings
 from flow_kernel.session.flow import Flow
 from flow_kernel.session.formatter import TaskTexts, load_texts
 from flow_kernel.session.notices import Notices
@@ -43,6 +47,7 @@ class StateParts:
         keep: Tells them once they listen.
         on_carried: Told when there may be something new in the logs.
         closers: Told what ends with the session.
+        around: What checkpoints need of the shell; None where there are none.
         show_progress: Draws the progress of steps.
         prompter: Asks the person in the cell itself.
     """
@@ -58,6 +63,7 @@ class StateParts:
     keep: Emit
     on_carried: Callable[[], None]
     closers: list[Callable[[], None]]
+    around: Surroundings | None
     show_progress: ShowProgress | None
     prompter: Prompter | None
 
@@ -117,12 +123,7 @@ class StateParts:
     @cached_property
     def approvals(self) -> Approvals:
         """The questions of the session."""
-        parts, carry = self.parts, self.carry
-
-        def carry_durably() -> None:
-            carry()
-            parts.journal.sync()  # answers are on the disk, in the log as in the store
-
+        parts = self.parts
         command = parts.settings.remind_command
         approvals = Approvals(
             ApprovalParts(
@@ -134,7 +135,7 @@ class StateParts:
                 actor=parts.settings.actor,
                 person=user_name,
                 now=utc_now_ms,
-                carry=carry_durably,
+                carry=self._carry_durably,
                 redact=lambda text: parts.redactor.text(text)[0],
                 emit=self.emit,
                 remind=RemindCommand(command, self.env) if command else lambda _row: None,
@@ -142,6 +143,35 @@ class StateParts:
         )
         self.closers.append(approvals.reminders.close)
         return approvals
+
+    @cached_property
+    def checkpoints(self) -> Checkpoints:
+        """The time machine of the session.
+
+        Raises:
+            UsageError: There is no shell.
+            StoreError: The home cannot be written.
+        """
+        if self.around is None:
+            raise UsageError("there are no variables here that could be kept")
+        journal = self.parts.journal
+        return open_checkpoints(
+            self.home,
+            self.around,
+            env=self.env,
+            session=self.session,
+            where=self.parts.where,
+            seq=lambda: journal.last_seq,
+            now=utc_now_ms,
+            store=self.store,
+            carry=self._carry_durably,
+            closers=self.closers,
+        )
+
+    def _carry_durably(self) -> None:
+        """Answers and checkpoints are on the disk, in the log as in the store."""
+        self.carry()
+        self.parts.journal.sync()
 
     def _show_progress(self, step: object, progress: Progress) -> None:
         self.emit(

@@ -21,7 +21,9 @@ from flow_kernel.session.deferred_redactor import DeferredRedactor, SecretFilter
 from flow_kernel.store.contract import Store
 from flow_kernel.store.outbox import carry
 
-KINDS: Final = frozenset({"task", "step", "context", "tag", "approval", "plan"})
+KINDS: Final = frozenset(
+    {"task", "step", "context", "tag", "approval", "plan", "checkpoint", "rollback"}
+)
 MARK: Final = b'"change":'
 _PROOF_BYTES: Final = 256
 

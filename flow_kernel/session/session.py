@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from flow_kernel.session.approvals import Approvals
+    from flow_kernel.session.checkpoints.checkpoint import Checkpoint
+    from flow_kernel.session.checkpoints.rollback import Rollback
+    from flow_kernel.session.checkpoints.service import Checkpoints
     from flow_kernel.session.flow import TaskView
     from flow_kernel.session.formatter import TaskTexts
     from flow_kernel.session.steps import Step
@@ -47,6 +50,7 @@ class Session:
         open_tasks: Gives its tasks; the store is opened when they are first asked for.
         open_texts: Gives the texts of its tasks, likewise.
         open_approvals: Gives the questions that it asks, likewise.
+        open_checkpoints: Gives its time machine, likewise.
         watch_questions: Looks whether there are questions to remind of; about 10 us.
         home: Where the records lie.
         settings: As they were at the start.
@@ -65,6 +69,7 @@ class Session:
     open_tasks: Callable[[], "Tasks"]
     open_texts: Callable[[], "TaskTexts"]
     open_approvals: Callable[[], "Approvals"]
+    open_checkpoints: Callable[[], "Checkpoints"]
     watch_questions: Callable[[], None]
     home: Home
     settings: Settings
@@ -142,6 +147,47 @@ class Session:
     def watch_reminders(self) -> None:
         """Give reminders, too, of questions that other sessions of the home have asked since."""
         self.watch_questions()
+
+    @property
+    def checkpoints(self) -> "Checkpoints":
+        """The checkpoints of this session, and of its home.
+
+        Raises:
+            StoreError: The home cannot be written.
+        """
+        return self.open_checkpoints()
+
+    def checkpoint(self, name: str | None = None) -> "Checkpoint":
+        """Keep variables and files as they are now; see `Checkpoints.take`."""
+        return self.checkpoints.take(name)
+
+    def rollback(
+        self,
+        to: "str | Checkpoint",
+        *,
+        what: str = "all",
+        dry_run: bool = False,
+        trusts: bool = False,
+    ) -> "Rollback":
+        """Make variables and files as they were.
+
+        Args:
+            to: A checkpoint, its name or id, or `-1` for the newest.
+            what: all, state or files.
+            dry_run: True to say what would happen, and to change nothing.
+            trusts: True to load one that this user has not signed, which may run any code.
+
+        Raises:
+            NotFound: There is no such checkpoint.
+            UntrustedCheckpoint: Somebody else has signed it.
+            CheckpointDamaged: It cannot be restored; nothing was changed.
+        """
+        from flow_kernel.session.checkpoints.rollback import go_back  # with the store, not before
+
+        checkpoints = self.checkpoints
+        if isinstance(to, str):
+            to = checkpoints.shelf.find(to, session=self.identity.session)
+        return go_back(checkpoints, to, what=what, dry_run=dry_run, trusts=trusts)
 
     @property
     def current_task(self) -> "TaskRow | None":

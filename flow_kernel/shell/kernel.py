@@ -30,6 +30,7 @@ from flow_kernel.shell.deferred_debugger import DeferredDebugger, stand_in
 from flow_kernel.shell.input_box import InputBox
 from flow_kernel.shell.magic_set import add_completion, register
 from flow_kernel.shell.progress_bar import ProgressBars
+from flow_kernel.shell.surroundings import surroundings
 from flow_kernel.shell.terminal_box import TerminalBox
 
 _WARM_UP_S: Final = 0.1
@@ -203,6 +204,7 @@ def open_attachment(
         notebook=notebook,
         show_progress=bars,
         prompter=TerminalBox() if kernel is None else InputBox(kernel),
+        around=surroundings(shell),
     )
     attachment = Attachment(shell, session, kernel)
     attachment.attach()

@@ -6,17 +6,27 @@ Called by `shell.kernel` when its shell is made and by `shell.extension`.
 from collections.abc import Callable
 from typing import Any, Final
 
-from flow_kernel.shell import approve_magics, magics, task_magics
+from flow_kernel.shell import approve_magics, checkpoint_magics, magics, task_magics
 from flow_kernel.shell.question_mark import BareQuestion, TextWithQuestionMark
 
-_CLASSES: Final = (magics.FlowMagics, task_magics.TaskMagics, approve_magics.ApproveMagics)
+_CLASSES: Final = (
+    magics.FlowMagics,
+    task_magics.TaskMagics,
+    approve_magics.ApproveMagics,
+    checkpoint_magics.CheckpointMagics,
+)
 _TRANSFORMERS: Final = (BareQuestion, TextWithQuestionMark)
-_NAMES: Final = {"line": ("flow", "task", "approve"), "cell": ("step", "approve")}
+_NAMES: Final = {
+    "line": ("flow", "task", "approve", "checkpoint", "rollback"),
+    "cell": ("step", "approve"),
+}
 _COMPLETIONS: Final[dict[str, Callable[[Any, Any], list[str]]]] = {
     "%flow": magics.complete,
     "%task": task_magics.complete,
     "%approve": approve_magics.complete,
     "%%approve": approve_magics.complete,
+    "%checkpoint": checkpoint_magics.complete,
+    "%rollback": checkpoint_magics.complete,
 }
 
 

@@ -1,0 +1,1 @@
+"""The time machine: variables and files as they were."""

@@ -1,0 +1,46 @@
+"""Turns bytes of `saving` into values again.
+
+Called by `session.checkpoints.rollback`. Loading runs code that the bytes name: only for
+checkpoints that the user has signed, or trusts.
+"""
+
+import io
+import pickle
+from collections.abc import Sequence
+from typing import Final
+
+from flow_kernel.session.checkpoints.anchors import Anchors
+
+# Opcodes of pickle that put objects into the memo of an unpickler, as numbers 0, 1, …; setting its
+# attribute `memo` from a dict leaves it empty (CPython 3.11 to 3.13).
+_PROTOCOL_5: Final = b"\x80\x05"
+_INTO_MEMO: Final = b"K%cQ\x940"  # a number, the object that persistent_load gives for it, kept
+_END: Final = b"N."
+
+
+def load(
+    stream: bytes,
+    buffers: Sequence[bytes | bytearray | memoryview],
+    anchors: Anchors,
+    names: list[str],
+) -> tuple[object, ...]:
+    """The values of a group.
+
+    Args:
+        stream: The pickle.
+        buffers: What it refers to.
+        anchors: Of the session that loads.
+        names: The anchors of the session that saved, in their order.
+
+    Raises:
+        Exception: Whatever the classes of the values raise.
+    """
+    known = anchors.in_order(names)
+    entries = b"".join(_INTO_MEMO % number for number in range(len(known)))
+    unpickler = pickle.Unpickler(  # noqa: S301 - see above
+        io.BytesIO(_PROTOCOL_5 + entries + _END + stream), buffers=buffers
+    )
+    unpickler.persistent_load = known.__getitem__  # type: ignore[method-assign]  # as documented
+    unpickler.load()
+    found: tuple[object, ...] = unpickler.load()
+    return found

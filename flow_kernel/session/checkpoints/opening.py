@@ -1,0 +1,111 @@
+"""Builds the time machine of a session, and the shelf of a home for other programs.
+
+Called by `session.assembly` when a session is first asked for its checkpoints, and by the command
+line.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+from flow_kernel.errors import StoreError
+from flow_kernel.records.home import Home
+from flow_kernel.session.checkpoints.service import CheckpointParts, Checkpoints
+from flow_kernel.session.checkpoints.shelf import Shelf
+from flow_kernel.session.checkpoints.surroundings import Surroundings
+from flow_kernel.session.checkpoints.user_key import user_key
+from flow_kernel.session.history import History
+from flow_kernel.session.place import Whereabouts
+from flow_kernel.store.contract import Store
+from flow_kernel.store.git.find import find
+from flow_kernel.store.git.snapshots import GitSnapshots
+
+
+def shelf_of(home: Home, key_path: Path) -> Shelf:
+    """The checkpoints of a home."""
+    return Shelf(home, key=cache(lambda: user_key(key_path)))
+
+
+def offer_of(home: Home, session: str, key_path: Path) -> str:
+    """A sentence about the newest checkpoint of a session that died; empty where it has none.
+
+    Raises:
+        StoreError: The user's key cannot be read.
+    """
+    taken = [one for one in shelf_of(home, key_path).all() if one.session == session]
+    if not taken:
+        return ""
+    one = taken[-1]
+    return (
+        f"; its variables of {one.created_at[11:19]} UTC come back with:"
+        f" %rollback {one.checkpoint_id} --state"
+    )
+
+
+def open_checkpoints(  # noqa: PLR0913 - called once, each by name
+    home: Home,
+    around: Surroundings,
+    *,
+    env: Mapping[str, str],
+    session: str,
+    where: Whereabouts,
+    seq: Callable[[], int],
+    now: Callable[[], str],
+    store: Store,
+    carry: Callable[[], object],
+    closers: list[Callable[[], None]],
+) -> Checkpoints:
+    """The time machine of a session.
+
+    Args:
+        home: Where checkpoints lie.
+        around: What the shell knows.
+        env: The environment of the process.
+        session: 32 hex.
+        where: The task and step of now.
+        seq: The last record.
+        now: UTC with milliseconds.
+        store: Notes each checkpoint on its way into the log.
+        carry: Brings notes into the log, and the log to the disk.
+        closers: Told what ends with the session.
+    """
+    home.ensure()
+    key = cache(lambda: user_key(around.key_path))
+
+    @cache
+    def files() -> GitSnapshots:
+        found = find(around.cwd, env=env, user_home=around.user_home)
+        made = GitSnapshots(found, home.root / "git", owner=session[:16])
+        closers.append(made.close)
+        return made
+
+    def note(kind: str, fields: Mapping[str, object]) -> None:
+        place = where.now
+        with store.write(is_durable=True) as change:
+            change.note(kind, place.plan_id, place.task_id, now(), dict(fields))
+        with suppress(StoreError):  # it waits in the outbox; the checkpoint itself is safe
+            carry()
+
+    history = History(home, session)
+
+    def made_by(name: str) -> int | None:
+        touches = history.why(name)
+        return touches[0].seq if touches else None
+
+    return Checkpoints(
+        CheckpointParts(
+            shelf=Shelf(home, key=key),
+            key=key,
+            namespace=around.namespace,
+            hidden=around.hidden,
+            anchors=around.anchors,
+            where=where,
+            session=session,
+            seq=seq,
+            now=now,
+            files=files,
+            note=note,
+            made_by=made_by,
+        )
+    )

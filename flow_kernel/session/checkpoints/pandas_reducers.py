@@ -1,0 +1,34 @@
+"""How frames and series are taken apart, so that they still copy on write afterwards (pure).
+
+Called by the pickler of `saving` for classes of pandas.
+
+pandas lets frames share memory until one of them is written to, and knows by a `BlockValuesRefs`
+object, which the sharers have in common, that it has to copy then. Pickle forgets that object. Here
+the memory is shared again after a load, so the knowledge has to come back with it: otherwise
+writing to one frame would change another.
+"""
+
+import sys
+from typing import Any
+
+from flow_kernel.session.checkpoints import pandas_rebuild as rebuild
+
+
+def reduce(value: Any) -> tuple[Any, ...] | None:
+    """A block, an index or their references; None where pickle's own way is right."""
+    # A class of pandas has come, so these are loaded.
+    internals: Any = sys.modules["pandas._libs.internals"]
+    managers: Any = sys.modules["pandas.core.internals.managers"]
+    if type(value) is internals.BlockValuesRefs:
+        return rebuild.references, ()
+    if isinstance(value, internals.Block):
+        refs = getattr(value, "refs", None)
+        place = value.mgr_locs.indexer
+        return rebuild.block, (type(value), value.values, place, value.ndim, refs)
+    if isinstance(value, managers.SingleBlockManager):
+        return rebuild.single_manager, (type(value), value.blocks[0], value.axes[0])
+    index: Any = sys.modules["pandas"].Index
+    if isinstance(value, index) and getattr(value, "_references", None) is not None:
+        made, arguments = value.__reduce__()[:2]
+        return rebuild.index, (made, arguments, value._references)
+    return None

@@ -1,0 +1,209 @@
+"""The way back to a checkpoint: only what differs is replaced, or nothing is.
+
+Called by the `%rollback` magic and by users through `flow_kernel.current_session()`.
+
+    safety checkpoint ─▶ every byte of the target verified ─▶ values loaded aside ─▶ files ─▶
+    namespace patched
+
+Each part can refuse, and until the files are restored nothing was changed. The namespace comes
+last, because assigning names cannot fail.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+from flow_kernel.errors import CheckpointDamaged, FlowError, StoreError, UntrustedCheckpoint
+from flow_kernel.session.checkpoints.checkpoint import Checkpoint, LeftName, unchanged
+from flow_kernel.session.checkpoints.loading import load
+from flow_kernel.session.checkpoints.service import Checkpoints
+from flow_kernel.session.checkpoints.tombstone import Tombstone
+from flow_kernel.store.git.rules import NO_CHANGES, FileChanges
+from flow_kernel.store.snapshots.segments import ChunkLost
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollback:
+    """What a way back did, or would do.
+
+    Attributes:
+        target: Where it went.
+        safety: The checkpoint that undoes it; None for a dry run.
+        restored: Names whose value is another object now.
+        removed: Names that were born later.
+        lost: Names that the checkpoint could not hold; tombstones now.
+        kept: Names that it could not hold and that are the same objects still.
+        files: Paths that were changed.
+        files_reason: Why no files were; empty when they were, or not asked for.
+        is_dry_run: True when nothing was changed.
+    """
+
+    target: Checkpoint
+    safety: Checkpoint | None
+    restored: list[str]
+    removed: list[str]
+    lost: list[LeftName]
+    kept: list[str]
+    files: FileChanges
+    files_reason: str
+    is_dry_run: bool
+
+
+def go_back(
+    checkpoints: Checkpoints,
+    target: Checkpoint,
+    *,
+    what: str = "all",
+    dry_run: bool = False,
+    trusts: bool = False,
+    hold: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> Rollback:
+    """Make session and files as they were at a checkpoint.
+
+    Args:
+        checkpoints: Of the session.
+        target: Where to.
+        what: all, state or files.
+        dry_run: True to say what would happen, and to change nothing.
+        trusts: True to load a checkpoint that this user has not signed.
+        hold: Keeps interrupts away while things are changed: half a way back is none.
+
+    Raises:
+        UntrustedCheckpoint: It is signed by somebody else; its values would run their code.
+        CheckpointDamaged: A part fails its hash, or a value cannot be loaded; nothing was changed.
+        StoreError: The safety checkpoint could not be taken, or git refuses; nothing was changed.
+    """
+    if not (target.is_trusted or trusts or what == "files"):
+        raise UntrustedCheckpoint(
+            f"checkpoint {target.checkpoint_id} was not signed with your key: restoring it would "
+            "run whatever code is in it; nothing was changed",
+            hint="if you know where it comes from: --trust",
+        )
+    namespace = checkpoints.namespace
+    values: dict[str, Any] = {}
+    if what != "files" and (trouble := checkpoints.shelf.verify(target)):
+        first = trouble[0]
+        raise CheckpointDamaged(
+            f"checkpoint {target.checkpoint_id}: {', '.join(first.variables)}: {first.reason}; "
+            "nothing was changed",
+            variables=tuple(name for one in trouble for name in one.variables),
+        )
+    current = checkpoints.take(reason="safety") if not dry_run else checkpoints.peek()
+    same = unchanged(current, target) if what != "files" else frozenset()
+    removed: list[str] = []
+    lost: list[LeftName] = []
+    kept: list[str] = []
+    if what != "files":
+        values = _loaded(checkpoints, target, same, dry_run=dry_run)
+        lost, kept = _left(checkpoints, target)
+        there = {*values, *same, *kept, *(left.name for left in lost)}
+        removed = sorted(checkpoints.variables().keys() - there)
+    files, files_reason = NO_CHANGES, ""
+    with hold():
+        if what != "state":
+            files, files_reason = _files(checkpoints, target, what=what, dry_run=dry_run)
+        if not dry_run:
+            for name in removed:
+                namespace.pop(name, None)
+            namespace.update(values)
+            namespace.update({left.name: Tombstone(left.name, _epitaph(left)) for left in lost})
+    done = Rollback(
+        target=target,
+        safety=None if dry_run else current,
+        restored=sorted(values),
+        removed=removed,
+        lost=lost,
+        kept=kept,
+        files=files,
+        files_reason=files_reason,
+        is_dry_run=dry_run,
+    )
+    if not dry_run:
+        checkpoints.moved(
+            target,
+            {
+                "what": what,
+                "safety_id": current.checkpoint_id,
+                "restored": done.restored,
+                "removed": removed,
+                "lost": [left.name for left in lost],
+                "files": [*files.added, *files.changed, *files.removed],
+            },
+        )
+    return done
+
+
+def _loaded(
+    checkpoints: Checkpoints, target: Checkpoint, same: frozenset[str], *, dry_run: bool
+) -> dict[str, Any]:
+    """The values that differ, loaded aside."""
+    found: dict[str, Any] = {}
+    anchors = checkpoints.anchors()
+    shelf = checkpoints.shelf
+    for group in target.groups:
+        if same.issuperset(group.names):
+            continue
+        if dry_run:
+            found.update(dict.fromkeys(group.names))
+            continue
+        try:
+            buffers = [shelf.content(part) for part in group.buffers]
+            stream = bytes(shelf.content(group.stream))
+            values = load(stream, buffers, anchors, list(target.anchors))
+        except (ChunkLost, FlowError) as error:
+            raise _damaged(target, group.names, str(error)) from None
+        except Exception as error:  # code of the values' classes may raise anything
+            raise _damaged(target, group.names, f"{type(error).__name__}: {error}") from error
+        found.update(zip(group.names, values, strict=True))
+    return found
+
+
+def _damaged(target: Checkpoint, names: tuple[str, ...], reason: str) -> CheckpointDamaged:
+    return CheckpointDamaged(
+        f"checkpoint {target.checkpoint_id}: {', '.join(names)} cannot be loaded: {reason[:300]}; "
+        "nothing was changed",
+        variables=names,
+    )
+
+
+def _left(checkpoints: Checkpoints, target: Checkpoint) -> tuple[list[LeftName], list[str]]:
+    """What the target could not hold: gone, or the same object still."""
+    lost, kept = [], []
+    now = checkpoints.variables()
+    for left in target.not_saved:
+        is_same = (
+            target.session == checkpoints.session
+            and left.name in now
+            and id(now[left.name]) == left.ident
+        )
+        if is_same:
+            kept.append(left.name)
+        else:
+            lost.append(left)
+    return lost, kept
+
+
+def _epitaph(left: LeftName) -> str:
+    made = f"; it was made by record {left.seq}" if left.seq is not None else ""
+    return f"a {left.type} cannot be kept in a checkpoint ({left.reason}){made}"
+
+
+def _files(
+    checkpoints: Checkpoints, target: Checkpoint, *, what: str, dry_run: bool
+) -> tuple[FileChanges, str]:
+    if target.git is None:
+        if what == "files":
+            raise StoreError(
+                f"checkpoint {target.checkpoint_id} holds no files: {target.files_reason}"
+            )
+        return NO_CHANGES, target.files_reason
+    files = checkpoints.files()
+    commit = str(target.git["commit"])
+    if not files.has(commit):
+        raise StoreError(
+            f"checkpoint {target.checkpoint_id}: its commit {commit[:12]} is not in the repository;"
+            " nothing was changed",
+            hint="the variables alone: --state",
+        )
+    return (files.current_changes(commit) if dry_run else files.restore(commit)), ""

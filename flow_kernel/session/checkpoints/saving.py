@@ -1,0 +1,233 @@
+"""Turns variables into bytes, so that what shares memory or objects comes back sharing it.
+
+Called by `session.checkpoints.capture`, in a forked child or in the session itself.
+
+Each variable is pickled by itself first. The memo of the pickler then holds every object that it
+consists of; two variables with a mutable object in common belong to one group, and groups of
+several are pickled again as one. Comparing memos is work of C code, whatever the objects are.
+"""
+
+import gc
+import io
+import pickle
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from flow_kernel.session.checkpoints import class_reducers, pandas_reducers, reducers
+from flow_kernel.session.checkpoints.anchors import Anchors
+from flow_kernel.session.checkpoints.groups import Groups
+
+_IMMUTABLE: Final = frozenset(
+    [
+        str,
+        bytes,
+        int,
+        float,
+        complex,
+        bool,
+        tuple,
+        frozenset,
+        range,
+        slice,
+        type,
+        types.ModuleType,
+        types.BuiltinFunctionType,
+        types.CodeType,
+        type(None),
+    ]
+)
+_IMMUTABLE_MODULES: Final = ("numpy.dtypes", "datetime", "decimal", "zoneinfo", "_cython_")
+_MAIN: Final = "__main__"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Variables that share something, as bytes.
+
+    Attributes:
+        names: Sorted.
+        stream: A pickle of the tuple of their values in this order.
+        buffers: What it refers to out of band.
+    """
+
+    names: tuple[str, ...]
+    stream: bytes
+    buffers: Sequence[memoryview]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotSaved:
+    """A variable that could not be saved, and why."""
+
+    name: str
+    type: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saved:
+    """What became of each variable."""
+
+    groups: list[Group]
+    not_saved: list[NotSaved]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pickled:
+    stream: bytes
+    buffers: list[pickle.PickleBuffer]
+    memo: dict[int, tuple[int, object]]
+
+
+class _Unsaveable(Exception):
+    """A value inside a variable cannot be saved; the message says why."""
+
+
+def save(
+    values: Mapping[str, object], anchors: Anchors, *, on_name: Callable[[str], object] = len
+) -> Saved:
+    """Turn variables into bytes.
+
+    Args:
+        values: By name.
+        anchors: What is referred to and not saved.
+        on_name: Told each variable before its classes' own code may run.
+
+    Returns:
+        Each name in one group or among those not saved. Nothing of the values was changed.
+    """
+    with _no_gc():
+        singles: dict[str, _Pickled] = {}
+        not_saved = []
+        for name, value in values.items():
+            on_name(name)
+            try:
+                singles[name] = _pickled((value,), anchors)
+            except Exception as error:  # noqa: BLE001 - code of the user's classes may raise anything
+                not_saved.append(NotSaved(name=name, type=_type_name(value), reason=_reason(error)))
+        groups = Groups(singles)
+        _unite(singles, groups, anchors)
+        made = []
+        for names in groups.all():
+            single = singles[names[0]]
+            if len(names) > 1:
+                on_name(names[0])
+                try:
+                    single = _pickled(tuple(values[n] for n in names), anchors)
+                except Exception as error:  # noqa: BLE001 - as above
+                    not_saved += [
+                        NotSaved(name=n, type=_type_name(values[n]), reason=_reason(error))
+                        for n in names
+                    ]
+                    continue
+            made.append(
+                Group(
+                    names=names,
+                    stream=single.stream,
+                    buffers=[buffer.raw() for buffer in single.buffers],
+                )
+            )
+    return Saved(groups=made, not_saved=sorted(not_saved, key=lambda left: left.name))
+
+
+def _unite(singles: Mapping[str, _Pickled], groups: Groups, anchors: Anchors) -> None:
+    """Put names together whose memos have a mutable object in common."""
+    namespace = anchors.by_name["namespace"]
+    owners: dict[int, str] = {}
+    skipped = anchors.ids()
+    for name, single in singles.items():
+        memo = single.memo
+        for common in owners.keys() & memo.keys():
+            if common not in skipped and _is_shareable(memo[common][1], namespace):
+                groups.unite(name, owners[common])
+        owners.update(dict.fromkeys(memo, name))
+
+
+def _is_shareable(value: object, namespace: object) -> bool:
+    """True when a change through one variable would be seen through the other."""
+    kind = type(value)
+    if isinstance(value, type):
+        return value.__module__ == _MAIN  # others go by name
+    if kind in _IMMUTABLE or kind.__module__.startswith(_IMMUTABLE_MODULES):
+        return False
+    if kind is types.FunctionType:
+        return value.__globals__ is namespace  # type: ignore[attr-defined]  # others go by name
+    return True
+
+
+def _pickled(values: tuple[object, ...], anchors: Anchors) -> _Pickled:
+    file = io.BytesIO()
+    buffers: list[pickle.PickleBuffer] = []
+    pickler = _Pickler(file, buffers, anchors)
+    pickler.dump(values)
+    return _Pickled(file.getvalue(), buffers, pickler.memo.copy())
+
+
+class _Pickler(pickle.Pickler):
+    """C's pickler, with ways of its own for functions, modules, arrays and the unsaveable."""
+
+    def __init__(
+        self, file: io.BytesIO, buffers: list[pickle.PickleBuffer], anchors: Anchors
+    ) -> None:
+        def keep(buffer: pickle.PickleBuffer) -> None:
+            buffers.append(buffer)
+
+        super().__init__(file, protocol=5, buffer_callback=keep)
+        self.memo = anchors.for_pickler()
+        self._namespace: Any = anchors.by_name["namespace"]
+
+    def reducer_override(self, value: Any) -> Any:
+        """How to take apart what pickle does not know, or not exactly."""
+        kind = type(value)
+        if kind is types.FunctionType:
+            if value.__globals__ is self._namespace or reducers.is_nameless(value):
+                return reducers.function(value, self._namespace)
+            return NotImplemented
+        if (why := reducers.UNSAVEABLE.get(kind)) is not None:
+            raise _Unsaveable(why)
+        if isinstance(value, type) and value.__module__ == _MAIN:
+            if (why := class_reducers.reason_against(value)) is not None:
+                raise _Unsaveable(why)
+            return class_reducers.notebook_class(value)
+        found = self._reduced(kind, value)
+        return NotImplemented if found is None else found
+
+    def _reduced(self, kind: type, value: Any) -> reducers.Reduced | None:
+        if kind is types.CellType:
+            return reducers.cell(value)
+        if kind is types.ModuleType:
+            return reducers.module(value)
+        if kind.__module__ == "numpy" and kind.__name__ == "ndarray":
+            return reducers.array(value)
+        if kind.__module__.startswith("pandas."):
+            return pandas_reducers.reduce(value)
+        return class_reducers.part_of_class(value)
+
+
+def _type_name(value: object) -> str:
+    kind = type(value)
+    return f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
+
+
+def _reason(error: Exception) -> str:
+    kind = type(error)
+    text = str(error) if kind in _OURS or kind.__module__ in ("builtins", "_pickle") else ""
+    return text[:200] or kind.__qualname__
+
+
+_OURS: Final = (_Unsaveable, TypeError, pickle.PicklingError)
+
+
+@contextmanager
+def _no_gc() -> Iterator[None]:
+    """Without the garbage collector, which looks at each new object of a memo: twice as fast."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

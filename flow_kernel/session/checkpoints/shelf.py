@@ -1,0 +1,143 @@
+"""The checkpoints of a home, for any process: found, compared and verified, never executed.
+
+Called by `session.checkpoints.service`, by the magics and by the command line.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from flow_kernel.errors import CheckpointDamaged, NotFound, UsageError
+from flow_kernel.records.home import Home
+from flow_kernel.session.checkpoints.checkpoint import Checkpoint, Part, digests, parsed
+from flow_kernel.store.snapshots.manifests import SUFFIX, ManifestDamaged, unseal
+from flow_kernel.store.snapshots.segments import ChunkLost, Chunks
+
+_FEWEST_OF_ID: Final = 4
+
+
+class Trouble(NamedTuple):
+    """Something wrong with one checkpoint."""
+
+    checkpoint_id: str
+    variables: tuple[str, ...]
+    reason: str
+
+
+class Shelf:
+    """All checkpoints of one home.
+
+    Args:
+        home: Whose.
+        key: Gives the user's key; asked when a manifest is read.
+    """
+
+    def __init__(self, home: Home, *, key: Callable[[], bytes]) -> None:
+        self.manifests_dir: Path = home.root / "objects" / "checkpoints"
+        self.segments_dir: Path = home.root / "objects" / "segments"
+        self.chunks: Chunks = Chunks(self.segments_dir)
+        self._key = key
+        self._known: dict[str, Checkpoint] = {}
+        self.damaged: dict[str, str] = {}
+
+    def all(self) -> list[Checkpoint]:
+        """All of them in the order in which they were taken; damaged ones are in `damaged`."""
+        paths = {path.stem: path for path in self.manifests_dir.glob(f"*{SUFFIX}")}
+        for checkpoint_id in self._known.keys() - paths.keys():
+            del self._known[checkpoint_id]
+        self.damaged = {}
+        for checkpoint_id in sorted(paths.keys() - self._known.keys()):
+            self._read(checkpoint_id, paths[checkpoint_id])
+        return sorted(self._known.values(), key=lambda c: (c.created_at, c.seq, c.checkpoint_id))
+
+    def find(self, wanted: str, *, session: str | None = None) -> Checkpoint:
+        """One checkpoint.
+
+        Args:
+            wanted: Its name (the newest of that name, those of `session` first), its id or the
+                beginning of that, or `-1`, `-2`, … counted from the newest of `session`.
+            session: Whose come first.
+
+        Raises:
+            NotFound: There is none.
+            UsageError: Several ids begin like that.
+            CheckpointDamaged: There is one, and it cannot be read.
+        """
+        known = self.all()
+        own = [one for one in known if one.session == session]
+        if wanted.startswith("-") and wanted[1:].isdigit() and int(wanted[1:]):
+            back = [one for one in own or known if one.reason != "safety"]
+            if int(wanted[1:]) <= len(back):
+                return back[-int(wanted[1:])]
+            raise NotFound(f"there are only {len(back)} checkpoints", hint=_HINT)
+        for group in (own, known):
+            if named := [one for one in group if one.name == wanted]:
+                return named[-1]
+        begun = [one for one in known if one.checkpoint_id.startswith(wanted.lower())]
+        if len(wanted) >= _FEWEST_OF_ID and len(begun) == 1:
+            return begun[0]
+        if len(wanted) >= _FEWEST_OF_ID and begun:
+            raise UsageError(f"{len(begun)} checkpoints begin with {wanted}", hint=_HINT)
+        if wanted in self.damaged:
+            raise CheckpointDamaged(
+                f"checkpoint {wanted}: its manifest {self.damaged[wanted]}", variables=()
+            )
+        raise NotFound(f'there is no checkpoint "{wanted[:80]}"', hint=_HINT)
+
+    def content(self, part: Part) -> bytearray:
+        """The bytes of a part, proven to be what was written.
+
+        Raises:
+            ChunkLost: A chunk is missing or damaged.
+        """
+        found = bytearray()
+        for chunk in part.chunks:
+            found += self.chunks.read(bytes.fromhex(chunk))
+        if len(found) != part.nbytes:
+            raise ChunkLost("its chunks are not as long as it")
+        return found
+
+    def verify(self, checkpoint: Checkpoint) -> list[Trouble]:
+        """Look at every byte of a checkpoint; empty when all are right."""
+        self.chunks.refresh()
+        found = []
+        for group in checkpoint.groups:
+            try:
+                for part in (group.stream, *group.buffers):
+                    self.content(part)
+            except ChunkLost as error:
+                found.append(Trouble(checkpoint.checkpoint_id, group.names, str(error)))
+        return found
+
+    def drop(self, checkpoint: Checkpoint) -> None:
+        """Forget a checkpoint; its chunks stay until they are collected."""
+        (self.manifests_dir / f"{checkpoint.checkpoint_id}{SUFFIX}").unlink(missing_ok=True)
+        self._known.pop(checkpoint.checkpoint_id, None)
+
+    def reachable(self) -> frozenset[bytes]:
+        """The chunks that some checkpoint needs."""
+        return frozenset(digest for one in self.all() for digest in digests(one))
+
+    def _read(self, checkpoint_id: str, path: Path) -> None:
+        try:
+            manifest, is_signed = unseal(path.read_bytes(), self._key())
+            found = _checked(manifest, checkpoint_id, is_signed=is_signed)
+        except FileNotFoundError:  # pruned meanwhile
+            return
+        except (ManifestDamaged, OSError) as error:
+            self.damaged[checkpoint_id] = str(error)
+            return
+        self._known[checkpoint_id] = found
+
+
+_HINT: Final = "see: %checkpoint list"
+
+
+def _checked(manifest: dict[str, Any], checkpoint_id: str, *, is_signed: bool) -> Checkpoint:
+    try:
+        found = parsed(manifest, is_trusted=is_signed)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ManifestDamaged(f"lacks something: {error}") from None
+    if found.checkpoint_id != checkpoint_id:
+        raise ManifestDamaged(f"belongs to checkpoint {found.checkpoint_id[:40]}")
+    return found

@@ -1,0 +1,42 @@
+"""What checkpoints need to know of a shell (pure).
+
+Made by `shell.surroundings` when a kernel starts, so it imports nothing else.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a shell knows that checkpoints need.
+
+    Attributes:
+        namespace: The variables of the user and of IPython.
+        hidden: Those of IPython.
+        anchors: Objects by name that variables may refer to and that are never saved.
+        key_path: Where the user's key lies.
+        cwd: Where the files of the project are looked for.
+        user_home: Never captured as a whole.
+    """
+
+    namespace: dict[str, Any]
+    hidden: Mapping[str, object]
+    anchors: Callable[[], Mapping[str, object]]
+    key_path: Path
+    cwd: Path
+    user_home: Path
+
+
+VERBS: Final = ("list", "show", "diff", "verify", "prune")
+WHAT: Final = ("all", "state", "files")
+FLAGS: Final = {
+    "--state": "state",
+    "--files": "files",
+    "--all": "all",
+    "--dry-run": "dry run",
+    "--trust": "trust",
+}
+DEFAULT_KEEP: Final = 50

@@ -1,0 +1,76 @@
+"""The magics `%checkpoint` and `%rollback`: the time machine, from inside a notebook.
+
+Called by IPython; each answer prints as text, shows as HTML and is a Python value.
+"""
+
+import shlex
+from typing import Any
+
+from IPython.core.error import UsageError as IPythonUsageError
+from IPython.core.magic import Magics, line_magic, magics_class
+
+from flow_kernel.errors import FlowError
+from flow_kernel.session.ambient import current_session
+from flow_kernel.session.checkpoints.surroundings import FLAGS, VERBS
+
+
+@magics_class
+class CheckpointMagics(Magics):  # type: ignore[misc]  # IPython's base has no types here
+    """Magics for checkpoints."""
+
+    @line_magic  # type: ignore[untyped-decorator]  # IPython's decorators have no types
+    def checkpoint(self, line: str) -> object:
+        """Keep variables and files as they are now.
+
+        ::
+
+          %checkpoint [NAME] [--tag]   keep them; --tag gives the commit of the files a git tag
+          %checkpoint list             all checkpoints of this project
+          %checkpoint show NAME        one of them: variables, files, what could not be kept
+          %checkpoint diff A [B]       how two of them differ; without B: A and now
+          %checkpoint verify [NAME]    look at every byte of one, or of all
+          %checkpoint prune [--keep N] delete all but the newest N of this project (default 50)
+
+        Names that share memory or objects are kept together and come back sharing them. What
+        cannot be kept (generators, connections, locks, classes of the notebook) is listed with the
+        reason. Each answer is also a Python value.
+        """
+        return _answered("checkpoint", line)
+
+    @line_magic  # type: ignore[untyped-decorator]  # IPython's decorators have no types
+    def rollback(self, line: str) -> object:
+        """Make variables and files as they were at a checkpoint.
+
+        ::
+
+          %rollback NAME               go back to it
+          %rollback -1                 to the newest one, -2 to the one before it
+          %rollback NAME --dry-run     only say what would change
+          %rollback NAME --state       variables alone; --files: files alone
+          %rollback NAME --trust       also when somebody else has signed it: it can run any code
+
+        A checkpoint of now is taken first, so that it can be undone. Only what differs is
+        replaced; when a part is damaged, nothing is.
+        """
+        return _answered("rollback", line)
+
+
+def _answered(magic: str, line: str) -> object:
+    from flow_kernel.shell import checkpoint_answers  # with all that checkpoints need: 20 ms
+
+    answer = {"checkpoint": checkpoint_answers.checkpoint, "rollback": checkpoint_answers.rollback}
+    try:
+        return answer[magic](current_session(), shlex.split(line))
+    except (FlowError, ValueError) as error:
+        raise IPythonUsageError(f"%{magic}: {error}") from None
+
+
+def complete(_: Any, event: Any) -> list[str]:
+    """What may follow on the line of `event`."""
+    words = event.line.split()
+    is_first = len(words) < 2 or (len(words) == 2 and not event.line.endswith(" "))
+    if words[0].endswith("checkpoint") and is_first:
+        return [*VERBS, "--tag"]
+    names = [one.name for one in current_session().checkpoints.shelf.all()]
+    quoted = [shlex.quote(name) for name in dict.fromkeys(reversed(names))]
+    return quoted if words[0].endswith("checkpoint") else [*quoted, *FLAGS]

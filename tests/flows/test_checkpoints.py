@@ -1,0 +1,297 @@
+"""The time machine in real kernels: exact, verified, undoable, and never in the way."""
+
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.kernels import Kernel
+from tests.promises import promise
+
+SESSION = (
+    "import numpy as np, pandas as pd\n"
+    "df = pd.DataFrame({'x': range(5)}); column = df['x'].to_numpy(); n = 1\n"
+    "X = np.arange(6.); view = X[::2]; shared = [1]; holder = {'it': shared}\n"
+    "def count(): return n\n"
+)
+CHANGED = (
+    "df.loc[0, 'x'] = 9; X[0] = -1; shared.append(2); n = 2; late = 1\n"
+    "open('made.txt', 'w').write('changed'); open('late.txt', 'w').write('x');"
+)
+FACTS = (
+    "import os; print(df.x[0], X[0], view[0], np.shares_memory(X, view), shared, "
+    "holder['it'] is shared, count(), 'late' in dir(), open('made.txt').read(), "
+    "os.path.exists('late.txt'))"
+)
+BEFORE = "0 0.0 0.0 True [1] True 1 False at first False\n"
+AFTER = "9 -1.0 -1.0 True [1, 2] True 2 True changed True\n"
+
+
+@pytest.fixture
+def kernel(tmp_path: Path) -> Iterator[Kernel]:
+    with Kernel(env={"JUPYTER_DATA_DIR": str(tmp_path / "data")}) as kernel:
+        kernel.ready()
+        ran(kernel, "!git init -q && printf 'at first' > made.txt && git add made.txt")
+        yield kernel
+
+
+def ran(kernel: Kernel, *cells: str) -> str:
+    """The text of the last of some cells that all succeed."""
+    for cell in cells:
+        done = kernel.run(cell)
+        assert (done.status, done.stderr) == ("ok", ""), cell
+    return done.stdout or done.result or ""
+
+
+def refused(kernel: Kernel, cell: str) -> str:
+    done = kernel.run(cell)
+    return done.stderr or done.stdout
+
+
+def flow(kernel: Kernel, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "flow_kernel.apps.cli", *arguments, "--home", str(kernel.home)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=kernel.env,
+    )
+
+
+def segments(kernel: Kernel) -> list[Path]:
+    return sorted((kernel.home / "objects/segments").glob("*.seg"))
+
+
+@promise("checkpoint.exact", "rollback.undoable")
+def test_variables_and_files_come_back_exactly_and_going_back_can_be_undone(
+    kernel: Kernel,
+) -> None:
+    ran(kernel, SESSION, "%checkpoint first", CHANGED)
+    assert ran(kernel, FACTS) == AFTER
+
+    told = ran(kernel, "back = %rollback first")
+    assert ran(kernel, FACTS) == BEFORE
+    ran(kernel, "%rollback {back.rollback.safety.checkpoint_id}")
+    assert ran(kernel, FACTS) == AFTER
+    assert told == ""
+
+
+@promise("checkpoint.exact")
+def test_what_did_not_change_stays_the_same_object(kernel: Kernel) -> None:
+    ran(kernel, SESSION, "kept = [list(range(1000))]; before = id(kept)", "%checkpoint")
+    ran(kernel, "n = 5", "%rollback -1")
+
+    assert ran(kernel, "print(id(kept) == before, n)") == "True 1\n"
+
+
+@promise("checkpoint.exact")
+def test_a_dry_run_says_what_would_change_and_changes_nothing(kernel: Kernel) -> None:
+    ran(kernel, SESSION, "%checkpoint first", CHANGED, "dry = %rollback first --dry-run")
+
+    assert ran(kernel, FACTS) == AFTER
+    said = ran(kernel, "print(dry.rollback.restored, dry.rollback.removed, dry.rollback.files)")
+    assert said == (
+        "['X', 'column', 'df', 'holder', 'n', 'shared', 'view'] ['late'] "
+        "FileChanges(added=[], changed=['made.txt'], removed=['late.txt'])\n"
+    )
+
+
+@promise("checkpoint.named")
+def test_what_cannot_be_kept_is_said_and_a_touch_of_it_says_it_again(kernel: Kernel) -> None:
+    said = ran(
+        kernel,
+        "import enum\ng = (i for i in range(3))\nclass P(enum.Enum): A = 1\nn = 1",
+        "%checkpoint a",
+    )
+    assert "not kept: g (generator): a generator that has begun cannot be copied" in said
+    assert "not kept: P (enum.EnumType): class P has the metaclass EnumType" in said
+
+    assert "left as they are" in ran(kernel, "n = 2", "%rollback a")
+    assert ran(kernel, "print(next(g), n)") == "0 1\n"
+
+    assert "not restored: g (generator); made by record 4" in ran(kernel, "del g", "%rollback a")
+    done = kernel.run("next(g)")
+    assert done.status == "error"
+    assert "cannot be kept in a checkpoint" in done.reply["evalue"]
+
+
+@promise("checkpoint.verified")
+def test_a_damaged_part_is_named_and_nothing_is_changed(kernel: Kernel) -> None:
+    ran(kernel, SESSION, "%checkpoint first")
+    [path] = segments(kernel)
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 4
+    path.write_bytes(data)
+    ran(kernel, CHANGED)
+
+    said = refused(kernel, "%rollback first")
+    assert "nothing was changed" in said
+    assert ran(kernel, FACTS) == AFTER
+    verified = flow(kernel, "checkpoints", "verify", "--json")
+    assert verified.returncode == 1
+    assert [one["reason"] for one in json.loads(verified.stdout)["damaged"]]
+
+
+@promise("checkpoint.foreign")
+def test_a_foreign_checkpoint_is_shown_and_never_run_unless_it_is_trusted(
+    kernel: Kernel, tmp_path: Path
+) -> None:
+    ran(kernel, "n = 1", "%checkpoint first", "n = 2")
+    (tmp_path / "data/flow/key").write_text("ab" * 32 + "\n")
+    kernel.restart()
+    ran(kernel, "n = 3")
+
+    listed = json.loads(flow(kernel, "checkpoints", "--json").stdout)["items"]
+    assert [one["name"] for one in listed] == ["first"]
+    assert flow(kernel, "checkpoints", "verify").returncode == 0
+    assert "not signed with your key" in refused(kernel, "%rollback first")
+    assert ran(kernel, "print(n)") == "3\n"
+    assert ran(kernel, "%rollback first --state --trust", "print(n)") == "1\n"
+
+
+@promise("checkpoint.survives")
+def test_a_checkpoint_outlives_its_kernel(kernel: Kernel) -> None:
+    ran(kernel, SESSION, "%checkpoint first")
+    kernel.fatal("import os; os.kill(os.getpid(), 9)")
+    kernel.restart()
+    told = kernel.run("1").stderr
+
+    assert "UTC come back with: %rollback" in told
+    ran(kernel, "import numpy as np, pandas as pd", "%rollback first")
+    assert ran(kernel, FACTS) == BEFORE
+
+
+@promise("checkpoint.survives")
+def test_a_kernel_killed_at_any_moment_has_all_the_checkpoints_it_told_of(
+    kernel: Kernel,
+) -> None:
+    dice = random.Random(5)
+    for turn in range(3):
+        ran(kernel, "import numpy as np", f"base = {turn}")
+        told = [
+            ran(kernel, f"n = [{turn}, {i}]; big = np.arange({i} + 50_000)", "%checkpoint")
+            for i in range(dice.randrange(1, 4))
+        ]
+        kernel.send(
+            "for i in range(10**6):\n"
+            "    n = [i]; print('at', i, flush=True)\n"
+            "    get_ipython().run_line_magic('checkpoint', '')"
+        )
+        kernel.wait_for_text(f"at {dice.randrange(3)}")
+        kernel.kill()
+        kernel.restart()
+        kernel.run("1")
+        ids = [text.partition("[")[2].partition("]")[0] for text in told]
+        ran(kernel, f"%rollback {ids[-1]} --state")
+        assert (
+            ran(kernel, "print(n, len(big))") == f"[{turn}, {len(ids) - 1}] {len(ids) + 49_999}\n"
+        )
+    assert flow(kernel, "checkpoints", "verify").returncode == 0
+
+
+@promise("checkpoint.harmless")
+def test_a_class_that_kills_whoever_saves_it_costs_only_its_own_variable(kernel: Kernel) -> None:
+    ran(
+        kernel,
+        "import os, fractions\n"
+        "class Deadly(fractions.Fraction):\n"
+        "    def __reduce__(self): os.abort()\n"
+        "class Leaving(Deadly):\n"
+        "    def __reduce__(self): os._exit(7)\n"
+        "deadly, leaving, n = Deadly(1), Leaving(2), 1",
+    )
+    said = ran(kernel, "%checkpoint first")
+
+    assert "not kept: deadly (__main__.Deadly): saving it died of SIGABRT" in said
+    assert "not kept: leaving (__main__.Leaving): saving it ended its process (7)" in said
+    assert ran(kernel, "n = 2", "%rollback first", "print(n, deadly)") == "1 1\n"
+
+
+@promise("checkpoint.harmless")
+def test_the_users_git_is_as_it_was(kernel: Kernel) -> None:
+    ran(kernel, "!git -c user.name=a -c user.email=b commit -qm first && git add -A")
+    look = (
+        "!git status --porcelain; git for-each-ref refs/heads refs/tags; git stash list; "
+        "md5sum .git/index"
+    )
+    before = ran(kernel, look)
+    ran(kernel, "%checkpoint one", "n = 1", "%checkpoint two", "%rollback one")
+
+    assert ran(kernel, look) == before
+
+
+@promise("checkpoint.named")
+def test_a_tag_that_points_elsewhere_fails_the_checkpoint_and_changes_nothing(
+    kernel: Kernel,
+) -> None:
+    ran(kernel, "%checkpoint step --tag", "open('made.txt', 'w').write('more');")
+
+    assert "points elsewhere" in refused(kernel, "%checkpoint step --tag")
+    assert len(json.loads(flow(kernel, "checkpoints", "--json").stdout)["items"]) == 1
+
+
+@promise("checkpoint.named")
+def test_another_process_lists_compares_and_prunes(kernel: Kernel) -> None:
+    ran(kernel, SESSION, "%checkpoint first", CHANGED, "%checkpoint second")
+
+    items = json.loads(flow(kernel, "checkpoints", "--json").stdout)["items"]
+    assert [(one["name"], one["reason"], one["parent_id"]) for one in items] == [
+        ("first", "asked", None),
+        ("second", "asked", items[0]["checkpoint_id"]),
+    ]
+    difference = json.loads(flow(kernel, "diff", "first", "second", "--json").stdout)
+    assert difference["added"] == ["late"]
+    assert difference["changed"] == ["X", "column", "df", "holder", "n", "shared", "view"]
+    assert flow(kernel, "checkpoints", "prune", "--keep", "1").returncode == 2
+    assert flow(kernel, "checkpoints", "prune", "--keep", "1", "--yes").returncode == 0
+    assert "no checkpoint" in refused(kernel, "%rollback first")
+    assert ran(kernel, "n = 7", "%rollback second", "print(n)") == "2\n"
+
+
+@promise("checkpoint.named")
+def test_checkpoints_and_ways_back_are_in_the_log(kernel: Kernel) -> None:
+    ran(kernel, "n = 1", "%checkpoint first", "n = 2", "%rollback first")
+
+    records: list[dict[str, Any]] = kernel.logs.records()
+    kinds = [r["kind"] for r in records if r["kind"] in ("checkpoint", "rollback")]
+    assert kinds == ["checkpoint", "checkpoint", "rollback"]
+    back = next(r for r in records if r["kind"] == "rollback")
+    assert (back["restored"], back["removed"], back["what"]) == (["n"], [], "all")
+
+
+@promise("checkpoint.named")
+@pytest.mark.parametrize(
+    "line",
+    ["%checkpoint show", "%checkpoint --bad", "%checkpoint diff", "%rollback", "%rollback -9",
+     "%rollback x --state --files", "%checkpoint prune --keep 0", "%checkpoint 'a"],
+)  # fmt: skip
+def test_a_wrong_line_is_one_sentence(kernel: Kernel, line: str) -> None:
+    said = refused(kernel, line)
+    assert said.startswith("UsageError: %")
+    assert len(said.strip().splitlines()) == 1
+
+
+@promise("checkpoint.harmless")
+def test_an_interrupt_stops_a_checkpoint_and_leaves_nothing_of_it(kernel: Kernel) -> None:
+    ran(
+        kernel,
+        "import fractions, time\n"
+        "class Slow(fractions.Fraction):\n"
+        "    def __reduce__(self): open('began', 'w').close(); time.sleep(600)\n"
+        "slow = Slow(1)",
+    )
+    request = kernel.send("%checkpoint first")
+    kernel.wait((kernel.cwd / "began").exists)
+    kernel.interrupt()
+
+    assert kernel.collect(request).reply["ename"] == "KeyboardInterrupt"
+    assert ran(kernel, "%checkpoint list") == "no checkpoints yet"
+    assert ran(kernel, "!git for-each-ref refs/mcp") == ""
+    assert ran(kernel, "del slow", "n = 1", "%checkpoint", "n = 2", "%rollback -1", "print(n)") == (
+        "1\n"
+    )
