@@ -97,7 +97,7 @@ def test_real_events_are_as_their_schemas_say(
     assert [fault for name, line in said for fault in _faults(known[name], line)] == []
     assert {name for name, _ in said} == {
         *("task_start", "task_finish", "task_error", "step_start", "step_end"),
-        *("progress", "need_approval", "death"),
+        *("progress", "need_approval", "death", "checkpoint", "rollback"),
     }
 
 

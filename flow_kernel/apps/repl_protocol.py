@@ -237,7 +237,7 @@ def chunk(request_id: Scalar, stream: str, text: str) -> dict[str, object]:
 
 def event(name: str, fields: Mapping[str, object]) -> dict[str, object]:
     """An event; none has a field of its own that is called `name`."""
-    return {"event": {**fields, "name": name}}
+    return {"event": {"name": name, **fields}}
 
 
 def input_request(prompt: str, *, is_password: bool) -> dict[str, object]:

@@ -166,6 +166,7 @@ class StateParts:
             store=self.store,
             carry=self._carry_durably,
             closers=self.closers,
+            emit=self.emit,
         )
 
     def _carry_durably(self) -> None:

@@ -56,11 +56,12 @@ class CheckpointMagics(Magics):  # type: ignore[misc]  # IPython's base has no t
 
 
 def _answered(magic: str, line: str) -> object:
-    from flow_kernel.shell import checkpoint_answers  # with all that checkpoints need: 20 ms
-
+    session = current_session()
+    with session.recorder.own_imports():  # what they load is no import of the cell
+        from flow_kernel.shell import checkpoint_answers  # with all that checkpoints need: 20 ms
     answer = {"checkpoint": checkpoint_answers.checkpoint, "rollback": checkpoint_answers.rollback}
     try:
-        return answer[magic](current_session(), shlex.split(line))
+        return answer[magic](session, shlex.split(line))
     except (FlowError, ValueError) as error:
         raise IPythonUsageError(f"%{magic}: {error}") from None
 

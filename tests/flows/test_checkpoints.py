@@ -254,6 +254,14 @@ def test_another_process_lists_compares_and_prunes(kernel: Kernel) -> None:
 
 
 @promise("checkpoint.named")
+def test_what_the_magics_load_is_no_import_of_their_cell(kernel: Kernel) -> None:
+    ran(kernel, "n = 1", "%checkpoint first", "%rollback first")
+
+    cells = [r["added_imports"] for r in kernel.logs.records() if r["kind"] == "cell"]
+    assert [name for names in cells for name in names if name.startswith("flow_kernel")] == []
+
+
+@promise("checkpoint.named")
 def test_checkpoints_and_ways_back_are_in_the_log(kernel: Kernel) -> None:
     ran(kernel, "n = 1", "%checkpoint first", "n = 2", "%rollback first")
 

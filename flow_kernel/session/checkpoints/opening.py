@@ -11,6 +11,7 @@ from pathlib import Path
 
 from flow_kernel.errors import StoreError
 from flow_kernel.records.home import Home
+from flow_kernel.session.announcer import Emit
 from flow_kernel.session.checkpoints.service import CheckpointParts, Checkpoints
 from flow_kernel.session.checkpoints.shelf import Shelf
 from flow_kernel.session.checkpoints.surroundings import Surroundings
@@ -55,6 +56,7 @@ def open_checkpoints(  # noqa: PLR0913 - called once, each by name
     store: Store,
     carry: Callable[[], object],
     closers: list[Callable[[], None]],
+    emit: Emit,
 ) -> Checkpoints:
     """The time machine of a session.
 
@@ -69,6 +71,7 @@ def open_checkpoints(  # noqa: PLR0913 - called once, each by name
         store: Notes each checkpoint on its way into the log.
         carry: Brings notes into the log, and the log to the disk.
         closers: Told what ends with the session.
+        emit: Tells agents.
     """
     home.ensure()
     key = cache(lambda: user_key(around.key_path))
@@ -107,5 +110,6 @@ def open_checkpoints(  # noqa: PLR0913 - called once, each by name
             files=files,
             note=note,
             made_by=made_by,
+            emit=emit,
         )
     )

@@ -21,6 +21,7 @@ from flow_kernel.errors import StoreError, UsageError
 from flow_kernel.records.codec import clean_text
 from flow_kernel.records.diff import Visibility
 from flow_kernel.records.summaries import summarise
+from flow_kernel.session.announcer import Emit
 from flow_kernel.session.checkpoints.anchors import Anchors, anchors_of
 from flow_kernel.session.checkpoints.capture import Captured, capture
 from flow_kernel.session.checkpoints.checkpoint import (
@@ -57,6 +58,7 @@ class CheckpointParts:
         files: The files of the project; raises StoreError where there are none to capture.
         note: Brings a record of a kind into the log.
         made_by: The record of the cell that made a variable, if that is known.
+        emit: Tells agents.
     """
 
     shelf: Shelf
@@ -71,6 +73,7 @@ class CheckpointParts:
     files: Callable[[], GitSnapshots]
     note: Callable[[str, Mapping[str, object]], object]
     made_by: Callable[[str], int | None]
+    emit: Emit
 
 
 class Checkpoints:
@@ -129,6 +132,13 @@ class Checkpoints:
                 "after_seq": taken.seq,
                 **{key: value for key, value in taken.item().items() if key != "seq"},
             },
+        )
+        parts.emit(
+            "checkpoint",
+            id=taken.checkpoint_id,
+            title=taken.name,
+            variables=len(taken.variables),
+            not_saved=len(taken.not_saved),
         )
         return taken
 
@@ -190,6 +200,8 @@ class Checkpoints:
         """
         self._head = target
         self._parts.note("rollback", {"checkpoint_id": target.checkpoint_id, **fields})
+        what, safety_id = str(fields["what"]), str(fields["safety_id"])
+        self._parts.emit("rollback", id=target.checkpoint_id, what=what, safety_id=safety_id)
 
     def files(self) -> GitSnapshots:
         """The files of the project.
