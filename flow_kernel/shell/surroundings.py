@@ -3,6 +3,7 @@
 Called by `shell.kernel` for the kernel and for the extension.
 """
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,6 +35,7 @@ def _anchors(shell: Any) -> Mapping[str, object]:
         "Out": shell.user_ns.get("Out"),
         "stdout": sys.stdout,
         "stderr": sys.stderr,
+        "environ": os.environ,
     }
     distinct = {id(value): name for name, value in found.items() if value is not None}
     return {name: found[name] for name in distinct.values()}

@@ -160,6 +160,15 @@ CLASSES = {
         "(l.twice(), l.name, type(l) is L)",
     ),
     "an exception": ("class E(ValueError):\n    pass\ne = E('no', 1)", "(e.args, type(e) is E)"),
+    "a type variable": (
+        "from typing import Generic, TypeVar\nT = TypeVar('T', bound=int, covariant=True)\n"
+        "class G(Generic[T]): pass\ng = G()",
+        "(G.__parameters__ == (T,), T.__bound__, T.__covariant__, repr(G[int]), type(g) is G)",
+    ),
+    "a cached function": (
+        "import functools\n@functools.lru_cache(maxsize=3)\ndef f(x): return [x]",
+        "(f(1) is f(1), f.cache_parameters(), f.__name__)",
+    ),
     "operators": (
         "class V:\n    def __init__(self, x): self.x = x\n"
         "    def __add__(self, o): return V(self.x + o.x)\n"

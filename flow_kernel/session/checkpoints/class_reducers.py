@@ -11,7 +11,9 @@ classes are refused with the reason.
 import dataclasses
 import functools
 import types
+import typing
 from abc import ABCMeta
+from collections.abc import Callable
 from typing import Any, Final
 
 from flow_kernel.session.checkpoints import class_rebuild as rebuild
@@ -19,7 +21,9 @@ from flow_kernel.session.checkpoints import class_rebuild as rebuild
 Reduced = tuple[Any, ...]
 
 _PLAIN: Final = (type, ABCMeta)
-_MADE_ANEW: Final = frozenset(["__dict__", "__weakref__", "_abc_impl", "__slots__"])
+_CACHED: Final = type(functools.lru_cache(len))
+_MADE_ANEW: Final = frozenset(["__dict__", "__weakref__", "_abc_impl"])
+_SAID_AT_ONCE: Final = ("__module__", "__slots__", "__orig_bases__")
 # Told apart by identity, so a copy would be another thing.
 _SENTINELS: Final = {
     id(getattr(dataclasses, name)): name
@@ -27,6 +31,18 @@ _SENTINELS: Final = {
                  "_HAS_DEFAULT_FACTORY")
     if hasattr(dataclasses, name)
 }  # fmt: skip
+
+
+_PARTS: Final[dict[type, Callable[[Any], Reduced]]] = {
+    staticmethod: lambda value: (staticmethod, (value.__func__,)),
+    classmethod: lambda value: (classmethod, (value.__func__,)),
+    property: lambda value: (property, (value.fget, value.fset, value.fdel, value.__doc__)),
+    functools.cached_property: lambda value: (
+        rebuild.cached_property,
+        (value.func, value.attrname),
+    ),
+    types.MappingProxyType: lambda value: (rebuild.read_only, (dict(value),)),
+}
 
 
 def reason_against(kind: type) -> str | None:
@@ -42,12 +58,15 @@ def reason_against(kind: type) -> str | None:
 def notebook_class(kind: Any) -> Reduced:
     """A class with a plain metaclass."""
     own = dict(vars(kind))
-    slots = own.get("__slots__")
-    made = (type(kind), kind.__name__, kind.__bases__, kind.__qualname__, kind.__module__, slots)
+    fixed = {name: own[name] for name in _SAID_AT_ONCE if name in own}
+    fixed["__qualname__"] = kind.__qualname__
+    made = (type(kind), kind.__name__, kind.__bases__, fixed)
     state = {
         name: value
         for name, value in own.items()
-        if name not in _MADE_ANEW and type(value) is not types.MemberDescriptorType
+        if name not in _MADE_ANEW
+        and name not in fixed
+        and type(value) is not types.MemberDescriptorType
     }
     return rebuild.notebook_class, made, state, None, None, rebuild.set_class_state
 
@@ -55,14 +74,20 @@ def notebook_class(kind: Any) -> Reduced:
 def part_of_class(value: Any) -> Reduced | None:
     """What pickle cannot take apart and classes are full of; None for anything else."""
     kind = type(value)
-    if kind is staticmethod or kind is classmethod:
-        return kind, (value.__func__,)
-    if kind is property:
-        return property, (value.fget, value.fset, value.fdel, value.__doc__)
-    if kind is functools.cached_property:
-        return rebuild.cached_property, (value.func, value.attrname)
-    if kind is types.MappingProxyType:
-        return rebuild.read_only, (dict(value),)
+    if kind in _PARTS:
+        return _PARTS[kind](value)
+    if kind in (typing.TypeVar, _CACHED) and value.__module__ == "__main__":
+        return _named_in_the_notebook(value)
     if (name := _SENTINELS.get(id(value))) is not None:
         return rebuild.dataclass_word, (name,)
     return None
+
+
+def _named_in_the_notebook(value: Any) -> Reduced:
+    """By its name alone, pickle would find whatever has that name when it is loaded."""
+    if type(value) is _CACHED:
+        options = value.cache_parameters()
+        return rebuild.cached_function, (value.__wrapped__, options["maxsize"], options["typed"])
+    variance = (value.__covariant__, value.__contravariant__)
+    made = (value.__name__, value.__constraints__, value.__bound__, *variance)
+    return rebuild.type_variable, made
