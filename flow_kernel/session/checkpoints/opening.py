@@ -12,6 +12,7 @@ from pathlib import Path
 from flow_kernel.errors import StoreError
 from flow_kernel.records.home import Home
 from flow_kernel.session.announcer import Emit
+from flow_kernel.session.checkpoints.project_files import ProjectFiles
 from flow_kernel.session.checkpoints.service import CheckpointParts, Checkpoints
 from flow_kernel.session.checkpoints.shelf import Shelf
 from flow_kernel.session.checkpoints.surroundings import Surroundings
@@ -107,7 +108,7 @@ def open_checkpoints(  # noqa: PLR0913 - called once, each by name
             session=session,
             seq=seq,
             now=now,
-            files=files,
+            files=ProjectFiles(files, session),
             note=note,
             made_by=made_by,
             emit=emit,

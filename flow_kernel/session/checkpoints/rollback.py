@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from flow_kernel.errors import CheckpointDamaged, FlowError, StoreError, UntrustedCheckpoint
+from flow_kernel.errors import CheckpointDamaged, FlowError, UntrustedCheckpoint
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint, LeftName, unchanged
 from flow_kernel.session.checkpoints.loading import load
 from flow_kernel.session.checkpoints.service import Checkpoints
@@ -102,7 +102,9 @@ def go_back(
     files, files_reason = NO_CHANGES, ""
     with hold():
         if what != "state":
-            files, files_reason = _files(checkpoints, target, what=what, dry_run=dry_run)
+            files, files_reason = checkpoints.files.restore(
+                target, must=what == "files", dry_run=dry_run
+            )
         if not dry_run:
             for name in removed:
                 namespace.pop(name, None)
@@ -187,23 +189,3 @@ def _left(checkpoints: Checkpoints, target: Checkpoint) -> tuple[list[LeftName],
 def _epitaph(left: LeftName) -> str:
     made = f"; it was made by record {left.seq}" if left.seq is not None else ""
     return f"a {left.type} cannot be kept in a checkpoint ({left.reason}){made}"
-
-
-def _files(
-    checkpoints: Checkpoints, target: Checkpoint, *, what: str, dry_run: bool
-) -> tuple[FileChanges, str]:
-    if target.git is None:
-        if what == "files":
-            raise StoreError(
-                f"checkpoint {target.checkpoint_id} holds no files: {target.files_reason}"
-            )
-        return NO_CHANGES, target.files_reason
-    files = checkpoints.files()
-    commit = str(target.git["commit"])
-    if not files.has(commit):
-        raise StoreError(
-            f"checkpoint {target.checkpoint_id}: its commit {commit[:12]} is not in the repository;"
-            " nothing was changed",
-            hint="the variables alone: --state",
-        )
-    return (files.current_changes(commit) if dry_run else files.restore(commit)), ""

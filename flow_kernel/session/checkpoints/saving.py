@@ -14,11 +14,11 @@ import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from flow_kernel.session.checkpoints import class_reducers, pandas_reducers, reducers
 from flow_kernel.session.checkpoints.anchors import Anchors
 from flow_kernel.session.checkpoints.groups import Groups
+from flow_kernel.session.checkpoints.pickler import MAIN, Pickler, Unsaveable
 
 _IMMUTABLE: Final = frozenset(
     [
@@ -40,7 +40,6 @@ _IMMUTABLE: Final = frozenset(
     ]
 )
 _IMMUTABLE_MODULES: Final = ("numpy.dtypes", "datetime", "decimal", "zoneinfo", "_cython_")
-_MAIN: Final = "__main__"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,10 +79,6 @@ class _Pickled:
     stream: bytes
     buffers: list[pickle.PickleBuffer]
     memo: dict[int, tuple[int, object]]
-
-
-class _Unsaveable(Exception):
-    """A value inside a variable cannot be saved; the message says why."""
 
 
 def save(
@@ -150,7 +145,7 @@ def _is_shareable(value: object, namespace: object) -> bool:
     """True when a change through one variable would be seen through the other."""
     kind = type(value)
     if isinstance(value, type):
-        return value.__module__ == _MAIN  # others go by name
+        return value.__module__ == MAIN  # others go by name
     if kind in _IMMUTABLE or kind.__module__.startswith(_IMMUTABLE_MODULES):
         return False
     if kind is types.FunctionType:
@@ -161,50 +156,9 @@ def _is_shareable(value: object, namespace: object) -> bool:
 def _pickled(values: tuple[object, ...], anchors: Anchors) -> _Pickled:
     file = io.BytesIO()
     buffers: list[pickle.PickleBuffer] = []
-    pickler = _Pickler(file, buffers, anchors)
+    pickler = Pickler(file, buffers, anchors)
     pickler.dump(values)
     return _Pickled(file.getvalue(), buffers, pickler.memo.copy())
-
-
-class _Pickler(pickle.Pickler):
-    """C's pickler, with ways of its own for functions, modules, arrays and the unsaveable."""
-
-    def __init__(
-        self, file: io.BytesIO, buffers: list[pickle.PickleBuffer], anchors: Anchors
-    ) -> None:
-        def keep(buffer: pickle.PickleBuffer) -> None:
-            buffers.append(buffer)
-
-        super().__init__(file, protocol=5, buffer_callback=keep)
-        self.memo = anchors.for_pickler()
-        self._namespace: Any = anchors.by_name["namespace"]
-
-    def reducer_override(self, value: Any) -> Any:
-        """How to take apart what pickle does not know, or not exactly."""
-        kind = type(value)
-        if kind is types.FunctionType:
-            if value.__globals__ is self._namespace or reducers.is_nameless(value):
-                return reducers.function(value, self._namespace)
-            return NotImplemented
-        if (why := reducers.UNSAVEABLE.get(kind)) is not None:
-            raise _Unsaveable(why)
-        if isinstance(value, type) and value.__module__ == _MAIN:
-            if (why := class_reducers.reason_against(value)) is not None:
-                raise _Unsaveable(why)
-            return class_reducers.notebook_class(value)
-        found = self._reduced(kind, value)
-        return NotImplemented if found is None else found
-
-    def _reduced(self, kind: type, value: Any) -> reducers.Reduced | None:
-        if kind is types.CellType:
-            return reducers.cell(value)
-        if kind is types.ModuleType:
-            return reducers.module(value)
-        if kind.__module__ == "numpy" and kind.__name__ == "ndarray":
-            return reducers.array(value)
-        if kind.__module__.startswith("pandas."):
-            return pandas_reducers.reduce(value)
-        return class_reducers.part_of_class(value)
 
 
 def _type_name(value: object) -> str:
@@ -218,7 +172,7 @@ def _reason(error: Exception) -> str:
     return text[:200] or kind.__qualname__
 
 
-_OURS: Final = (_Unsaveable, TypeError, pickle.PicklingError)
+_OURS: Final = (Unsaveable, TypeError, pickle.PicklingError)
 
 
 @contextmanager

@@ -12,12 +12,11 @@ an interrupted one leaves behind is thrown away by `prune`.
 
 import platform
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from flow_kernel.errors import StoreError, UsageError
+from flow_kernel.errors import UsageError
 from flow_kernel.records.codec import clean_text
 from flow_kernel.records.diff import Visibility
 from flow_kernel.records.summaries import summarise
@@ -31,11 +30,10 @@ from flow_kernel.session.checkpoints.checkpoint import (
     identified,
     parsed,
 )
+from flow_kernel.session.checkpoints.project_files import ProjectFiles
 from flow_kernel.session.checkpoints.pruning import Pruned, prune
 from flow_kernel.session.checkpoints.shelf import Shelf
 from flow_kernel.session.place import Whereabouts
-from flow_kernel.store.git.rules import NO_CHANGES, ref_name, tag_name
-from flow_kernel.store.git.snapshots import FileSnapshot, GitSnapshots
 from flow_kernel.store.snapshots.collect import held
 from flow_kernel.store.snapshots.manifests import put, seal
 from flow_kernel.store.snapshots.writer import ChunkWriter, DigestWriter, Writer
@@ -55,7 +53,7 @@ class CheckpointParts:
         session: 32 hex.
         seq: The last record.
         now: UTC with milliseconds.
-        files: The files of the project; raises StoreError where there are none to capture.
+        files: The files of the project.
         note: Brings a record of a kind into the log.
         made_by: The record of the cell that made a variable, if that is known.
         emit: Tells agents.
@@ -70,7 +68,7 @@ class CheckpointParts:
     session: str
     seq: Callable[[], int]
     now: Callable[[], str]
-    files: Callable[[], GitSnapshots]
+    files: ProjectFiles
     note: Callable[[str, Mapping[str, object]], object]
     made_by: Callable[[str], int | None]
     emit: Emit
@@ -113,15 +111,13 @@ class Checkpoints:
         # While its chunks are named by no manifest, nobody may collect them.
         with held(parts.shelf.segments_dir, is_alone=False):
             parts.shelf.chunks.refresh()
-            files: list[FileSnapshot] = []
+            files = parts.files.begin(called, number=number, tag=tag, parent=self._head)
             try:
-                whole = self._whole(
-                    called, reason, self._writer, lambda: self._files(called, number, tag, files)
-                )
+                whole = self._whole(called, reason, self._writer, files.take)
                 data = seal(whole, parts.key())
                 put(parts.shelf.manifests_dir, str(whole["checkpoint_id"]), data)
             except BaseException:
-                self._forget(files)  # both parts or none
+                files.forget()  # both parts or none
                 raise
         taken = parsed(whole, is_trusted=True)
         self._head, self._count = taken, number
@@ -150,22 +146,12 @@ class Checkpoints:
 
     def difference(self, before: Checkpoint, after: Checkpoint | None = None) -> Difference:
         """How two checkpoints differ; None stands for now. No value is loaded."""
-        files = NO_CHANGES
-        if before.git is not None:
-            with suppress(StoreError):  # a commit that is gone, or no git any more
-                commit = str(before.git["commit"])
-                if after is None:
-                    files = self.files().current_changes(commit).reversed()
-                elif after.git is not None:
-                    files = self.files().changes(commit, str(after.git["commit"]))
+        files = self.files.difference(before, after)
         return differing(before, after or self.peek(), files)
 
     def prune(self, *, keep: int) -> Pruned:
         """Delete all but the newest `keep` checkpoints of the home; see `pruning`."""
-        files = None
-        with suppress(StoreError):
-            files = self.files()
-        return prune(self._parts.shelf, keep=keep, files=files)
+        return prune(self._parts.shelf, keep=keep, files=self.files.git_or_none())
 
     def variables(self) -> dict[str, object]:
         """The user's variables as they are now."""
@@ -203,13 +189,10 @@ class Checkpoints:
         what, safety_id = str(fields["what"]), str(fields["safety_id"])
         self._parts.emit("rollback", id=target.checkpoint_id, what=what, safety_id=safety_id)
 
-    def files(self) -> GitSnapshots:
-        """The files of the project.
-
-        Raises:
-            StoreError: There are none that can be captured.
-        """
-        return self._parts.files()
+    @property
+    def files(self) -> ProjectFiles:
+        """The files of the project."""
+        return self._parts.files
 
     # -- inside ------------------------------------------------------------------------------------
 
@@ -231,39 +214,6 @@ class Checkpoints:
     def _writer(self) -> ChunkWriter:
         shelf = self._parts.shelf
         return ChunkWriter(shelf.segments_dir, shelf.chunks, owner=self._parts.session[:16])
-
-    def _forget(self, taken: Sequence[FileSnapshot]) -> None:
-        for snapshot in taken:
-            with suppress(StoreError):
-                self.files().forget(snapshot.ref, snapshot.commit)
-
-    def _files(
-        self, name: str, number: int, tag: bool, keeps: list[FileSnapshot]
-    ) -> tuple[dict[str, Any] | None, str]:
-        parts = self._parts
-        try:
-            files = parts.files()
-        except StoreError as error:
-            if tag:
-                raise
-            return None, error.message
-        session = parts.session[:8]
-        parent = self._head.git["commit"] if self._head is not None and self._head.git else None
-        taken = files.take(f"checkpoint {name}", ref=ref_name(session, number, name), parent=parent)
-        keeps.append(taken)
-        tagged = tag_name(session, name) if tag else None
-        if tagged is not None:
-            files.tag(tagged, taken.commit)
-        left_out = [
-            {"path": left.path, "reason": left.reason, "size": left.size} for left in taken.left_out
-        ]
-        return {
-            "commit": taken.commit,
-            "tree": taken.tree,
-            "ref": taken.ref,
-            "tag": tagged,
-            "left_out": left_out,
-        }, ""
 
     def _manifest(
         self, name: str, reason: str, values: Mapping[str, object], captured: Captured
