@@ -25,10 +25,9 @@ import orjson
 from flow_kernel.errors import StoreError
 from flow_kernel.session.checkpoints.anchors import Anchors
 from flow_kernel.session.checkpoints.saving import NotSaved, save
-from flow_kernel.store.snapshots.frame import Content
+from flow_kernel.store.snapshots.content import store_content
 from flow_kernel.store.snapshots.writer import Writer
 
-CHUNK_BYTES: Final = 1 << 20
 SILENCE_S: Final = 20.0
 """How long one variable may take before its checkpoint goes on without it."""
 _MOST_CULPRITS: Final = 20
@@ -103,23 +102,14 @@ def _save(
             groups.append(
                 {
                     "names": list(group.names),
-                    "stream": _stored(writer, group.stream),
-                    "buffers": [_stored(writer, buffer) for buffer in group.buffers],
+                    "stream": store_content(writer, group.stream),
+                    "buffers": [store_content(writer, buffer) for buffer in group.buffers],
                 }
             )
         writer.sync()
     finally:
         writer.close()
     return Captured(groups=groups, not_saved=saved.not_saved, bytes_new=writer.bytes_new)
-
-
-def _stored(writer: Writer, content: Content) -> dict[str, Any]:
-    view = memoryview(content)
-    chunks = [
-        writer.put(view[start : start + CHUNK_BYTES]).hex()
-        for start in range(0, len(view), CHUNK_BYTES)
-    ]
-    return {"chunks": chunks, "nbytes": len(view)}
 
 
 def _in_child(

@@ -7,7 +7,7 @@ Made by `taking`, read by `shelf`.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,10 +21,17 @@ _ID_CHARS: Final = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One run of content: the chunks that it consists of."""
+    """One run of content: the chunks that it consists of.
 
-    chunks: tuple[str, ...]
+    Attributes:
+        nbytes: Its length.
+        chunks: Their digests in hex, in order; empty where there are many.
+        chunk_list: The digest in hex of a chunk that lists them; None where `chunks` does.
+    """
+
     nbytes: int
+    chunks: tuple[str, ...] = ()
+    chunk_list: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,12 +240,13 @@ def _group(group: Mapping[str, Any]) -> StoredGroup:
 
 
 def _part(part: Mapping[str, Any]) -> Part:
-    return Part(chunks=tuple(part["chunks"]), nbytes=part["nbytes"])
+    if "list" in part:
+        return Part(nbytes=part["nbytes"], chunk_list=str(part["list"]))
+    return Part(nbytes=part["nbytes"], chunks=tuple(part["chunks"]))
 
 
-def digests(checkpoint: Checkpoint) -> Iterable[bytes]:
-    """All chunks that it needs."""
+def parts(checkpoint: Checkpoint) -> Iterator[Part]:
+    """All content that it consists of."""
     for group in checkpoint.groups:
-        for part in (group.stream, *group.buffers):
-            for chunk in part.chunks:
-                yield bytes.fromhex(chunk)
+        yield group.stream
+        yield from group.buffers

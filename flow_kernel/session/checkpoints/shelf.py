@@ -4,12 +4,14 @@ Called by `session.checkpoints.service`, by the magics and by the command line.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from flow_kernel.errors import CheckpointDamaged, NotFound, UsageError
 from flow_kernel.records.home import Home
-from flow_kernel.session.checkpoints.checkpoint import Checkpoint, Part, digests, parsed
+from flow_kernel.session.checkpoints.checkpoint import Checkpoint, Part, parsed, parts
+from flow_kernel.store.snapshots.content import ListDamaged, listed
 from flow_kernel.store.snapshots.manifests import SUFFIX, ManifestDamaged, unseal
 from flow_kernel.store.snapshots.segments import ChunkLost, Chunks
 
@@ -91,8 +93,8 @@ class Shelf:
             ChunkLost: A chunk is missing or damaged.
         """
         found = bytearray()
-        for chunk in part.chunks:
-            found += self.chunks.read(bytes.fromhex(chunk))
+        for digest in self._digests(part):
+            found += self.chunks.read(digest)
         if len(found) != part.nbytes:
             raise ChunkLost("its chunks are not as long as it")
         return found
@@ -115,8 +117,24 @@ class Shelf:
         self._known.pop(checkpoint.checkpoint_id, None)
 
     def reachable(self) -> frozenset[bytes]:
-        """The chunks that some checkpoint needs."""
-        return frozenset(digest for one in self.all() for digest in digests(one))
+        """The chunks that some checkpoint needs, lists among them."""
+        self.chunks.refresh()
+        needed: set[bytes] = set()
+        for part in {part for one in self.all() for part in parts(one)}:
+            if part.chunk_list is not None:
+                needed.add(bytes.fromhex(part.chunk_list))
+            with suppress(ChunkLost):  # what a lost list named cannot be had any more
+                needed.update(self._digests(part))
+        return frozenset(needed)
+
+    def _digests(self, part: Part) -> list[bytes]:
+        """The chunks of a part, in order."""
+        if part.chunk_list is None:
+            return [bytes.fromhex(chunk) for chunk in part.chunks]
+        try:
+            return listed(self.chunks.read(bytes.fromhex(part.chunk_list)))
+        except ListDamaged as error:
+            raise ChunkLost(str(error)) from None
 
     def _read(self, checkpoint_id: str, path: Path) -> None:
         try:
