@@ -45,6 +45,23 @@ class RecorderSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointSettings:
+    """When checkpoints are taken without being asked for."""
+
+    at_steps: bool = True
+    """At the end of steps and tasks, and before what a person has approved."""
+    every_cells: int = 0
+    """After so many cells that may have changed something; 0 for never."""
+    every_minutes: float = 0.0
+    """After a cell, when the last one is so old; 0 for never."""
+
+    @property
+    def counts(self) -> bool:
+        """True when cells are counted or timed."""
+        return self.every_cells > 0 or self.every_minutes > 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All settings of one session."""
 
@@ -62,5 +79,6 @@ class Settings:
     """Which cells need an answer before they run: auto (none), confirm_if_risky or always."""
     mirrors: tuple[str, ...] = ()
     """Names of the plug-ins that copy the logs to other systems."""
+    checkpoints: CheckpointSettings = field(default_factory=CheckpointSettings)
     journal: JournalSettings = field(default_factory=JournalSettings)
     recorder: RecorderSettings = field(default_factory=RecorderSettings)

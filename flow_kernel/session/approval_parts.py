@@ -76,6 +76,7 @@ class ApprovalParts:
         redact: Takes secrets out of a text.
         emit: Announces an event by its name and its fields.
         remind: Run for each reminder that this session gives, in a thread of its own.
+        on_approved: Told of a yes before what was approved runs.
     """
 
     store: Store
@@ -90,3 +91,4 @@ class ApprovalParts:
     redact: Callable[[str], str]
     emit: Callable[..., None] = _nobody_listens
     remind: Callable[[ApprovalRow], object] = _nobody_listens
+    on_approved: Callable[[ApprovalRow], object] = _nobody_listens

@@ -315,6 +315,8 @@ class Approvals:
         """The answer, in the log and announced."""
         self._carry()
         self._parts.emit("approval_decided", **decision_of(row))
+        if row.status == "approved":
+            self._parts.on_approved(row)
         return row
 
     def _remind(self, row: ApprovalRow) -> None:

@@ -22,6 +22,7 @@ from flow_kernel.records.names import ADHOC_TASK
 from flow_kernel.records.process import ResidentMemory
 from flow_kernel.records.tail import OutputTail
 from flow_kernel.session.announcer import MODES, Announcer
+from flow_kernel.session.checkpoints.tracking import Tracking
 from flow_kernel.session.deferred_redactor import DeferredRedactor
 from flow_kernel.session.history import History
 from flow_kernel.session.identity import identify
@@ -100,6 +101,7 @@ def assemble(  # noqa: PLR0913 - the shell passes them once, each by name
     )
     recorder = Recorder(parts)
     states: list[StateParts] = []
+    tracking = Tracking()
 
     @cache
     def open_state() -> "StateParts":
@@ -119,6 +121,7 @@ def assemble(  # noqa: PLR0913 - the shell passes them once, each by name
             on_carried=wake_mirrors,
             closers=closers,
             around=around,
+            tracking=tracking,
             show_progress=show_progress,
             prompter=prompter,
         )
@@ -138,6 +141,7 @@ def assemble(  # noqa: PLR0913 - the shell passes them once, each by name
         open_texts=lambda: open_state().texts,
         open_approvals=lambda: open_state().approvals,
         open_checkpoints=lambda: open_state().checkpoints,
+        tracking=tracking,
         watch_questions=watch_questions,
         home=home,
         settings=settings,
@@ -154,7 +158,17 @@ def assemble(  # noqa: PLR0913 - the shell passes them once, each by name
     if is_writable:
         _go_on(session, env)
         watch_questions()
+    if around is not None and settings.checkpoints.counts:
+        _follow(open_state, notices)
     return session
+
+
+def _follow(open_state: "Callable[[], StateParts]", notices: Notices) -> None:
+    """Cells count from the first one on."""
+    try:
+        open_state().automatic.follow()
+    except FlowError as error:
+        notices.say(f"automatic checkpoints are not taken: {error}")
 
 
 def _go_on(session: Session, env: Mapping[str, str]) -> None:

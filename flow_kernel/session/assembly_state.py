@@ -8,16 +8,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from flow_kernel.errors import UsageError
+from flow_kernel.errors import FlowError, UsageError
 from flow_kernel.records.home import Home
 from flow_kernel.records.journal import utc_now_ms
 from flow_kernel.session.announcer import Emit
 from flow_kernel.session.approval_parts import ApprovalParts, Prompter
 from flow_kernel.session.approvals import Approvals
 from flow_kernel.session.carrier import Carrier
+from flow_kernel.session.checkpoints.automatic import Automatic
 from flow_kernel.session.checkpoints.opening import open_checkpoints
+from flow_kernel.session.checkpoints.reaching import reach_of
 from flow_kernel.session.checkpoints.service import Checkpoints
 from flow_kernel.session.checkpoints.surroundings import Surroundings
+from flow_kernel.session.checkpoints.tracking import Tracking
 from flow_kernel.session.flow import Flow
 from flow_kernel.session.formatter import TaskTexts, load_texts
 from flow_kernel.session.notices import Notices
@@ -48,6 +51,7 @@ class StateParts:
         on_carried: Told when there may be something new in the logs.
         closers: Told what ends with the session.
         around: What checkpoints need of the shell; None where there are none.
+        tracking: Tells what cells may have changed.
         show_progress: Draws the progress of steps.
         prompter: Asks the person in the cell itself.
     """
@@ -64,6 +68,7 @@ class StateParts:
     on_carried: Callable[[], None]
     closers: list[Callable[[], None]]
     around: Surroundings | None
+    tracking: Tracking
     show_progress: ShowProgress | None
     prompter: Prompter | None
 
@@ -118,6 +123,7 @@ class StateParts:
             describe=self.texts.progress,
             emit=self.emit,
             keep=self.keep,
+            on_end=lambda kind, name: self._keep(lambda one: one.ended(kind, name)),
         )
 
     @cached_property
@@ -138,6 +144,7 @@ class StateParts:
                 carry=self._carry_durably,
                 redact=lambda text: parts.redactor.text(text)[0],
                 emit=self.emit,
+                on_approved=lambda row: self._keep(lambda one: one.approved(row.approval_id)),
                 remind=RemindCommand(command, self.env) if command else lambda _row: None,
             )
         )
@@ -167,7 +174,35 @@ class StateParts:
             carry=self._carry_durably,
             closers=self.closers,
             emit=self.emit,
+            on_capture=self._follow,
         )
+
+    @cached_property
+    def automatic(self) -> Automatic:
+        """The checkpoints that the session takes by itself."""
+        automatic = Automatic(
+            self.checkpoints,
+            self.tracking,
+            settings=self.parts.settings.checkpoints,
+            reach=reach_of,
+            is_in_cell=lambda: self.recorder.innermost() is not None,
+            say=self.notices.say,
+        )
+        self.closers.append(automatic.close)
+        return automatic
+
+    def _follow(self) -> None:
+        # Not as an argument: what is automatic needs the checkpoints, which are not there yet.
+        self.automatic.follow()
+
+    def _keep(self, tell: "Callable[[Automatic], None]") -> None:
+        """Tell the automatic checkpoints of something, where there are any."""
+        if self.around is None or not self.parts.settings.checkpoints.at_steps:
+            return
+        try:
+            tell(self.automatic)
+        except FlowError as error:
+            self.notices.say(f"automatic checkpoints are not taken: {error}")
 
     def _carry_durably(self) -> None:
         """Answers and checkpoints are on the disk, in the log as in the store."""

@@ -14,6 +14,7 @@ from flow_kernel.records.journal import Journal
 from flow_kernel.records.names import ADHOC_TASK
 from flow_kernel.records.tail import OutputTail
 from flow_kernel.session.announcer import Announcer
+from flow_kernel.session.checkpoints.tracking import Tracking
 from flow_kernel.session.history import History
 from flow_kernel.session.identity import Identity
 from flow_kernel.session.notices import Notices
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from flow_kernel.session.checkpoints.checkpoint import Checkpoint
     from flow_kernel.session.checkpoints.rollback import Rollback
     from flow_kernel.session.checkpoints.service import Checkpoints
+    from flow_kernel.session.checkpoints.taking import Taking
     from flow_kernel.session.flow import TaskView
     from flow_kernel.session.formatter import TaskTexts
     from flow_kernel.session.steps import Step
@@ -51,6 +53,7 @@ class Session:
         open_texts: Gives the texts of its tasks, likewise.
         open_approvals: Gives the questions that it asks, likewise.
         open_checkpoints: Gives its time machine, likewise.
+        tracking: Told what runs, where checkpoints are taken.
         watch_questions: Looks whether there are questions to remind of; about 10 us.
         home: Where the records lie.
         settings: As they were at the start.
@@ -70,6 +73,7 @@ class Session:
     open_texts: Callable[[], "TaskTexts"]
     open_approvals: Callable[[], "Approvals"]
     open_checkpoints: Callable[[], "Checkpoints"]
+    tracking: Tracking
     watch_questions: Callable[[], None]
     home: Home
     settings: Settings
@@ -157,13 +161,29 @@ class Session:
         """
         return self.open_checkpoints()
 
-    def checkpoint(self, name: str | None = None) -> "Checkpoint":
-        """Keep variables and files as they are now; see `Checkpoints.take`."""
-        return self.checkpoints.take(name)
+    def checkpoint(
+        self, name: str | None = None, *, tag: bool = False, wait: bool | None = None
+    ) -> "Taking":
+        """Keep variables and files as they are now.
+
+        Args:
+            name: For lists and for the way back.
+            tag: True to give the commit of the files a git tag as well.
+            wait: True to return when it is on the disk, False as soon as the session may go on;
+                None waits where there is little to write.
+
+        Returns:
+            The checkpoint, or what will be it: `wait()` gives it, and says why if it fails.
+
+        Raises:
+            StoreError: The disk or git refuses, or the tag points elsewhere; nothing was kept.
+            UsageError: That is no name.
+        """
+        return self.checkpoints.keep(name, tag=tag, wait=wait)
 
     def rollback(
         self,
-        to: "str | Checkpoint",
+        to: "str | Checkpoint | Taking",
         *,
         what: str = "all",
         dry_run: bool = False,
@@ -183,10 +203,14 @@ class Session:
             CheckpointDamaged: It cannot be restored; nothing was changed.
         """
         from flow_kernel.session.checkpoints.rollback import go_back  # with the store, not before
+        from flow_kernel.session.checkpoints.taking import Taking
 
         checkpoints = self.checkpoints
+        checkpoints.settle()
         if isinstance(to, str):
             to = checkpoints.shelf.find(to, session=self.identity.session)
+        if isinstance(to, Taking):
+            to = to.wait()
         return go_back(checkpoints, to, what=what, dry_run=dry_run, trusts=trusts)
 
     @property

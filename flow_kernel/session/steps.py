@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from flow_kernel.errors import UsageError
 from flow_kernel.session.progress import Meter, Progress
@@ -17,6 +17,22 @@ _monotonic: Final = time.monotonic
 
 ShowProgress = Callable[[object, Progress], None]
 """Draws the progress of a step, which stands for its bar; called ten times a second at most."""
+
+
+class Begun(NamedTuple):
+    """A step that was begun here and has not ended; it may belong to a task around the open one.
+
+    Attributes:
+        place: Plan and id of its task.
+        number: Of the step.
+        name: Of the step.
+        is_open_ended: It lasts until the next one, or until the task ends.
+    """
+
+    place: tuple[str, str]
+    number: int
+    name: str
+    is_open_ended: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import takewhile
-from typing import NamedTuple
 
 from flow_kernel.errors import NotFound
 from flow_kernel.records.names import ADHOC_TASK
@@ -21,27 +20,11 @@ from flow_kernel.session.place import Whereabouts
 from flow_kernel.session.progress import Progress
 from flow_kernel.session.report import TaskReport
 from flow_kernel.session.reports import report_on, reports_of
-from flow_kernel.session.steps import ShowProgress, Step, StepWays
+from flow_kernel.session.steps import Begun, ShowProgress, Step, StepWays
 from flow_kernel.session.task_desk import NewTask, TaskDesk
 from flow_kernel.session.task_events import tell_end, tell_start, was_begun
 from flow_kernel.session.task_states import OPEN, checked_name
 from flow_kernel.store.contract import StepRow, TaskRow
-
-
-class _Begun(NamedTuple):
-    """A step that was begun here and has not ended; it may belong to a task around the open one.
-
-    Attributes:
-        place: Plan and id of its task.
-        number: Of the step.
-        name: Of the step.
-        is_open_ended: It lasts until the next one, or until the task ends.
-    """
-
-    place: tuple[str, str]
-    number: int
-    name: str
-    is_open_ended: bool
 
 
 class Tasks:
@@ -57,6 +40,7 @@ class Tasks:
         show_progress: Draws the progress of a step.
         describe: Puts the progress of a step into words.
         emit: Tells agents; `keep` does once they listen.
+        on_end: Told of the end of a step or a task: which of them, and its name.
     """
 
     def __init__(  # noqa: PLR0913 - the assembly passes them once, each by name
@@ -72,6 +56,7 @@ class Tasks:
         describe: Callable[[Progress], str] = Progress.note,
         emit: Emit = silent,
         keep: Emit = silent,
+        on_end: Callable[[str, str], object] = lambda kind, name: None,
     ) -> None:
         self._flow = flow
         self._where = where
@@ -81,10 +66,11 @@ class Tasks:
         self._carry = carry
         self._emit = emit
         self._keep = keep
+        self._on_end = on_end
         self._step_ways = StepWays(
             log=self.log, artifact=self.artifact, describe=describe, show=show_progress
         )
-        self._begun: list[_Begun] = []
+        self._begun: list[Begun] = []
         self._ended: str | None = None
         self._resumed: tuple[str, str] | None = None
         self._seen = flow.store.version()
@@ -334,12 +320,12 @@ class Tasks:
             raise NotFound("no task is open here", hint="begin one: %task start NAME")
         return task
 
-    def _begun_here(self) -> Sequence[_Begun]:
+    def _begun_here(self) -> Sequence[Begun]:
         """The steps that the open task is in, the innermost first."""
         place = self._where.now[:2]
         return [*takewhile(lambda step: step.place == place, reversed(self._begun))]
 
-    def _begun_since(self, begun: _Begun) -> Sequence[_Begun]:
+    def _begun_since(self, begun: Begun) -> Sequence[Begun]:
         """A step and those inside it, the innermost first; nothing when its task has ended."""
         found = self._begun[self._begun.index(begun) :] if begun in self._begun else []
         return found[::-1]
@@ -350,13 +336,13 @@ class Tasks:
         here = self._begun_here()
         step = self._desk.begin_step(place, name, mine=[begun.number for begun in here])
         self._resumed = None  # the notebook is past its first cell
-        self._begun.append(_Begun(place, step.number, step.name, is_open_ended))
+        self._begun.append(Begun(place, step.number, step.name, is_open_ended))
         self._move(*place)
         self._carry()
         self._emit("step_start", task_id=task.task_id, step=step.name)
         return step
 
-    def _end_steps(self, begun: Sequence[_Begun], *, failure: str | None) -> None:
+    def _end_steps(self, begun: Sequence[Begun], *, failure: str | None) -> None:
         """End steps, the innermost first."""
         if not begun:
             return
@@ -366,6 +352,7 @@ class Tasks:
         self._carry()
         for step in begun:
             self._emit("step_end", task_id=step.place[1], step=step.name, error=failure)
+        self._on_end("step", begun[-1].name)
 
     def _end(self, event: str, *, reason: str = "") -> TaskView:
         task = self._open_task()
@@ -374,6 +361,7 @@ class Tasks:
         self._ended = f"{task.plan_id}/{task.task_id}"
         ended = self.show(self._ended)
         self._leave(task, back_to or ADHOC_TASK)
+        self._on_end("task", task.name)
         return ended
 
     def _move(self, plan_id: str, task_id: str) -> None:

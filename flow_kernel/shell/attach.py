@@ -115,8 +115,19 @@ class Attachment:
 
     # -- what a kernel tells -----------------------------------------------------------------------
 
-    def note_request(self, code: str, *, silent: bool, store_history: bool) -> None:
-        """An execute request arrived; the ones that are no cells are only counted."""
+    def note_request(
+        self, code: str, *, silent: bool, store_history: bool, expressions: Any = None
+    ) -> None:
+        """An execute request arrived; the ones that are no cells are only counted.
+
+        Args:
+            code: Its source.
+            silent: True for one that IPython tells nobody of.
+            store_history: False for one that is no cell.
+            expressions: What is evaluated after it.
+        """
+        if (expressions or silent) and self.session.tracking.is_on:
+            self.session.tracking.note_unseen()
         if self.is_attached and (silent or not store_history):
             self._guard(self._recorder.hidden, code, HIDDEN)
 
@@ -154,6 +165,8 @@ class Attachment:
     # -- what the shell tells ----------------------------------------------------------------------
 
     def _pre_run_cell(self, info: Any) -> None:
+        if self.session.tracking.is_on:
+            self._guard(self.session.tracking.begin_cell)
         with HeldInterrupts() as held:
             self._gate.begin(info, is_nested=bool(self._running.get(_get_ident())))
             cell = self._guard(self._begin, info)
@@ -215,6 +228,8 @@ class Attachment:
             self._gate.end()
             self.session.watch_reminders()
         if cell is None:
+            if not running and self.session.tracking.is_on:
+                self.session.tracking.end_cell(info.raw_cell)
             return
         self._tee.remove()
         self._must_interrupt = False
@@ -223,6 +238,8 @@ class Attachment:
             cell.error_line = line_in_cell(error, cell.filenames)
         self._recorder.end(cell, failure, seals=self._kernel is None)
         self.session.look_around()
+        if not running and self.session.tracking.is_on:
+            self.session.tracking.end_cell(info.raw_cell)
         if self.session.notices.waiting:
             self._tell_notices()
 
@@ -230,6 +247,8 @@ class Attachment:
         if self._must_interrupt:
             self._must_interrupt = False
             raise KeyboardInterrupt
+        if self.session.tracking.is_on:
+            self.session.tracking.note(code)
         self._guard(self._note_code, code)
 
     def _note_code(self, code: CodeType) -> None:

@@ -34,7 +34,12 @@ class _Loaded:
         async def tapped_do_execute(
             code: str, silent: bool, store_history: bool = True, *args: Any, **kwargs: Any
         ) -> Any:
-            attachment.note_request(code, silent=silent, store_history=store_history)
+            attachment.note_request(
+                code,
+                silent=silent,
+                store_history=store_history,
+                expressions=args[0] if args else kwargs.get("user_expressions"),
+            )
             return await do_execute(code, silent, store_history, *args, **kwargs)
 
         def tapped_finish_metadata(parent: Any, metadata: Any, reply_content: Any) -> Any:

@@ -17,13 +17,13 @@ from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
 from ipykernel.zmqshell import ZMQInteractiveShell
 from jupyter_core.paths import jupyter_config_path, jupyter_data_dir
-from traitlets import Bool, Enum, List, Type, Unicode, Union, default
+from traitlets import Bool, Enum, Float, Int, List, Type, Unicode, Union, default
 from traitlets.config import Application
 
 from flow_kernel.records.home import resolve
 from flow_kernel.session.assembly import assemble
 from flow_kernel.session.policy import POLICIES, tightest
-from flow_kernel.settings import ISOLATED_TYPES, Settings
+from flow_kernel.settings import ISOLATED_TYPES, CheckpointSettings, Settings
 from flow_kernel.shell.attach import Attachment
 from flow_kernel.shell.broken_streams import BrokenStreams
 from flow_kernel.shell.deferred_debugger import DeferredDebugger, stand_in
@@ -78,6 +78,15 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
         [Unicode(""), List(Unicode())],
         help="Run for each reminder of an open question; no shell reads it.",
     ).tag(config=True)
+    checkpoint_steps: Any = Bool(
+        True, help="Checkpoints at the ends of steps and tasks, and before approved cells."
+    ).tag(config=True)
+    checkpoint_every_cells: Any = Int(
+        0, min=0, help="A checkpoint after so many cells; 0 for none."
+    ).tag(config=True)
+    checkpoint_every_minutes: Any = Float(
+        0.0, min=0.0, help="A checkpoint after a cell when the last one is so old; 0 for none."
+    ).tag(config=True)
     approve: Any = Enum(POLICIES, "auto", help="Which cells need an answer before they run.").tag(
         config=True
     )
@@ -114,7 +123,9 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
     ) -> Any:
         """Run a cell as ipykernel does; requests that are no cells are counted."""
         if self.attachment is not None:
-            self.attachment.note_request(code, silent=silent, store_history=store_history)
+            self.attachment.note_request(
+                code, silent=silent, store_history=store_history, expressions=user_expressions
+            )
         self._broken_streams.put_back()
         try:
             return await super().do_execute(
@@ -224,7 +235,18 @@ def settings_of(chosen: Any) -> Settings:
         isolated_types=frozenset(_texts(chosen, "isolated_types", default.isolated_types)),
         mirrors=tuple(_texts(chosen, "mirrors", default.mirrors)),
         remind_command=tuple(_argv(command) if type(command) is str else map(str, command)),
+        checkpoints=_checkpoint_settings(chosen, default.checkpoints),
         approve=tightest(getattr(chosen, "approve", default.approve), os.environ.get(_POLICY)),
+    )
+
+
+def _checkpoint_settings(chosen: Any, default: CheckpointSettings) -> CheckpointSettings:
+    cells = getattr(chosen, "checkpoint_every_cells", default.every_cells)
+    minutes = getattr(chosen, "checkpoint_every_minutes", default.every_minutes)
+    return CheckpointSettings(
+        at_steps=getattr(chosen, "checkpoint_steps", default.at_steps) is True,
+        every_cells=cells if type(cells) is int else default.every_cells,
+        every_minutes=float(minutes) if isinstance(minutes, int | float) else 0.0,
     )
 
 

@@ -1,29 +1,28 @@
-"""Saves variables in a forked child, so that their classes' code can neither hang nor kill us.
+"""Saves variables in a watched child, so that their classes' code can neither hang nor kill us.
 
-Called by `service`.
+Called by `service`, in a keeper; where there is none, in the session itself.
 
-    parent: fork ── reads lines ──────────────────────────────▶ what was saved
-    child:         {"at": name} … pickle, hash, write … {"done": …}   _exit
+    watcher: fork ── reads lines ──────────────────────────────▶ what was saved
+    writer:          {"at": name} … pickle, hash, write … {"done": …}   _exit
 
-The child sees the session as it was at the fork and changes nothing of it. When it dies or is
-silent for too long, the variable that it was at is left out and another child is tried; where there
-is no fork the session does the work itself.
+The writer sees the session as it was at the fork and changes nothing of it. When it dies or is
+silent for too long, the variable that it was at is left out and another one is tried.
 """
 
 import os
 import select
 import signal
 import time
-import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 
 from flow_kernel.errors import StoreError
+from flow_kernel.records.summaries import summarise
 from flow_kernel.session.checkpoints.anchors import Anchors
+from flow_kernel.session.checkpoints.keeper import Wanted, fork
 from flow_kernel.session.checkpoints.saving import NotSaved, save
 from flow_kernel.store.snapshots.content import store_content
 from flow_kernel.store.snapshots.writer import Writer
@@ -33,14 +32,17 @@ SILENCE_S: Final = 20.0
 _MOST_CULPRITS: Final = 20
 _READ_BYTES: Final = 1 << 16
 
+Document = dict[str, Any]
+"""What was saved, as JSON: groups, summaries, not_saved (name, type, reason), inert, bytes_new."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Captured:
-    """What a manifest says of the variables, as JSON."""
 
-    groups: list[dict[str, Any]]
-    not_saved: list[NotSaved]
-    bytes_new: int
+def capture_here(values: Mapping[str, object], anchors: Anchors, writer: Writer) -> Document:
+    """Save variables in this process; on the disk when this returns.
+
+    Raises:
+        StoreError: The disk refuses.
+    """
+    return _save(values, anchors, writer, lambda _: None)
 
 
 def capture(
@@ -48,44 +50,33 @@ def capture(
     anchors: Anchors,
     writer: Callable[[], Writer],
     *,
-    forks: bool,
+    wanted: Wanted,
     silence_s: float = SILENCE_S,
-) -> Captured:
-    """Save variables as they are now; on the disk when this returns.
+) -> Document:
+    """Save variables in a child of this process; on the disk when this returns.
 
     Args:
         values: By name.
         anchors: What is referred to and not saved.
         writer: Makes a writer of chunks.
-        forks: False to do it in this process.
+        wanted: Says whether anybody waits for it still.
         silence_s: How long one variable may take.
 
     Raises:
-        StoreError: The disk refuses.
+        StoreError: The disk refuses, or nobody wants it any more.
     """
-    if not forks or not hasattr(os, "fork"):
-        return _save(values, anchors, writer(), lambda _: None)
     left = dict(values)
-    culprits: list[NotSaved] = []
+    culprits: list[list[str]] = []
     while True:
-        document, at, end = _in_child(left, anchors, writer, silence_s)
+        document, at, end = _in_child(left, anchors, writer, wanted, silence_s)
         if document is not None:
-            found = _captured(document)
-            return Captured(
-                groups=found.groups,
-                not_saved=sorted([*found.not_saved, *culprits], key=lambda one: one.name),
-                bytes_new=found.bytes_new,
-            )
+            document["not_saved"] = sorted([*document["not_saved"], *culprits])
+            return document
         if at not in left or len(culprits) >= _MOST_CULPRITS:
             raise StoreError(f"the variables could not be saved: the writer {end}")
         kind = type(left.pop(at))
-        culprits.append(
-            NotSaved(
-                name=at,
-                type=f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins."),
-                reason=f"saving it {end}",
-            )
-        )
+        said = f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
+        culprits.append([at, said, f"saving it {end}"])
 
 
 def _save(
@@ -93,7 +84,7 @@ def _save(
     anchors: Anchors,
     writer: Writer,
     on_name: Callable[[str], object],
-) -> Captured:
+) -> Document:
     try:
         saved = save(values, anchors, on_name=on_name)
         groups = []
@@ -109,28 +100,41 @@ def _save(
         writer.sync()
     finally:
         writer.close()
-    return Captured(groups=groups, not_saved=saved.not_saved, bytes_new=writer.bytes_new)
+    names = [name for group in saved.groups for name in group.names]
+    return {
+        "groups": groups,
+        "summaries": {name: dict(summarise(values[name])) for name in names},
+        "not_saved": [_listed(left) for left in saved.not_saved],
+        "bytes_new": writer.bytes_new,
+    }
+
+
+def _listed(left: NotSaved) -> list[str]:
+    return [left.name, left.type, left.reason]
 
 
 def _in_child(
     values: Mapping[str, object],
     anchors: Anchors,
     writer: Callable[[], Writer],
+    wanted: Wanted,
     silence_s: float,
-) -> tuple[dict[str, Any] | None, str, str]:
+) -> tuple[Document | None, str, str]:
     """What the child says at its end; else the variable that it was at, and how it ended."""
     reader, mouth = os.pipe()
-    pid = _fork()
+    pid = fork()
     if pid == 0:
         _child(values, anchors, writer, mouth)
     os.close(mouth)
     try:
-        lines, is_silent = _listen(reader, silence_s)
+        lines, is_silent = _listen(reader, wanted, silence_s)
     finally:
         os.close(reader)
         with suppress(OSError):
             os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
+    if not wanted():
+        raise StoreError("the checkpoint was given up")
     said = [orjson.loads(line) for line in lines]
     last = said[-1] if said else {}
     if "done" in last:
@@ -144,24 +148,12 @@ def _in_child(
     return None, last.get("at", ""), f"ended its process ({os.waitstatus_to_exitcode(status)})"
 
 
-def _fork() -> int:
-    with warnings.catch_warnings():
-        # Python 3.12 warns that threads may hold locks; a child that hangs for one is killed.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return os.fork()
-
-
 def _child(
     values: Mapping[str, object], anchors: Anchors, writer: Callable[[], Writer], mouth: int
 ) -> None:
     """The life of the child; never returns."""
     code = 1
     try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_DFL)
-        silence = os.open(os.devnull, os.O_RDWR)
-        for fd in (0, 1, 2):  # what classes print while they are saved is nobody's output
-            os.dup2(silence, fd)
 
         def say(document: dict[str, Any]) -> None:
             data = memoryview(orjson.dumps(document) + b"\n")
@@ -173,20 +165,23 @@ def _child(
         except StoreError as error:
             say({"refused": error.message})
         else:
-            say({"done": _document(found)})
+            say({"done": found})
         code = 0
     finally:
         os._exit(code)
 
 
-def _listen(reader: int, silence_s: float) -> tuple[list[bytes], bool]:
+def _listen(reader: int, wanted: Wanted, silence_s: float) -> tuple[list[bytes], bool]:
     """All whole lines until the child closes its end; True when it was silent for too long."""
     data = bytearray()
+    poll = select.poll()
+    poll.register(reader, select.POLLIN)
+    poll.register(wanted.fileno(), 0)
     deadline = time.monotonic() + silence_s
-    while (left_s := deadline - time.monotonic()) > 0:
-        ready, _, _ = select.select([reader], [], [], left_s)
-        if not ready:
-            break
+    while (left_s := deadline - time.monotonic()) > 0 and wanted():
+        ready = [fd for fd, _ in poll.poll(left_s * 1000)]
+        if reader not in ready:
+            continue
         got = os.read(reader, _READ_BYTES)
         if not got:
             return _whole_lines(data), False
@@ -197,22 +192,3 @@ def _listen(reader: int, silence_s: float) -> tuple[list[bytes], bool]:
 
 def _whole_lines(data: bytearray) -> list[bytes]:
     return bytes(data).split(b"\n")[:-1]
-
-
-def _document(captured: Captured) -> dict[str, Any]:
-    return {
-        "groups": captured.groups,
-        "not_saved": [[left.name, left.type, left.reason] for left in captured.not_saved],
-        "bytes_new": captured.bytes_new,
-    }
-
-
-def _captured(document: dict[str, Any]) -> Captured:
-    return Captured(
-        groups=document["groups"],
-        not_saved=[
-            NotSaved(name=name, type=kind, reason=reason)
-            for name, kind, reason in document["not_saved"]
-        ],
-        bytes_new=document["bytes_new"],
-    )

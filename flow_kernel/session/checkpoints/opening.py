@@ -12,8 +12,9 @@ from pathlib import Path
 from flow_kernel.errors import StoreError
 from flow_kernel.records.home import Home
 from flow_kernel.session.announcer import Emit
+from flow_kernel.session.checkpoints.parts import CheckpointParts
 from flow_kernel.session.checkpoints.project_files import ProjectFiles
-from flow_kernel.session.checkpoints.service import CheckpointParts, Checkpoints
+from flow_kernel.session.checkpoints.service import Checkpoints
 from flow_kernel.session.checkpoints.shelf import Shelf
 from flow_kernel.session.checkpoints.surroundings import Surroundings
 from flow_kernel.session.checkpoints.user_key import user_key
@@ -58,6 +59,7 @@ def open_checkpoints(  # noqa: PLR0913 - called once, each by name
     carry: Callable[[], object],
     closers: list[Callable[[], None]],
     emit: Emit,
+    on_capture: Callable[[], None],
 ) -> Checkpoints:
     """The time machine of a session.
 
@@ -73,6 +75,7 @@ def open_checkpoints(  # noqa: PLR0913 - called once, each by name
         carry: Brings notes into the log, and the log to the disk.
         closers: Told what ends with the session.
         emit: Tells agents.
+        on_capture: Told when the variables are looked at.
     """
     home.ensure()
     key = cache(lambda: user_key(around.key_path))
@@ -112,5 +115,6 @@ def open_checkpoints(  # noqa: PLR0913 - called once, each by name
             note=note,
             made_by=made_by,
             emit=emit,
+            on_capture=on_capture,
         )
     )

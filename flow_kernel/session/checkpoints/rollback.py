@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from flow_kernel.errors import CheckpointDamaged, FlowError, UntrustedCheckpoint
-from flow_kernel.session.checkpoints.checkpoint import Checkpoint, LeftName, unchanged
+from flow_kernel.session.checkpoints.checkpoint import Checkpoint, LeftName
 from flow_kernel.session.checkpoints.loading import load
-from flow_kernel.session.checkpoints.service import Checkpoints
+from flow_kernel.session.checkpoints.plan import same_names
+from flow_kernel.session.checkpoints.service import Checkpoints, waited_for
 from flow_kernel.session.checkpoints.tombstone import Tombstone
 from flow_kernel.store.git.rules import NO_CHANGES, FileChanges
 from flow_kernel.store.snapshots.segments import ChunkLost
@@ -89,8 +90,9 @@ def go_back(
             "nothing was changed",
             variables=tuple(name for one in trouble for name in one.variables),
         )
-    current = checkpoints.take(reason="safety") if not dry_run else checkpoints.peek()
-    same = unchanged(current, target) if what != "files" else frozenset()
+    safety = None if dry_run else _safety(checkpoints, with_files=what != "state")
+    current = checkpoints.peek(whole=False) if dry_run else checkpoints.base
+    same = same_names(current, target) if current and what != "files" else frozenset()
     removed: list[str] = []
     lost: list[LeftName] = []
     kept: list[str] = []
@@ -112,7 +114,7 @@ def go_back(
             namespace.update({left.name: Tombstone(left.name, _epitaph(left)) for left in lost})
     done = Rollback(
         target=target,
-        safety=None if dry_run else current,
+        safety=safety,
         restored=sorted(values),
         removed=removed,
         lost=lost,
@@ -121,12 +123,12 @@ def go_back(
         files_reason=files_reason,
         is_dry_run=dry_run,
     )
-    if not dry_run:
+    if safety is not None:
         checkpoints.moved(
             target,
             {
                 "what": what,
-                "safety_id": current.checkpoint_id,
+                "safety_id": safety.checkpoint_id,
                 "restored": done.restored,
                 "removed": removed,
                 "lost": [left.name for left in lost],
@@ -134,6 +136,14 @@ def go_back(
             },
         )
     return done
+
+
+def _safety(checkpoints: Checkpoints, *, with_files: bool) -> Checkpoint:
+    """What undoes the way back: a checkpoint of now, or the last one where nothing differs."""
+    taking = checkpoints.begin(
+        reason="safety", whole=False, with_files=with_files, only_if_changed=True
+    )
+    return waited_for(taking)
 
 
 def _loaded(

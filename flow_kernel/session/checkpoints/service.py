@@ -3,75 +3,33 @@
 Called by the `%checkpoint` and `%rollback` magics and by users through
 `flow_kernel.current_session()`.
 
-    take:  variables (a child writes chunks) ┐
-           files (git commit, held by a ref) ┴▶ manifest, signed ─▶ acknowledged ─▶ journal
+    begin:   what has to be saved again (`plan`) ─▶ variables frozen (`keeper`) ─▶ the cell goes on
+    finish:  files, variables, manifest (`making`) ─▶ acknowledged ─▶ journal
 
-A manifest names only what is on the disk already. Until it is written there is no checkpoint; what
-an interrupted one leaves behind is thrown away by `prune`.
+What an interrupted one leaves behind is thrown away by `prune`.
 """
 
-import platform
-import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from contextlib import ExitStack, closing, suppress
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from flow_kernel.errors import UsageError
-from flow_kernel.records.codec import clean_text
 from flow_kernel.records.diff import Visibility
-from flow_kernel.records.summaries import summarise
-from flow_kernel.session.announcer import Emit
 from flow_kernel.session.checkpoints.anchors import Anchors, anchors_of
-from flow_kernel.session.checkpoints.capture import Captured, capture
-from flow_kernel.session.checkpoints.checkpoint import (
-    Checkpoint,
-    Difference,
-    differing,
-    identified,
-    parsed,
-)
-from flow_kernel.session.checkpoints.project_files import ProjectFiles
+from flow_kernel.session.checkpoints.capture import capture, capture_here
+from flow_kernel.session.checkpoints.checkpoint import Checkpoint, Difference, differing, parsed
+from flow_kernel.session.checkpoints.keeper import Keeper, can_fork
+from flow_kernel.session.checkpoints.making import Making, Moment
+from flow_kernel.session.checkpoints.parts import CheckpointParts, checked_name
+from flow_kernel.session.checkpoints.plan import Base, Scope, base_of, merged, planned, wider
+from flow_kernel.session.checkpoints.project_files import ProjectFiles, TakenFiles
 from flow_kernel.session.checkpoints.pruning import Pruned, prune
-from flow_kernel.session.checkpoints.shelf import Shelf
-from flow_kernel.session.place import Whereabouts
+from flow_kernel.session.checkpoints.sizes import idents, is_small
+from flow_kernel.session.checkpoints.taking import Taking
 from flow_kernel.store.snapshots.collect import held
-from flow_kernel.store.snapshots.manifests import put, seal
 from flow_kernel.store.snapshots.writer import ChunkWriter, DigestWriter, Writer
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckpointParts:
-    """What the time machine works with; put together by `session.assembly`.
-
-    Attributes:
-        shelf: The checkpoints of the home.
-        key: The user's.
-        namespace: The variables of the session.
-        hidden: Those that IPython hides.
-        anchors: Gives objects of the session by name, which variables may refer to.
-        where: The plan, task and step of now.
-        session: 32 hex.
-        seq: The last record.
-        now: UTC with milliseconds.
-        files: The files of the project.
-        note: Brings a record of a kind into the log.
-        made_by: The record of the cell that made a variable, if that is known.
-        emit: Tells agents.
-    """
-
-    shelf: Shelf
-    key: Callable[[], bytes]
-    namespace: dict[str, Any]
-    hidden: Mapping[str, object]
-    anchors: Callable[[], Mapping[str, object]]
-    where: Whereabouts
-    session: str
-    seq: Callable[[], int]
-    now: Callable[[], str]
-    files: ProjectFiles
-    note: Callable[[str, Mapping[str, object]], object]
-    made_by: Callable[[str], int | None]
-    emit: Emit
+if TYPE_CHECKING:
+    from flow_kernel.session.checkpoints.shelf import Shelf
 
 
 class Checkpoints:
@@ -80,77 +38,169 @@ class Checkpoints:
     def __init__(self, parts: CheckpointParts) -> None:
         self._parts = parts
         self.shelf: Shelf = parts.shelf
-        self._head: Checkpoint | None = None
+        self.scope: Scope = None
+        """What cells may have changed in place since the last capture; None for all."""
+        self.base: Base | None = None
+        """What the variables were at the last capture."""
+        self._head: Head = NO_HEAD
         self._count = 0
+        self._pending: Taking | None = None
 
     @property
-    def head(self) -> Checkpoint | None:
+    def head_id(self) -> str | None:
         """The checkpoint that this session was last equal to."""
-        return self._head
+        return self._head.checkpoint_id
+
+    @property
+    def pending(self) -> Taking | None:
+        """The one that is still on its way to the disk, if any."""
+        pending = self._pending
+        return pending if pending is not None and not pending.is_done else None
 
     def take(
-        self, name: str | None = None, *, reason: str = "asked", tag: bool = False
+        self,
+        name: str | None = None,
+        *,
+        reason: str = "asked",
+        tag: bool = False,
+        whole: bool = True,
+        with_files: bool = True,
     ) -> Checkpoint:
-        """Keep variables and files as they are now.
-
-        Args:
-            name: For lists and for the way back; made of the reason by default.
-            reason: Why it is taken.
-            tag: True to give its commit a tag as well.
-
-        Returns:
-            The checkpoint; it is on the disk, power loss or not.
+        """As `begin`, and wait until it is on the disk; an interrupt gives it up.
 
         Raises:
             StoreError: The disk or git refuses, or a tag of that name points elsewhere; session
                 and files are as before.
         """
+        taking = self.begin(name, reason=reason, tag=tag, whole=whole, with_files=with_files)
+        return waited_for(taking)
+
+    def begin(
+        self,
+        name: str | None = None,
+        *,
+        reason: str = "asked",
+        tag: bool = False,
+        whole: bool = True,
+        with_files: bool = True,
+        only_if_changed: bool = False,
+    ) -> Taking:
+        """Keep variables and files as they are now; the way to the disk goes on by itself.
+
+        Args:
+            name: For lists and for the way back; made of the reason by default.
+            reason: Why it is taken.
+            tag: True to give its commit a tag as well.
+            whole: False to take over what no cell could have changed since the last capture.
+            with_files: False to leave the files out.
+            only_if_changed: True to give back the last one where nothing differs from it.
+
+        Raises:
+            StoreError: The home cannot be written.
+            UsageError: That is no name.
+        """
+        self.settle()
         parts = self._parts
         number = self._count + 1
-        called = _checked(name) if name is not None else f"{reason}-{number}"
-        # While its chunks are named by no manifest, nobody may collect them.
-        with held(parts.shelf.segments_dir, is_alone=False):
-            parts.shelf.chunks.refresh()
-            files = parts.files.begin(called, number=number, tag=tag, parent=self._head)
-            try:
-                whole = self._whole(called, reason, self._writer, files.take)
-                data = seal(whole, parts.key())
-                put(parts.shelf.manifests_dir, str(whole["checkpoint_id"]), data)
-            except BaseException:
-                files.forget()  # both parts or none
-                raise
-        taken = parsed(whole, is_trusted=True)
-        self._head, self._count = taken, number
-        # `seq` is the number of the record itself.
-        parts.note(
-            "checkpoint",
-            {
-                "after_seq": taken.seq,
-                **{key: value for key, value in taken.item().items() if key != "seq"},
-            },
+        called = checked_name(name) if name is not None else f"{reason}-{number}"
+        values = self.variables()
+        now = idents(values)
+        scope = self.scope
+        plan = planned(self.base, now, None if whole else scope)
+        files = self._files(called, number, tag=tag) if with_files else _NO_FILES_ASKED
+        moment = Moment(
+            facts=parts.facts(called, reason, values, self.head_id)
+            | {"anchors": self.anchors().names()},
+            base=self.base,
+            scope=scope,
+            plan=plan,
+            idents=now,
+            same_as=self._head.checkpoint if only_if_changed else None,
         )
-        parts.emit(
-            "checkpoint",
-            id=taken.checkpoint_id,
-            title=taken.name,
-            variables=len(taken.variables),
-            not_saved=len(taken.not_saved),
+        with ExitStack() as stack:
+            # While its chunks are named by no manifest, nobody may collect them.
+            stack.enter_context(held(parts.shelf.segments_dir, is_alone=False))
+            again = {one: values[one] for one in values if one in plan.again}
+            document = self._document(again)
+            locked = stack.pop_all()
+        making = Making(
+            moment,
+            document,
+            files=files,
+            shelf=parts.shelf,
+            key=parts.key,
+            made_by=parts.made_by,
+            locked=locked,
         )
-        return taken
+        before = self._head
+        taking = Taking(
+            str(moment.facts["checkpoint_id"]),
+            called,
+            lambda read: self._finished(making, read),
+            making.give_up,
+        )
+        taking.then(lambda done: self._told(done, before, scope))
+        self._count, self._pending, self.scope = number, taking, frozenset()
+        self._head = Head(taking.checkpoint_id, None, before.filed)
+        parts.on_capture()
+        return taking.start()
 
-    def peek(self) -> Checkpoint:
+    def has_new_names(self) -> bool:
+        """True when a name is bound to another object than at the last capture, or gone."""
+        return self.base is None or self.base.idents != idents(self.variables())
+
+    def keep(self, name: str | None, *, tag: bool = False, wait: bool | None = None) -> Taking:
+        """A checkpoint that the user has asked for.
+
+        Args:
+            name: For lists and for the way back.
+            tag: True to give its commit a tag as well.
+            wait: True to wait for the disk, False not to; None where there is little to write.
+
+        Raises:
+            StoreError: The disk or git refuses; session and files are as before.
+        """
+        is_quick = is_small(self.variables().values()) if wait is None else wait
+        taking = self.begin(name, tag=tag)
+        if is_quick:
+            waited_for(taking)
+            return taking
+        try:
+            taking.wait_for_files()  # what the cell does next may change them
+        except BaseException:
+            taking.give_up()
+            raise
+        if taking.error is not None:
+            raise taking.error
+        return taking
+
+    def settle(self) -> None:
+        """Wait for the one that is on its way; what it comes to is its own affair."""
+        pending = self._pending
+        if pending is not None:
+            pending.wait_for_end()
+
+    def peek(self, *, whole: bool = True) -> Base:
         """What a checkpoint of now would hold; nothing is written, and files are not looked at."""
-        return parsed(
-            self._whole("", "peek", DigestWriter, lambda: (None, "not looked at")), is_trusted=True
-        )
+        self.settle()
+        values = self.variables()
+        now = idents(values)
+        plan = planned(self.base, now, None if whole else self.scope)
+        again = {one: values[one] for one in values if one in plan.again}
+        found = self._document(again, keeps=False)
+        if isinstance(found, Keeper):
+            with closing(found) as keeper:
+                found = keeper.answer()
+        return merged(self.base, plan, found, now)
 
     def difference(self, before: Checkpoint, after: Checkpoint | None = None) -> Difference:
         """How two checkpoints differ; None stands for now. No value is loaded."""
         files = self.files.difference(before, after)
-        return differing(before, after or self.peek(), files)
+        return differing(before, after or self._as_checkpoint(self.peek()), files)
 
     def prune(self, *, keep: int) -> Pruned:
         """Delete all but the newest `keep` checkpoints of the home; see `pruning`."""
+        self.settle()
         return prune(self._parts.shelf, keep=keep, files=self.files.git_or_none())
 
     def variables(self) -> dict[str, object]:
@@ -177,6 +227,11 @@ class Checkpoints:
         """32 hex."""
         return self._parts.session
 
+    @property
+    def files(self) -> ProjectFiles:
+        """The files of the project."""
+        return self._parts.files
+
     def moved(self, target: Checkpoint, fields: Mapping[str, object]) -> None:
         """The session is equal to a checkpoint again.
 
@@ -184,96 +239,120 @@ class Checkpoints:
             target: Which.
             fields: What the log says of the way back.
         """
-        self._head = target
+        filed = self._head.filed
+        if fields["what"] != "files":
+            self.base, self.scope = base_of(target, idents(self.variables())), frozenset()
+        if fields["what"] != "state" and target.git is not None:
+            filed = target
+        # After a way back of files alone the variables are those of no checkpoint.
+        equal = target if fields["what"] != "files" else None
+        self._head = Head(target.checkpoint_id, equal, filed)
         self._parts.note("rollback", {"checkpoint_id": target.checkpoint_id, **fields})
         what, safety_id = str(fields["what"]), str(fields["safety_id"])
         self._parts.emit("rollback", id=target.checkpoint_id, what=what, safety_id=safety_id)
 
-    @property
-    def files(self) -> ProjectFiles:
-        """The files of the project."""
-        return self._parts.files
-
     # -- inside ------------------------------------------------------------------------------------
 
-    def _whole(
-        self,
-        name: str,
-        reason: str,
-        writer: Callable[[], Writer],
-        files: "Callable[[], tuple[dict[str, Any] | None, str]]",
-    ) -> dict[str, Any]:
-        """A manifest of now, with its id."""
-        values, anchors = self.variables(), self.anchors()
-        captured = capture(values, anchors, writer, forks=_can_fork())
-        git, files_reason = files()
-        manifest = self._manifest(name, reason, values, captured)
-        manifest |= {"anchors": anchors.names(), "git": git, "files_reason": files_reason}
-        return identified(manifest)
+    def _document(
+        self, values: Mapping[str, object], *, keeps: bool = True
+    ) -> "dict[str, Any] | Keeper":
+        """What saving values comes to: at once, or from a keeper."""
+        if not values:
+            return capture_here({}, self.anchors(), DigestWriter())
+        anchors = self.anchors()
+        writer: Callable[[], Writer] = DigestWriter
+        if keeps:
+            self.shelf.chunks.refresh()
+            writer = self._writer
+        if can_fork():
+            with suppress(OSError):  # there can be no more processes: it is done here
+                return Keeper.start(lambda wanted: capture(values, anchors, writer, wanted=wanted))
+        return capture_here(values, anchors, writer())
 
     def _writer(self) -> ChunkWriter:
         shelf = self._parts.shelf
         return ChunkWriter(shelf.segments_dir, shelf.chunks, owner=self._parts.session[:16])
 
-    def _manifest(
-        self, name: str, reason: str, values: Mapping[str, object], captured: Captured
-    ) -> dict[str, Any]:
-        parts = self._parts
-        place = parts.where.now
-        saved = sorted(name for group in captured.groups for name in group["names"])
-        return {
-            "name": name,
-            "parent_id": None if self._head is None else self._head.checkpoint_id,
-            "created_at": parts.now(),
-            "reason": reason,
-            "session": parts.session,
-            "seq": parts.seq(),
-            "plan_id": place.plan_id,
-            "task_id": place.task_id,
-            "step": place.step,
-            "python": platform.python_version(),
-            "libraries": _libraries(values),
-            "variables": {one: dict(summarise(values[one])) for one in saved},
-            "groups": captured.groups,
-            "not_saved": [
-                {
-                    "name": left.name,
-                    "type": left.type,
-                    "reason": left.reason,
-                    "seq": parts.made_by(left.name),
-                    "ident": id(values[left.name]),
-                }
-                for left in captured.not_saved
-            ],
-            "bytes_new": captured.bytes_new,
-        }
+    def _files(self, name: str, number: int, *, tag: bool) -> TakenFiles:
+        return self.files.begin(name, number=number, tag=tag, parent=self._head.filed)
+
+    def _finished(self, making: Making, files_are_read: Callable[[], None]) -> Checkpoint:
+        """In the thread of a checkpoint: it is on the disk, and said to be."""
+        taken = making.finish(files_are_read)
+        self.base = making.now
+        if making.is_new:
+            self._acknowledge(taken, making.noticed_late)
+        return taken
+
+    def _told(self, done: Taking, before: "Head", scope: Scope) -> None:
+        """In the thread of a checkpoint: it has come about, or not."""
+        if done.error is not None:
+            self.scope = wider(self.scope, scope)
+            if self._head.checkpoint_id == done.checkpoint_id:
+                self._head = before
+            return
+        taken = done.wait()
+        if self._head.checkpoint_id == done.checkpoint_id:
+            filed = before.filed if taken.git is None else taken
+            self._head = Head(taken.checkpoint_id, taken, filed)
+
+    def _acknowledge(self, taken: Checkpoint, late: list[str]) -> None:
+        # `seq` is the number of the record itself.
+        fields = {key: value for key, value in taken.item().items() if key != "seq"}
+        self._parts.note("checkpoint", {"after_seq": taken.seq, "noticed_late": late, **fields})
+        self._parts.emit(
+            "checkpoint",
+            id=taken.checkpoint_id,
+            title=taken.name,
+            variables=len(taken.variables),
+            not_saved=len(taken.not_saved),
+        )
+
+    def _as_checkpoint(self, now: Base) -> Checkpoint:
+        """Now, as if it had been kept."""
+        left = [
+            {"name": name, "type": kind, "reason": why, "ident": now.idents[name]}
+            for name, kind, why in now.not_saved
+        ]
+        return parsed(
+            {
+                **self._parts.facts("", "peek", {}, self.head_id),
+                "anchors": self.anchors().names(),
+                "variables": now.summaries,
+                "groups": now.groups,
+                "not_saved": left,
+                "git": None,
+                "files_reason": "not looked at",
+                "bytes_new": 0,
+            },
+            is_trusted=True,
+        )
 
 
-_RESERVED: Final = frozenset(["list", "show", "diff", "verify", "prune", "status"])
-_NAME_CHARS: Final = 200
+_NO_FILES_ASKED: Final = "only the variables were kept"
 
 
-def _checked(name: str) -> str:
-    """A name that can be given.
+class Head(NamedTuple):
+    """What a session was last equal to.
 
-    Raises:
-        UsageError: It is empty, reserved, too long, or looks like a number back.
+    Attributes:
+        checkpoint_id: Of the checkpoint.
+        checkpoint: Once it is on the disk, and while the variables are said to be those of it.
+        filed: The last one that holds the files.
     """
-    if not name.strip() or name in _RESERVED or len(name) > _NAME_CHARS or name.startswith("-"):
-        raise UsageError(f'"{name[:60]}" cannot be the name of a checkpoint')
-    return clean_text(name)
+
+    checkpoint_id: str | None
+    checkpoint: Checkpoint | None
+    filed: Checkpoint | None
 
 
-def _can_fork() -> bool:
-    return sys.platform == "linux"
+NO_HEAD: Final = Head(None, None, None)
 
 
-def _libraries(values: Mapping[str, object]) -> dict[str, str]:
-    """Versions of the packages that the values come from."""
-    found = {}
-    for value in values.values():
-        top = str(getattr(type(value), "__module__", "")).partition(".")[0]
-        version = getattr(sys.modules.get(top), "__version__", None)
-        if top and type(version) is str:
-            found[top] = version
-    return dict(sorted(found.items()))
+def waited_for(taking: Taking) -> Checkpoint:
+    """A checkpoint, once it is on the disk; whoever stops waiting gives it up."""
+    try:
+        return taking.wait()
+    except BaseException:
+        taking.give_up()
+        raise

@@ -1,0 +1,161 @@
+"""Checkpoints that a session takes by itself, and what it follows for them.
+
+Built by `session.assembly_state`; told by `tracking` of cells, by `session.tasks` of steps and
+tasks, and by the shell of cells that were approved.
+
+Nothing here fails a cell: what goes wrong is said once.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from flow_kernel.errors import FlowError
+from flow_kernel.session.checkpoints.plan import Scope, wider
+from flow_kernel.session.checkpoints.service import Checkpoints
+from flow_kernel.session.checkpoints.taking import Taking
+from flow_kernel.session.checkpoints.tracking import Ran, Tracking
+from flow_kernel.settings import CheckpointSettings
+
+_WHOLE_EVERY: Final = 20
+"""Each so many automatic checkpoints everything is looked at, whatever was thought to change."""
+_NAME_CHARS: Final = 120
+NOTHING: Final[Scope] = frozenset()
+
+
+def is_due(settings: CheckpointSettings, *, cells: int, minutes: float) -> bool:
+    """True when it is time for one.
+
+    Args:
+        settings: After how much.
+        cells: That ran since the last one and may have changed something.
+        minutes: Since the last one.
+    """
+    if not cells:
+        return False
+    by_count = 0 < settings.every_cells <= cells
+    return by_count or 0 < settings.every_minutes <= minutes
+
+
+class Automatic:
+    """The checkpoints that one session takes by itself.
+
+    Args:
+        checkpoints: Takes them.
+        tracking: Tells of cells.
+        settings: When.
+        reach: What a cell may have changed.
+        is_in_cell: True while a cell runs.
+        say: Tells the person, at the next cell.
+        now_s: A clock that does not jump.
+    """
+
+    def __init__(  # noqa: PLR0913 - the assembly passes them once, each by name
+        self,
+        checkpoints: Checkpoints,
+        tracking: Tracking,
+        *,
+        settings: CheckpointSettings,
+        reach: Callable[[Ran, Checkpoints], Scope],
+        is_in_cell: Callable[[], bool],
+        say: Callable[[str], object],
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._checkpoints = checkpoints
+        self._tracking = tracking
+        self._settings = settings
+        self._reach = reach
+        self._is_in_cell = is_in_cell
+        self._say = say
+        self._now_s = now_s
+        self._cells = 0
+        self._taken = 0
+        self._last_s = now_s()
+        self._is_approved = False
+        self._has_failed = False
+
+    def follow(self) -> None:
+        """From now on it matters what cells may change."""
+        if not self._tracking.is_on:
+            self._tracking.switch_on(
+                before=self._before_cell, after=self._after_cell, in_cell=self._is_in_cell()
+            )
+        self._cells, self._last_s = 0, self._now_s()
+
+    def approved(self, approval_id: str) -> None:
+        """A person has said yes: what was approved runs now, and the end of its step gets a tag."""
+        self._is_approved = True
+        if self._settings.at_steps:
+            self._take("approval", f"before {approval_id}")
+
+    def ended(self, kind: str, name: str) -> None:
+        """A step or a task has come to its end.
+
+        Args:
+            kind: step or task.
+            name: Of it.
+        """
+        tag, self._is_approved = self._is_approved, False
+        if self._settings.at_steps:
+            self._take(kind, f"{kind} {name}"[:_NAME_CHARS], tag=tag)
+
+    # -- told by the tracking ----------------------------------------------------------------------
+
+    def _before_cell(self) -> None:
+        # Its files are those of the moment before this cell.
+        pending = self._checkpoints.pending
+        if pending is not None:
+            pending.wait_for_files()
+
+    def _after_cell(self, ran: Ran) -> None:
+        scope = NOTHING if ran.is_ours else None
+        if not ran.is_ours and ran.is_known and self._checkpoints.scope is not None:
+            scope = self._reach(ran, self._checkpoints)
+        self._checkpoints.scope = wider(self._checkpoints.scope, scope)
+        if not self._settings.counts or ran.is_ours:
+            return
+        if scope is None or scope or self._checkpoints.has_new_names():
+            self._cells += 1
+        if self._checkpoints.pending is not None:
+            return  # the next one can wait: it holds what comes until then
+        minutes = (self._now_s() - self._last_s) / 60
+        if is_due(self._settings, cells=self._cells, minutes=minutes):
+            self._take("cells", None, only_if_changed=True)
+
+    def _take(
+        self, reason: str, name: str | None, *, tag: bool = False, only_if_changed: bool = False
+    ) -> None:
+        self._taken += 1
+        try:
+            taking = self._checkpoints.begin(
+                name,
+                reason=reason,
+                tag=tag,
+                whole=self._taken % _WHOLE_EVERY == 0,
+                only_if_changed=only_if_changed,
+            )
+        except (FlowError, OSError) as error:
+            self._failed(error)
+            return
+        taking.then(self._told)
+
+    def _told(self, done: Taking) -> None:
+        if done.error is not None:
+            self._failed(done.error)
+
+    def _failed(self, error: BaseException) -> None:
+        if not self._has_failed:
+            self._has_failed = True
+            self._say(f"an automatic checkpoint was not taken: {error}")
+
+    def close(self) -> None:
+        """Wait a while for what is on its way."""
+        pending = self._checkpoints.pending
+        if pending is not None:
+            with suppress(Exception):  # it was told where it matters
+                pending.wait(_LAST_WAIT_S)
+
+
+_LAST_WAIT_S: Final = 4.0
+"""Clients kill a kernel five seconds after they asked it to end."""

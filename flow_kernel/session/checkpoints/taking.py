@@ -1,0 +1,129 @@
+"""A checkpoint on its way to the disk, while the session goes on.
+
+Made by `service`; held by users through `session.checkpoint()`.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+from flow_kernel.errors import StoreError
+from flow_kernel.session.checkpoints.checkpoint import Checkpoint
+
+_NAME: Final = "flow-checkpoint"
+
+
+class Taking:
+    """One checkpoint, from its moment on; it is what it was then, whatever is done meanwhile.
+
+    Attributes of the checkpoint can be read from here as well; those that are not known yet wait
+    for it.
+
+    Args:
+        checkpoint_id: Known from the first moment.
+        name: Likewise.
+        finish: Brings it to the disk; told whom to tell that the files have been read.
+        give_up: Ends what `finish` waits for.
+    """
+
+    def __init__(
+        self,
+        checkpoint_id: str,
+        name: str,
+        finish: Callable[[Callable[[], None]], Checkpoint],
+        give_up: Callable[[], None],
+    ) -> None:
+        self.checkpoint_id: str = checkpoint_id
+        self.name: str = name
+        self._finish = finish
+        self._give_up = give_up
+        self._done = threading.Event()
+        self._has_files = threading.Event()
+        self._result: Checkpoint | None = None
+        self._error: BaseException | None = None
+        self._after: list[Callable[[Taking], None]] = []
+        self._lock = threading.Lock()
+
+    def start(self) -> "Taking":
+        """Bring it to the disk in a thread."""
+        thread = threading.Thread(target=self._run, name=_NAME, daemon=True)
+        thread.pydev_do_not_trace = True  # type: ignore[attr-defined]  # read by debugpy
+        thread.is_pydev_daemon_thread = True  # type: ignore[attr-defined]  # read by debugpy
+        thread.start()
+        return self
+
+    def run(self) -> "Taking":
+        """Bring it to the disk now."""
+        self._run()
+        return self
+
+    @property
+    def is_done(self) -> bool:
+        """True once it is on the disk, or will never be."""
+        return self._done.is_set()
+
+    @property
+    def error(self) -> BaseException | None:
+        """Why it did not come about; None while it may, and when it did."""
+        return self._error
+
+    def wait(self, timeout_s: float | None = None) -> Checkpoint:
+        """The checkpoint, once it is on the disk.
+
+        Args:
+            timeout_s: How long to wait; None for as long as it takes.
+
+        Raises:
+            StoreError: The disk or git refused; session and files are as before.
+            TimeoutError: It is not there yet.
+        """
+        if not self._done.wait(timeout_s):
+            raise TimeoutError(f"checkpoint {self.checkpoint_id} is still being written")
+        if self._error is not None:
+            raise self._error
+        assert self._result is not None  # noqa: S101 - there is the one or the other
+        return self._result
+
+    def wait_for_end(self) -> None:
+        """Wait until it is on the disk, or will never be."""
+        self._done.wait()
+
+    def wait_for_files(self) -> None:
+        """Wait until the files have been read; they may be changed afterwards."""
+        self._has_files.wait()
+
+    def give_up(self) -> None:
+        """It is not wanted any more; returns when nothing of it goes on."""
+        self._give_up()
+        self._done.wait()
+
+    def then(self, told: "Callable[[Taking], None]") -> None:
+        """Tell somebody once it is done; at once when it is."""
+        with self._lock:
+            if not self._done.is_set():
+                self._after.append(told)
+                return
+        told(self)
+
+    def _run(self) -> None:
+        try:
+            self._result = self._finish(self._has_files.set)
+        except Exception as error:  # noqa: BLE001 - raised again where somebody waits for it
+            self._error = error
+        finally:
+            if self._result is None and self._error is None:
+                self._error = StoreError(f"checkpoint {self.checkpoint_id} was given up")
+            with self._lock:
+                self._has_files.set()
+                self._done.set()
+            for told in self._after:
+                told(self)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self.wait(), name)
+
+    def __repr__(self) -> str:
+        said = "being written" if not self.is_done else "failed" if self._error else "on disk"
+        return f"<checkpoint {self.name} [{self.checkpoint_id}], {said}>"
