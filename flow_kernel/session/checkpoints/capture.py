@@ -94,7 +94,9 @@ def _save(
                 {
                     "names": list(group.names),
                     "stream": store_content(writer, group.stream),
-                    "buffers": [store_content(writer, buffer) for buffer in group.buffers],
+                    "buffers": [
+                        store_content(writer, buffer, is_code=False) for buffer in group.buffers
+                    ],
                 }
             )
         writer.sync()

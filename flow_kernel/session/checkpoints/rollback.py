@@ -160,7 +160,7 @@ def _loaded(
             found.update(dict.fromkeys(group.names))
             continue
         try:
-            buffers = [shelf.content(part) for part in group.buffers]
+            buffers = [shelf.content(part, is_code=False) for part in group.buffers]
             stream = bytes(shelf.content(group.stream))
             values = load(stream, buffers, anchors, list(target.anchors))
         except (ChunkLost, FlowError) as error:

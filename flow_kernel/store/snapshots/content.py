@@ -10,7 +10,8 @@ So a gigabyte is 64 characters in a manifest, and two checkpoints share its list
 
 from typing import Any, Final
 
-from flow_kernel.store.snapshots.frame import DIGEST_BYTES, Content
+from flow_kernel.store.snapshots.fast import Content
+from flow_kernel.store.snapshots.frame import DIGEST_BYTES
 from flow_kernel.store.snapshots.writer import Writer
 
 CHUNK_BYTES: Final = 256 * 1024
@@ -22,12 +23,13 @@ class ListDamaged(ValueError):
     """The bytes are no list of digests."""
 
 
-def store_content(writer: Writer, content: Content) -> dict[str, Any]:
+def store_content(writer: Writer, content: Content, *, is_code: bool = True) -> dict[str, Any]:
     """Put content as chunks. Returns the JSON of its part.
 
     Args:
         writer: Takes the chunks.
         content: Contiguous, of any length.
+        is_code: False for raw buffers; see `writer.ChunkWriter.put`.
 
     Raises:
         StoreError: The disk refuses.
@@ -35,7 +37,8 @@ def store_content(writer: Writer, content: Content) -> dict[str, Any]:
     view = memoryview(content).cast("B")
     nbytes = len(view)
     digests = [
-        writer.put(view[start : start + CHUNK_BYTES]) for start in range(0, nbytes, CHUNK_BYTES)
+        writer.put(view[start : start + CHUNK_BYTES], is_code=is_code)
+        for start in range(0, nbytes, CHUNK_BYTES)
     ]
     if len(digests) <= MOST_IN_PLACE:
         return {"nbytes": nbytes, "chunks": [digest.hex() for digest in digests]}

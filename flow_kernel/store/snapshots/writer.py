@@ -13,13 +13,8 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from flow_kernel.errors import StoreError
-from flow_kernel.store.snapshots.frame import (
-    SEGMENT_MAGIC,
-    Content,
-    digest_of,
-    pack,
-    read_header,
-)
+from flow_kernel.store.snapshots.fast import Content, fast_hash
+from flow_kernel.store.snapshots.frame import SEGMENT_MAGIC, digest_of, pack, read_header
 from flow_kernel.store.snapshots.segments import Chunks, Placed, next_segment, sync_directory
 
 _BUFFER_BYTES: Final = 1 << 20
@@ -32,8 +27,13 @@ class Writer(Protocol):
 
     bytes_new: int
 
-    def put(self, raw: Content) -> bytes:
-        """Take content. Returns its digest."""
+    def put(self, raw: Content, *, is_code: bool = True) -> bytes:
+        """Take content. Returns its digest.
+
+        Args:
+            raw: Bytes.
+            is_code: False for raw buffers: a fast hash is enough to know them again.
+        """
 
     def sync(self) -> None:
         """What was taken is safe."""
@@ -43,13 +43,22 @@ class Writer(Protocol):
 
 
 class DigestWriter:
-    """Names content and keeps nothing."""
+    """Names content and keeps nothing.
 
-    def __init__(self) -> None:
+    Args:
+        chunks: What is there already, and need not be hashed with care; None for nothing.
+    """
+
+    def __init__(self, chunks: Chunks | None = None) -> None:
+        self._chunks = chunks
         self.bytes_new: int = 0
 
-    def put(self, raw: Content) -> bytes:
+    def put(self, raw: Content, *, is_code: bool = True) -> bytes:
         """The digest of content."""
+        if self._chunks is not None and not is_code and (fast := fast_hash(raw)) is not None:
+            known = self._chunks.known(fast, len(raw))
+            if known is not None:
+                return known
         return digest_of(raw)
 
     def sync(self) -> None:
@@ -77,18 +86,33 @@ class ChunkWriter:
         self._end = 0
         self._buffer = bytearray()
         self._fresh: dict[bytes, Placed] = {}
+        self._fresh_fast: dict[tuple[bytes, int], bytes] = {}
         self.bytes_new: int = 0
 
-    def put(self, raw: Content) -> bytes:
+    def put(self, raw: Content, *, is_code: bool = True) -> bytes:
         """Keep content. Returns its digest.
+
+        Args:
+            raw: Bytes; others may change them meanwhile.
+            is_code: True where loading it may run code: it is known again by its digest alone, so
+                that nobody's segment can pass other code for it. False for raw buffers, where
+                xxh3_128 and the length are enough.
 
         Raises:
             StoreError: The disk refuses; the writer is of no use any more.
         """
+        fast = fast_hash(raw)
+        if not is_code and fast is not None:
+            known = self._fresh_fast.get((fast, len(raw))) or self._chunks.known(fast, len(raw))
+            if known is not None:
+                return known
+        # A copy: what is hashed and what is written must be one, whatever other threads do.
+        raw = bytes(raw)
         digest = digest_of(raw)
         if digest in self._fresh or digest in self._chunks:
             return digest
-        head, stored = pack(raw, digest)
+        fast = fast_hash(raw)
+        head, stored = pack(raw, digest, fast)
         try:
             if self._path is None or self._end > SEGMENT_BYTES:
                 self._begin()
@@ -98,6 +122,8 @@ class ChunkWriter:
             raise _refused(self._where, error) from error
         assert self._path is not None  # noqa: S101 - `_begin` has set it
         self._fresh[digest] = Placed(path=self._path, offset=at, header=read_header(head))
+        if fast is not None:
+            self._fresh_fast[fast, len(raw)] = digest
         self.bytes_new += len(head) + len(stored)
         return digest
 
@@ -116,7 +142,7 @@ class ChunkWriter:
             raise _refused(self._where, error) from error
         # Not before: what the disk has refused must not pass for written at the next checkpoint.
         self._chunks.note(self._fresh.values())
-        self._fresh = {}
+        self._fresh, self._fresh_fast = {}, {}
 
     def close(self) -> None:
         """Close the file; what was not synced may be lost. Harmless the second time."""
