@@ -154,9 +154,11 @@ def _trap() -> Iterator[tuple[str, list[str]]]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", reached
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", reached
+        finally:  # a test that fails or is skipped leaves no thread behind
+            server.shutdown()
+            thread.join()
 
 
 def _hostile(url: str) -> str:
