@@ -98,16 +98,25 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if failed else 0
 
 
-def set_up(name: str) -> None:
+def pinned(name: str) -> list[str]:
+    """What `peers/<name>.txt` pins."""
+    return (HERE / "peers" / f"{name}.txt").read_text(encoding="utf-8").split()
+
+
+def set_up(name: str, packages: Sequence[str] | None = None) -> None:
     """Makes `.venvs/<name>` with what `peers/<name>.txt` pins, and with our ipykernel.
 
     Quick and harmless when it is already there.
+
+    Args:
+        name: Of the environment.
+        packages: What is installed instead of what the file pins.
 
     Raises:
         RuntimeError: pip could not install it; the message is the end of what pip said.
     """
     folder = ENVIRONMENTS / name
-    wanted = (HERE / "peers" / f"{name}.txt").read_text(encoding="utf-8").split()
+    wanted = list(pinned(name) if packages is None else packages)
     wanted.append(f"ipykernel=={version('ipykernel')}")
     stamp = folder / "installed.json"
     if stamp.exists() and json.loads(stamp.read_text(encoding="utf-8")) == wanted:

@@ -16,6 +16,7 @@ import random
 import sys
 import tempfile
 import traceback
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -23,6 +24,8 @@ from typing import Any, Final
 
 import approvals
 import cells
+import checkpoint_store
+import checkpoint_table
 import events
 import memory
 import micro
@@ -48,6 +51,7 @@ FAMILIES: Final = (
     reading,
     tasks,
     approvals,
+    checkpoint_store,
     repl,
 )
 BENCHMARKS: Final[tuple[Benchmark, ...]] = tuple(
@@ -65,7 +69,9 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{benchmark.name:{width}}  {benchmark.about}")
         return 0
     if options.readme:
-        print(table.markdown(json.loads(options.readme.read_text(encoding="utf-8"))))
+        document = json.loads(options.readme.read_text(encoding="utf-8"))
+        kind = checkpoint_table if document["table"] == "checkpoints" else table
+        print(kind.markdown(document))
         return 0
     chosen, unknown = choose(options.names)
     if unknown:
@@ -120,10 +126,10 @@ def _entry(result: Result, *, quick: bool) -> dict[str, object]:
     return {**entry, "meets": None} if quick else entry
 
 
-def machine() -> dict[str, object]:
+def machine(packages: Sequence[str] = _PACKAGES) -> dict[str, Any]:
     """What the figures were taken on; the load tells whether it was quiet."""
     versions = {}
-    for package in _PACKAGES:
+    for package in packages:
         try:
             versions[package] = version(package)
         except PackageNotFoundError:

@@ -6,11 +6,12 @@ import sys
 from pathlib import Path
 
 RUN = Path(__file__).with_name("run.py")
+CHECKPOINTS = RUN.with_name("checkpoints.py")
 
 
-def call(*arguments: str) -> "subprocess.CompletedProcess[str]":
+def call(*arguments: str, script: Path = RUN) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, str(RUN), *arguments],
+        [sys.executable, str(script), *arguments],
         capture_output=True,
         text=True,
         timeout=50,
@@ -66,6 +67,35 @@ def test_a_quick_benchmark_writes_its_result_and_the_table_for_readme(tmp_path: 
     assert table[0] == "<!-- benchmarks: start -->"
     assert table[-1] == "<!-- benchmarks: end -->"
     assert table[3].startswith("| finding new modules among 3,000 | ")
+
+
+def test_a_quick_run_measures_checkpoints_beside_pickle(tmp_path: Path) -> None:
+    file = tmp_path / "results.json"
+    done = call("--here", "--quick", "--json", str(file), script=CHECKPOINTS)
+    document = json.loads(file.read_text(encoding="utf-8"))
+    assert document["tools"] == {"flow": "flow", "pickle": "pickle"}
+    measured = {row["name"]: set(row["values"]) for row in document["results"]}
+    assert {name for name, tools in measured.items() if tools == {"flow", "pickle"}} >= {
+        "first_2",
+        "edit_2",
+        "edit_bytes_2",
+        "undo_2",
+        "far_2",
+        "elsewhere_warm_2",
+        "micro_append_stored",
+        "micro_update_blocked",
+        "micro_readon_stored",
+    }, done.stderr
+    assert measured["calls_2"] == {"flow"}
+    assert {row["meets"] for row in document["results"]} == {None}
+    table = call("--readme", str(file)).stdout.splitlines()
+    assert table[1] == "| what | flow | pickle | target |  |"
+
+
+def test_a_tool_that_nobody_knows_is_refused_in_one_sentence() -> None:
+    done = call("--here", "--tools", "flow,kishy", script=CHECKPOINTS)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("no tool is named kishy; they are flow, ")
 
 
 def test_an_unknown_name_is_refused_in_one_sentence() -> None:

@@ -1,0 +1,303 @@
+"""What is measured of each checkpoint tool on one session, turn by turn.
+
+Called by `checkpoints.py`.
+
+What a tool costs is its cell less the same cell in a shell without any tool, in the same turn. All
+sessions are alive together and who goes first is drawn anew for each turn.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from checkpoint_process import (
+    BARE,
+    FLOW,
+    PLAIN,
+    ToolFailedError,
+    ToolKind,
+    ToolProcess,
+    cost_ms,
+    processes,
+)
+from checkpoint_session import CALLS, EDIT, STEPS, Step, build_cells
+from checkpoint_table import Row
+from harness import Bench
+from live import KernelLostError
+
+_MB: Final = 1e6
+_MEASURED_EDITS: Final = 100
+_EVERYTHING_BACK: Final = (
+    "df.shape[1] == 10 and nested['k5']['a'] == 5 and list3 == [3] * 50 and pair[0] is list0"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to measure, and how much of it.
+
+    Attributes:
+        kinds: The tools, BARE among them.
+        size_mb: Of the session.
+        scale: Of its small objects.
+        has_models: Whether scikit-learn is there.
+        here: True to use this interpreter and no environment.
+        bench: The dice and the folder.
+    """
+
+    kinds: Sequence[ToolKind]
+    size_mb: float
+    scale: float
+    has_models: bool
+    here: bool
+    bench: Bench
+
+    @property
+    def cells(self) -> list[str]:
+        """Those that make the session."""
+        return build_cells(self.size_mb, scale=self.scale, has_models=self.has_models)
+
+    def named(self, name: str, title: str, **more: Any) -> dict[str, Any]:
+        """Name and title of a row at this size."""
+        size = f"{self.size_mb:g}"
+        return {"name": f"{name}_{size}", "title": f"{title}, {size} MB", **more}
+
+
+@dataclass(slots=True)
+class Samples:
+    """Samples of several figures, each by tool."""
+
+    by_figure: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def add(self, figure: str, tool: str, value: float) -> None:
+        """One more."""
+        self.by_figure.setdefault(figure, {}).setdefault(tool, []).append(value)
+
+    def of(self, figure: str) -> dict[str, list[float]]:
+        """All of a figure."""
+        return self.by_figure.get(figure, {})
+
+
+def measure(plan: Plan, failed: dict[str, str]) -> list[Row]:
+    """All figures at one size; what a tool could not do is noted in `failed`."""
+    samples = Samples()
+    root = plan.bench.folder(f"size-{plan.size_mb:g}")
+    for number in range(plan.bench.count(2, 0)):
+        _first_alone(plan, root / f"first-{number}", samples, has_edits=number == 0)
+    with processes(plan.kinds, root / "steps", here=plan.here) as alive:
+        first = _build(plan, alive, samples)
+        for step in STEPS:
+            _say(f"{plan.size_mb:g} MB, {step.title}")
+            _step(plan, alive, step, samples)
+        _calls(plan, alive, samples)
+        newest = {name: tool.ask("here")["id"] for name, tool in _tools(alive).items()}
+        for name, tool in _tools(alive).items():
+            answer = tool.ask("back", to=first[name])
+            samples.add("far", name, answer["ms"])
+            if tool.kind.saves_each_cell and not tool.ask("value", code=_EVERYTHING_BACK)["value"]:
+                raise ToolFailedError(f"{name} went back to the first state, and it is another")
+        _elsewhere(plan, alive, newest, samples)
+    failed |= {f"{figure}, {plan.size_mb:g} MB": why for figure, why in samples.failed.items()}
+    return _rows(plan, samples)
+
+
+def _tools(alive: Mapping[str, ToolProcess]) -> dict[str, ToolProcess]:
+    return {name: tool for name, tool in alive.items() if tool.kind is not BARE}
+
+
+def _first_alone(plan: Plan, root: Path, samples: Samples, *, has_edits: bool) -> None:
+    """The first full checkpoint of our own in a new process; once with a hundred edits after it."""
+    kinds = [kind for kind in plan.kinds if kind in (FLOW, PLAIN)]
+    _say(f"{plan.size_mb:g} MB, the first checkpoint" + (" and 100 edits" if has_edits else ""))
+    with processes(kinds, root, here=plan.here) as alive:
+        for name, tool in alive.items():
+            for cell in plan.cells:
+                tool.ask("quiet", code=cell)
+            stored = _saved(tool, samples)
+            if has_edits:
+                for turn in range(plan.bench.count(_MEASURED_EDITS, 3)):
+                    stored += tool.ask("cell", code=EDIT.format(turn=turn))["bytes"]
+                samples.add("hundred", name, stored / (plan.size_mb * _MB))
+
+
+def _build(plan: Plan, alive: Mapping[str, ToolProcess], samples: Samples) -> dict[str, str]:
+    """Makes every session and keeps it once; the ids of those checkpoints."""
+    _say(f"{plan.size_mb:g} MB, making {len(alive)} sessions")
+    bare = [alive["bare"].ask("cell", code=cell) for cell in plan.cells]
+    bare_ms = sum(answer["ms"] for answer in bare)
+    first = {}
+    for name, tool in _tools(alive).items():
+        if name == "kishu":  # it keeps each cell: the first checkpoint is what all of them cost
+            answers = [tool.ask("cell", code=cell) for cell in plan.cells]
+            samples.add("first", name, sum(answer["ms"] for answer in answers) - bare_ms)
+            samples.add("durable", name, sum(answer["ms"] for answer in answers) - bare_ms)
+            samples.add("first_bytes", name, sum(answer["bytes"] for answer in answers) / _MB)
+        else:
+            for cell in plan.cells:
+                tool.ask("quiet", code=cell)
+            _saved(tool, samples)
+        first[name] = tool.ask("here")["id"]
+        for _ in range(plan.bench.count(tool.kind.slow or 5, 1)):
+            answer = tool.ask("save")
+            samples.add("again", name, answer["ms"])
+            samples.add("again_durable", name, answer["durable_ms"])
+    return first
+
+
+def _saved(tool: ToolProcess, samples: Samples) -> float:
+    answer = tool.ask("save")
+    samples.add("first", tool.kind.name, answer["ms"])
+    samples.add("durable", tool.kind.name, answer["durable_ms"])
+    samples.add("first_bytes", tool.kind.name, answer["bytes"] / _MB)
+    return float(answer["bytes"])
+
+
+def _step(plan: Plan, alive: Mapping[str, ToolProcess], step: Step, samples: Samples) -> None:
+    turns = plan.bench.count(7 if plan.size_mb < 500 else 5, 1)
+    for turn in range(turns):
+        bare_ms, taken = 0.0, {}
+        order = [
+            name
+            for name, tool in alive.items()
+            if (tool.kind.slow is None or turn < tool.kind.slow)
+            and (tool.kind.saves_each_cell or step.name in ("edit", "drop"))
+        ]
+        plan.bench.rng.shuffle(order)
+        for name in order:
+            tool = alive[name]
+            before = tool.ask("here")["id"]
+            answer = tool.ask("cell", code=step.cell.format(turn=turn))
+            if name == "bare":
+                bare_ms = answer["ms"]
+            else:
+                taken[name] = answer
+            if step.is_undone:
+                _undo(tool, before, samples)
+        for name, answer in taken.items():
+            samples.add(step.name, name, cost_ms(answer, bare_ms))
+            samples.add(f"{step.name}_durable", name, cost_ms(answer, bare_ms, field="durable_ms"))
+            samples.add(f"{step.name}_bytes", name, answer["bytes"] / _MB)
+
+
+def _undo(tool: ToolProcess, before: str, samples: Samples) -> None:
+    """Back by one cell; a shell without a tool makes the column anew, for the next turn."""
+    if tool.kind is BARE:
+        tool.ask("quiet", code="df['c9'] = rng.standard_normal(len(df))")
+        return
+    if not tool.kind.saves_each_cell:  # its file was written after the cell: what it costs to load
+        tool.ask("quiet", code="df['c9'] = rng.standard_normal(len(df))")
+    answer = tool.ask("back", to=before)
+    samples.add("undo", tool.kind.name, answer["ms"])
+    if tool.kind.saves_each_cell and not tool.ask("value", code="'c9' in df.columns")["value"]:
+        raise ToolFailedError(f"{tool.kind.name} undid the cell, and the column is not there")
+    if not tool.kind.saves_each_cell:
+        tool.ask("quiet", code="df['c9'] = rng.standard_normal(len(df))")
+
+
+def _calls(plan: Plan, alive: Mapping[str, ToolProcess], samples: Samples) -> None:
+    """How much slower a loop of the user's own calls is."""
+    shells = [name for name, tool in alive.items() if tool.kind.saves_each_cell]
+    for turn in range(plan.bench.count(7, 1)):
+        order = [name for name in shells if turn < (alive[name].kind.slow or 99)]
+        plan.bench.rng.shuffle(order)
+        took = {}
+        for name in order:
+            alive[name].ask("cell", code=CALLS)
+            took[name] = float(alive[name].ask("value", code="_took")["value"])
+        for name in order:
+            if name != "bare":
+                samples.add("calls", name, took[name] / took["bare"])
+
+
+def _elsewhere(
+    plan: Plan, alive: Mapping[str, ToolProcess], ids: Mapping[str, str], samples: Samples
+) -> None:
+    """Everything into a new process, its imports included and apart."""
+    from checkpoint_restore import restored_ms  # it knows our kernel; the rest does not
+
+    for name, tool in _tools(alive).items():
+        if name == "kishu":
+            continue  # its checkout needs the kernel that it followed
+        for warm in (False, True):
+            figure = "elsewhere_warm" if warm else "elsewhere"
+            for number in range(plan.bench.count(3, 1)):
+                folder = tool.folder / f"{figure}-{number}"
+                folder.mkdir()
+                try:
+                    took = restored_ms(
+                        tool, ids[name], folder, warm=warm, has_models=plan.has_models
+                    )
+                except (ToolFailedError, KernelLostError) as error:
+                    samples.failed[f"{figure}, {name}"] = str(error)
+                    break
+                samples.add(figure, name, took)
+
+
+def _rows(plan: Plan, samples: Samples) -> list[Row]:
+    named, of = plan.named, samples.of
+    rows = [
+        Row(
+            **named("first", "first full checkpoint: blocked"),
+            unit="ms", samples=of("first"), at_most=40,
+        ),
+        Row(
+            **named("durable", "first full checkpoint: durable"),
+            unit="ms", samples=of("durable"), at_most=1500,
+            note="the picklers and Kishu do not sync to the disk",
+        ),
+        Row(
+            **named("first_bytes", "first full checkpoint: stored"),
+            unit="MB", samples=of("first_bytes"),
+        ),
+        Row(
+            **named("again", "full checkpoint, nothing changed: blocked"),
+            unit="ms", samples=of("again"),
+        ),
+        Row(
+            **named("again_durable", "full checkpoint, nothing changed: durable"),
+            unit="ms", samples=of("again_durable"),
+        ),
+    ]  # fmt: skip
+    for step in STEPS:
+        rows.append(
+            Row(
+                **named(step.name, f"{step.title}: blocked"),
+                unit="ms", samples=of(step.name), at_most=step.most_ms,
+            )
+        )  # fmt: skip
+        limit = None if step.most_bytes is None else step.most_bytes / _MB
+        if step.name in ("edit", "nested", "drop", "read"):
+            rows.append(
+                Row(
+                    **named(f"{step.name}_bytes", f"{step.title}: stored"),
+                    unit="MB", samples=of(f"{step.name}_bytes"), at_most=limit,
+                )
+            )  # fmt: skip
+    rows += [
+        Row(**named("undo", "undo of that cell"), unit="ms", samples=of("undo"), at_most=50),
+        Row(**named("far", "back over all cells"), unit="ms", samples=of("far")),
+        Row(
+            **named("elsewhere_warm", "all into a new kernel, its libraries imported before"),
+            unit="ms", samples=of("elsewhere_warm"), at_most=600,
+        ),
+        Row(
+            **named("elsewhere", "all into a new kernel, its imports included"),
+            unit="ms", samples=of("elsewhere"), at_most=600,
+        ),
+        Row(
+            **named("hundred", "store after 100 one-value edits, of the session's size"),
+            unit="x", samples=of("hundred"), at_most=1.5,
+        ),
+        Row(
+            **named("calls", "1,000,000 calls in a user's loop, of those without a tool"),
+            unit="x", samples=of("calls"), at_most=1.01,
+        ),
+    ]  # fmt: skip
+    return [row for row in rows if any(row.samples.values())]
+
+
+def _say(text: str) -> None:
+    print(f"{text} …", file=sys.stderr, flush=True)

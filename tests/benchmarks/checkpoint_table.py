@@ -1,0 +1,137 @@
+"""The figures of checkpoint tools as a table: a row a figure, a column a tool (pure).
+
+Called by `checkpoints.py` and, for README, by `run.py`.
+"""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from harness import spread
+
+_OURS: Final = "flow"
+_VERDICTS: Final = {True: "met", False: "MISSED", None: ""}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One figure of several tools.
+
+    Attributes:
+        name: For programs.
+        title: For people.
+        unit: Of the values.
+        samples: By the name of the tool; several are shown as their median.
+        at_most: What our value may be; None without a target.
+        of: The tool whose value `at_most` is multiplied with; None for a plain value.
+        note: What has to be known to read it.
+    """
+
+    name: str
+    title: str
+    unit: str
+    samples: Mapping[str, Sequence[float]]
+    at_most: float | None = None
+    of: str | None = None
+    note: str = ""
+    ours: str = field(default=_OURS)
+
+    def as_json(self) -> dict[str, Any]:
+        """With medians, spreads and the verdict."""
+        values = {
+            name: {
+                "value": _short(statistics.median(taken)),
+                "spread": [_short(edge) for edge in spread(taken)],
+                "samples": len(taken),
+            }
+            for name, taken in self.samples.items()
+            if taken
+        }
+        return {
+            "name": self.name,
+            "title": self.title,
+            "unit": self.unit,
+            "values": values,
+            "target": self._target(),
+            "meets": self._meets(values),
+            "note": self.note,
+        }
+
+    def _target(self) -> str | None:
+        if self.at_most is None:
+            return None
+        if self.of is None:
+            return f"≤ {self.at_most:g} {self.unit}"
+        return f"≤ {self.at_most:g}x {self.of}"
+
+    def _meets(self, values: Mapping[str, Mapping[str, Any]]) -> bool | None:
+        ours = values.get(self.ours)
+        if self.at_most is None or ours is None:
+            return None
+        limit = self.at_most
+        if self.of is not None:
+            if self.of not in values:
+                return None
+            limit *= values[self.of]["value"]
+        return bool(ours["value"] <= limit)
+
+
+def plain(rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> str:
+    """An aligned table for the screen."""
+    lines = [_head(titles, first="name"), *(_cells(row, titles, first="name") for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def markdown(document: Mapping[str, Any]) -> str:
+    """The table for README between its markers, with the machine and the day below it."""
+    titles, machine, marker = document["tools"], document["machine"], document["table"]
+    packages = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    head = _head(titles, first="title")
+    lines = [
+        f"<!-- {marker}: start -->",
+        _line(head),
+        _line(["---"] * len(head)),
+        *(_line(_cells(row, titles, first="title")) for row in document["results"]),
+        "",
+        "Medians of alternating turns in one run, in brackets how many where there are fewer than "
+        f"five. {document['date'][:10]}, {machine['cpus']} CPUs, Python {machine['python']}, "
+        f"{packages}.",
+        *(f"Not measured: {name} ({why})." for name, why in document["failed"].items()),
+        f"<!-- {marker}: end -->",
+    ]
+    return "\n".join(lines)
+
+
+def _head(titles: Mapping[str, str], *, first: str) -> list[str]:
+    return ["what" if first == "title" else "name", *titles.values(), "target", ""]
+
+
+def _cells(row: Mapping[str, Any], titles: Mapping[str, str], *, first: str) -> list[str]:
+    return [
+        str(row[first]),
+        *(_value(row["values"].get(name), row["unit"]) for name in titles),
+        row["target"] or "",
+        _VERDICTS[row["meets"]],
+    ]
+
+
+def _value(value: Mapping[str, Any] | None, unit: str) -> str:
+    if value is None:
+        return ""
+    number = value["value"]
+    text = f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"
+    few = f" ({value['samples']})" if value["samples"] < 5 else ""
+    return f"{text} {unit}{few}"
+
+
+def _short(number: float) -> float:
+    return float(f"{number:.5g}")
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
