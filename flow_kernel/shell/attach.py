@@ -229,7 +229,7 @@ class Attachment:
             self.session.watch_reminders()
         if cell is None:
             if not running and self.session.tracking.is_on:
-                self.session.tracking.end_cell(info.raw_cell)
+                self.session.tracking.end_cell(info.raw_cell, has_bound=True)
             return
         self._tee.remove()
         self._must_interrupt = False
@@ -239,7 +239,9 @@ class Attachment:
         self._recorder.end(cell, failure, seals=self._kernel is None)
         self.session.look_around()
         if not running and self.session.tracking.is_on:
-            self.session.tracking.end_cell(info.raw_cell)
+            found = cell.changes
+            has_bound = found is None or bool(found.added or found.changed or found.removed)
+            self.session.tracking.end_cell(info.raw_cell, has_bound=has_bound)
         if self.session.notices.waiting:
             self._tell_notices()
 

@@ -115,7 +115,7 @@ class Automatic:
         self._checkpoints.scope = wider(self._checkpoints.scope, scope)
         if not self._settings.counts or ran.is_ours:
             return
-        if scope is None or scope or self._checkpoints.has_new_names():
+        if scope is None or scope or ran.has_bound:
             self._cells += 1
         if self._checkpoints.pending is not None:
             return  # the next one can wait: it holds what comes until then

@@ -24,6 +24,7 @@ from typing import Any, Final, NoReturn, Protocol
 import orjson
 
 from flow_kernel.errors import StoreError
+from flow_kernel.store.sqlite import left_open
 
 _READ_BYTES: Final = 1 << 16
 _STANDARD: Final = (0, 1, 2)
@@ -68,8 +69,9 @@ Work = Callable[[Wanted], dict[str, Any]]
 class Keeper:
     """A keeper at work, seen from the session; to be closed."""
 
-    def __init__(self, reader: int) -> None:
+    def __init__(self, reader: int, go_between: int) -> None:
         self._reader = reader
+        self._go_between = go_between
 
     @classmethod
     def start(cls, work: Work) -> "Keeper":
@@ -83,7 +85,8 @@ class Keeper:
         """
         reader, mouth = os.pipe()
         try:
-            pid = fork()
+            with left_open():
+                pid = fork()
         except OSError:
             os.close(reader)
             os.close(mouth)
@@ -91,9 +94,12 @@ class Keeper:
         if pid == 0:
             _go_between(work, reader, mouth)
         os.close(mouth)
+        return cls(reader, pid)
+
+    def disown(self) -> None:
+        """Wait for the go-between: from here on the cell has no child that it did not start."""
         with suppress(ChildProcessError):  # a handler of the user's may have been faster
-            os.waitpid(pid, 0)
-        return cls(reader)
+            os.waitpid(self._go_between, 0)
 
     def answer(self) -> dict[str, Any]:
         """What the work has come to; waits for it.
@@ -165,7 +171,7 @@ def _go_between(work: Work, reader: int, mouth: int) -> NoReturn:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         gc.disable()  # finalizers are the session's
-        if fork() == 0:
+        if fork() == 0:  # the hooks are still told to leave the stores alone
             _keeper(work, reader, mouth)
     finally:
         os._exit(0)

@@ -86,6 +86,8 @@ class Making:
         """
         files = self._files
         try:
+            if isinstance(self._document, Keeper):
+                self._document.disown()
             git, reason = (None, files) if isinstance(files, str) else files.take()
             files_are_read()
             found = self._document

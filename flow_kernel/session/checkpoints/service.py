@@ -145,10 +145,6 @@ class Checkpoints:
         parts.on_capture()
         return taking.start()
 
-    def has_new_names(self) -> bool:
-        """True when a name is bound to another object than at the last capture, or gone."""
-        return self.base is None or self.base.idents != idents(self.variables())
-
     def keep(self, name: str | None, *, tag: bool = False, wait: bool | None = None) -> Taking:
         """A checkpoint that the user has asked for.
 
@@ -190,6 +186,7 @@ class Checkpoints:
         found = self._document(again, keeps=False)
         if isinstance(found, Keeper):
             with closing(found) as keeper:
+                keeper.disown()
                 found = keeper.answer()
         return merged(self.base, plan, found, now)
 

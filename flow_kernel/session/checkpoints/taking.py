@@ -3,14 +3,13 @@
 Made by `service`; held by users through `session.checkpoint()`.
 """
 
+import _thread
 import threading
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from flow_kernel.errors import StoreError
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint
-
-_NAME: Final = "flow-checkpoint"
 
 
 class Taking:
@@ -46,10 +45,8 @@ class Taking:
 
     def start(self) -> "Taking":
         """Bring it to the disk in a thread."""
-        thread = threading.Thread(target=self._run, name=_NAME, daemon=True)
-        thread.pydev_do_not_trace = True  # type: ignore[attr-defined]  # read by debugpy
-        thread.is_pydev_daemon_thread = True  # type: ignore[attr-defined]  # read by debugpy
-        thread.start()
+        # Not by `threading`, which waits until it runs: milliseconds where the machine is busy.
+        _thread.start_new_thread(self._run, ())
         return self
 
     def run(self) -> "Taking":

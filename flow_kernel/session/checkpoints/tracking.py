@@ -23,11 +23,13 @@ class Ran(NamedTuple):
         codes: What the shell compiled; complete, but for cells made only of our magics.
         is_ours: True when it was nothing but our magics, which change no variable by themselves.
         is_known: False when something ran that nobody saw being compiled.
+        has_bound: True when a name was bound or removed, as far as the record of the cell knows.
     """
 
     codes: Sequence[CodeType]
     is_ours: bool
     is_known: bool
+    has_bound: bool
 
 
 class Tracking:
@@ -76,11 +78,16 @@ class Tracking:
         """A cell is about to run."""
         self._before()
 
-    def end_cell(self, source: str) -> None:
-        """A cell has ended."""
+    def end_cell(self, source: str, *, has_bound: bool) -> None:
+        """A cell has ended.
+
+        Args:
+            source: Of the cell.
+            has_bound: False when its record says that no name was bound or removed.
+        """
         codes, is_known = self._codes, self._is_known
         self._codes, self._is_known = [], True
-        self._after(Ran(codes, is_ours=is_ours(source), is_known=is_known))
+        self._after(Ran(codes, is_ours(source), is_known, has_bound))
 
 
 def is_ours(source: str) -> bool:
