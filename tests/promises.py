@@ -78,6 +78,8 @@ PROMISES: Final[dict[str, str]] = {
     "checkpoint.foreign": "A checkpoint of somebody else runs nothing unless it is trusted.",
     "checkpoint.survives": "A checkpoint that was told of outlives its kernel, however it ends.",
     "checkpoint.harmless": "Neither a class of the user nor the user's git comes to harm.",
+    "checkpoint.background": "A checkpoint is what was there when it was asked for; cells go on.",
+    "checkpoint.automatic": "Steps, tasks and approved cells leave checkpoints; cells, if asked.",
     "rollback.undoable": "Going back can be undone.",
     # What survives
     "state.mirrored": "A mirror that is asked for holds what the logs hold, and harms nobody.",

@@ -229,7 +229,7 @@ class Attachment:
             self.session.watch_reminders()
         if cell is None:
             if not running and self.session.tracking.is_on:
-                self.session.tracking.end_cell(info.raw_cell, has_bound=True)
+                self.session.tracking.end_cell(info.raw_cell, is_cell=False, has_bound=True)
             return
         self._tee.remove()
         self._must_interrupt = False
@@ -241,7 +241,7 @@ class Attachment:
         if not running and self.session.tracking.is_on:
             found = cell.changes
             has_bound = found is None or bool(found.added or found.changed or found.removed)
-            self.session.tracking.end_cell(info.raw_cell, has_bound=has_bound)
+            self.session.tracking.end_cell(info.raw_cell, is_cell=True, has_bound=has_bound)
         if self.session.notices.waiting:
             self._tell_notices()
 

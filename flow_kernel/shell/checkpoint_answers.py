@@ -7,6 +7,8 @@ starts need not pay for it.
 from collections.abc import Callable
 from typing import Any, Final
 
+from IPython.core.getipython import get_ipython
+
 from flow_kernel.errors import UsageError
 from flow_kernel.session.checkpoints.rollback import go_back
 from flow_kernel.session.checkpoints.surroundings import DEFAULT_KEEP, FLAGS, WHAT
@@ -19,6 +21,7 @@ from flow_kernel.shell.checkpoint_display import (
     RollbackCard,
     VerifyCard,
 )
+from flow_kernel.shell.checkpoint_pending import PendingCard
 from flow_kernel.shell.guard import HeldInterrupts
 
 
@@ -27,13 +30,23 @@ def checkpoint(session: Session, words: list[str]) -> object:
     verb = words[0] if words else ""
     if verb in _ANSWERS:
         return _ANSWERS[verb](session, words[1:])
-    tag = "--tag" in words
-    names = [word for word in words if word != "--tag"]
+    names = [word for word in words if word not in _FLAGS]
+    if "--wait" in words and "--no-wait" in words:
+        raise UsageError("--wait and --no-wait exclude one another")
     for word in names:
         if word.startswith("--"):
             raise UsageError(f"there is no option {word[:40]}", hint="try: %checkpoint?")
     name = " ".join(names) or None
-    return CheckpointCard(session.checkpoints.take(name, tag=tag))
+    waits = True if "--wait" in words else False if "--no-wait" in words else None
+    taking = session.checkpoint(name, tag="--tag" in words, wait=waits)
+    if taking.is_done:
+        return CheckpointCard(taking.wait())
+    # In a terminal nothing can be drawn again.
+    is_terminal = getattr(get_ipython(), "kernel", None) is None
+    return PendingCard(taking, session.notices.say if is_terminal else None)
+
+
+_FLAGS: Final = ("--tag", "--wait", "--no-wait")
 
 
 def _list(session: Session, words: list[str]) -> CheckpointTable:

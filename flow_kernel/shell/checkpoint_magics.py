@@ -24,7 +24,8 @@ class CheckpointMagics(Magics):  # type: ignore[misc]  # IPython's base has no t
 
         ::
 
-          %checkpoint [NAME] [--tag]   keep them; --tag gives the commit of the files a git tag
+          %checkpoint [NAME] [--tag]   keep them; --tag gives the commit of the files a git tag;
+                                       much is written while you go on: --wait waits for it
           %checkpoint list             all checkpoints of this project
           %checkpoint show NAME        one of them: variables, files, what could not be kept
           %checkpoint diff A [B]       how two of them differ; without B: A and now
@@ -71,7 +72,7 @@ def complete(_: Any, event: Any) -> list[str]:
     words = event.line.split()
     is_first = len(words) < 2 or (len(words) == 2 and not event.line.endswith(" "))
     if words[0].endswith("checkpoint") and is_first:
-        return [*VERBS, "--tag"]
+        return [*VERBS, "--tag", "--wait", "--no-wait"]
     names = [one.name for one in current_session().checkpoints.shelf.all()]
     quoted = [shlex.quote(name) for name in dict.fromkeys(reversed(names))]
     return quoted if words[0].endswith("checkpoint") else [*quoted, *FLAGS]

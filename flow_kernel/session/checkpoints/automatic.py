@@ -113,7 +113,7 @@ class Automatic:
         if not ran.is_ours and ran.is_known and self._checkpoints.scope is not None:
             scope = self._reach(ran, self._checkpoints)
         self._checkpoints.scope = wider(self._checkpoints.scope, scope)
-        if not self._settings.counts or ran.is_ours:
+        if not self._settings.counts or ran.is_ours or not ran.is_cell:
             return
         if scope is None or scope or ran.has_bound:
             self._cells += 1

@@ -23,12 +23,14 @@ class Ran(NamedTuple):
         codes: What the shell compiled; complete, but for cells made only of our magics.
         is_ours: True when it was nothing but our magics, which change no variable by themselves.
         is_known: False when something ran that nobody saw being compiled.
+        is_cell: False for what a client ran without asking for a cell.
         has_bound: True when a name was bound or removed, as far as the record of the cell knows.
     """
 
     codes: Sequence[CodeType]
     is_ours: bool
     is_known: bool
+    is_cell: bool
     has_bound: bool
 
 
@@ -78,16 +80,17 @@ class Tracking:
         """A cell is about to run."""
         self._before()
 
-    def end_cell(self, source: str, *, has_bound: bool) -> None:
+    def end_cell(self, source: str, *, is_cell: bool, has_bound: bool) -> None:
         """A cell has ended.
 
         Args:
             source: Of the cell.
+            is_cell: False for what a client ran without asking for a cell.
             has_bound: False when its record says that no name was bound or removed.
         """
         codes, is_known = self._codes, self._is_known
         self._codes, self._is_known = [], True
-        self._after(Ran(codes, is_ours(source), is_known, has_bound))
+        self._after(Ran(codes, is_ours(source), is_known, is_cell, has_bound))
 
 
 def is_ours(source: str) -> bool:

@@ -1,0 +1,195 @@
+"""A checkpoint is what it was at its moment, however long the way to the disk takes."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.flows.test_checkpoints import flow, ran
+from tests.kernels import Kernel
+from tests.promises import promise
+
+SLOW = (
+    "import os, fractions\n"
+    "class Slow(fractions.Fraction):\n"
+    "    def __reduce__(self):\n"
+    "        while not os.path.exists('go'): pass\n"
+    "        return Slow, (1,)\n"
+    "slow = Slow(1); n = [1]"
+)
+
+
+@pytest.fixture
+def kernel(tmp_path: Path) -> Iterator[Kernel]:
+    with Kernel(env={"JUPYTER_DATA_DIR": str(tmp_path / "data")}) as kernel:
+        kernel.ready()
+        ran(kernel, "!git init -q && printf 'at first' > made.txt && git add made.txt")
+        yield kernel
+
+
+@pytest.fixture
+def slow(kernel: Kernel) -> Iterator[Kernel]:
+    """A kernel with a variable that is saved only once a file `go` is there."""
+    ran(kernel, "open('.gitignore', 'w').write('go\\n');", SLOW)
+    yield kernel
+    go(kernel)
+
+
+def go(kernel: Kernel) -> None:
+    (kernel.cwd / "go").touch()
+
+
+def names(kernel: Kernel) -> list[str]:
+    return [
+        one["name"] for one in json.loads(flow(kernel, "checkpoints", "--json").stdout)["items"]
+    ]
+
+
+@promise("checkpoint.background")
+def test_it_holds_what_was_there_when_it_was_asked_for(slow: Kernel) -> None:
+    ran(slow, "%checkpoint first --no-wait")
+    ran(slow, "n.append(2); late = 1; open('made.txt', 'w').write('later');")
+    assert names(slow) == []
+    go(slow)
+    ran(slow, "from flow_kernel import current_session; current_session().checkpoints.settle()")
+
+    assert names(slow) == ["first"]
+    ran(slow, "%rollback first")
+    assert ran(slow, "print(n, 'late' in dir(), open('made.txt').read())") == "[1] False at first\n"
+
+
+@promise("checkpoint.background")
+def test_the_card_of_a_slow_one_is_drawn_again_when_it_is_on_the_disk(slow: Kernel) -> None:
+    done = slow.run("%checkpoint first --no-wait")
+    shown = [m for m in done.messages if m["msg_type"] == "display_data"]
+    assert "is being written" in shown[0]["content"]["data"]["text/plain"]
+    go(slow)
+    slow.wait(lambda: any(m["msg_type"] == "update_display_data" for m in slow.iopub))
+    update = next(m for m in slow.iopub if m["msg_type"] == "update_display_data")
+
+    assert "checkpoint first" in update["content"]["data"]["text/plain"]
+    assert update["content"]["transient"] == shown[0]["content"]["transient"]
+
+
+@promise("checkpoint.background")
+def test_an_interrupt_of_the_next_cell_leaves_it_alone(slow: Kernel) -> None:
+    ran(slow, "%checkpoint first --no-wait")
+    request = slow.send("print('at it', flush=True)\nwhile True: pass")
+    slow.wait_for_text("at it")
+    slow.interrupt()
+    assert slow.collect(request).reply["ename"] == "KeyboardInterrupt"
+    go(slow)
+
+    ran(slow, "from flow_kernel import current_session; current_session().checkpoints.settle()")
+    assert names(slow) == ["first"]
+
+
+@promise("checkpoint.background")
+def test_no_cell_finds_a_child_that_it_did_not_start(slow: Kernel) -> None:
+    ran(slow, "%checkpoint first --no-wait")
+
+    done = slow.run("import os\nos.wait()")
+    assert done.reply["ename"] == "ChildProcessError"
+
+
+@promise("checkpoint.background")
+def test_a_kernel_that_is_killed_leaves_no_process_and_no_half_checkpoint(slow: Kernel) -> None:
+    ran(slow, "%checkpoint whole --no-wait")
+    go(slow)
+    ran(slow, "from flow_kernel import current_session; current_session().checkpoints.settle()")
+    (slow.cwd / "go").unlink()
+    ran(slow, "%checkpoint half --no-wait")
+    slow.kill()  # what it leaves behind fails the fixture
+
+    assert names(slow) == ["whole"]
+    assert flow(slow, "checkpoints", "verify").returncode == 0
+
+
+@promise("checkpoint.background")
+def test_a_kernel_that_is_shut_down_finishes_what_is_nearly_there(kernel: Kernel) -> None:
+    ran(kernel, "import numpy as np; big = np.random.rand(4_000_000)", "%checkpoint big --no-wait")
+    kernel.shutdown()
+    kernel.restart()
+
+    assert names(kernel) == ["big"]
+    assert ran(kernel, "%rollback big --state", "print(big.shape)") == "(4000000,)\n"
+
+
+@promise("checkpoint.background")
+def test_one_that_fails_says_so_and_leaves_nothing(slow: Kernel) -> None:
+    manifests = slow.home / "objects/checkpoints"
+    ran(slow, "from flow_kernel import current_session", "%checkpoint first --no-wait")
+    manifests.write_text("in the way")
+    go(slow)
+
+    done = slow.run("current_session().checkpoints.pending.wait()")
+    assert "cannot be written" in done.reply["evalue"]
+    manifests.unlink()
+    assert ran(slow, "!git for-each-ref refs/mcp") == ""
+    assert ran(slow, "%checkpoint again --wait", "n = 0", "%rollback again", "print(n)") == "[1]\n"
+
+
+@promise("checkpoint.automatic")
+def test_steps_and_tasks_end_with_a_checkpoint(kernel: Kernel) -> None:
+    ran(
+        kernel,
+        "%task start work",
+        "%task step load",
+        "rows = [1]",
+        "%task step train",
+        "rows.append(2)",
+        "%task finish",
+        "rows.append(3)",
+    )
+    settle = "from flow_kernel import current_session; current_session().checkpoints.settle()"
+    ran(kernel, settle)
+    assert names(kernel) == ["step load", "task work"]
+    ran(kernel, "%rollback step load")
+    assert ran(kernel, "print(rows)") == "[1]\n"
+
+
+@promise("checkpoint.automatic")
+def test_what_was_approved_runs_after_a_checkpoint_and_its_step_gets_a_tag(
+    kernel: Kernel,
+) -> None:
+    ran(kernel, "%task start work", "%task step deploy", "n = 1")
+    kernel.run("%%approve Deploy it? --park\nn = 2")
+    assert flow(kernel, "approve", "A-0001").returncode == 0
+    ran(kernel, "%%approve Deploy it? --park\nn = 2", "%task finish")
+    ran(kernel, "from flow_kernel import current_session; current_session().checkpoints.settle()")
+
+    assert names(kernel) == ["before A-0001", "task work"]
+    assert "/task-work" in ran(kernel, "!git tag -l 'mcp/*'")
+    ran(kernel, "%rollback before A-0001")
+    assert ran(kernel, "print(n)") == "1\n"
+
+
+@promise("checkpoint.automatic")
+def test_checkpoints_at_steps_can_be_switched_off(tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.mkdir()
+    (config / "jupyter_flow_config.py").write_text("c.FlowKernel.checkpoint_steps = False\n")
+    env = {"JUPYTER_DATA_DIR": str(tmp_path / "data"), "JUPYTER_CONFIG_DIR": str(config)}
+    with Kernel(env=env) as other:
+        other.ready()
+        ran(other, "%task start work", "%task step load", "rows = [1]", "%task finish")
+        assert names(other) == []
+
+
+@promise("checkpoint.automatic")
+def test_every_so_many_cells_a_checkpoint_is_taken_where_something_changed(tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.mkdir()
+    (config / "jupyter_flow_config.py").write_text("c.FlowKernel.checkpoint_every_cells = 2\n")
+    env = {"JUPYTER_DATA_DIR": str(tmp_path / "data"), "JUPYTER_CONFIG_DIR": str(config)}
+    settle = "__import__('flow_kernel').current_session().checkpoints.settle()"
+    with Kernel(env=env) as other:
+        other.ready()
+        for cell in ("a = [1]", "a.append(2)", "a.append(3)", "a.append(4)"):
+            ran(other, cell)
+            other.run(settle, store_history=False)
+        listed = json.loads(flow(other, "checkpoints", "--json").stdout)["items"]
+        assert {one["reason"] for one in listed} == {"cells"}
+        ran(other, "a.clear()", f"%rollback {listed[0]['checkpoint_id']} --state")
+        assert ran(other, "print(a)") == "[1, 2]\n"
