@@ -125,7 +125,7 @@ def test_a_damaged_part_is_named_and_nothing_is_changed(kernel: Kernel) -> None:
     ran(kernel, SESSION, "%checkpoint first")
     [path] = segments(kernel)
     data = bytearray(path.read_bytes())
-    data[-3] ^= 4
+    data[-20] ^= 4  # of the last chunk; the mark behind it has 16 bytes
     path.write_bytes(data)
     ran(kernel, CHANGED)
 

@@ -15,13 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flow_kernel.errors import StoreError
-from flow_kernel.store.snapshots import manifests, segments, writer
+from flow_kernel.store.snapshots import files, manifests
 from flow_kernel.store.snapshots.codec import ZLIB
 from flow_kernel.store.snapshots.fast import fast_hash
 from flow_kernel.store.snapshots.frame import (
     HEADER_BYTES,
+    MARK_BYTES,
     FrameDamaged,
     digest_of,
+    is_mark,
     pack,
     read_header,
     unpack,
@@ -128,6 +130,9 @@ def test_flipped_bits_are_refused_and_cost_only_their_chunk(tmp_path: Path, seed
 def frame_ends(data: bytes) -> list[int]:
     ends, at = [], len(b"FLOWSEG1")
     while at < len(data):
+        if is_mark(data[at : at + MARK_BYTES], at):
+            at += MARK_BYTES
+            continue
         at += read_header(data[at : at + HEADER_BYTES]).frame_bytes
         ends.append(at)
     return ends
@@ -211,7 +216,7 @@ def test_what_the_disk_refused_is_written_at_the_next_occasion(
 
 def test_short_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.write
-    monkeypatch.setattr(writer.os, "write", lambda fd, data: real(fd, data[:1000]))
+    monkeypatch.setattr(files.os, "write", lambda fd, data: real(fd, data[:1000]))
     digests = written(tmp_path, CONTENTS)
     monkeypatch.undo()
     assert read_all(tmp_path, digests) == CONTENTS
@@ -287,10 +292,3 @@ def test_a_manifest_never_replaces_another(tmp_path: Path) -> None:
     with pytest.raises(StoreError):
         manifests.put(tmp_path, "c", b"second")
     assert (tmp_path / "c.json").read_bytes() == b"first"
-
-
-def test_the_next_segment_of_a_writer_has_a_new_name(tmp_path: Path) -> None:
-    written(tmp_path, [b"one"])
-    written(tmp_path, [b"two"])
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["s-000001.seg", "s-000002.seg"]
-    assert segments.next_segment(tmp_path, "s").name == "s-000003.seg"

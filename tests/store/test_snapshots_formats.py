@@ -9,7 +9,7 @@ import pytest
 
 from flow_kernel.store.snapshots.codec import RAW, ZLIB, ZSTD
 from flow_kernel.store.snapshots.fast import HAS_FAST, HAS_ZSTD, fast_hash
-from flow_kernel.store.snapshots.frame import SEGMENT_MAGIC, digest_of, pack
+from flow_kernel.store.snapshots.frame import SEGMENT_MAGIC, digest_of, mark, pack
 from flow_kernel.store.snapshots.reading import read_content
 from flow_kernel.store.snapshots.segments import ChunkLost, Chunks
 from flow_kernel.store.snapshots.writer import ChunkWriter, DigestWriter
@@ -168,7 +168,8 @@ def test_known_buffers_are_named_without_being_hashed_with_care(tmp_path: Path) 
     content = RANDOM[1]
     # A header that lies about its digest shows which of the two hashes was asked.
     head, stored = pack(content, digest_of(b"another"), fast_hash(content))
-    (tmp_path / "s-000001.seg").write_bytes(SEGMENT_MAGIC + head + bytes(stored))
+    segment = SEGMENT_MAGIC + head + bytes(stored)
+    (tmp_path / "s-000001.seg").write_bytes(segment + mark(len(segment)))
     assert written(tmp_path, [content], is_code=False) == [digest_of(b"another")]
     assert DigestWriter(chunks_of(tmp_path)).put(content, is_code=False) == digest_of(b"another")
     assert DigestWriter(chunks_of(tmp_path)).put(content) == digest_of(content)

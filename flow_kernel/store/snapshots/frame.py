@@ -7,6 +7,7 @@ Called by `writer` to write, and by `segments`, `reading` and `salvage` to read.
               the content | xxh3_128 of the content | CRC-32 of all before it | the stored bytes
     frame 1:  magic "CHNK" | codec | 7 zero bytes | stored size | raw size | BLAKE2b-256 |
               CRC-32 of what is stored | CRC-32 of all before it | the stored bytes
+    mark:     magic "CHNS" | where it lies | CRC-32 of both: all before it was on the disk by then
 
 Little-endian. Frames of format 1 are read and no longer written. The first flag says that xxhash
 was there; without it the field is zero. A frame stands by itself: a damaged one costs its chunk and
@@ -34,6 +35,8 @@ _CRC: Final = struct.Struct("<I")
 HEADER_BYTES: Final = _HEADER.size + _CRC.size
 """Of the newest format, which has the longest."""
 _HAS_FAST: Final = 1
+_MARK_MAGIC: Final = b"CHNS"
+MARK_BYTES: Final = 16
 
 
 class FrameDamaged(ValueError):
@@ -118,6 +121,21 @@ def read_header(data: bytes) -> Header:
         fast=known,
         stored_crc=crc,
     )
+
+
+def mark(offset: int) -> bytes:
+    """Says that all of a segment before it has reached the disk.
+
+    Args:
+        offset: Where it will lie.
+    """
+    head = _MARK_MAGIC + offset.to_bytes(8, "little")
+    return head + _CRC.pack(zlib.crc32(head))
+
+
+def is_mark(data: bytes, offset: int) -> bool:
+    """True for the mark of that place."""
+    return data[:MARK_BYTES] == mark(offset)
 
 
 def unpack(header: Header, stored: Content, *, is_code: bool = True) -> Content:

@@ -18,7 +18,7 @@ from typing import Final
 import orjson
 
 from flow_kernel.errors import StoreError
-from flow_kernel.store.snapshots.segments import sync_directory
+from flow_kernel.store.snapshots.files import sync_directory, write_all
 
 FORMAT: Final = 1
 _MAC_KEY: Final = b',"mac":"'
@@ -72,9 +72,7 @@ def put(where: Path, checkpoint_id: str, data: bytes) -> Path:
         where.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(fd, view) :]
+            write_all(fd, data)
             os.fsync(fd)
         finally:
             os.close(fd)

@@ -3,29 +3,31 @@
 Called by `session.checkpoints` to restore, by `writer` to know what need not be written again, and
 by `check` and `collect`.
 
-Segments are only appended to, each by one process; nothing in them ever changes, so what was read
-of one stays right and a longer one is read from where it ended.
+Segments are only appended to, each by one process at a time; nothing in them ever changes, so what
+was read of one stays right and a longer one is read from where it ended. What lies behind the last
+mark of its segment may not have reached the disk: its writer was killed, or is at work.
 """
 
 import mmap
 import os
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from flow_kernel.store.snapshots.fast import Content
+from flow_kernel.store.snapshots.files import SUFFIX, newest_of
 from flow_kernel.store.snapshots.frame import (
     HEADER_BYTES,
     MAGIC_BEGINS,
+    MARK_BYTES,
     SEGMENT_MAGIC,
     FrameDamaged,
     Header,
+    is_mark,
     read_header,
     unpack,
 )
-
-SUFFIX: Final = ".seg"
 
 
 class ChunkLost(LookupError):
@@ -75,23 +77,17 @@ class Chunks:
         self._again: dict[bytes, list[Placed]] = {}
         self._by_fast: dict[tuple[bytes, int], bytes] = {}
         self._ends: dict[Path, int] = {}
+        self._sizes: dict[Path, int] = {}
+        self._marks: dict[Path, int] = {}
         self.damages: list[Damage] = []
 
     def refresh(self) -> None:
         """See what was written since, by anybody; about 2 µs a file where nothing was."""
-        try:
-            with os.scandir(self._where) as entries:
-                sizes = {
-                    Path(entry.path): entry.stat().st_size
-                    for entry in entries
-                    if entry.name.endswith(SUFFIX)
-                }
-        except FileNotFoundError:
-            sizes = {}
-        if gone := self._ends.keys() - sizes.keys():
+        sizes = _sizes(self._where)
+        if gone := self._sizes.keys() - sizes.keys():
             self._forget(gone)
         for path in sorted(sizes):
-            if sizes[path] != self._ends.get(path, 0):
+            if sizes[path] != self._sizes.get(path):
                 self._read(path)
 
     def __contains__(self, digest: bytes) -> bool:
@@ -114,9 +110,26 @@ class Chunks:
         return self._by_fast.get((fast, raw_bytes))
 
     def note(self, written: Iterable[Placed]) -> None:
-        """Learn of chunks that this process has brought to the disk."""
+        """Learn of chunks that this process has written and that a mark now follows."""
         for placed in written:
             self._take(placed)
+            self._marks[placed.path] = max(placed.end, self._marks.get(placed.path, 0))
+
+    def is_marked(self, placed: Placed) -> bool:
+        """True when a chunk is known to have reached the disk."""
+        return placed.end <= self._marks.get(placed.path, 0)
+
+    def to_go_on(self, owner: str, most_bytes: int) -> tuple[Path, int] | None:
+        """The segment that a writer has begun last, and its size; None when it needs a new one.
+
+        Args:
+            owner: The writer.
+            most_bytes: A longer one is full.
+        """
+        path = newest_of(self._sizes, owner)
+        if path is None or not self._ends.get(path, 0) == self._sizes[path] < most_bytes:
+            return None  # nothing is ever added behind a torn end
+        return path, self._sizes[path]
 
     def read(self, digest: bytes, *, is_code: bool = True) -> Content:
         """The content of a chunk, proven to be what was written.
@@ -158,13 +171,16 @@ class Chunks:
             if placed.path not in gone
         ]
         self._placed, self._again, self._by_fast = {}, {}, {}
-        self.note(left)
-        self._ends = {path: end for path, end in self._ends.items() if path not in gone}
+        for placed in left:
+            self._take(placed)
+        for known in (self._ends, self._sizes, self._marks):
+            for path in gone:
+                known.pop(path, None)
         self.damages = [damage for damage in self.damages if Path(damage.file) not in gone]
 
     def _read(self, path: Path) -> None:
         try:
-            size = path.stat().st_size
+            size = self._sizes[path] = path.stat().st_size
             start = self._ends.get(path, 0)
             if size <= start or size < len(SEGMENT_MAGIC):
                 return
@@ -174,7 +190,7 @@ class Chunks:
             ):
                 self._ends[path] = self._read_frames(path, data, start)
         except FileNotFoundError:  # collected meanwhile
-            self._ends.pop(path, None)
+            self._forget([path])
 
     def _read_frames(self, path: Path, data: mmap.mmap, start: int) -> int:
         """Take in the frames from `start` on. Returns where the last whole one ends."""
@@ -182,6 +198,10 @@ class Chunks:
         if not start and data[: len(SEGMENT_MAGIC)] != SEGMENT_MAGIC:
             self.damages.append(Damage(file=str(path), offset=0, reason="is no segment"))
         while at < len(data):
+            if is_mark(data[at : at + MARK_BYTES], at):
+                self._marks[path] = at
+                at = end = at + MARK_BYTES
+                continue
             try:
                 header = read_header(data[at : at + HEADER_BYTES])
             except FrameDamaged as error:
@@ -200,28 +220,14 @@ class Chunks:
         return end
 
 
-def segment_path(where: Path, owner: str, number: int) -> Path:
-    """The file of a writer."""
-    return where / f"{owner}-{number:06d}{SUFFIX}"
-
-
-def next_segment(where: Path, owner: str) -> Path:
-    """A file name that nobody has; to be made with O_EXCL."""
-    numbers = [
-        int(path.stem.rpartition("-")[2])
-        for path in where.glob(f"{owner}-*{SUFFIX}")
-        if path.stem.rpartition("-")[2].isdigit()
-    ]
-    return segment_path(where, owner, max(numbers, default=0) + 1)
-
-
-def sync_directory(path: Path) -> None:
-    """Make new names in a directory survive a power loss; where the system can."""
-    flags = getattr(os, "O_DIRECTORY", None)
-    if flags is None:
-        return
-    fd = os.open(path, os.O_RDONLY | flags)
+def _sizes(where: Path) -> dict[Path, int]:
+    found = {}
     try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+        with os.scandir(where) as entries:
+            for entry in entries:
+                if entry.name.endswith(SUFFIX):
+                    with suppress(FileNotFoundError):  # collected meanwhile
+                        found[where / entry.name] = entry.stat().st_size
+    except FileNotFoundError:  # no checkpoint was ever taken
+        pass
+    return found

@@ -1,11 +1,12 @@
-"""Writes chunks into a segment of its own.
+"""Writes chunks into a segment that nobody else writes to at the time.
 
 Called by `session.checkpoints`, in the child that saves or in the session itself.
 
-    put, put, … ─▶ sync (on the disk, its name too) ─▶ the manifest may name the chunks
+    put, put, … ─▶ sync (on the disk, its name too; marked) ─▶ the manifest may name the chunks
 
-A writer that is killed leaves a segment with a torn end; its whole frames are good and are used by
-whoever needs the same content, the rest is nothing's.
+It goes on in the last segment of the same owner when that ends with a whole frame. A writer that is
+killed leaves a torn end, and whole frames that no mark says to have reached the disk. Whoever needs
+the same content reads such a frame first, and brings its file to the disk before it names it.
 """
 
 import os
@@ -13,12 +14,21 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from flow_kernel.errors import StoreError
+from flow_kernel.records.locks import lock
 from flow_kernel.store.snapshots.fast import Content, fast_hash
-from flow_kernel.store.snapshots.frame import SEGMENT_MAGIC, digest_of, pack, read_header
-from flow_kernel.store.snapshots.segments import Chunks, Placed, next_segment, sync_directory
+from flow_kernel.store.snapshots.files import next_segment, sync_directory, sync_file, write_all
+from flow_kernel.store.snapshots.frame import (
+    MARK_BYTES,
+    SEGMENT_MAGIC,
+    digest_of,
+    mark,
+    pack,
+    read_header,
+)
+from flow_kernel.store.snapshots.segments import ChunkLost, Chunks, Placed
 
 _BUFFER_BYTES: Final = 1 << 20
-SEGMENT_BYTES: Final = 256 << 20
+SEGMENT_BYTES: Final = 64 << 20
 """Size at which a writer begins another file."""
 
 
@@ -87,6 +97,7 @@ class ChunkWriter:
         self._buffer = bytearray()
         self._fresh: dict[bytes, Placed] = {}
         self._fresh_fast: dict[tuple[bytes, int], bytes] = {}
+        self._relied: set[Path] = set()
         self.bytes_new: int = 0
 
     def put(self, raw: Content, *, is_code: bool = True) -> bytes:
@@ -104,17 +115,17 @@ class ChunkWriter:
         fast = fast_hash(raw)
         if not is_code and fast is not None:
             known = self._fresh_fast.get((fast, len(raw))) or self._chunks.known(fast, len(raw))
-            if known is not None:
+            if known is not None and self._is_there(known):
                 return known
         # A copy: what is hashed and what is written must be one, whatever other threads do.
         raw = bytes(raw)
         digest = digest_of(raw)
-        if digest in self._fresh or digest in self._chunks:
+        if self._is_there(digest):
             return digest
         fast = fast_hash(raw)
         head, stored = pack(raw, digest, fast)
         try:
-            if self._path is None or self._end > SEGMENT_BYTES:
+            if self._path is None or self._end >= SEGMENT_BYTES:
                 self._begin()
             at = self._end
             self._add(head, stored)
@@ -135,14 +146,19 @@ class ChunkWriter:
         """
         try:
             self._flush()
-            if self._fd >= 0:
+            for path in self._relied:
+                sync_file(path)
+            if self._fd >= 0 and self._fresh:
                 os.fsync(self._fd)
+                write_all(self._fd, mark(self._end))
+                self._end += MARK_BYTES
+            if self._relied or self._fresh:
                 sync_directory(self._where)
         except OSError as error:
             raise _refused(self._where, error) from error
         # Not before: what the disk has refused must not pass for written at the next checkpoint.
         self._chunks.note(self._fresh.values())
-        self._fresh, self._fresh_fast = {}, {}
+        self._fresh, self._fresh_fast, self._relied = {}, {}, set()
 
     def close(self) -> None:
         """Close the file; what was not synced may be lost. Harmless the second time."""
@@ -152,12 +168,30 @@ class ChunkWriter:
 
     # -- inside ------------------------------------------------------------------------------------
 
+    def _is_there(self, digest: bytes) -> bool:
+        """True when content need not be written again."""
+        if digest in self._fresh:
+            return True
+        places = self._chunks.places(digest)
+        if any(self._chunks.is_marked(placed) for placed in places):
+            return True
+        if not places:
+            return False
+        try:
+            self._chunks.read(digest)  # after a power loss a frame may be there and its bytes not
+        except ChunkLost:
+            return False
+        self._relied.update(placed.path for placed in places)
+        return True
+
     def _begin(self) -> None:
         if self._fd >= 0:
             self.sync()
             self.close()
+        elif self._go_on():
+            return
         self._where.mkdir(mode=0o700, parents=True, exist_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
         while self._fd < 0:
             path = next_segment(self._where, self._owner)
             try:
@@ -165,7 +199,27 @@ class ChunkWriter:
             except FileExistsError:  # another writer of this session was faster
                 continue
             self._path, self._end = path, 0
+        lock(self._fd, 0)
         self._add(SEGMENT_MAGIC, b"")
+
+    def _go_on(self) -> bool:
+        """Take the last segment of this owner, where it is whole and nobody writes to it."""
+        last = self._chunks.to_go_on(self._owner, SEGMENT_BYTES)
+        if last is None:
+            return False
+        path, size = last
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_CLOEXEC", 0))
+        except FileNotFoundError:  # collected meanwhile
+            return False
+        # Only with the lock: another one may have written, or the file been deleted, just before.
+        is_ours = lock(fd, 0)
+        status = os.fstat(fd)
+        if not is_ours or status.st_size != size or not status.st_nlink:
+            os.close(fd)
+            return False
+        self._path, self._fd, self._end = path, fd, size
+        return True
 
     def _add(self, head: bytes, stored: Content) -> None:
         self._buffer += head
@@ -173,19 +227,13 @@ class ChunkWriter:
             self._buffer += stored
         else:
             self._flush()
-            _write_all(self._fd, stored)
+            write_all(self._fd, stored)
         self._end += len(head) + len(stored)
 
     def _flush(self) -> None:
         if self._buffer:
-            _write_all(self._fd, self._buffer)
+            write_all(self._fd, self._buffer)
             self._buffer = bytearray()
-
-
-def _write_all(fd: int, data: Content) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
 
 
 def _refused(where: Path, error: OSError) -> StoreError:
