@@ -4,23 +4,30 @@ Called by `shell.checkpoint_magics`, which loads this when one of them is first 
 starts need not pay for it.
 """
 
+import platform
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from IPython.core.getipython import get_ipython
+from IPython.core.inputtransformer2 import TransformerManager
 
 from flow_kernel.errors import UsageError
+from flow_kernel.session.checkpoints.checkpoint import Checkpoint
+from flow_kernel.session.checkpoints.compatibility import installed, warnings_of
+from flow_kernel.session.checkpoints.near import find_near
+from flow_kernel.session.checkpoints.rebuilding import explain_all, recipes_for
 from flow_kernel.session.checkpoints.rollback import go_back
 from flow_kernel.session.checkpoints.surroundings import DEFAULT_KEEP, FLAGS, WHAT
 from flow_kernel.session.session import Session
 from flow_kernel.shell.checkpoint_display import (
     CheckpointCard,
-    CheckpointTable,
+    CheckpointPage,
     DifferenceCard,
     PruneCard,
     RollbackCard,
     VerifyCard,
 )
+from flow_kernel.shell.checkpoint_list import CheckpointList
 from flow_kernel.shell.checkpoint_pending import PendingCard
 from flow_kernel.shell.guard import HeldInterrupts
 
@@ -49,14 +56,20 @@ def checkpoint(session: Session, words: list[str]) -> object:
 _FLAGS: Final = ("--tag", "--wait", "--no-wait")
 
 
-def _list(session: Session, words: list[str]) -> CheckpointTable:
+def _list(session: Session, words: list[str], *, is_tree: bool = False) -> CheckpointList:
     _none_of(words)
-    shelf = session.checkpoints.shelf
-    return CheckpointTable(shelf.all(), dict(shelf.damaged))
+    shelf, here = session.checkpoints.shelf, session.checkpoints.head_id
+    return CheckpointList(shelf.all(), dict(shelf.damaged), here=here, is_tree=is_tree)
 
 
-def _show(session: Session, words: list[str]) -> CheckpointCard:
-    return CheckpointCard(_found(session, _one_of(words)), is_long=True)
+def _tree(session: Session, words: list[str]) -> CheckpointList:
+    return _list(session, words, is_tree=True)
+
+
+def _show(session: Session, words: list[str]) -> CheckpointPage:
+    one = _found(session, _one_of(words))
+    names = [left.name for left in one.not_saved]
+    return CheckpointPage(one, recipes_for(session.home, one, names, transform=_python_of))
 
 
 def _diff(session: Session, words: list[str]) -> DifferenceCard:
@@ -65,7 +78,8 @@ def _diff(session: Session, words: list[str]) -> DifferenceCard:
     checkpoints = session.checkpoints
     before = _found(session, words[0])
     after = _found(session, words[1]) if len(words) == 2 else None
-    return DifferenceCard(before, after, checkpoints.difference(before, after))
+    difference = checkpoints.difference(before, after)
+    return DifferenceCard(before, after or checkpoints.peek(), difference)
 
 
 def _verify(session: Session, words: list[str]) -> VerifyCard:
@@ -76,11 +90,16 @@ def _verify(session: Session, words: list[str]) -> VerifyCard:
 
 
 def _prune(session: Session, words: list[str]) -> PruneCard:
+    is_sure = "--yes" in words
+    words = [word for word in words if word != "--yes"]
     keep = DEFAULT_KEEP
     if words:
-        if len(words) != 2 or words[0] != "--keep" or not words[1].isdigit() or words[1] == "0":
-            raise UsageError("prune takes --keep N, from 1 on")
+        if len(words) != 2 or words[0] != "--keep" or not words[1].isdigit() or int(words[1]) < 1:
+            raise UsageError("prune takes --keep N, from 1 on, and --yes")
         keep = int(words[1])
+    if not is_sure:
+        count = max(len(session.checkpoints.shelf.all()) - keep, 0)
+        return PruneCard(None, count=count, keep=keep)
     return PruneCard(session.checkpoints.prune(keep=keep))
 
 
@@ -95,20 +114,45 @@ def rollback(session: Session, words: list[str]) -> RollbackCard:
     chosen = [FLAGS[flag] for flag in flags if FLAGS[flag] in WHAT]
     if len(chosen) > 1:
         raise UsageError("--state, --files and --all exclude one another")
-    return RollbackCard(
-        go_back(
-            session.checkpoints,
-            _found(session, " ".join(names)),
-            what=chosen[0] if chosen else "all",
-            dry_run="--dry-run" in flags,
-            trusts="--trust" in flags,
-            hold=HeldInterrupts,
-        )
+    target = _found(session, " ".join(names))
+    what = chosen[0] if chosen else "files" if _holds_files_alone(session, target) else "all"
+    back = go_back(
+        session.checkpoints,
+        target,
+        what=what,
+        dry_run="--dry-run" in flags,
+        trusts="--trust" in flags,
+        hold=HeldInterrupts,
     )
+    lost = [left.name for left in back.lost]
+    found = recipes_for(session.home, target, lost, transform=_python_of)
+    if not back.is_dry_run:
+        explain_all(session.checkpoints.namespace, found)
+    return RollbackCard(back, found, _remarks(target) if what != "files" else [])
+
+
+def _holds_files_alone(session: Session, target: Checkpoint) -> bool:
+    """True for one that `jupyter flow rollback --files` has taken: it knows no variable."""
+    return (
+        target.reason == "safety"
+        and target.session != session.identity.session
+        and not target.variables
+        and not target.not_saved
+    )
+
+
+def _remarks(target: Checkpoint) -> list[str]:
+    version_of = installed(target.libraries).get
+    return warnings_of(target, python=platform.python_version(), version_of=version_of)
+
+
+def _python_of(source: str) -> str:
+    return str(TransformerManager().transform_cell(source))
 
 
 _ANSWERS: Final[dict[str, Callable[[Session, list[str]], object]]] = {
     "list": _list,
+    "tree": _tree,
     "show": _show,
     "diff": _diff,
     "verify": _verify,
@@ -116,8 +160,8 @@ _ANSWERS: Final[dict[str, Callable[[Session, list[str]], object]]] = {
 }
 
 
-def _found(session: Session, name: str) -> Any:
-    return session.checkpoints.shelf.find(name, session=session.identity.session)
+def _found(session: Session, name: str) -> Checkpoint:
+    return find_near(session.checkpoints.shelf, name, session=session.identity.session)
 
 
 def _one_of(words: list[str]) -> str:

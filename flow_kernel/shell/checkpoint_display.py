@@ -1,147 +1,109 @@
 """Checkpoints as answers of the magics: text in a terminal, HTML in a notebook, a value in code.
 
-Called by `shell.checkpoint_magics`. Everything a user named is escaped.
+Called by `shell.checkpoint_answers`. Everything a user named is escaped.
 """
 
+import json
 from collections.abc import Mapping, Sequence
-from html import escape
-from typing import Final, overload
+from typing import Final
 
 from flow_kernel.records.plain import human_bytes, one_line
-from flow_kernel.session.checkpoints.checkpoint import Checkpoint, Difference
+from flow_kernel.session.checkpoints.checkpoint import Checkpoint, Difference, LeftName
+from flow_kernel.session.checkpoints.comparison import document, name_changes, summary_of
 from flow_kernel.session.checkpoints.pruning import Pruned
+from flow_kernel.session.checkpoints.recipe import Recipe, labels_of
 from flow_kernel.session.checkpoints.rollback import Rollback
 from flow_kernel.session.checkpoints.shelf import Trouble
-from flow_kernel.shell.display import Table
+from flow_kernel.shell.checkpoint_lines import Lines
 
 _MOST: Final = 12
-_STYLE: Final = (
-    "<style>.flow-cp{font-size:13px;line-height:1.5;max-width:60em}.flow-cp b{font-weight:600}"
-    ".flow-cp span{opacity:.7}.flow-cp .left{color:#b7791f}.flow-cp ul{margin:.1em 0 0 1.2em;"
-    "padding:0}</style>"
+_SUMMARY_CHARS: Final = 100
+NOT_SIGNED: Final = (
+    "not signed with your key: what is in it is code of whoever made it, which restoring would "
+    "run; it is restored only with --trust"
 )
 
 
-class _Lines:
-    """A title and lines below it; text and HTML say the same."""
+class CheckpointCard(Lines):
+    """One checkpoint, as it was taken; `checkpoint` holds the values."""
 
-    def __init__(self, title: str, lines: list[str], warnings: list[str] | None = None) -> None:
-        self._title = title
-        self._lines = lines
-        self._warnings = warnings or []
-
-    def __repr__(self) -> str:
-        return "\n".join([self._title, *(f"  {line}" for line in [*self._lines, *self._warnings])])
-
-    def _repr_html_(self) -> str:
-        lines = "".join(f"<li>{escape(line)}</li>" for line in self._lines)
-        warnings = "".join(f'<li class="left">{escape(line)}</li>' for line in self._warnings)
-        body = f"<ul>{lines}{warnings}</ul>" if lines or warnings else ""
-        return f'{_STYLE}<div class="flow-cp"><b>{escape(self._title)}</b>{body}</div>'
-
-
-class CheckpointCard(_Lines):
-    """One checkpoint; `checkpoint` holds the values."""
-
-    def __init__(self, checkpoint: Checkpoint, *, is_long: bool = False) -> None:
+    def __init__(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
-        count = len(checkpoint.variables)
-        title = (
-            f"checkpoint {one_line(checkpoint.name, 60)}  [{checkpoint.checkpoint_id}]  "
-            f"{count} variable{'' if count == 1 else 's'}, {human_bytes(checkpoint.bytes_new)} new"
-        )
-        git = checkpoint.git
-        lines = []
-        if git is not None:
-            tag = f", tag {git['tag']}" if git.get("tag") else ""
-            lines.append(f"files: commit {str(git['commit'])[:12]}{tag}")
-        else:
-            lines.append(f"files are not kept: {one_line(checkpoint.files_reason, 160)}")
-        if is_long:
-            why = f"{checkpoint.reason}, after record {checkpoint.seq}"
-            lines.append(f"taken {checkpoint.created_at} ({why})")
-            lines += [
-                f"{one_line(name, 40)}: {one_line(str(said.get('summary', said.get('type'))), 100)}"
-                for name, said in checkpoint.variables.items()
-            ]
-        warnings = [
-            f"not kept: {one_line(left.name, 40)} ({one_line(left.type, 60)}): "
-            f"{one_line(left.reason, 120)}"
-            for left in checkpoint.not_saved
-        ]
-        if git is not None:
-            warnings += [
-                f"not kept: {one_line(str(left['path']), 100)} ({left['reason']})"
-                for left in git.get("left_out", ())
-            ]
-        if not is_long and len(warnings) > _MOST:
+        warnings = [*_left_names(checkpoint.not_saved, {}), *_left_files(checkpoint)]
+        if len(warnings) > _MOST:
             warnings = [*warnings[:_MOST], f"… {len(warnings) - _MOST} more: %checkpoint show"]
-        if not checkpoint.is_trusted:
-            warnings.append("not signed with your key: it is restored only with --trust")
-        super().__init__(title, lines, warnings)
+        super().__init__(_title(checkpoint), [_files(checkpoint)], warnings)
 
 
-class CheckpointTable(Table, Sequence[Checkpoint]):
-    """Checkpoints, one a row; a sequence of them."""
+class CheckpointPage(Lines):
+    """All that is known of one checkpoint; `checkpoint` and `recipes` hold the values."""
 
-    def __init__(self, checkpoints: list[Checkpoint], damaged: Mapping[str, str]) -> None:
-        self._checkpoints = checkpoints
-        rows = [
-            [
-                one.created_at[:19].replace("T", " "),
-                one_line(one.name, 40),
-                one.checkpoint_id,
-                one.parent_id or "",
-                str(len(one.variables)),
-                str(len(one.not_saved) or ""),
-                human_bytes(one.bytes_new),
-                one.reason if one.is_trusted else f"{one.reason}, foreign",
-            ]
-            for one in checkpoints
+    def __init__(self, checkpoint: Checkpoint, recipes: Sequence[Recipe] = ()) -> None:
+        self.checkpoint = checkpoint
+        self.recipes = [*recipes]
+        one = checkpoint
+        when = f"taken {one.created_at[:19].replace('T', ' ')} UTC ({one_line(one.reason, 40)})"
+        place = f"{one.plan_id}/{one.task_id}{f', step {one.step}' if one.step else ''}"
+        after = f", after {one.parent_id}" if one.parent_id else ""
+        libraries = [f"{name} {version}" for name, version in one.libraries.items()]
+        lines = [
+            _files(one),
+            f"{when} in {one_line(place, 80)}, record {one.seq}{after}",
+            one_line(", ".join([f"Python {one.python}", *libraries]), 200),
         ]
-        rows += [["", "damaged", one, "", "", "", "", why] for one, why in damaged.items()]
-        super().__init__(
-            ("taken (UTC)", "name", "id", "after", "variables", "not kept", "new", "why"),
-            rows,
-            empty="no checkpoints yet",
+        by_name = {recipe.name: recipe for recipe in recipes}
+        warnings = [*_left_names(one.not_saved, by_name), *_left_files(one)]
+        if not one.is_trusted:
+            warnings.append(NOT_SIGNED)
+        rows = [
+            (one_line(name, 40), one_line(summary_of(one, name) or "", _SUMMARY_CHARS))
+            for name in one.variables
+        ]
+        super().__init__(_title(one), lines, warnings, rows=rows)
+
+
+class DifferenceCard(Lines):
+    """How two checkpoints differ; `difference` and `changes` hold the values."""
+
+    def __init__(self, before: Checkpoint, after: Checkpoint, difference: Difference) -> None:
+        self.difference = difference
+        self.changes = name_changes(before, after, difference)
+        names = f"{one_line(before.name, 40)} → {one_line(after.name, 40) or 'now'}"
+        rows = [
+            (f"{change.sign} {one_line(change.name, 60)}", one_line(change.words, _SUMMARY_CHARS))
+            for change in self.changes
+        ]
+        files = difference.files
+        found = (
+            ("files added", files.added, "+"),
+            ("files changed", files.changed, "~"),
+            ("files removed", files.removed, "-"),
         )
+        lines = [f"{title}: {_named(paths, sign)}" for title, paths, sign in found if paths]
+        if not rows and not lines:
+            lines = ["nothing differs"]
+        super().__init__(names, lines, rows=rows)
 
-    @overload
-    def __getitem__(self, index: int) -> Checkpoint: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Checkpoint]: ...
-    def __getitem__(self, index: int | slice) -> Checkpoint | list[Checkpoint]:
-        return self._checkpoints[index]
-
-    def __len__(self) -> int:
-        return len(self._checkpoints)
+    def document(self) -> dict[str, object]:
+        """As JSON."""
+        return document(self.changes, self.difference)
 
 
-class DifferenceCard(_Lines):
-    """How two checkpoints differ; `difference` holds the values."""
+class RollbackCard(Lines):
+    """What a way back did; `rollback` and `recipes` hold the values.
+
+    Args:
+        rollback: What it did.
+        recipes: How what was lost is made again.
+        remarks: What is another here than where the checkpoint was taken.
+    """
 
     def __init__(
-        self, before: Checkpoint, after: Checkpoint | None, difference: Difference
+        self, rollback: Rollback, recipes: Sequence[Recipe] = (), remarks: Sequence[str] = ()
     ) -> None:
-        self.difference = difference
-        names = f"{one_line(before.name, 40)} → {one_line(after.name, 40) if after else 'now'}"
-        rows = [
-            ("added", difference.added, "+"),
-            ("changed", difference.changed, "~"),
-            ("removed", difference.removed, "-"),
-            ("files added", difference.files.added, "+"),
-            ("files changed", difference.files.changed, "~"),
-            ("files removed", difference.files.removed, "-"),
-        ]
-        lines = [f"{title}: {_named(found, sign)}" for title, found, sign in rows if found]
-        super().__init__(names, lines or ["nothing differs"])
-
-
-class RollbackCard(_Lines):
-    """What a way back did; `rollback` holds the values."""
-
-    def __init__(self, rollback: Rollback) -> None:
         self.rollback = rollback
+        self.recipes = [*recipes]
+        self.remarks = [*remarks]
         name = one_line(rollback.target.name, 60)
         title = f"{'would go' if rollback.is_dry_run else 'went'} back to {name}"
         files = rollback.files
@@ -160,14 +122,44 @@ class RollbackCard(_Lines):
             + (f"; made by record {left.seq}" if left.seq is not None else "")
             for left in rollback.lost
         ]
+        warnings += recipe_lines(recipes)
         if rollback.kept:
             warnings.append(f"left as they are, they cannot be kept: {_named(rollback.kept, '')}")
         if rollback.files_reason:
             warnings.append(f"files are as they were: {one_line(rollback.files_reason, 160)}")
+        warnings += [one_line(remark, 200) for remark in remarks]
         super().__init__(title, lines, warnings)
 
+    def document(self) -> dict[str, object]:
+        """As JSON."""
+        back = self.rollback
+        return {
+            "checkpoint_id": back.target.checkpoint_id,
+            "safety_id": back.safety.checkpoint_id if back.safety is not None else None,
+            "restored": back.restored,
+            "removed": back.removed,
+            "lost": [
+                {"name": left.name, "type": left.type, "reason": left.reason, "seq": left.seq}
+                for left in back.lost
+            ],
+            "kept": back.kept,
+            "files": {
+                "added": back.files.added,
+                "changed": back.files.changed,
+                "removed": back.files.removed,
+            },
+            "files_reason": back.files_reason,
+            "recipes": [recipe.document() for recipe in self.recipes],
+            "warnings": self.remarks,
+            "is_dry_run": back.is_dry_run,
+        }
 
-class VerifyCard(_Lines):
+    def json(self) -> str:
+        """The same as text, for a client that has only text."""
+        return json.dumps(self.document())
+
+
+class VerifyCard(Lines):
     """What a look at every byte found; false when something is wrong."""
 
     def __init__(self, count: int, trouble: list[Trouble], damaged: Mapping[str, str]) -> None:
@@ -175,26 +167,96 @@ class VerifyCard(_Lines):
         self.damaged = damaged
         title = f"{count} checkpoint{'' if count == 1 else 's'} verified"
         warnings = [
-            f"{one.checkpoint_id}: {', '.join(one.variables)}: {one.reason}" for one in trouble
+            one_line(f"{one.checkpoint_id}: {', '.join(one.variables)}: {one.reason}", 300)
+            for one in trouble
         ]
-        warnings += [f"{one}: its manifest {why}" for one, why in damaged.items()]
+        warnings += [one_line(f"{one}: its manifest {why}", 300) for one, why in damaged.items()]
         super().__init__(title, [] if warnings else ["all bytes are right"], warnings)
 
     def __bool__(self) -> bool:
         return not (self.trouble or self.damaged)
 
 
-class PruneCard(_Lines):
-    """What was thrown away; `pruned` holds the values."""
+class PruneCard(Lines):
+    """What was thrown away; `pruned` holds the values, None where only the number was asked."""
 
-    def __init__(self, pruned: Pruned) -> None:
+    def __init__(self, pruned: Pruned | None, *, count: int = 0, keep: int = 0) -> None:
         self.pruned = pruned
-        count = pruned.checkpoints
-        super().__init__(
-            f"{count} checkpoint{'' if count == 1 else 's'} deleted, "
-            f"{human_bytes(pruned.bytes_freed)} freed",
-            [],
+        count = count if pruned is None else pruned.checkpoints
+        noun = f"{count} checkpoint{'' if count == 1 else 's'}"
+        if pruned is not None:
+            super().__init__(f"{noun} deleted, {human_bytes(pruned.bytes_freed)} freed", [])
+        elif count:
+            super().__init__(
+                f"{noun} would be deleted, the oldest of this project",
+                [f"to do it: %checkpoint prune --keep {keep} --yes"],
+            )
+        else:
+            super().__init__(f"nothing to delete: there are no more than {keep}", [])
+
+
+def recipe_lines(recipes: Sequence[Recipe]) -> list[str]:
+    """What people read of recipes; variables that the same cells make stand together."""
+    together: dict[tuple[int, ...], list[Recipe]] = {}
+    for recipe in recipes:
+        together.setdefault(tuple(cell.seq for cell in recipe.cells), []).append(recipe)
+    lines = []
+    for group in together.values():
+        first = group[0]
+        names = ", ".join(one_line(recipe.name, 40) for recipe in group)
+        if not first.cells:
+            lines += [f"{one_line(r.name, 40)} cannot be rebuilt: {r.reason}" for r in group]
+            continue
+        lines.append(f"to rebuild {names}: run {first.numbers}")
+        lines += [
+            f"  {cell.label} {one_line(cell.code, 60)}"
+            + (f"  (it {', '.join(cell.risks)})" if cell.risks else "")
+            for cell in first.cells
+        ]
+        if used := tuple(dict.fromkeys(cell for recipe in group for cell in recipe.used_by)):
+            lines.append(f"  {labels_of(used)} used {'it' if len(group) == 1 else 'them'} since")
+        if since := sorted({name for recipe in group for name in recipe.changed_since}):
+            lines.append(f"  changed since, so the result may differ: {_named(since, '')}")
+    return lines
+
+
+def _title(one: Checkpoint) -> str:
+    count = len(one.variables)
+    return (
+        f"checkpoint {one_line(one.name, 60)}  [{one.checkpoint_id}]  "
+        f"{count} variable{'' if count == 1 else 's'}, {human_bytes(one.bytes_new)} new"
+    )
+
+
+def _files(one: Checkpoint) -> str:
+    git = one.git
+    if git is None:
+        return f"files are not kept: {one_line(one.files_reason, 160)}"
+    tag = f", tag {one_line(str(git['tag']), 80)}" if git.get("tag") else ""
+    return f"files: commit {one_line(str(git['commit']), 80)[:12]}{tag}"
+
+
+def _left_names(left: Sequence[LeftName], recipes: Mapping[str, Recipe]) -> list[str]:
+    found = []
+    for one in left:
+        told = (
+            f"not kept: {one_line(one.name, 40)} ({one_line(one.type, 60)}): "
+            f"{one_line(one.reason, 120)}"
         )
+        recipe = recipes.get(one.name)
+        if recipe is not None and recipe.cells:
+            told += f"; to rebuild it: run {recipe.numbers}"
+        elif recipe is not None:
+            told += f"; {recipe.reason}"
+        found.append(told)
+    return found
+
+
+def _left_files(one: Checkpoint) -> list[str]:
+    return [
+        f"not kept: {one_line(str(left['path']), 100)} ({one_line(str(left['reason']), 60)})"
+        for left in (one.git or {}).get("left_out", ())
+    ]
 
 
 def _named(names: Sequence[str], sign: str) -> str:

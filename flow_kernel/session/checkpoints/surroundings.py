@@ -30,7 +30,7 @@ class Surroundings:
     user_home: Path
 
 
-VERBS: Final = ("list", "show", "diff", "verify", "prune")
+VERBS: Final = ("list", "tree", "show", "diff", "verify", "prune")
 WHAT: Final = ("all", "state", "files")
 FLAGS: Final = {
     "--state": "state",

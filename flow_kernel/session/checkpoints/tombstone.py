@@ -1,8 +1,9 @@
 """What stands in the place of a value that a checkpoint could not hold.
 
-Made by `session.checkpoints.rollback`.
+Made by `session.checkpoints.rollback`; `rebuilding` adds how the value is made again.
 """
 
+import pickle
 from typing import Any, NoReturn
 
 from flow_kernel.errors import FlowError
@@ -31,35 +32,30 @@ class Tombstone:
     def __getattr__(self, name: str) -> NoReturn:
         raise NotRestored(object.__getattribute__(self, "_flow_text"))
 
+    def __reduce_ex__(self, _: object) -> NoReturn:
+        # A checkpoint says as its own reason what pickle says.
+        raise pickle.PicklingError(object.__getattribute__(self, "_flow_text"))
+
+    __hash__ = object.__hash__
+
+
+def explain(value: Tombstone, text: str) -> None:
+    """Add to what a tombstone says."""
+    said = object.__getattribute__(value, "_flow_text")
+    object.__setattr__(value, "_flow_text", f"{said}; {text}")
+
 
 def _touch(self: Any, *_: Any, **__: Any) -> NoReturn:
     raise NotRestored(object.__getattribute__(self, "_flow_text"))
 
 
-for _name in (
-    "__call__",
-    "__len__",
-    "__iter__",
-    "__next__",
-    "__getitem__",
-    "__setitem__",
-    "__delitem__",
-    "__contains__",
-    "__bool__",
-    "__enter__",
-    "__exit__",
-    "__setattr__",
-    "__add__",
-    "__sub__",
-    "__mul__",
-    "__truediv__",
-    "__lt__",
-    "__gt__",
-    "__le__",
-    "__ge__",
-    "__int__",
-    "__float__",
-    "__index__",
-    "__reduce_ex__",
-):
-    setattr(Tombstone, _name, _touch)
+_ARITHMETIC = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or",
+               "xor", "lshift", "rshift")  # fmt: skip
+_OTHER = (
+    *("call", "len", "iter", "next", "reversed", "getitem", "setitem", "delitem", "contains"),
+    *("bool", "enter", "exit", "aenter", "aexit", "aiter", "anext", "await", "setattr", "delattr"),
+    *("lt", "gt", "le", "ge", "eq", "ne", "int", "float", "complex", "index", "bytes", "neg"),
+    *("pos", "abs", "invert"),
+)
+for _name in (*_OTHER, *_ARITHMETIC, *(f"r{name}" for name in _ARITHMETIC)):
+    setattr(Tombstone, f"__{_name}__", _touch)
