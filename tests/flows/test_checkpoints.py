@@ -162,7 +162,7 @@ def test_a_checkpoint_outlives_its_kernel(kernel: Kernel) -> None:
     told = kernel.run("1").stderr
 
     assert "UTC come back with: %rollback" in told
-    ran(kernel, "import numpy as np, pandas as pd", "%rollback first")
+    ran(kernel, "%rollback first")
     assert ran(kernel, FACTS) == BEFORE
 
 

@@ -7,6 +7,7 @@ are put into the memo of the pickler before it begins, so that it writes a refer
 all of it; the unpickler begins with the same objects of the session that loads.
 """
 
+import importlib
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,10 +49,16 @@ class Anchors:
         Raises:
             LookupError: One that was there when it was saved is not here.
         """
-        missing = [name for name in names if name not in self.by_name]
-        if missing:
-            raise LookupError(f"there is no {missing[0]} in this session")
-        return [self.by_name[name] for name in names]
+        return [self.by_name[name] if name in self.by_name else _imported(name) for name in names]
+
+
+def _imported(name: str) -> object:
+    """An anchor of a library that this session has not loaded yet; others come with a session."""
+    for module, cls, attribute in _CLASS_LEVEL:
+        if name == f"{module}.{cls}.{attribute}":
+            found: object = getattr(getattr(importlib.import_module(module), cls), attribute)
+            return found
+    raise LookupError(f"there is no {name} in this session")
 
 
 def anchors_of(namespace: dict[str, Any], named: Mapping[str, object]) -> Anchors:
