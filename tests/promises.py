@@ -81,6 +81,7 @@ PROMISES: Final[dict[str, str]] = {
     "checkpoint.background": "A checkpoint is what was there when it was asked for; cells go on.",
     "checkpoint.automatic": "Steps, tasks and approved cells leave checkpoints; cells, if asked.",
     "rollback.undoable": "Going back can be undone.",
+    "rollback.everywhere": "Each cell of a notebook can be gone back to, and run on from there.",
     # What survives
     "state.mirrored": "A mirror that is asked for holds what the logs hold, and harms nobody.",
     "state.rebuilt": "A lost or damaged store stops no kernel, and is made anew from the logs.",

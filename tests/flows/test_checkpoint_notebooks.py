@@ -1,0 +1,97 @@
+"""Back and forth through every cell of notebooks: the same variables and the same later cells."""
+
+import ast
+import json
+import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.kernels import Kernel
+from tests.programs import programs
+from tests.promises import promise
+from tests.source import ROOT
+
+_BACK = programs("back")
+_DIGESTS = (
+    "__import__('tests.contents', fromlist=['*'])"
+    ".digests(get_ipython().user_ns, get_ipython().user_ns_hidden)"
+)
+_COUNTS = ("execution_count", "traceback")
+_HOPS = 6
+_MISSING = {
+    "numbers_from_the_modules_themselves": "the modules random and numpy.random keep a state that "
+    "is in no variable",
+    "a_view_that_stays_writable": "a view comes back as read-only as its owner is",
+}
+
+
+@pytest.fixture
+def kernel(tmp_path: Path) -> Iterator[Kernel]:
+    env = {"JUPYTER_DATA_DIR": str(tmp_path / "data"), "PYTHONPATH": str(ROOT)}
+    with Kernel(env=env) as kernel:
+        shutil.copytree(ROOT / "notebooks/data", kernel.cwd / "data")
+        yield kernel.ready()
+
+
+def code_of(name: str) -> list[str]:
+    """The cells of a notebook of ours, or of a program of the tests.
+
+    Without those that ask our own magics: what they answer is about the log.
+    """
+    if name in _BACK:
+        return _BACK[name]
+    notebook = json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text("utf-8"))
+    cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    return [cell for cell in cells if not cell.startswith("%flow")]
+
+
+def contents(kernel: Kernel) -> dict[str, str]:
+    """The digest of each variable; the request is silent, so it leaves the session alone."""
+    done = kernel.run("", silent=True, store_history=False, user_expressions={"all": _DIGESTS})
+    answer = done.reply["user_expressions"]["all"]
+    assert answer["status"] == "ok", answer
+    found: dict[str, str] = json.loads(ast.literal_eval(answer["data"]["text/plain"]))
+    return found
+
+
+def outcome(kernel: Kernel, cell: str) -> dict[str, Any]:
+    """All that a cell shows, without its number, which counts on after a way back."""
+    found = kernel.run(cell).effects()
+    shown = [
+        (kind, {k: v for k, v in what.items() if k not in _COUNTS}) for kind, what in found["shown"]
+    ]
+    reply = {k: v for k, v in found["reply"].items() if k not in _COUNTS}
+    return {**found, "shown": shown, "reply": reply}
+
+
+def _known(name: str) -> Any:
+    """A program, with what is known to be missing for it."""
+    if name not in _MISSING:
+        return name
+    return pytest.param(name, marks=pytest.mark.xfail(reason=_MISSING[name]))
+
+
+@promise("rollback.everywhere")
+@pytest.mark.parametrize("name", ["tour", *(_known(name) for name in _BACK)])
+def test_back_and_forth_through_every_cell_gives_the_same_variables_and_outputs(
+    kernel: Kernel, name: str
+) -> None:
+    cells = code_of(name)
+    outcomes, states = [], []
+    for number, cell in enumerate(cells):
+        outcomes.append(outcome(kernel, cell))
+        states.append(contents(kernel))
+        assert kernel.run(f"_ = %checkpoint at-{number}").status == "ok"
+
+    dice = random.Random(len(cells))
+    for _ in range(_HOPS):
+        at = dice.randrange(len(cells))
+        assert kernel.run(f"_ = %rollback at-{at} --state").stderr == ""
+        assert contents(kernel) == states[at]
+        for number in range(at + 1, min(at + dice.randrange(1, 5), len(cells))):
+            assert outcome(kernel, cells[number]) == outcomes[number], cells[number]
+            assert contents(kernel) == states[number]
