@@ -1,0 +1,387 @@
+"""Which variables a cell could have changed (pure).
+
+Called by `reach_tracker` after each cell.
+
+    inputs of the cell = what its globals held when they were read
+    all of known types, or functions whose code is read too
+        ⇒ only known code ran, and it could change only what it was given: the names that were read
+    anything else
+        ⇒ everything
+
+What a cell makes of known things is known as well, so that the next cell can be judged. A value is
+looked at after the cell; for a name that the cell binds this is not the value that it read, so the
+state that was kept for the name decides, unless the cell itself has bound it before.
+"""
+
+import builtins
+import sys
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from types import CodeType, FunctionType, ModuleType
+from typing import Any, Final
+
+from flow_kernel.records.frozen import FROZEN_BUILTINS
+from flow_kernel.session.checkpoints import reach_libraries as libraries
+from flow_kernel.session.checkpoints.reach_code import Reading, read
+from flow_kernel.session.checkpoints.reach_types import Types
+from flow_kernel.session.checkpoints.reach_walk import (
+    Status,
+    is_named_elsewhere,
+    walk,
+)
+
+globals()["__builtins__"] = FROZEN_BUILTINS
+
+_MOST_FUNCTIONS: Final = 64
+_MOST_LOOKS: Final = 64
+_HARMLESS_NAMES: Final = frozenset(["__name__", "__build_class__", "__doc__"])
+_RUNNER: Final = frozenset(["display"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """What may have changed; `a | b` is what either may have changed.
+
+    Attributes:
+        names: Variables. Whatever shares objects with them may have changed with them, and so may
+            variables that were WILD when they were saved.
+        is_nothing: True when no variable at all can have changed.
+        everything: Why anything may have changed; None when it may not.
+    """
+
+    names: frozenset[str] = frozenset()
+    is_nothing: bool = False
+    everything: str | None = None
+
+    def __or__(self, other: "Reach") -> "Reach":
+        return Reach(
+            names=self.names | other.names,
+            is_nothing=self.is_nothing and other.is_nothing,
+            everything=self.everything or other.everything,
+        )
+
+
+NOTHING: Final = Reach(is_nothing=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellLook:
+    """One cell that has ended.
+
+    Attributes:
+        codes: What was compiled, in order; nested code is found inside.
+        born: Names that were not bound before it.
+        removed: Names that were bound before it and are not now.
+        doubts: Why it may have done anything: it failed, ran a magic, imported a module.
+    """
+
+    codes: tuple[CodeType, ...]
+    born: Collection[str] = ()
+    removed: Collection[str] = ()
+    doubts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """What there is around a cell.
+
+    Attributes:
+        namespace: Of the user, after the cell.
+        hidden: Names that IPython hides.
+        types: What is known of what is loaded.
+        doubts: Why code may run that no cell shows: threads, tasks, hooks; before or after it.
+    """
+
+    namespace: dict[str, Any]
+    hidden: Collection[str]
+    types: Types
+    doubts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What is known of variables between cells.
+
+    Attributes:
+        tame: Names of tame values.
+        plain: Names of plain ones.
+        forever: Why no cell can be judged any more.
+    """
+
+    tame: Collection[str] = frozenset()
+    plain: Collection[str] = frozenset()
+    forever: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What a cell may have changed, and what is known after it.
+
+    Attributes:
+        reach: The names.
+        unknown: Of these names nothing is known any more, but for what follows.
+        tame: Names of values that are tame now.
+        plain: Names of values that are plain now.
+        forever: Why no later cell can be judged.
+    """
+
+    reach: Reach
+    unknown: frozenset[str] = frozenset()
+    tame: frozenset[str] = frozenset()
+    plain: frozenset[str] = frozenset()
+    forever: str | None = None
+
+
+class _Doubt(Exception):
+    """Anything may have changed; the text says why."""
+
+
+def judge(
+    look: CellLook, world: World, known: Known, *, peers: Collection[str] = frozenset()
+) -> Judged:
+    """Judge one cell. Its cost grows with the cell and not with the variables.
+
+    Args:
+        look: The cell.
+        world: What is around.
+        known: Before the cell.
+        peers: Names that cells have touched since the last save, and what shares with them.
+    """
+    judge_ = _Judge(look, world, known)
+    try:
+        judge_.decide()
+    except _Doubt as doubt:
+        return Judged(reach=Reach(everything=str(doubt)), forever=known.forever or judge_.forever)
+    if judge_.is_idle:
+        return Judged(reach=NOTHING)
+    return judge_.judged(peers)
+
+
+class _Judge:
+    """One judgement under way."""
+
+    def __init__(self, look: CellLook, world: World, known: Known) -> None:
+        self._look = look
+        self._world = world
+        self._known = known
+        self._namespace = world.namespace
+        self._read: list[Reading] = []
+        self._done: set[int] = set()
+        self._words: set[str] = set()
+        self._modules: dict[int, ModuleType] = {}
+        self._stores: dict[str, int] = {}
+        self._targets: set[str] = set()
+        self._bears_code = False
+        self.forever: str | None = None
+        self.touched: set[str] = set()
+
+    @property
+    def is_idle(self) -> bool:
+        """True when neither a variable nor a library was used."""
+        return not (self.touched or self._modules or self._bears_code)
+
+    def decide(self) -> None:
+        """Go through the cell.
+
+        Raises:
+            _Doubt: It may do anything.
+        """
+        statements = [read(code, is_module=True) for code in self._look.codes]
+        for reading in statements:
+            self.forever = self.forever or reading.forever
+            self._done |= reading.codes
+        for why in (self._known.forever, self.forever, *self._world.doubts, *self._look.doubts):
+            if why is not None:
+                raise _Doubt(why)
+        around = self._namespace.get("__builtins__")
+        is_own = around is not builtins and around is not vars(builtins)
+        if is_own or libraries.is_patched(vars(builtins)):
+            raise _Doubt("a builtin is not the one of Python")
+        for reading in self._all_functions(statements):
+            self._note(reading)
+        self._in_order(statements)
+        self._check_targets(statements)
+        why = libraries.reason_against(
+            self._modules.values(), frozenset(self._words), self._world.types
+        )
+        if why is not None:
+            raise _Doubt(why)
+
+    # -- code --------------------------------------------------------------------------------------
+
+    def _all_functions(self, statements: list[Reading]) -> Iterator[Reading]:
+        """The statements, and the functions of the notebook that they can call."""
+        yield from statements
+        todo = [name for reading in statements for name in (*reading.loads, *reading.inner_loads)]
+        seen: set[str] = set()
+        while todo:
+            name = todo.pop()
+            if name in seen:
+                continue
+            seen.add(name)
+            value = self._namespace.get(name)
+            if name in self._known.tame and type(value) is not FunctionType:
+                continue
+            for function in walk(value, self._world.types, self._namespace).functions:
+                reading = self._reading_of(function)
+                if reading is not None:
+                    yield reading
+                    todo += (*reading.loads, *reading.inner_loads)
+
+    def _reading_of(self, function: FunctionType) -> Reading | None:
+        code = function.__code__
+        if id(code) in self._done:
+            return None
+        self._done.add(id(code))
+        if len(self._done) > _MOST_FUNCTIONS:
+            raise _Doubt("can call too many functions")
+        reading = read(code, is_module=False)
+        self._read.append(reading)
+        self.forever = self.forever or reading.forever
+        if self.forever:
+            raise _Doubt(self.forever)
+        return reading
+
+    def _note(self, reading: Reading) -> None:
+        if reading.doubt is not None:
+            raise _Doubt(reading.doubt)
+        self._words |= reading.words
+        self._targets |= reading.targets
+        self._bears_code = self._bears_code or reading.makes_code
+        for name in reading.stores:
+            self._stores[name] = self._stores.get(name, 0) + 1
+        for name in reading.imports:
+            self._check_import(name)
+
+    def _check_import(self, name: str) -> None:
+        module = sys.modules.get(name)
+        if type(module) is not ModuleType or not libraries.is_known_module(module):
+            raise _Doubt(f"imports {name[:60]}")
+        self._modules[id(module)] = module
+
+    # -- names -------------------------------------------------------------------------------------
+
+    def _in_order(self, statements: list[Reading]) -> None:
+        """Each name that is read or bound, with what is certainly bound by then."""
+        inner = self._read_by(self._read)
+        if self._read:
+            self._bears_code = True
+        settled: set[str] = set()
+        for reading in statements:
+            for name in reading.loads:
+                self._load(name, settled)
+            later = settled if reading.runs_inner else settled | reading.settles
+            for name in reading.inner_loads:
+                self._load(name, later)
+            settled |= reading.settles
+        for name in inner:
+            self._load(name, ())
+        for name in self._stores:
+            self._store(name)
+
+    @staticmethod
+    def _read_by(readings: Iterable[Reading]) -> set[str]:
+        return {name for one in readings for name in (*one.loads, *one.inner_loads)}
+
+    def _load(self, name: str, settled: Collection[str]) -> None:
+        self._check_form(name)
+        if name not in self._namespace and not self._was_bound(name):
+            self._load_builtin(name)
+            return
+        if name in settled:
+            self.touched.add(name)
+            return
+        if name in self._stores:
+            if self._was_bound(name) and name not in self._known.tame:
+                raise _Doubt(f"reads {name[:60]} and binds it")
+            self.touched.add(name)
+            return
+        value = self._namespace[name]
+        if type(value) is ModuleType:
+            self._modules[id(value)] = value
+        elif libraries.is_known_callable(value):
+            self._words.add(name)
+            self._modules.update(_module_of(value))
+        elif name in self._known.tame:
+            self.touched.add(name)
+        elif walk(value, self._world.types, self._namespace).status is Status.WILD:
+            raise _Doubt(f"uses {name[:60]}, of which not all is known")
+        else:
+            self.touched.add(name)
+
+    def _load_builtin(self, name: str) -> None:
+        value = vars(builtins).get(name)
+        if value is None or libraries.is_harmless_builtin(value) or name in _HARMLESS_NAMES:
+            return
+        if name in _RUNNER and getattr(value, "__module__", "") == "IPython.core.display_functions":
+            return
+        raise _Doubt(f"uses {name[:60]}")
+
+    def _store(self, name: str) -> None:
+        self._check_form(name)
+        known = self._known
+        if self._was_bound(name) and name not in known.tame and name not in known.plain:
+            raise _Doubt(f"drops the old {name[:60]}, of which not all is known")
+        self.touched.add(name)
+
+    def _was_bound(self, name: str) -> bool:
+        if name in self._namespace:
+            return name not in self._look.born
+        return name in self._look.removed
+
+    def _check_form(self, name: str) -> None:
+        if name in _HARMLESS_NAMES:
+            return
+        if name[:1] == "_" or name in self._world.hidden or name in ("In", "Out"):
+            raise _Doubt(f"uses {name[:60]}")
+
+    def _check_targets(self, statements: list[Reading]) -> None:
+        """Attributes may be set of values, never of modules, classes and functions."""
+        settled = {name for reading in statements for name in reading.settles}
+        for name in self._targets:
+            value = self._namespace.get(name)
+            is_value = name in self._namespace and not is_named_elsewhere(value)
+            bound = self._stores.get(name, 0)
+            if bound > 1 or (bound and (name not in settled or self._was_bound(name))):
+                is_value = False
+            if not is_value or (name not in self._known.tame and not self._is_tame(value)):
+                raise _Doubt(f"sets an attribute of {name[:60]}")
+
+    def _is_tame(self, value: object) -> bool:
+        return walk(value, self._world.types, self._namespace).status is Status.TAME
+
+    # -- afterwards --------------------------------------------------------------------------------
+
+    def judged(self, peers: Collection[str]) -> Judged:
+        """What is known when the cell has ended."""
+        touched = frozenset(self.touched)
+        reach = Reach(names=touched)
+        stored = frozenset(self._stores)
+        tame: set[str] = set()
+        plain: set[str] = set()
+        if not self._bears_code:
+            # Known code made it of what is known.
+            for name in stored & self._namespace.keys():
+                (plain if is_named_elsewhere(self._namespace[name]) else tame).add(name)
+            unknown = stored
+        else:
+            unknown = touched | frozenset(peers)
+            for name in list(touched)[:_MOST_LOOKS]:
+                if name in self._namespace:
+                    status = self._status(self._namespace[name])
+                    if status is not Status.WILD:
+                        (tame if status is Status.TAME else plain).add(name)
+        return Judged(reach=reach, unknown=unknown, tame=frozenset(tame), plain=frozenset(plain))
+
+    def _status(self, value: object) -> Status:
+        if type(value) is ModuleType or libraries.is_known_callable(value):
+            return Status.PLAIN
+        return walk(value, self._world.types, self._namespace).status
+
+
+def _module_of(value: Any) -> dict[int, ModuleType]:
+    name = getattr(value, "__module__", None)
+    module = sys.modules.get(name) if type(name) is str else None
+    if type(module) is ModuleType and libraries.is_known_module(module):
+        return {id(module): module}
+    return {}

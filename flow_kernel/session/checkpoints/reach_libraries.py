@@ -1,0 +1,168 @@
+"""Which modules, and which of their functions, do no more than their arguments say (pure).
+
+Called by `reach`.
+"""
+
+import sys
+import sysconfig
+from collections.abc import Iterable, Mapping
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import Any, Final
+
+from flow_kernel.records.frozen import FROZEN_BUILTINS
+from flow_kernel.session.checkpoints.reach_types import Types
+from flow_kernel.session.checkpoints.reach_words import (
+    CONSTANTS_OF_MODULES,
+    HARMLESS_BUILTINS,
+    MODULES,
+    STRAYS,
+)
+
+globals()["__builtins__"] = FROZEN_BUILTINS
+
+_PLACES: Final = tuple(
+    {sysconfig.get_path(name) + "/" for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+)
+_HARMLESS: Final = {
+    id(value)
+    for name, value in FROZEN_BUILTINS.items()
+    if name in HARMLESS_BUILTINS or (isinstance(value, type) and issubclass(value, BaseException))
+}
+_OF_C: Final = frozenset(
+    ["numpy.ufunc", "numpy._ArrayFunctionDispatcher", "builtins.builtin_function_or_method"]
+)
+
+
+def is_patched(builtins: Mapping[str, object]) -> bool:
+    """True when a builtin is not the one that Python came with."""
+    return any(builtins.get(name) is not value for name, value in FROZEN_BUILTINS.items())
+
+
+def is_harmless_builtin(value: object) -> bool:
+    """True for builtins that do no more than they are given."""
+    return id(value) in _HARMLESS
+
+
+def is_known_module(module: ModuleType) -> bool:
+    """True for a module of the known packages that lies where libraries lie."""
+    own = vars(module)
+    name = own.get("__name__")
+    if type(name) is not str or name.partition(".")[0] not in MODULES:
+        return False
+    if sys.modules.get(name) is not module:
+        return False
+    path = own.get("__file__")
+    if path is None:
+        return name in sys.builtin_module_names
+    return type(path) is str and path.startswith(_PLACES)
+
+
+def reason_against(
+    modules: Iterable[ModuleType], words: frozenset[str], types: Types
+) -> str | None:
+    """Why code that uses these modules may do anything.
+
+    Each word is looked up in each module, and in the modules that this finds.
+
+    Args:
+        modules: That the code names.
+        words: Attributes that it uses, on whatever.
+        types: What is known.
+    """
+    todo = list(modules)
+    seen: set[int] = set()
+    while todo:
+        module = todo.pop()
+        if id(module) in seen:
+            continue
+        seen.add(id(module))
+        if not is_known_module(module):
+            return f"uses module {str(vars(module).get('__name__'))[:60]}"
+        own = vars(module)
+        for word in words & own.keys():
+            value = own[word]
+            if type(value) is ModuleType:
+                todo.append(value)
+            elif not is_known_callable(value) and not _is_constant(word, value, types):
+                return f"uses {word} of {str(own['__name__'])[:60]}"
+    return None
+
+
+def is_known_callable(value: Any) -> bool:
+    """True for functions and classes of known packages."""
+    kind = type(value)
+    if kind is FunctionType:
+        return _is_known_function(value)
+    if kind is MethodType:
+        return _is_known_method(value)
+    if issubclass(kind, type):
+        return _is_known_class(value)
+    name = f"{kind.__module__}.{kind.__name__}"
+    if name.startswith("_cython_"):
+        name = "builtins.builtin_function_or_method"
+    is_cython = kind.__module__.startswith("_cython_")
+    if name not in _OF_C or (kind.__flags__ & 0x200 and not is_cython):
+        return False
+    if kind is BuiltinFunctionType:
+        return _is_known_builtin(value)
+    word = getattr(value, "__name__", None)
+    return word not in STRAYS
+
+
+def _is_known_function(function: FunctionType) -> bool:
+    around = function.__globals__
+    name = around.get("__name__")
+    module = sys.modules.get(name) if type(name) is str else None
+    return (
+        type(module) is ModuleType
+        and vars(module) is around
+        and is_known_module(module)
+        and function.__name__ not in STRAYS
+        and not function.__name__.startswith("register")
+        and function.__code__.co_filename.startswith(_PLACES)
+    )
+
+
+def _is_known_method(method: MethodType) -> bool:
+    """Of the generators that `random` and `numpy.random` keep."""
+    kind = type(method.__self__)
+    return kind.__module__ in ("random", "numpy.random.mtrand") and kind.__name__ in (
+        "Random",
+        "RandomState",
+    )
+
+
+def _is_known_class(kind: Any) -> bool:
+    if is_harmless_builtin(kind):
+        return True
+    name = type.__dict__["__module__"].__get__(kind)
+    if type(name) is not str or name.partition(".")[0] not in (*MODULES, "builtins"):
+        return False
+    module = sys.modules.get(name)
+    found: Any = vars(module).get(kind.__name__) if type(module) is ModuleType else None
+    if name.partition(".")[0] == "builtins":
+        return False
+    return found is kind and kind.__name__ not in STRAYS
+
+
+def _is_known_builtin(function: Any) -> bool:
+    if is_harmless_builtin(function):
+        return True
+    owner = function.__self__
+    if type(owner) is ModuleType:
+        name = vars(owner).get("__name__")
+        return (
+            type(name) is str
+            and name.partition(".")[0].lstrip("_") in MODULES
+            and function.__name__ not in STRAYS
+        )
+    kind = type(owner)
+    return (
+        owner is None
+        or kind.__module__ in ("random", "numpy.random.mtrand")
+        or (issubclass(kind, type) and _is_known_class(owner))
+    )
+
+
+def _is_constant(word: str, value: object, types: Types) -> bool:
+    return type(value) in types.scalars or word in CONSTANTS_OF_MODULES

@@ -1,0 +1,157 @@
+"""Follows the cells of a session between two saves: which variables have to be saved again.
+
+Called by `service`.
+
+    save ── everything is known of each name ──▶ cell ▶ cell ▶ cell ──▶ `to_save` ──▶ save
+
+Once a cell may have changed everything, the next ones need no judgement until the next save.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import CodeType
+
+from flow_kernel.records.frozen import FROZEN_BUILTINS
+from flow_kernel.session.checkpoints.reach import (
+    NOTHING,
+    CellLook,
+    Known,
+    Reach,
+    World,
+    judge,
+)
+from flow_kernel.session.checkpoints.reach_code import read
+from flow_kernel.session.checkpoints.reach_types import Types, known_types, loaded
+from flow_kernel.session.checkpoints.reach_walk import Status
+
+globals()["__builtins__"] = FROZEN_BUILTINS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveFacts:
+    """What a save says of the variables.
+
+    Attributes:
+        statuses: Of each saved name; one that is missing is WILD.
+        groups: Names that share something, together.
+        doubt: Why cells cannot be judged by it: a library holds code of the notebook.
+    """
+
+    statuses: Mapping[str, Status]
+    groups: Iterable[tuple[str, ...]] = ()
+    doubt: str | None = None
+
+
+class ReachTracker:
+    """What the cells since the last save may have changed."""
+
+    def __init__(self) -> None:
+        self._tame: set[str] = set()
+        self._plain: set[str] = set()
+        self._wild: set[str] = set()
+        self._peers: dict[str, tuple[str, ...]] = {}
+        self._forever: str | None = None
+        self._doubt: str | None = None
+        self._before: tuple[str, ...] = ()
+        self._types: Types | None = None
+        self._names: set[str] = set()
+        self._touched: set[str] = set()
+        self._names_before: set[str] = set()
+        self._reach_before = NOTHING
+        self._is_waiting = False
+        self.reach: Reach = Reach(everything="nothing was saved yet")
+
+    def types(self) -> Types:
+        """What is known of the libraries that are loaded now; for `World`."""
+        if self._types is None or self._types.made_with != loaded():
+            self._types = known_types()
+        return self._types
+
+    def ran(self, look: CellLook, world: World) -> Reach:
+        """Take in a cell that has ended.
+
+        Args:
+            look: The cell.
+            world: What is around, now.
+
+        Returns:
+            What it may have changed.
+        """
+        # What ran at its beginning may have ended with it.
+        doubts = (*self._before, *world.doubts, *([self._doubt] if self._doubt else []))
+        self._before = world.doubts
+        if self.reach.everything is not None:
+            self._note_forever(look.codes)
+            return self.reach
+        around = World(
+            namespace=world.namespace, hidden=world.hidden, types=world.types, doubts=doubts
+        )
+        known = Known(tame=self._tame, plain=self._plain, forever=self._forever)
+        judged = judge(look, around, known, peers=self._touched)
+        self._forever = self._forever or judged.forever
+        self.reach |= judged.reach
+        self._tame -= judged.unknown
+        self._plain -= judged.unknown
+        self._tame |= judged.tame
+        self._plain |= judged.plain
+        self._names |= judged.reach.names
+        for name in judged.reach.names:
+            self._touched.update(self._peers.get(name, (name,)))
+        return judged.reach
+
+    def _note_forever(self, codes: Iterable[CodeType]) -> None:
+        for code in codes:
+            self._forever = self._forever or read(code, is_module=True).forever
+
+    def to_save(self) -> frozenset[str] | None:
+        """Names to save again; None for all of them, or more. New and rebound ones come on top."""
+        if self.reach.is_nothing:
+            return frozenset()
+        if self.reach.everything is not None or self._is_waiting:
+            return None
+        found = self._touched | self._wild
+        for name in self._wild:
+            found.update(self._peers.get(name, ()))
+        return frozenset(found)
+
+    def save_begins(self) -> None:
+        """The variables are frozen as they are now; what it finds comes with `saved`."""
+        self._reach_before = self.reach
+        self._names_before = self._names
+        self._is_waiting = True
+        if self.reach.everything is not None:
+            self._tame, self._plain, self._wild, self._peers = set(), set(), set(), {}
+        self._begin(set(), NOTHING)
+
+    def save_failed(self) -> None:
+        """It came to nothing: what was to be saved still is."""
+        self._is_waiting = False
+        self._begin(self._names | self._names_before, self.reach | self._reach_before)
+
+    def saved(self, facts: SaveFacts) -> None:
+        """It is done.
+
+        Args:
+            facts: Of all variables as they were at its beginning, those that were not saved again
+                included.
+        """
+        self._is_waiting = False
+        self._doubt = facts.doubt
+        self._peers = {name: names for names in facts.groups for name in names if len(names) > 1}
+        since_tame, since_plain = self._tame & self._names, self._plain & self._names
+        self._begin(self._names, self.reach)
+        if self.reach.everything is not None:
+            return
+        by_status: dict[Status, set[str]] = {status: set() for status in Status}
+        for name, status in facts.statuses.items():
+            by_status[status].add(name)
+        self._wild = by_status[Status.WILD]
+        self._tame = (by_status[Status.TAME] - self._touched) | since_tame
+        self._plain = (by_status[Status.PLAIN] - self._touched) | since_plain
+
+    def _begin(self, names: set[str], reach: Reach) -> None:
+        self.reach = reach
+        self._names = set(names)
+        self._touched = set()
+        for name in names:
+            self._touched.update(self._peers.get(name, (name,)))

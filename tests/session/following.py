@@ -1,0 +1,155 @@
+"""Runs cells in IPython and asks, for each, which variables it may have changed.
+
+The oracle: a content digest of every variable before and after. What differs and was not named was
+missed.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.io import capture_output
+from traitlets.config import Config
+
+from flow_kernel.records.diff import Visibility
+from flow_kernel.session.checkpoints.anchors import Anchors, anchors_of
+from flow_kernel.session.checkpoints.reach import CellLook, Reach, World
+from flow_kernel.session.checkpoints.reach_around import Around, look_around
+from flow_kernel.session.checkpoints.reach_facts import foreign_code, statuses
+from flow_kernel.session.checkpoints.reach_tracker import ReachTracker, SaveFacts
+from flow_kernel.session.checkpoints.saving import save
+from flow_kernel.shell.compile_tap import CompileTap
+
+UNSAVED = b"?"
+"""What stands for the content of a variable that could not be saved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """Variables at one moment.
+
+    Attributes:
+        contents: A digest by name.
+        ids: Of the values, by name.
+        groups: Names that share something.
+    """
+
+    contents: dict[str, bytes]
+    ids: dict[str, int]
+    groups: list[tuple[str, ...]]
+
+
+class Session:
+    """One shell with a tracker."""
+
+    def __init__(self) -> None:
+        config = Config()
+        config.HistoryManager.enabled = False
+        self._main = sys.modules["__main__"]
+        self.shell: Any = InteractiveShell.instance(config=config)
+        self._codes: list[Any] = []
+        self._tap = CompileTap(self.shell, self._codes.append)
+        self._tap.install()
+        self.tracker = ReachTracker()
+        self._around = Around.now(self.shell)
+
+    def close(self) -> None:
+        self._tap.remove()
+        InteractiveShell.clear_instance()
+        sys.modules["__main__"] = self._main
+
+    def fresh(self) -> None:
+        """As if the session had just begun."""
+        self.shell.reset(new_session=True)
+        self.tracker = ReachTracker()
+
+    @property
+    def namespace(self) -> dict[str, Any]:
+        return self.shell.user_ns  # type: ignore[no-any-return]
+
+    def run(self, cell: str) -> Reach:
+        """Run a cell; what it may have changed."""
+        before = set(self.namespace)
+        modules = set(sys.modules)
+        self._codes.clear()
+        with capture_output():
+            result = self.shell.run_cell(cell, store_history=True)
+        doubts = []
+        if not result.success:
+            doubts.append("failed")
+        if set(sys.modules) - modules:
+            doubts.append("imported a module")
+        after = set(self.namespace)
+        look = CellLook(
+            codes=tuple(self._codes),
+            born=after - before,
+            removed=before - after,
+            doubts=tuple(doubts),
+        )
+        return self.tracker.ran(look, self.world())
+
+    def world(self) -> World:
+        return World(
+            namespace=self.namespace,
+            hidden=self.shell.user_ns_hidden,
+            types=self.tracker.types(),
+            doubts=look_around(self.shell, self._around),
+        )
+
+    def variables(self) -> dict[str, Any]:
+        is_visible = Visibility(self.shell.user_ns_hidden)
+        return {n: v for n, v in self.namespace.items() if is_visible(n, id(v))}
+
+    def anchors(self) -> Anchors:
+        shell = self.shell
+        named = {"shell": shell, "history": shell.history_manager, "Out": shell.user_ns["Out"]}
+        return anchors_of(self.namespace, named)
+
+    def save(self, *, tells: bool = False) -> Saving:
+        """Save all variables; with `tells` the tracker begins again."""
+        values = self.variables()
+        if tells:
+            self.tracker.save_begins()
+        saved = save(values, self.anchors())
+        contents: dict[str, bytes] = dict.fromkeys(values, UNSAVED)
+        for group in saved.groups:
+            digest = blake2b(group.stream)
+            for buffer in group.buffers:
+                digest.update(buffer)
+            contents.update(dict.fromkeys(group.names, digest.digest()))
+        groups = [group.names for group in saved.groups]
+        if tells:
+            types = self.tracker.types()
+            self.tracker.saved(
+                SaveFacts(
+                    statuses=statuses(values, types, self.namespace),
+                    groups=groups,
+                    doubt=foreign_code(self.namespace),
+                )
+            )
+        return Saving(contents, {n: id(v) for n, v in values.items()}, groups)
+
+    def missed(self, before: Saving, after: Saving) -> set[str]:
+        """Names with other content that nobody would save again."""
+        to_save = self.tracker.to_save()
+        if to_save is None:
+            return set()
+        changed = {
+            name
+            for name in before.contents.keys() & after.contents.keys()
+            if before.contents[name] != after.contents[name]
+            and before.ids[name] == after.ids[name]  # others are found by their identity
+        }
+        return changed - to_save
+
+
+def set_up(session: Session, cells: Sequence[str]) -> Saving:
+    """Run cells and save twice: the first time may fill caches of what is saved."""
+    session.fresh()
+    for cell in cells:
+        session.run(cell)
+    session.save()
+    return session.save(tells=True)
