@@ -180,11 +180,13 @@ class StateParts:
     @cached_property
     def automatic(self) -> Automatic:
         """The checkpoints that the session takes by itself."""
+        checkpoints, around = self.checkpoints, self.around
+        assert around is not None  # noqa: S101 - there are no checkpoints without
         automatic = Automatic(
-            self.checkpoints,
+            checkpoints,
             self.tracking,
             settings=self.parts.settings.checkpoints,
-            reach=reach_of,
+            reach=lambda ran, checkpoints: reach_of(ran, checkpoints, around.look_around),
             is_in_cell=lambda: self.recorder.innermost() is not None,
             say=self.notices.say,
         )

@@ -19,6 +19,7 @@ from typing import Any, Final
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.session import ambient
 from flow_kernel.session.cell import CellRequest, OpenCell
+from flow_kernel.session.checkpoints.tracking import Ended
 from flow_kernel.session.hidden import HIDDEN
 from flow_kernel.session.session import Session
 from flow_kernel.shell.compile_tap import CompileTap
@@ -127,7 +128,7 @@ class Attachment:
             expressions: What is evaluated after it.
         """
         if (expressions or silent) and self.session.tracking.is_on:
-            self.session.tracking.note_unseen()
+            self.session.tracking.doubt("evaluated expressions of a client")
         if self.is_attached and (silent or not store_history):
             self._guard(self._recorder.hidden, code, HIDDEN)
 
@@ -229,7 +230,7 @@ class Attachment:
             self.session.watch_reminders()
         if cell is None:
             if not running and self.session.tracking.is_on:
-                self.session.tracking.end_cell(info.raw_cell, is_cell=False, has_bound=True)
+                self.session.tracking.end_cell(Ended(info.raw_cell))
             return
         self._tee.remove()
         self._must_interrupt = False
@@ -239,9 +240,7 @@ class Attachment:
         self._recorder.end(cell, failure, seals=self._kernel is None)
         self.session.look_around()
         if not running and self.session.tracking.is_on:
-            found = cell.changes
-            has_bound = found is None or bool(found.added or found.changed or found.removed)
-            self.session.tracking.end_cell(info.raw_cell, is_cell=True, has_bound=has_bound)
+            self.session.tracking.end_cell(_ended(cell, has_failed=failure is not None))
         if self.session.notices.waiting:
             self._tell_notices()
 
@@ -285,6 +284,22 @@ class Attachment:
         self.detach(keeps_gate=True)
         reason = failure.strip().rpartition("\n")[2]
         self._show(f"flow: recording stopped after three failures ({reason}); cells run on\n")
+
+
+def _ended(cell: OpenCell, *, has_failed: bool) -> Ended:
+    """A cell, as the time machine wants to know it."""
+    found = cell.changes
+    if found is None:
+        return Ended(cell.request.code, is_cell=True, has_failed=has_failed)
+    return Ended(
+        source=cell.request.code,
+        is_cell=True,
+        has_failed=has_failed,
+        added=found.added,
+        removed=found.removed,
+        has_bound=bool(found.added or found.changed or found.removed),
+        imports=found.imports,
+    )
 
 
 def _wants_no_record(metadata: Any) -> bool:

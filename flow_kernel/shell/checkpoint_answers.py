@@ -79,7 +79,7 @@ def _diff(session: Session, words: list[str]) -> DifferenceCard:
     before = _found(session, words[0])
     after = _found(session, words[1]) if len(words) == 2 else None
     difference = checkpoints.difference(before, after)
-    return DifferenceCard(before, after or checkpoints.peek(), difference)
+    return DifferenceCard(before, after or checkpoints.now(), difference)
 
 
 def _verify(session: Session, words: list[str]) -> VerifyCard:

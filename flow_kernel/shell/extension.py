@@ -21,10 +21,10 @@ class _Loaded:
     def __init__(self, shell: Any) -> None:
         self._shell = shell
         self._kernel = getattr(shell, "kernel", None)
+        register(shell)  # first, as in the kernel: what stands there then is not the user's
         self.attachment = open_attachment(shell, self._kernel, _settings(shell.config))
         if self._kernel is not None:
             self._patch_kernel(self._kernel)
-        register(shell)
         atexit.register(self.attachment.session.close)
 
     def _patch_kernel(self, kernel: Any) -> None:

@@ -208,6 +208,7 @@ def open_attachment(
     where = resolve(Path.cwd(), env, user_home=Path.home(), data_dir=Path(jupyter_data_dir()))
     notebook = env.get("JPY_SESSION_NAME") or _connection_file(kernel)
     bars = ProgressBars(has_displays=kernel is not None)
+    around = surroundings(shell)
     session = assemble(
         where,
         env=os.environ,
@@ -215,11 +216,12 @@ def open_attachment(
         notebook=notebook,
         show_progress=bars,
         prompter=TerminalBox() if kernel is None else InputBox(kernel),
-        around=surroundings(shell),
+        around=around,
     )
     attachment = Attachment(shell, session, kernel)
     attachment.attach()
     add_completion(shell)
+    around.look_around.begin()
     return attachment
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from jupyter_core.paths import jupyter_data_dir
 
+from flow_kernel.session.checkpoints.reach_around import Around, look_around
 from flow_kernel.session.checkpoints.surroundings import Surroundings
 
 
@@ -23,7 +24,26 @@ def surroundings(shell: Any) -> Surroundings:
         key_path=Path(jupyter_data_dir(), "flow", "key"),
         cwd=Path.cwd(),
         user_home=Path.home(),
+        look_around=Lookout(shell),
     )
+
+
+class Lookout:
+    """Says why code may run that no cell shows; knows what there was when it was told to begin."""
+
+    def __init__(self, shell: Any) -> None:
+        self._shell = shell
+        self._known: Around | None = None
+
+    def begin(self) -> None:
+        """What is there now is the shell's and ours."""
+        self._known = Around.now(self._shell)
+
+    def __call__(self) -> tuple[str, ...]:
+        """The reasons; empty when there are none."""
+        if self._known is None:
+            return ("nobody has looked around",)
+        return look_around(self._shell, self._known)
 
 
 def _anchors(shell: Any) -> Mapping[str, object]:

@@ -49,15 +49,11 @@ class Flow:
 
     def settle(self) -> None:
         """Wait for the writers."""
-        for one in (self._newest, self._session.checkpoints):
-            wait = getattr(one, "wait", None)
-            if wait is not None:
-                wait()
+        self._session.checkpoints.settle()
 
     def here(self) -> str:
         """The checkpoint of now."""
-        head = self._session.checkpoints.head
-        return "" if head is None else str(head.checkpoint_id)
+        return self._session.checkpoints.head_id or ""
 
     def back(self, to: str) -> None:
         """The way back."""

@@ -132,12 +132,12 @@ def test_the_notebook_of_checkpoints_runs_and_says_what_its_text_says(tmp_path: 
     assert done.returncode == 0, done.stderr[-2000:]
 
     said = shown(work / "done.ipynb")
-    assert "added: +highest" in said["diff"]
-    assert "changed: ~df ~last_year ~notes ~ppm\n" in f"{said['diff']}\n"
+    for line in ("+ highest", "~ df ", "~ last_year", "~ notes", "~ ppm"):
+        assert line in said["diff"]
     assert said["same"] == "(2225, ['read'], 373.9, True)"
     assert said["undone"] == "(626, ['read', 'cut'])"
-    assert "~filled" in said["compare"]
-    assert "files changed: ~notes.txt" in said["file-back"]
+    assert "~ filled" in said["compare"]
+    assert "notes.txt" in said["file-back"]
     assert said["file-read"] == "'the gaps are in 1958 and 1964\\n'"
     assert "not kept: readings (generator)" in said["keep-stream"]
     assert "not restored: readings (generator)" in said["gone"]

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Final
 
 from flow_kernel.errors import FlowError
-from flow_kernel.session.checkpoints.plan import Scope, wider
+from flow_kernel.session.checkpoints.reach import Reach
 from flow_kernel.session.checkpoints.service import Checkpoints
 from flow_kernel.session.checkpoints.taking import Taking
 from flow_kernel.session.checkpoints.tracking import Ran, Tracking
@@ -21,7 +21,6 @@ from flow_kernel.settings import CheckpointSettings
 _WHOLE_EVERY: Final = 20
 """Each so many automatic checkpoints everything is looked at, whatever was thought to change."""
 _NAME_CHARS: Final = 120
-NOTHING: Final[Scope] = frozenset()
 
 
 def is_due(settings: CheckpointSettings, *, cells: int, minutes: float) -> bool:
@@ -57,7 +56,7 @@ class Automatic:
         tracking: Tracking,
         *,
         settings: CheckpointSettings,
-        reach: Callable[[Ran, Checkpoints], Scope],
+        reach: Callable[[Ran, Checkpoints], Reach],
         is_in_cell: Callable[[], bool],
         say: Callable[[str], object],
         now_s: Callable[[], float] = time.monotonic,
@@ -109,13 +108,12 @@ class Automatic:
             pending.wait_for_files()
 
     def _after_cell(self, ran: Ran) -> None:
-        scope = NOTHING if ran.is_ours else None
-        if not ran.is_ours and ran.is_known and self._checkpoints.scope is not None:
-            scope = self._reach(ran, self._checkpoints)
-        self._checkpoints.scope = wider(self._checkpoints.scope, scope)
-        if not self._settings.counts or ran.is_ours or not ran.is_cell:
+        if ran.is_ours:
             return
-        if scope is None or scope or ran.has_bound:
+        reach = self._reach(ran, self._checkpoints)
+        if not self._settings.counts or not ran.ended.is_cell:
+            return
+        if not reach.is_nothing or ran.ended.has_bound:
             self._cells += 1
         if self._checkpoints.pending is not None:
             return  # the next one can wait: it holds what comes until then

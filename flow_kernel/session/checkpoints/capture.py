@@ -15,6 +15,7 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
@@ -23,6 +24,9 @@ from flow_kernel.errors import StoreError
 from flow_kernel.records.summaries import summarise
 from flow_kernel.session.checkpoints.anchors import Anchors
 from flow_kernel.session.checkpoints.keeper import Wanted, fork
+from flow_kernel.session.checkpoints.reach_facts import foreign_code, statuses
+from flow_kernel.session.checkpoints.reach_types import Types
+from flow_kernel.session.checkpoints.reach_walk import Status
 from flow_kernel.session.checkpoints.saving import NotSaved, save
 from flow_kernel.store.snapshots.content import store_content
 from flow_kernel.store.snapshots.writer import Writer
@@ -33,22 +37,49 @@ _MOST_CULPRITS: Final = 20
 _READ_BYTES: Final = 1 << 16
 
 Document = dict[str, Any]
-"""What was saved, as JSON: groups, summaries, not_saved (name, type, reason), inert, bytes_new."""
+"""What was saved, as JSON: groups, summaries, not_saved (name, type, reason), statuses, bytes_new;
+doubt where the libraries were looked at."""
 
 
-def capture_here(values: Mapping[str, object], anchors: Anchors, writer: Writer) -> Document:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What is found out on the way about what later cells can reach.
+
+    Attributes:
+        types: Of the libraries that are loaded.
+        namespace: Of the user.
+        is_wide: True to look at the libraries as well.
+    """
+
+    types: Types
+    namespace: dict[str, Any]
+    is_wide: bool
+
+    def of_values(self, values: Mapping[str, object]) -> Mapping[str, Status]:
+        """What is known of each."""
+        return statuses(values, self.types, self.namespace)
+
+    def at_libraries(self) -> str | None:
+        """Where they hold code of the notebook, if they do."""
+        return foreign_code(self.namespace)
+
+
+def capture_here(
+    values: Mapping[str, object], anchors: Anchors, writer: Writer, look: Look
+) -> Document:
     """Save variables in this process; on the disk when this returns.
 
     Raises:
         StoreError: The disk refuses.
     """
-    return _save(values, anchors, writer, lambda _: None)
+    return _save(values, anchors, writer, look, lambda _: None)
 
 
 def capture(
     values: Mapping[str, object],
     anchors: Anchors,
     writer: Callable[[], Writer],
+    look: Look,
     *,
     wanted: Wanted,
     silence_s: float = SILENCE_S,
@@ -59,6 +90,7 @@ def capture(
         values: By name.
         anchors: What is referred to and not saved.
         writer: Makes a writer of chunks.
+        look: What to find out on the way.
         wanted: Says whether anybody waits for it still.
         silence_s: How long one variable may take.
 
@@ -68,7 +100,9 @@ def capture(
     left = dict(values)
     culprits: list[list[str]] = []
     while True:
-        document, at, end = _in_child(left, anchors, writer, wanted, silence_s)
+        document, at, end = _in_child(
+            lambda say: _save(left, anchors, writer(), look, say), wanted, silence_s
+        )
         if document is not None:
             document["not_saved"] = sorted([*document["not_saved"], *culprits])
             return document
@@ -83,6 +117,7 @@ def _save(
     values: Mapping[str, object],
     anchors: Anchors,
     writer: Writer,
+    look: Look,
     on_name: Callable[[str], object],
 ) -> Document:
     try:
@@ -103,12 +138,16 @@ def _save(
     finally:
         writer.close()
     names = [name for group in saved.groups for name in group.names]
-    return {
+    document: Document = {
         "groups": groups,
         "summaries": {name: dict(summarise(values[name])) for name in names},
         "not_saved": [_listed(left) for left in saved.not_saved],
+        "statuses": {name: status.value for name, status in look.of_values(values).items()},
         "bytes_new": writer.bytes_new,
     }
+    if look.is_wide:
+        document["doubt"] = look.at_libraries()
+    return document
 
 
 def _listed(left: NotSaved) -> list[str]:
@@ -116,17 +155,13 @@ def _listed(left: NotSaved) -> list[str]:
 
 
 def _in_child(
-    values: Mapping[str, object],
-    anchors: Anchors,
-    writer: Callable[[], Writer],
-    wanted: Wanted,
-    silence_s: float,
+    work: Callable[[Callable[[str], object]], Document], wanted: Wanted, silence_s: float
 ) -> tuple[Document | None, str, str]:
     """What the child says at its end; else the variable that it was at, and how it ended."""
     reader, mouth = os.pipe()
     pid = fork()
     if pid == 0:
-        _child(values, anchors, writer, mouth)
+        _child(work, mouth)
     os.close(mouth)
     try:
         lines, is_silent = _listen(reader, wanted, silence_s)
@@ -150,9 +185,7 @@ def _in_child(
     return None, last.get("at", ""), f"ended its process ({os.waitstatus_to_exitcode(status)})"
 
 
-def _child(
-    values: Mapping[str, object], anchors: Anchors, writer: Callable[[], Writer], mouth: int
-) -> None:
+def _child(work: Callable[[Callable[[str], object]], Document], mouth: int) -> None:
     """The life of the child; never returns."""
     code = 1
     try:
@@ -163,7 +196,7 @@ def _child(
                 data = data[os.write(mouth, data) :]
 
         try:
-            found = _save(values, anchors, writer(), lambda name: say({"at": name}))
+            found = work(lambda name: say({"at": name}))
         except StoreError as error:
             say({"refused": error.message})
         else:

@@ -25,14 +25,16 @@ class Base:
         summaries: Type and summary by name.
         not_saved: Name, type and reason of what could not be saved.
         idents: `id` of each value, saved or not. No value is held.
-        inert: Names whose values hold no code of the notebook.
+        statuses: What is known of the values; see `reach_walk.Status`.
+        doubt: Why no cell can be judged by that; None when they can.
     """
 
     groups: Sequence[Mapping[str, Any]]
     summaries: Mapping[str, Mapping[str, Any]]
     not_saved: Sequence[Sequence[str]]
     idents: Mapping[str, int]
-    inert: frozenset[str]
+    statuses: Mapping[str, str]
+    doubt: str | None
 
 
 class Plan(NamedTuple):
@@ -91,24 +93,31 @@ def merged(
         idents: `id` of each variable at the moment of the capture.
     """
     taken_over = [name for group in plan.groups for name in group["names"]]
-    summaries = {name: base.summaries[name] for name in taken_over} if base is not None else {}
+    summaries, statuses = {}, {}
+    doubt = None
+    if base is not None:
+        summaries = {name: base.summaries[name] for name in taken_over}
+        statuses = {name: base.statuses[name] for name in taken_over if name in base.statuses}
+        doubt = base.doubt
     return Base(
         groups=sorted([*plan.groups, *found["groups"]], key=_names),
         summaries=dict(sorted({**summaries, **found["summaries"]}.items())),
         not_saved=sorted([*plan.not_saved, *found["not_saved"]]),
         idents=dict(idents),
-        inert=frozenset(found.get("inert", ()))
-        | (base.inert.intersection(taken_over) if base is not None else frozenset()),
+        statuses={**statuses, **found["statuses"]},
+        doubt=found.get("doubt", doubt),
     )
 
 
-def base_of(target: Checkpoint, idents: Mapping[str, int]) -> Base:
+def base_of(target: Checkpoint, idents: Mapping[str, int], now: Base) -> Base:
     """What the variables are after a way back.
 
     Args:
         target: Where it went.
         idents: `id` of each variable after it.
+        now: What they were before it.
     """
+    same = same_names(now, target)
     groups = [_group(group) for group in target.groups]
     kept = [left for left in target.not_saved if idents.get(left.name) == left.ident]
     known = {name for group in groups for name in group["names"]} | {left.name for left in kept}
@@ -118,7 +127,8 @@ def base_of(target: Checkpoint, idents: Mapping[str, int]) -> Base:
         not_saved=[[left.name, left.type, left.reason] for left in kept],
         # Without those that stand for what could not be kept: they are new.
         idents={name: ident for name, ident in idents.items() if name in known},
-        inert=frozenset(),
+        statuses={name: status for name, status in now.statuses.items() if name in same},
+        doubt=now.doubt,
     )
 
 
@@ -150,11 +160,6 @@ def noticed_late(base: Base | None, scope: Scope, now: Base) -> list[str]:
 def is_same(base: Base | None, now: Base) -> bool:
     """True when nothing that can be saved differs."""
     return base is not None and base.groups == now.groups and base.not_saved == now.not_saved
-
-
-def wider(one: Scope, other: Scope) -> Scope:
-    """What may have changed in one or the other."""
-    return None if one is None or other is None else one | other
 
 
 def _names(group: Mapping[str, Any]) -> list[str]:

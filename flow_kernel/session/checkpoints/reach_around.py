@@ -59,7 +59,7 @@ class Around:
     def now(cls, shell: Any) -> "Around":
         """What there is now, before the first cell."""
         return cls(
-            threads=WeakSet(threading.enumerate()),
+            threads=WeakSet(filter(_is_of_house, threading.enumerate())),
             hooks=_hooks(shell),
             tasks=WeakSet(_tasks()),
         )
@@ -73,7 +73,7 @@ def look_around(shell: Any, known: Around) -> tuple[str, ...]:
 def _doubts(shell: Any, known: Around) -> Iterator[str]:
     # Frames, not Thread objects: a thread of `_thread` has none.
     if len(sys._current_frames()) > 1 and any(
-        one not in known.threads for one in threading.enumerate()
+        one not in known.threads and not _is_of_house(one) for one in threading.enumerate()
     ):
         yield "another thread runs"
     if any(_is_strange(task, known) for task in _tasks()):
@@ -83,6 +83,16 @@ def _doubts(shell: Any, known: Around) -> Iterator[str]:
     for name, ids in _hooks(shell).items():
         if ids != known.hooks.get(name):
             yield f"{name} is not as it was"
+
+
+def _is_of_house(thread: threading.Thread) -> bool:
+    """True for the main thread and for those of the kernel, ours among them."""
+    if thread is threading.main_thread():
+        return True
+    target = getattr(thread, "_target", None)
+    code = _function(target) if target is not None else type(thread)
+    module = getattr(code, "__module__", None)
+    return type(module) is str and module.partition(".")[0] in _HOUSE
 
 
 def _tasks() -> set[Any]:

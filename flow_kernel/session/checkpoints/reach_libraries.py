@@ -33,9 +33,16 @@ _OF_C: Final = frozenset(
 )
 
 
+_OF_IPYTHON: Final = ("get_ipython", "exit", "quit")
+"""Builtins while IPython runs a cell, and not before and after."""
+
+
 def is_patched(builtins: Mapping[str, object]) -> bool:
     """True when a builtin is not the one that Python came with."""
-    return any(builtins.get(name) is not value for name, value in FROZEN_BUILTINS.items())
+    return any(
+        builtins.get(name) is not value and name not in _OF_IPYTHON
+        for name, value in FROZEN_BUILTINS.items()
+    )
 
 
 def is_harmless_builtin(value: object) -> bool:

@@ -9,27 +9,29 @@ Called by the `%checkpoint` and `%rollback` magics and by users through
 What an interrupted one leaves behind is thrown away by `prune`.
 """
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing, suppress
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from functools import partial
+from typing import Any, Final, NamedTuple
 
 from flow_kernel.records.diff import Visibility
 from flow_kernel.session.checkpoints.anchors import Anchors, anchors_of
-from flow_kernel.session.checkpoints.capture import capture, capture_here
+from flow_kernel.session.checkpoints.capture import Look, capture, capture_here
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint, Difference, differing, parsed
 from flow_kernel.session.checkpoints.keeper import Keeper, can_fork
 from flow_kernel.session.checkpoints.making import Making, Moment
 from flow_kernel.session.checkpoints.parts import CheckpointParts, checked_name
-from flow_kernel.session.checkpoints.plan import Base, Scope, base_of, merged, planned, wider
+from flow_kernel.session.checkpoints.plan import Base, base_of, merged, planned
 from flow_kernel.session.checkpoints.project_files import ProjectFiles, TakenFiles
 from flow_kernel.session.checkpoints.pruning import Pruned, prune
+from flow_kernel.session.checkpoints.reach_tracker import ReachTracker, SaveFacts
+from flow_kernel.session.checkpoints.reach_walk import Status
+from flow_kernel.session.checkpoints.shelf import Shelf  # noqa: TC001 - users ask for the types
 from flow_kernel.session.checkpoints.sizes import idents, is_small
 from flow_kernel.session.checkpoints.taking import Taking
 from flow_kernel.store.snapshots.collect import held
 from flow_kernel.store.snapshots.writer import ChunkWriter, DigestWriter, Writer
-
-if TYPE_CHECKING:
-    from flow_kernel.session.checkpoints.shelf import Shelf
 
 
 class Checkpoints:
@@ -38,13 +40,15 @@ class Checkpoints:
     def __init__(self, parts: CheckpointParts) -> None:
         self._parts = parts
         self.shelf: Shelf = parts.shelf
-        self.scope: Scope = None
-        """What cells may have changed in place since the last capture; None for all."""
+        self.tracker: ReachTracker = ReachTracker()
+        """What cells may have changed in place since the last capture."""
         self.base: Base | None = None
         """What the variables were at the last capture."""
         self._head: Head = NO_HEAD
         self._count = 0
         self._pending: Taking | None = None
+        # For the tracker, which belongs to the thread that runs cells.
+        self._news: deque[Callable[[], None]] = deque()
 
     @property
     def head_id(self) -> str | None:
@@ -105,7 +109,7 @@ class Checkpoints:
         called = checked_name(name) if name is not None else f"{reason}-{number}"
         values = self.variables()
         now = idents(values)
-        scope = self.scope
+        scope = self.tracker.to_save()
         plan = planned(self.base, now, None if whole else scope)
         files = self._files(called, number, tag=tag) if with_files else _NO_FILES_ASKED
         moment = Moment(
@@ -121,7 +125,7 @@ class Checkpoints:
             # While its chunks are named by no manifest, nobody may collect them.
             stack.enter_context(held(parts.shelf.segments_dir, is_alone=False))
             again = {one: values[one] for one in values if one in plan.again}
-            document = self._document(again)
+            document = self._document(again, is_wide=scope is None)
             locked = stack.pop_all()
         making = Making(
             moment,
@@ -139,8 +143,9 @@ class Checkpoints:
             lambda read: self._finished(making, read),
             making.give_up,
         )
-        taking.then(lambda done: self._told(done, before, scope))
-        self._count, self._pending, self.scope = number, taking, frozenset()
+        taking.then(lambda done: self._told(done, before))
+        self._count, self._pending = number, taking
+        self.tracker.save_begins()
         self._head = Head(taking.checkpoint_id, None, before.filed)
         parts.on_capture()
         return taking.start()
@@ -175,25 +180,52 @@ class Checkpoints:
         pending = self._pending
         if pending is not None:
             pending.wait_for_end()
+        self.catch_up()
+
+    def catch_up(self) -> None:
+        """Take in what checkpoints have found that came to their end meanwhile."""
+        while self._news:
+            self._news.popleft()()
 
     def peek(self, *, whole: bool = True) -> Base:
         """What a checkpoint of now would hold; nothing is written, and files are not looked at."""
         self.settle()
         values = self.variables()
         now = idents(values)
-        plan = planned(self.base, now, None if whole else self.scope)
+        plan = planned(self.base, now, None if whole else self.tracker.to_save())
         again = {one: values[one] for one in values if one in plan.again}
-        found = self._document(again, keeps=False)
+        found = self._document(again, is_wide=False, keeps=False)
         if isinstance(found, Keeper):
             with closing(found) as keeper:
                 keeper.disown()
                 found = keeper.answer()
         return merged(self.base, plan, found, now)
 
+    def now(self) -> Checkpoint:
+        """What a checkpoint of now would be, but for the files; nothing is written."""
+        now = self.peek()
+        left = [
+            {"name": name, "type": kind, "reason": why, "ident": now.idents[name]}
+            for name, kind, why in now.not_saved
+        ]
+        return parsed(
+            {
+                **self._parts.facts("", "peek", {}, self.head_id),
+                "anchors": self.anchors().names(),
+                "variables": now.summaries,
+                "groups": now.groups,
+                "not_saved": left,
+                "git": None,
+                "files_reason": "not looked at",
+                "bytes_new": 0,
+            },
+            is_trusted=True,
+        )
+
     def difference(self, before: Checkpoint, after: Checkpoint | None = None) -> Difference:
         """How two checkpoints differ; None stands for now. No value is loaded."""
         files = self.files.difference(before, after)
-        return differing(before, after or self._as_checkpoint(self.peek()), files)
+        return differing(before, after or self.now(), files)
 
     def prune(self, *, keep: int) -> Pruned:
         """Delete all but the newest `keep` checkpoints of the home; see `pruning`."""
@@ -220,6 +252,11 @@ class Checkpoints:
         return self._parts.namespace
 
     @property
+    def hidden(self) -> Mapping[str, object]:
+        """Those that IPython hides."""
+        return self._parts.hidden
+
+    @property
     def session(self) -> str:
         """32 hex."""
         return self._parts.session
@@ -238,7 +275,10 @@ class Checkpoints:
         """
         filed = self._head.filed
         if fields["what"] != "files":
-            self.base, self.scope = base_of(target, idents(self.variables())), frozenset()
+            assert self.base is not None  # noqa: S101 - the safety checkpoint has seen to it
+            self.base = base_of(target, idents(self.variables()), self.base)
+            self.tracker.save_begins()
+            self.tracker.saved(_facts_of(self.base))
         if fields["what"] != "state" and target.git is not None:
             filed = target
         # After a way back of files alone the variables are those of no checkpoint.
@@ -251,20 +291,23 @@ class Checkpoints:
     # -- inside ------------------------------------------------------------------------------------
 
     def _document(
-        self, values: Mapping[str, object], *, keeps: bool = True
+        self, values: Mapping[str, object], *, is_wide: bool, keeps: bool = True
     ) -> "dict[str, Any] | Keeper":
         """What saving values comes to: at once, or from a keeper."""
-        if not values:
-            return capture_here({}, self.anchors(), DigestWriter())
         anchors = self.anchors()
+        look = Look(types=self.tracker.types(), namespace=self._parts.namespace, is_wide=is_wide)
+        if not values and not is_wide:
+            return capture_here({}, anchors, DigestWriter(), look)
         writer: Callable[[], Writer] = DigestWriter
         if keeps:
             self.shelf.chunks.refresh()
             writer = self._writer
         if can_fork():
             with suppress(OSError):  # there can be no more processes: it is done here
-                return Keeper.start(lambda wanted: capture(values, anchors, writer, wanted=wanted))
-        return capture_here(values, anchors, writer())
+                return Keeper.start(
+                    lambda wanted: capture(values, anchors, writer, look, wanted=wanted)
+                )
+        return capture_here(values, anchors, writer(), look)
 
     def _writer(self) -> ChunkWriter:
         shelf = self._parts.shelf
@@ -276,15 +319,17 @@ class Checkpoints:
     def _finished(self, making: Making, files_are_read: Callable[[], None]) -> Checkpoint:
         """In the thread of a checkpoint: it is on the disk, and said to be."""
         taken = making.finish(files_are_read)
-        self.base = making.now
+        if making.now is not None:
+            self.base = making.now
+            self._news.append(partial(self.tracker.saved, _facts_of(making.now)))
         if making.is_new:
             self._acknowledge(taken, making.noticed_late)
         return taken
 
-    def _told(self, done: Taking, before: "Head", scope: Scope) -> None:
+    def _told(self, done: Taking, before: "Head") -> None:
         """In the thread of a checkpoint: it has come about, or not."""
         if done.error is not None:
-            self.scope = wider(self.scope, scope)
+            self._news.append(self.tracker.save_failed)
             if self._head.checkpoint_id == done.checkpoint_id:
                 self._head = before
             return
@@ -305,25 +350,14 @@ class Checkpoints:
             not_saved=len(taken.not_saved),
         )
 
-    def _as_checkpoint(self, now: Base) -> Checkpoint:
-        """Now, as if it had been kept."""
-        left = [
-            {"name": name, "type": kind, "reason": why, "ident": now.idents[name]}
-            for name, kind, why in now.not_saved
-        ]
-        return parsed(
-            {
-                **self._parts.facts("", "peek", {}, self.head_id),
-                "anchors": self.anchors().names(),
-                "variables": now.summaries,
-                "groups": now.groups,
-                "not_saved": left,
-                "git": None,
-                "files_reason": "not looked at",
-                "bytes_new": 0,
-            },
-            is_trusted=True,
-        )
+
+def _facts_of(base: Base) -> SaveFacts:
+    """What a capture says of the variables, for the cells that come after it."""
+    return SaveFacts(
+        statuses={name: Status(value) for name, value in base.statuses.items()},
+        groups=[tuple(group["names"]) for group in base.groups],
+        doubt=base.doubt,
+    )
 
 
 _NO_FILES_ASKED: Final = "only the variables were kept"

@@ -6,7 +6,17 @@ Made by `shell.surroundings` when a kernel starts, so it imports nothing else.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
+
+
+class LookAround(Protocol):
+    """Says why code may run that no cell shows."""
+
+    def begin(self) -> None:
+        """What is there now is the shell's and ours."""
+
+    def __call__(self) -> tuple[str, ...]:
+        """The reasons; empty when there are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +30,7 @@ class Surroundings:
         key_path: Where the user's key lies.
         cwd: Where the files of the project are looked for.
         user_home: Never captured as a whole.
+        look_around: Says why code may run that no cell shows; empty when none can.
     """
 
     namespace: dict[str, Any]
@@ -28,6 +39,7 @@ class Surroundings:
     key_path: Path
     cwd: Path
     user_home: Path
+    look_around: LookAround
 
 
 VERBS: Final = ("list", "tree", "show", "diff", "verify", "prune")

@@ -1,4 +1,4 @@
-"""What the cells since the last capture may have changed: collected while they run.
+"""What runs in a session, collected for the time machine: code, and what is known beside it.
 
 Made by `session.assembly`; told by `shell.attach` of each cell, where anything is captured at all.
 """
@@ -16,22 +16,45 @@ _OUR_LINE: Final = re.compile(r"\s*%(?:checkpoint|rollback|task|flow)\b[^{}$]*;?
 _MOST_CODES: Final = 5_000
 
 
+class Ended(NamedTuple):
+    """A cell that has ended, as the shell knows it.
+
+    Attributes:
+        source: As it was written.
+        is_cell: False for what a client ran without asking for a cell.
+        has_failed: True when it ended with an error.
+        added: Names that it bound and that were not bound before; None when that is not known.
+        removed: Names that it removed.
+        has_bound: True when a name was bound anew.
+        imports: Modules that it brought in.
+    """
+
+    source: str
+    is_cell: bool = False
+    has_failed: bool = False
+    added: Sequence[str] | None = None
+    removed: Sequence[str] = ()
+    has_bound: bool = True
+    imports: Sequence[str] = ()
+
+
 class Ran(NamedTuple):
     """What ran since the last look.
 
     Attributes:
-        codes: What the shell compiled; complete, but for cells made only of our magics.
-        is_ours: True when it was nothing but our magics, which change no variable by themselves.
-        is_known: False when something ran that nobody saw being compiled.
-        is_cell: False for what a client ran without asking for a cell.
-        has_bound: True when a name was bound or removed, as far as the record of the cell knows.
+        ended: The cell.
+        codes: What the shell compiled for it, and before it for others.
+        doubts: Why that is not all.
     """
 
+    ended: Ended
     codes: Sequence[CodeType]
-    is_ours: bool
-    is_known: bool
-    is_cell: bool
-    has_bound: bool
+    doubts: tuple[str, ...]
+
+    @property
+    def is_ours(self) -> bool:
+        """True when it was nothing but our magics, which change no variable by themselves."""
+        return not self.doubts and is_ours(self.ended.source)
 
 
 class Tracking:
@@ -41,12 +64,12 @@ class Tracking:
         is_on: True while it has to be told.
     """
 
-    __slots__ = ("_after", "_before", "_codes", "_is_known", "is_on")
+    __slots__ = ("_after", "_before", "_codes", "_doubts", "is_on")
 
     def __init__(self) -> None:
         self.is_on: bool = False
         self._codes: list[CodeType] = []
-        self._is_known = True
+        self._doubts: set[str] = set()
         self._before: Callable[[], object] = lambda: None
         self._after: Callable[[Ran], object] = lambda ran: None
 
@@ -63,34 +86,34 @@ class Tracking:
         self._before, self._after = before, after
         if not self.is_on:
             self.is_on = True
-            self._is_known = not in_cell
+            self._doubts = {"began before anybody looked"} if in_cell else set()
 
     def note(self, code: CodeType) -> None:
         """Code was compiled by the shell."""
         if len(self._codes) < _MOST_CODES:
             self._codes.append(code)
         else:
-            self._is_known = False
+            self._doubts.add("ran too much code")
 
-    def note_unseen(self) -> None:
-        """Code of the user's runs that the shell does not compile."""
-        self._is_known = False
+    def doubt(self, why: str) -> None:
+        """Something runs that the shell does not compile."""
+        self._doubts.add(why)
 
     def begin_cell(self) -> None:
         """A cell is about to run."""
         self._before()
 
-    def end_cell(self, source: str, *, is_cell: bool, has_bound: bool) -> None:
-        """A cell has ended.
-
-        Args:
-            source: Of the cell.
-            is_cell: False for what a client ran without asking for a cell.
-            has_bound: False when its record says that no name was bound or removed.
-        """
-        codes, is_known = self._codes, self._is_known
-        self._codes, self._is_known = [], True
-        self._after(Ran(codes, is_ours(source), is_known, is_cell, has_bound))
+    def end_cell(self, ended: Ended) -> None:
+        """A cell has ended."""
+        codes, doubts = self._codes, self._doubts
+        if ended.added is None:
+            doubts.add("was not recorded")
+        if ended.has_failed:
+            doubts.add("failed")
+        if ended.imports:
+            doubts.add("imported a module")
+        self._codes, self._doubts = [], set()
+        self._after(Ran(ended, codes, tuple(doubts)))
 
 
 def is_ours(source: str) -> bool:
