@@ -1,13 +1,20 @@
 """The shelf: checkpoints are found, read and verified by any process, and never executed."""
 
 import random
+import zlib
 from pathlib import Path
 
-from flow_kernel.session.checkpoints.checkpoint import Checkpoint
+import pytest
+
+from flow_kernel.errors import CheckpointDamaged
+from flow_kernel.session.checkpoints.checkpoint import Checkpoint, identified
 from flow_kernel.session.checkpoints.shelf import Shelf
 from flow_kernel.store.snapshots.collect import collect
 from flow_kernel.store.snapshots.content import CHUNK_BYTES
-from tests.session.shelves import shelf_at, taken
+from flow_kernel.store.snapshots.manifests import put, seal
+from tests.session.shelves import KEY, shelf_at, taken
+
+SAMPLE = Path(__file__).parents[1] / "store" / "samples" / "manifest_format_1.json"
 
 LONG = random.Random(1).randbytes(20 * CHUNK_BYTES + 5)
 VALUES = {"long": LONG, "short": b"short"}
@@ -50,3 +57,61 @@ def test_a_lost_list_is_named_with_its_variables(tmp_path: Path) -> None:
     path.write_bytes(data)
     [trouble] = shelf_at(tmp_path).verify(found)
     assert (trouble.checkpoint_id, trouble.variables) == (found.checkpoint_id, ("long",))
+
+
+def test_a_checkpoint_of_the_first_format_is_listed_with_those_of_today(tmp_path: Path) -> None:
+    shelf = shelf_at(tmp_path)
+    taken(shelf, VALUES)
+    (shelf.manifests_dir / "0123456789ab.json").write_bytes(SAMPLE.read_bytes())
+    old, new = sorted(shelf_at(tmp_path).all(), key=lambda one: one.seq, reverse=True)
+    assert (old.name, old.is_trusted, len(old.variables)) == ("clean", True, 1)
+    assert old.item()["variables"] == 1
+    assert old.groups[0].names == ("n",)
+    assert (new.name, new.groups[0].names) == ("some", ("long",))
+
+
+def test_a_checkpoint_of_a_newer_version_is_listed_as_one_that_cannot_be_read(
+    tmp_path: Path,
+) -> None:
+    shelf = shelf_at(tmp_path)
+    put(shelf.manifests_dir, "abcdefabcdef", seal({"format": 9, "checkpoint_id": "x"}, KEY))
+    assert shelf.all() == []
+    assert shelf.damaged == {"abcdefabcdef": "was made by a newer version (format 9)"}
+
+
+def test_a_manifest_under_the_name_of_another_is_refused(tmp_path: Path) -> None:
+    shelf = shelf_at(tmp_path)
+    one = taken(shelf, VALUES)
+    path = shelf.manifests_dir / f"{one.checkpoint_id}.json"
+    path.rename(path.with_name("0123456789ab.json"))
+    assert shelf.all() == []
+    assert shelf.damaged == {"0123456789ab": f"belongs to checkpoint {one.checkpoint_id}"}
+
+
+def test_the_id_of_a_checkpoint_may_be_chosen_before_its_content_is_known() -> None:
+    assert identified({"checkpoint_id": "0123456789ab", "n": 1})["checkpoint_id"] == "0123456789ab"
+    assert identified({"n": 1}) == identified({"n": 1}) != identified({"n": 2})
+
+
+def test_a_list_of_checkpoints_does_not_parse_what_it_does_not_show(tmp_path: Path) -> None:
+    taken(shelf_at(tmp_path), VALUES)
+    [found] = shelf_at(tmp_path).all()
+    found.item()
+    with pytest.raises(AttributeError):
+        object.__getattribute__(found.body, "groups")
+    assert [group.names for group in found.groups] == [("long",), ("short",)]
+    assert found.groups is found.groups
+
+
+def test_variables_that_a_stranger_put_under_our_signature_are_never_read(tmp_path: Path) -> None:
+    shelf = shelf_at(tmp_path)
+    path = shelf.manifests_dir / f"{taken(shelf, VALUES).checkpoint_id}.json"
+    told = path.read_bytes().replace(b'"names":["short"]', b'"names":["other"]')
+    told = told[: told.index(b',"crc":')]
+    path.write_bytes(told + b',"crc":"%08x"}\n' % zlib.crc32(told))
+    other = shelf_at(tmp_path)
+    [found] = other.all()
+    [trouble] = other.verify(found)
+    assert trouble.reason.endswith("its manifest names other variables than were signed")
+    with pytest.raises(CheckpointDamaged, match=found.checkpoint_id):
+        _ = found.groups

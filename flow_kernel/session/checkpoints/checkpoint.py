@@ -1,20 +1,22 @@
 """What a checkpoint is, as its manifest says it (pure).
 
-Made by `taking`, read by `shelf`.
+Made by `service`, read by `shelf`.
 
-    {"format":1, "checkpoint_id":…, "name":…, "parent_id":…, …, "variables":{…}, "groups":[…],
-     "not_saved":[…], "anchors":[…], "git":{…}, "mac":…}
+    head  {"format":2, "checkpoint_id":…, "name":…, "parent_id":…, …, "not_saved":[…], "git":{…},
+           "counts":{"variables":…}}
+    body  {"variables":{…}, "groups":[…], "anchors":[…]}
 """
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
 
+from flow_kernel.errors import CheckpointDamaged
 from flow_kernel.store.git.rules import FileChanges
-from flow_kernel.store.snapshots.manifests import FORMAT
+from flow_kernel.store.snapshots.manifests import BODY, FORMAT, ManifestDamaged, read_body
 
 _ID_CHARS: Final = 12
 
@@ -68,6 +70,52 @@ class LeftName:
     ident: int = 0
 
 
+class Body:
+    """The long part of a manifest, parsed at the first touch: lists of checkpoints need it not.
+
+    Args:
+        head: Of the same manifest.
+        source: JSON, or what it says.
+
+    Raises:
+        CheckpointDamaged: At the first touch: it is not the one that the head names.
+    """
+
+    __slots__ = ("_head", "_source", "anchors", "groups", "variables")
+
+    variables: Mapping[str, Mapping[str, Any]]
+    groups: tuple[StoredGroup, ...]
+    anchors: tuple[str, ...]
+
+    def __init__(self, head: Mapping[str, Any], source: bytes | dict[str, Any]) -> None:
+        self._head = head
+        self._source = source
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("anchors", "groups", "variables"):
+            raise AttributeError(name)
+        found = self._found()
+        self.groups = tuple(_group(group) for group in found["groups"])
+        self.anchors = tuple(found["anchors"])
+        self.variables = found["variables"]
+        return object.__getattribute__(self, name)
+
+    def parts(self) -> Iterator[Part]:
+        """All content; nothing of it is kept, for whoever looks at many checkpoints."""
+        for group in self._found()["groups"]:
+            yield _part(group["stream"])
+            yield from map(_part, group["buffers"])
+
+    def _found(self) -> dict[str, Any]:
+        try:
+            return read_body(self._head, self._source)
+        except ManifestDamaged as error:
+            one = self._head["checkpoint_id"]
+            raise CheckpointDamaged(
+                f"checkpoint {one}: its manifest {error}", variables=()
+            ) from None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
     """An immutable snapshot: variables, files and the place in the log.
@@ -85,10 +133,9 @@ class Checkpoint:
         step: The step it was taken in.
         python: `3.11`: what functions were compiled for.
         libraries: Versions of the packages whose values are in it.
-        variables: Type and summary by name.
-        groups: The content.
         not_saved: What is not in it.
-        anchors: Objects of the session that the content refers to.
+        variable_count: How many variables are in it.
+        body: What each of them is; see `variables`, `groups` and `anchors`.
         git: Commit, ref, tag and paths left out; None without files.
         files_reason: Why there are no files; empty when there are.
         bytes_new: Written for it.
@@ -107,14 +154,28 @@ class Checkpoint:
     step: str | None
     python: str
     libraries: Mapping[str, str]
-    variables: Mapping[str, Mapping[str, Any]]
-    groups: tuple[StoredGroup, ...]
     not_saved: tuple[LeftName, ...]
-    anchors: tuple[str, ...]
     git: Mapping[str, Any] | None
     files_reason: str
     bytes_new: int
+    variable_count: int
+    body: Body = field(repr=False, compare=False)
     is_trusted: bool = True
+
+    @property
+    def variables(self) -> Mapping[str, Mapping[str, Any]]:
+        """Type and summary by name."""
+        return self.body.variables
+
+    @property
+    def groups(self) -> tuple[StoredGroup, ...]:
+        """The content."""
+        return self.body.groups
+
+    @property
+    def anchors(self) -> tuple[str, ...]:
+        """Objects of the session that the content refers to."""
+        return self.body.anchors
 
     def item(self) -> dict[str, object]:
         """What lists show."""
@@ -125,7 +186,7 @@ class Checkpoint:
             "created_at": self.created_at,
             "reason": self.reason,
             "seq": self.seq,
-            "variables": len(self.variables),
+            "variables": self.variable_count,
             "bytes_new": self.bytes_new,
             "not_saved": [
                 {"name": left.name, "type": left.type, "reason": left.reason, "seq": left.seq}
@@ -190,43 +251,57 @@ def _left(checkpoint: Checkpoint) -> frozenset[str]:
     return frozenset(left.name for left in checkpoint.not_saved)
 
 
-def identified(manifest: Mapping[str, object]) -> dict[str, object]:
-    """A manifest with its id, which follows from all the rest of it."""
-    digest = hashlib.sha256(orjson.dumps(manifest)).hexdigest()
-    return {"format": FORMAT, "checkpoint_id": digest[:_ID_CHARS], **manifest}
+def identified(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """A manifest with its id: its own, or one that follows from all the rest of it."""
+    given = manifest.get("checkpoint_id")
+    chosen = given or hashlib.sha256(orjson.dumps(manifest)).hexdigest()[:_ID_CHARS]
+    return {"format": FORMAT, **manifest, "checkpoint_id": chosen}
 
 
 def parsed(manifest: Mapping[str, Any], *, is_trusted: bool) -> Checkpoint:
-    """The checkpoint of a manifest.
+    """The checkpoint of a whole manifest.
+
+    Raises:
+        KeyError, TypeError: A field is missing or of another kind.
+    """
+    body = Body(manifest, {key: manifest[key] for key in BODY})
+    count = len(body.variables)
+    return summed_up(manifest, body, variable_count=count, is_trusted=is_trusted)
+
+
+def summed_up(
+    head: Mapping[str, Any], body: Body, *, variable_count: int, is_trusted: bool
+) -> Checkpoint:
+    """The checkpoint of the head of a manifest.
+
+    Args:
+        head: The first line, or all of it.
+        body: The second line; not looked at.
+        variable_count: How many it says to hold.
+        is_trusted: True when this user has signed it.
 
     Raises:
         KeyError, TypeError: A field is missing or of another kind.
     """
     return Checkpoint(
-        **{
-            name: manifest[name]
-            for name in (
-                "checkpoint_id",
-                "name",
-                "parent_id",
-                "created_at",
-                "reason",
-                "session",
-                "seq",
-                "plan_id",
-                "task_id",
-                "step",
-                "python",
-                "libraries",
-                "variables",
-                "git",
-                "files_reason",
-                "bytes_new",
-            )
-        },
-        groups=tuple(_group(group) for group in manifest["groups"]),
-        not_saved=tuple(LeftName(**left) for left in manifest["not_saved"]),
-        anchors=tuple(manifest["anchors"]),
+        checkpoint_id=head["checkpoint_id"],
+        name=head["name"],
+        parent_id=head["parent_id"],
+        created_at=head["created_at"],
+        reason=head["reason"],
+        session=head["session"],
+        seq=head["seq"],
+        plan_id=head["plan_id"],
+        task_id=head["task_id"],
+        step=head["step"],
+        python=head["python"],
+        libraries=head["libraries"],
+        git=head["git"],
+        files_reason=head["files_reason"],
+        bytes_new=head["bytes_new"],
+        not_saved=tuple(LeftName(**left) for left in head["not_saved"]),
+        variable_count=variable_count,
+        body=body,
         is_trusted=is_trusted,
     )
 
@@ -243,10 +318,3 @@ def _part(part: Mapping[str, Any]) -> Part:
     if "list" in part:
         return Part(nbytes=part["nbytes"], chunk_list=str(part["list"]))
     return Part(nbytes=part["nbytes"], chunks=tuple(part["chunks"]))
-
-
-def parts(checkpoint: Checkpoint) -> Iterator[Part]:
-    """All content that it consists of."""
-    for group in checkpoint.groups:
-        yield group.stream
-        yield from group.buffers

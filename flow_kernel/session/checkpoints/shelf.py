@@ -5,14 +5,20 @@ Called by `session.checkpoints.service`, by the magics and by the command line.
 
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from flow_kernel.errors import CheckpointDamaged, NotFound, UsageError
 from flow_kernel.records.home import Home
-from flow_kernel.session.checkpoints.checkpoint import Checkpoint, Part, parsed, parts
+from flow_kernel.session.checkpoints.checkpoint import Body, Checkpoint, Part, summed_up
 from flow_kernel.store.snapshots.content import ListDamaged, listed
-from flow_kernel.store.snapshots.manifests import SUFFIX, ManifestDamaged, unseal
+from flow_kernel.store.snapshots.manifests import (
+    SUFFIX,
+    ManifestDamaged,
+    Unsealed,
+    manifests_in,
+    read_manifest,
+    unseal,
+)
 from flow_kernel.store.snapshots.reading import read_content
 from flow_kernel.store.snapshots.segments import ChunkLost, Chunks
 
@@ -36,8 +42,8 @@ class Shelf:
     """
 
     def __init__(self, home: Home, *, key: Callable[[], bytes]) -> None:
-        self.manifests_dir: Path = home.root / "objects" / "checkpoints"
-        self.segments_dir: Path = home.root / "objects" / "segments"
+        self.manifests_dir: Final = home.root / "objects" / "checkpoints"
+        self.segments_dir: Final = home.root / "objects" / "segments"
         self.chunks: Chunks = Chunks(self.segments_dir)
         self._key = key
         self._known: dict[str, Checkpoint] = {}
@@ -45,12 +51,12 @@ class Shelf:
 
     def all(self) -> list[Checkpoint]:
         """All of them in the order in which they were taken; damaged ones are in `damaged`."""
-        paths = {path.stem: path for path in self.manifests_dir.glob(f"*{SUFFIX}")}
-        for checkpoint_id in self._known.keys() - paths.keys():
+        there = manifests_in(self.manifests_dir)
+        for checkpoint_id in self._known.keys() - there:
             del self._known[checkpoint_id]
         self.damaged = {}
-        for checkpoint_id in sorted(paths.keys() - self._known.keys()):
-            self._read(checkpoint_id, paths[checkpoint_id])
+        for checkpoint_id in sorted(there - self._known.keys()):
+            self._read(checkpoint_id)
         return sorted(self._known.values(), key=lambda c: (c.created_at, c.seq, c.checkpoint_id))
 
     def find(self, wanted: str, *, session: str | None = None) -> Checkpoint:
@@ -103,7 +109,11 @@ class Shelf:
         """Look at every byte of a checkpoint; empty when all are right."""
         self.chunks.refresh()
         found = []
-        for group in checkpoint.groups:
+        try:
+            groups = checkpoint.groups
+        except CheckpointDamaged as error:
+            return [Trouble(checkpoint.checkpoint_id, (), error.message)]
+        for group in groups:
             try:
                 self.content(group.stream)
                 for part in group.buffers:
@@ -121,7 +131,7 @@ class Shelf:
         """The chunks that some checkpoint needs, lists among them."""
         self.chunks.refresh()
         needed: set[bytes] = set()
-        for part in {part for one in self.all() for part in parts(one)}:
+        for part in {part for one in self.all() for part in one.body.parts()}:
             if part.chunk_list is not None:
                 needed.add(bytes.fromhex(part.chunk_list))
             with suppress(ChunkLost):  # what a lost list named cannot be had any more
@@ -137,10 +147,10 @@ class Shelf:
         except ListDamaged as error:
             raise ChunkLost(str(error)) from None
 
-    def _read(self, checkpoint_id: str, path: Path) -> None:
+    def _read(self, checkpoint_id: str) -> None:
         try:
-            manifest, is_signed = unseal(path.read_bytes(), self._key())
-            found = _checked(manifest, checkpoint_id, is_signed=is_signed)
+            data = read_manifest(f"{self.manifests_dir}/{checkpoint_id}{SUFFIX}")
+            found = _checked(unseal(data, self._key()), checkpoint_id)
         except FileNotFoundError:  # pruned meanwhile
             return
         except (ManifestDamaged, OSError) as error:
@@ -152,11 +162,19 @@ class Shelf:
 _HINT: Final = "see: %checkpoint list"
 
 
-def _checked(manifest: dict[str, Any], checkpoint_id: str, *, is_signed: bool) -> Checkpoint:
+def _checked(unsealed: Unsealed, checkpoint_id: str) -> Checkpoint:
+    head = unsealed.head
     try:
-        found = parsed(manifest, is_trusted=is_signed)
-    except (KeyError, TypeError, ValueError) as error:
+        body = Body(head, unsealed.body)
+        count = head["counts"]["variables"]
+        found = summed_up(head, body, variable_count=count, is_trusted=unsealed.is_signed)
+        # A stranger's may say anything; what was signed is what we have written.
+        if not unsealed.is_signed and len(body.variables) != count:
+            raise ManifestDamaged("does not hold what it says")
+    except CheckpointDamaged:
+        raise ManifestDamaged("names other variables than its head") from None
+    except (KeyError, TypeError, AttributeError) as error:
         raise ManifestDamaged(f"lacks something: {error}") from None
     if found.checkpoint_id != checkpoint_id:
-        raise ManifestDamaged(f"belongs to checkpoint {found.checkpoint_id[:40]}")
+        raise ManifestDamaged(f"belongs to checkpoint {str(found.checkpoint_id)[:40]}")
     return found
