@@ -37,7 +37,7 @@ def test_collecting_keeps_lists_and_what_they_name(tmp_path: Path) -> None:
     taken(shelf, VALUES)
     gone = taken(shelf, {"gone": random.Random(2).randbytes(40 * CHUNK_BYTES)}, seq=2)
     shelf.drop(gone)
-    assert collect(shelf.segments_dir, shelf.reachable()) > 40 * CHUNK_BYTES
+    assert collect(shelf.segments_dir, shelf.reachable) > 40 * CHUNK_BYTES
     other = shelf_at(tmp_path)
     [kept] = other.all()
     assert other.verify(kept) == []

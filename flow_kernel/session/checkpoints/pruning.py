@@ -3,21 +3,31 @@
 Called by `service` and by `jupyter flow checkpoints prune`.
 """
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from flow_kernel.errors import StoreError
+from flow_kernel.errors import FlowError, StoreError
+from flow_kernel.session.checkpoints.budget import Held, default_budget, to_drop
+from flow_kernel.session.checkpoints.checkpoint import Checkpoint, Part
 from flow_kernel.session.checkpoints.shelf import Shelf
 from flow_kernel.store.git.snapshots import GitSnapshots
-from flow_kernel.store.snapshots.collect import collect
+from flow_kernel.store.snapshots.collect import WORTH, collect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pruned:
-    """What was thrown away."""
+    """What was thrown away.
+
+    Attributes:
+        checkpoints: How many.
+        bytes_freed: On the disk.
+        why_kept: Why nothing was freed although it might have been; empty otherwise.
+    """
 
     checkpoints: int
     bytes_freed: int
+    why_kept: str = ""
 
 
 def prune(shelf: Shelf, *, keep: int, files: GitSnapshots | None) -> Pruned:
@@ -30,12 +40,72 @@ def prune(shelf: Shelf, *, keep: int, files: GitSnapshots | None) -> Pruned:
         keep: From 1 on.
         files: Forgets their commits; None where there is no git any more.
     """
-    gone = shelf.all()[:-keep]
+    return _dropped(shelf, shelf.all()[:-keep], files)
+
+
+def keep_within(
+    shelf: Shelf, *, budget_bytes: int = 0, files: GitSnapshots | None = None
+) -> Pruned:
+    """Delete automatic checkpoints, oldest first, until all fit; see `budget`.
+
+    A scan of a directory where they fit; otherwise about half a second for 1,000 checkpoints.
+
+    Args:
+        shelf: The checkpoints.
+        budget_bytes: What they may take on the disk; 0 for `default_budget`.
+        files: Forgets their commits; None where there is no git any more.
+    """
+    shelf.chunks.refresh()
+    used = shelf.chunks.nbytes
+    if not used:
+        return Pruned(checkpoints=0, bytes_freed=0)
+    budget = budget_bytes or default_budget(shelf.segments_dir, used)
+    if used <= budget:
+        return Pruned(checkpoints=0, bytes_freed=0)
+    known = shelf.all()
+    sizes = {placed.header.digest: placed.header.frame_bytes for placed in shelf.chunks}
+    try:
+        held = _weighed(known)
+        gone = frozenset(to_drop(held, shelf.needed_by, sizes, budget_bytes=budget))
+    except FlowError as error:
+        return Pruned(checkpoints=0, bytes_freed=0, why_kept=str(error))
+    # What lies about unneeded is worth more copying than otherwise: the disk is full of it.
+    return _dropped(
+        shelf, [one for one in known if one.checkpoint_id in gone], files, worth=(1 + WORTH) / 2
+    )
+
+
+def _weighed(known: Iterable[Checkpoint]) -> list[Held]:
+    same: dict[Part, Part] = {}  # one object for what many have in common
+    return [
+        Held(
+            checkpoint_id=one.checkpoint_id,
+            reason=one.reason,
+            session=one.session,
+            parts=frozenset(same.setdefault(part, part) for part in one.body.parts()),
+        )
+        for one in known
+    ]
+
+
+def _dropped(
+    shelf: Shelf,
+    gone: Iterable[Checkpoint],
+    files: GitSnapshots | None,
+    *,
+    worth: float = WORTH,
+) -> Pruned:
+    count = 0
     for checkpoint in gone:
+        count += 1
         shelf.drop(checkpoint)
         if checkpoint.git is not None and files is not None:
             with suppress(StoreError):
                 files.forget(str(checkpoint.git["ref"]), str(checkpoint.git["commit"]))
-    freed = collect(shelf.segments_dir, shelf.reachable())
+    freed, why_kept = 0, ""
+    try:
+        freed = collect(shelf.segments_dir, shelf.reachable, worth=worth)
+    except StoreError as error:
+        why_kept = str(error)
     shelf.chunks.refresh()
-    return Pruned(checkpoints=len(gone), bytes_freed=freed)
+    return Pruned(checkpoints=count, bytes_freed=freed, why_kept=why_kept)

@@ -4,10 +4,9 @@ Called by `session.checkpoints.service`, by the magics and by the command line.
 """
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final, NamedTuple
 
-from flow_kernel.errors import CheckpointDamaged, NotFound, UsageError
+from flow_kernel.errors import CheckpointDamaged, NotFound, StoreError, UsageError
 from flow_kernel.records.home import Home
 from flow_kernel.session.checkpoints.checkpoint import Body, Checkpoint, Part, summed_up
 from flow_kernel.store.snapshots.content import ListDamaged, listed
@@ -103,7 +102,12 @@ class Shelf:
         Raises:
             ChunkLost: A chunk is missing or damaged.
         """
-        return read_content(self.chunks, self._digests(part), part.nbytes, is_code=is_code)
+        try:
+            return self._content(part, is_code=is_code)
+        except ChunkLost:
+            # It may lie elsewhere by now: another process collects what nobody needs.
+            self.chunks.refresh()
+            return self._content(part, is_code=is_code)
 
     def verify(self, checkpoint: Checkpoint) -> list[Trouble]:
         """Look at every byte of a checkpoint; empty when all are right."""
@@ -128,15 +132,40 @@ class Shelf:
         self._known.pop(checkpoint.checkpoint_id, None)
 
     def reachable(self) -> frozenset[bytes]:
-        """The chunks that some checkpoint needs, lists among them."""
+        """The chunks that some checkpoint needs, lists among them.
+
+        Raises:
+            StoreError: It cannot be told, because a manifest or a list cannot be read.
+        """
         self.chunks.refresh()
-        needed: set[bytes] = set()
-        for part in {part for one in self.all() for part in one.body.parts()}:
-            if part.chunk_list is not None:
-                needed.add(bytes.fromhex(part.chunk_list))
-            with suppress(ChunkLost):  # what a lost list named cannot be had any more
-                needed.update(self._digests(part))
-        return frozenset(needed)
+        known = self.all()
+        if self.damaged:
+            one, why = next(iter(self.damaged.items()))
+            raise StoreError(f"what checkpoint {one} needs is not known: it {why}", hint=_REPAIR)
+        try:
+            parts = {part for one in known for part in one.body.parts()}
+        except CheckpointDamaged as error:
+            raise StoreError(error.message, hint=_REPAIR) from None
+        return frozenset(digest for part in parts for digest in self.needed_by(part))
+
+    def needed_by(self, part: Part) -> list[bytes]:
+        """The chunks of a part, and the one that lists them.
+
+        Raises:
+            StoreError: The list is there and cannot be read.
+        """
+        if part.chunk_list is None:
+            return self._digests(part)
+        listing = bytes.fromhex(part.chunk_list)
+        if listing not in self.chunks:  # what a lost list named cannot be had any more
+            return [listing]
+        try:
+            return [listing, *self._digests(part)]
+        except ChunkLost as error:
+            raise StoreError(f"a list of chunks is damaged: {error}", hint=_REPAIR) from None
+
+    def _content(self, part: Part, *, is_code: bool) -> memoryview:
+        return read_content(self.chunks, self._digests(part), part.nbytes, is_code=is_code)
 
     def _digests(self, part: Part) -> list[bytes]:
         """The chunks of a part, in order."""
@@ -160,6 +189,7 @@ class Shelf:
 
 
 _HINT: Final = "see: %checkpoint list"
+_REPAIR: Final = 'try "jupyter flow check --repair"'
 
 
 def _checked(unsealed: Unsealed, checkpoint_id: str) -> Checkpoint:

@@ -80,6 +80,8 @@ class Chunks:
         self._sizes: dict[Path, int] = {}
         self._marks: dict[Path, int] = {}
         self.damages: list[Damage] = []
+        self.losses: int = 0
+        """How often segments were found gone: what was in one of them may be nowhere now."""
 
     def refresh(self) -> None:
         """See what was written since, by anybody; about 2 µs a file where nothing was."""
@@ -108,6 +110,11 @@ class Chunks:
     def known(self, fast: bytes, raw_bytes: int) -> bytes | None:
         """The digest of content by its fast hash and length; for what is not code."""
         return self._by_fast.get((fast, raw_bytes))
+
+    @property
+    def nbytes(self) -> int:
+        """What all segments take on the disk, as of the last look."""
+        return sum(self._sizes.values())
 
     def note(self, written: Iterable[Placed]) -> None:
         """Learn of chunks that this process has written and that a mark now follows."""
@@ -164,6 +171,7 @@ class Chunks:
 
     def _forget(self, gone: Collection[Path]) -> None:
         """Drop what lay in files that were deleted."""
+        self.losses += 1
         left = [
             placed
             for digest in self._placed
