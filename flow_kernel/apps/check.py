@@ -1,4 +1,4 @@
-"""`jupyter flow check`: verify the logs and the store of a home, and repair them.
+"""`jupyter flow check`: verify logs, store and checkpoints of a home, and repair them.
 
 Called by `cli`.
 """
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from flow_kernel.apps import check_checkpoints
 from flow_kernel.apps.sources import find_home, logs_of, named_logs
 from flow_kernel.apps.store_report import tell
 from flow_kernel.apps.tables import plain
@@ -29,7 +30,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add(
         "--repair",
         action="store_true",
-        help="move damaged lines to <log>.torn, and rebuild a damaged store from the logs",
+        help="move what is damaged in logs and checkpoints to <file>.torn, and rebuild a damaged "
+        "store from the logs",
     )
     add("--json", action="store_true", help="one document for programs")
     where = parser.add_mutually_exclusive_group()
@@ -54,14 +56,23 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
         if repaired is not None:
             flow_of(home).close()  # what was decided now belongs into the logs, too
             tell(repaired, terminal)
+        check_checkpoints.repair(home, terminal)
     faults = faults_of(home, changes_in(home))
     verdict = _with_store(home, verify_home(home), faults)
     if faults:
         terminal.remark("to rebuild flow.db from the logs: jupyter flow check --repair")
-    more = {"store": {"ok": False, "damage": faults}} if faults else {}
+    more: dict[str, object] = {"store": {"ok": False, "damage": faults}} if faults else {}
     if repaired is not None:
         more = {"store": repaired.as_json()}
-    return report(verdict, terminal, as_json=options.json, more=more)
+    checked = check_checkpoints.check(home)
+    if checked is None:
+        return report(verdict, terminal, as_json=options.json, more=more)
+    verdict = replace(verdict, damaged=(*verdict.damaged, *checked.damaged))
+    more["checkpoints"] = checked.as_json()
+    code = report(verdict, terminal, as_json=options.json, more=more)
+    if not options.json:
+        check_checkpoints.say(checked, terminal)
+    return code
 
 
 def _logs_or_store(home: Home) -> Sequence[Path]:

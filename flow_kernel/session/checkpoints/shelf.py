@@ -13,6 +13,7 @@ from flow_kernel.store.snapshots.content import ListDamaged, listed
 from flow_kernel.store.snapshots.manifests import (
     SUFFIX,
     ManifestDamaged,
+    ManifestTooNew,
     Unsealed,
     manifests_in,
     read_manifest,
@@ -47,13 +48,16 @@ class Shelf:
         self._key = key
         self._known: dict[str, Checkpoint] = {}
         self.damaged: dict[str, str] = {}
+        """By id, why a manifest cannot be read."""
+        self.spoiled: set[str] = set()
+        """Those that nobody will ever read, unlike one of a newer version."""
 
     def all(self) -> list[Checkpoint]:
         """All of them in the order in which they were taken; damaged ones are in `damaged`."""
         there = manifests_in(self.manifests_dir)
         for checkpoint_id in self._known.keys() - there:
             del self._known[checkpoint_id]
-        self.damaged = {}
+        self.damaged, self.spoiled = {}, set()
         for checkpoint_id in sorted(there - self._known.keys()):
             self._read(checkpoint_id)
         return sorted(self._known.values(), key=lambda c: (c.created_at, c.seq, c.checkpoint_id))
@@ -155,20 +159,24 @@ class Shelf:
             StoreError: The list is there and cannot be read.
         """
         if part.chunk_list is None:
-            return self._digests(part)
+            return self.digests(part)
         listing = bytes.fromhex(part.chunk_list)
         if listing not in self.chunks:  # what a lost list named cannot be had any more
             return [listing]
         try:
-            return [listing, *self._digests(part)]
+            return [listing, *self.digests(part)]
         except ChunkLost as error:
             raise StoreError(f"a list of chunks is damaged: {error}", hint=_REPAIR) from None
 
     def _content(self, part: Part, *, is_code: bool) -> memoryview:
-        return read_content(self.chunks, self._digests(part), part.nbytes, is_code=is_code)
+        return read_content(self.chunks, self.digests(part), part.nbytes, is_code=is_code)
 
-    def _digests(self, part: Part) -> list[bytes]:
-        """The chunks of a part, in order."""
+    def digests(self, part: Part) -> list[bytes]:
+        """The chunks of a part, in order.
+
+        Raises:
+            ChunkLost: Its list is missing or damaged.
+        """
         if part.chunk_list is None:
             return [bytes.fromhex(chunk) for chunk in part.chunks]
         try:
@@ -184,6 +192,8 @@ class Shelf:
             return
         except (ManifestDamaged, OSError) as error:
             self.damaged[checkpoint_id] = str(error)
+            if isinstance(error, ManifestDamaged) and not isinstance(error, ManifestTooNew):
+                self.spoiled.add(checkpoint_id)
             return
         self._known[checkpoint_id] = found
 

@@ -135,7 +135,7 @@ def mark(offset: int) -> bytes:
 
 def is_mark(data: bytes, offset: int) -> bool:
     """True for the mark of that place."""
-    return data[:MARK_BYTES] == mark(offset)
+    return data[: len(_MARK_MAGIC)] == _MARK_MAGIC and data[:MARK_BYTES] == mark(offset)
 
 
 def unpack(header: Header, stored: Content, *, is_code: bool = True) -> Content:

@@ -19,28 +19,17 @@ from flow_kernel.store.snapshots.fast import Content
 from flow_kernel.store.snapshots.files import SUFFIX, newest_of
 from flow_kernel.store.snapshots.frame import (
     HEADER_BYTES,
-    MAGIC_BEGINS,
-    MARK_BYTES,
     SEGMENT_MAGIC,
     FrameDamaged,
     Header,
-    is_mark,
     read_header,
     unpack,
 )
+from flow_kernel.store.snapshots.scan import Found, Hole, Marked, scan
 
 
 class ChunkLost(LookupError):
     """A chunk is in no segment, or damaged in all; the message says which."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Damage:
-    """Bytes of a segment that are no frame."""
-
-    file: str
-    offset: int
-    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +68,6 @@ class Chunks:
         self._ends: dict[Path, int] = {}
         self._sizes: dict[Path, int] = {}
         self._marks: dict[Path, int] = {}
-        self.damages: list[Damage] = []
         self.losses: int = 0
         """How often segments were found gone: what was in one of them may be nowhere now."""
 
@@ -184,7 +172,6 @@ class Chunks:
         for known in (self._ends, self._sizes, self._marks):
             for path in gone:
                 known.pop(path, None)
-        self.damages = [damage for damage in self.damages if Path(damage.file) not in gone]
 
     def _read(self, path: Path) -> None:
         try:
@@ -196,35 +183,21 @@ class Chunks:
                 path.open("rb") as file,
                 mmap.mmap(file.fileno(), size, prot=mmap.PROT_READ) as data,
             ):
-                self._ends[path] = self._read_frames(path, data, start)
+                self._ends[path] = self._take_in(path, data, start)
         except FileNotFoundError:  # collected meanwhile
             self._forget([path])
 
-    def _read_frames(self, path: Path, data: mmap.mmap, start: int) -> int:
+    def _take_in(self, path: Path, data: mmap.mmap, start: int) -> int:
         """Take in the frames from `start` on. Returns where the last whole one ends."""
-        at = end = start or len(SEGMENT_MAGIC)
-        if not start and data[: len(SEGMENT_MAGIC)] != SEGMENT_MAGIC:
-            self.damages.append(Damage(file=str(path), offset=0, reason="is no segment"))
-        while at < len(data):
-            if is_mark(data[at : at + MARK_BYTES], at):
-                self._marks[path] = at
-                at = end = at + MARK_BYTES
-                continue
-            try:
-                header = read_header(data[at : at + HEADER_BYTES])
-            except FrameDamaged as error:
-                following = data.find(MAGIC_BEGINS, at + 1)
-                if following < 0:
-                    break  # the end of one that was killed, or is being written
-                if not self.damages or self.damages[-1].file != str(path):
-                    self.damages.append(Damage(file=str(path), offset=at, reason=str(error)))
-                at = following
-                continue
-            if at + header.frame_bytes > len(data):
-                break
-            placed = Placed(path=path, offset=at, header=header)
-            self._take(placed)
-            at = end = placed.end
+        end = start
+        for piece in scan(data, start):
+            match piece:
+                case Found(offset, end, header):
+                    self._take(Placed(path=path, offset=offset, header=header))
+                case Marked(offset, end):
+                    self._marks[path] = offset
+                case Hole():
+                    pass  # damage is named by `survey`; the end is looked at again when it grows
         return end
 
 
