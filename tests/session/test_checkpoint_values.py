@@ -95,8 +95,6 @@ UNSAVEABLE = {
     "sock": "import socket; sock = socket.socket()",
     "inside": "inside = [1, (i for i in range(3))]",
     "raises": "class C:\n    def __reduce__(self): raise KeyError('no')\nraises = C()",
-    "color": "import enum\nclass Color(enum.Enum): RED = 1\ncolor = Color.RED",
-    "point": "import typing\nclass Point(typing.NamedTuple): x: int\npoint = Point(1)",
 }
 
 

@@ -4,20 +4,16 @@ Called by `saving` and `loading`.
 
 A function refers to the namespace that it was made in, a display handle to the shell. Such objects
 are put into the memo of the pickler before it begins, so that it writes a reference and C code does
-all of it; the unpickler begins with the same objects of the session that loads.
+all of it; the unpickler begins with the same objects of the session that loads. How many there are
+depends on nothing that a cell can do: their number is in all that is written after them.
 """
 
-import importlib
-import sys
+import builtins
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Any
 
-_CLASS_LEVEL: Final = (
-    # Lists that belong to a class and appear in the state of each instance: no sharing of theirs.
-    ("pandas", "DataFrame", "_metadata"),
-    ("pandas", "Series", "_metadata"),
-)
+from flow_kernel.session.checkpoints.serialisers import Serialisers, installed
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +22,11 @@ class Anchors:
 
     Attributes:
         by_name: What there is in this process.
+        serialisers: How everything else is taken apart.
     """
 
     by_name: Mapping[str, object]
+    serialisers: Serialisers = field(default_factory=installed)
 
     def names(self) -> list[str]:
         """All of them, in an order that stays."""
@@ -49,16 +47,10 @@ class Anchors:
         Raises:
             LookupError: One that was there when it was saved is not here.
         """
-        return [self.by_name[name] if name in self.by_name else _imported(name) for name in names]
-
-
-def _imported(name: str) -> object:
-    """An anchor of a library that this session has not loaded yet; others come with a session."""
-    for module, cls, attribute in _CLASS_LEVEL:
-        if name == f"{module}.{cls}.{attribute}":
-            found: object = getattr(getattr(importlib.import_module(module), cls), attribute)
-            return found
-    raise LookupError(f"there is no {name} in this session")
+        missing = [name for name in names if name not in self.by_name]
+        if missing:
+            raise LookupError(f"there is no {missing[0]} in this session")
+        return [self.by_name[name] for name in names]
 
 
 def anchors_of(namespace: dict[str, Any], named: Mapping[str, object]) -> Anchors:
@@ -68,10 +60,5 @@ def anchors_of(namespace: dict[str, Any], named: Mapping[str, object]) -> Anchor
         namespace: Of the user.
         named: Others, by name: the shell, its history.
     """
-    found: dict[str, object] = {"namespace": namespace, **named}
-    for module, cls, attribute in _CLASS_LEVEL:
-        if (loaded := sys.modules.get(module)) is not None:
-            value = getattr(getattr(loaded, cls, None), attribute, None)
-            if value is not None and id(value) not in {id(other) for other in found.values()}:
-                found[f"{module}.{cls}.{attribute}"] = value
-    return Anchors(found)
+    # A function that `exec` made refers to the built-ins, as a dict.
+    return Anchors({"namespace": namespace, "builtins": vars(builtins), **named})

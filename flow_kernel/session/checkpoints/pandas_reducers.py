@@ -14,6 +14,15 @@ from typing import Any
 from flow_kernel.session.checkpoints import pandas_rebuild as rebuild
 
 
+def frame(value: Any) -> tuple[Any, ...] | None:
+    """A frame or a series, without the list of attributes that its class has for all of them."""
+    made, arguments, state, *rest = value.__reduce_ex__(5)
+    if type(state) is dict and state.get("_metadata") is type(value)._metadata:
+        state = {name: one for name, one in state.items() if name != "_metadata"}
+        return (made, arguments, state, *rest)
+    return None
+
+
 def reduce(value: Any) -> tuple[Any, ...] | None:
     """A block, an index or their references; None where pickle's own way is right."""
     # A class of pandas has come, so these are loaded.
@@ -27,8 +36,11 @@ def reduce(value: Any) -> tuple[Any, ...] | None:
         return rebuild.block, (type(value), value.values, place, value.ndim, refs)
     if isinstance(value, managers.SingleBlockManager):
         return rebuild.single_manager, (type(value), value.blocks[0], value.axes[0])
-    index: Any = sys.modules["pandas"].Index
-    if isinstance(value, index) and getattr(value, "_references", None) is not None:
+    pandas: Any = sys.modules["pandas"]
+    # A range has no memory, and the labels of several levels share theirs level by level.
+    if isinstance(value, pandas.RangeIndex | pandas.MultiIndex):
+        return None
+    if isinstance(value, pandas.Index) and getattr(value, "_references", None) is not None:
         made, arguments = value.__reduce__()[:2]
         return rebuild.index, (made, arguments, value._references)
     return None

@@ -6,20 +6,16 @@ Called by `saving`.
 import io
 import pickle
 import types
-from typing import Any, Final
+from typing import Any
 
-from flow_kernel.session.checkpoints import class_reducers, pandas_reducers, reducers
+from flow_kernel.session.checkpoints import class_reducers, reducers
 from flow_kernel.session.checkpoints.anchors import Anchors
-
-MAIN: Final = "__main__"
-
-
-class Unsaveable(Exception):
-    """A value inside a variable cannot be saved; the message says why."""
+from flow_kernel.session.checkpoints.by_name import MAIN, alias, is_found
+from flow_kernel.session.checkpoints.refusals import Unsaveable
 
 
 class Pickler(pickle.Pickler):
-    """C's pickler, with ways of its own for functions, modules, arrays and the unsaveable."""
+    """C's pickler, with ways of its own for classes, functions, arrays and the unsaveable."""
 
     def __init__(
         self, file: io.BytesIO, buffers: list[pickle.PickleBuffer], anchors: Anchors
@@ -30,30 +26,34 @@ class Pickler(pickle.Pickler):
         super().__init__(file, protocol=5, buffer_callback=keep)
         self.memo = anchors.for_pickler()
         self._namespace: Any = anchors.by_name["namespace"]
+        self._serialisers = anchors.serialisers
 
     def reducer_override(self, value: Any) -> Any:
         """How to take apart what pickle does not know, or not exactly."""
         kind = type(value)
         if kind is types.FunctionType:
-            if value.__globals__ is self._namespace or reducers.is_nameless(value):
+            if value.__globals__ is self._namespace or not is_found(value):
                 return reducers.function(value, self._namespace)
             return NotImplemented
-        if (why := reducers.UNSAVEABLE.get(kind)) is not None:
-            raise Unsaveable(why)
-        if isinstance(value, type) and value.__module__ == MAIN:
-            if (why := class_reducers.reason_against(value)) is not None:
-                raise Unsaveable(why)
-            return class_reducers.notebook_class(value)
-        found = self._reduced(kind, value)
+        if isinstance(value, type):
+            return _class(value)
+        found = self._serialisers[kind](value)
         return NotImplemented if found is None else found
 
-    def _reduced(self, kind: type, value: Any) -> reducers.Reduced | None:
-        if kind is types.CellType:
-            return reducers.cell(value)
-        if kind is types.ModuleType:
-            return reducers.module(value)
-        if kind.__module__ == "numpy" and kind.__name__ == "ndarray":
-            return reducers.array(value)
-        if kind.__module__.startswith("pandas."):
-            return pandas_reducers.reduce(value)
-        return class_reducers.part_of_class(value)
+
+def _class(kind: type) -> Any:
+    """A class by its name, or by value where that finds nothing.
+
+    Raises:
+        Unsaveable: It can be kept neither way.
+    """
+    if is_found(kind):
+        return NotImplemented
+    if (name := alias(kind)) is not None:
+        return getattr, (types, name)
+    if (why := class_reducers.reason_against(kind)) is not None:
+        # Pickle knows some of C's, and what it says of the others is right.
+        if kind.__module__ != MAIN:
+            return NotImplemented
+        raise Unsaveable(why)
+    return class_reducers.by_value(kind)

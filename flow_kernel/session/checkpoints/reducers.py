@@ -1,56 +1,64 @@
-"""How kinds of values are taken apart that pickle cannot, or not exactly (pure).
+"""How functions and what they are made of are taken apart (pure).
 
 Called by the pickler of `saving`; what puts them together again is in `rebuild`.
 """
 
-import io
-import pickle
+import random
 import sys
 import types
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from flow_kernel.session.checkpoints import rebuild
+from flow_kernel.session.checkpoints.by_name import MAIN, alone, is_found
+from flow_kernel.session.checkpoints.refusals import Unsaveable
 
 Reduced = tuple[Any, ...]
-Reducer = Callable[[Any], Reduced]
+Reducer = Callable[[Any], Reduced | None]
 
 
 def module(value: types.ModuleType) -> Reduced:
     """A module is imported again."""
-    return rebuild.module, (value.__name__,)
+    name = value.__name__
+    if sys.modules.get(name) is not value or (value.__spec__ is None and name != MAIN):
+        raise Unsaveable(f"no import finds the module {name[:60]}")
+    return rebuild.module, (name,)
 
 
 def function(value: types.FunctionType, namespace: dict[str, Any]) -> Reduced:
-    """A function of the notebook, or one that has no name in its module: code, bound again.
+    """A function of the notebook, or one that its module does not have: code, bound again.
 
     The state comes later than the object itself, so that a function may refer to itself.
     """
-    state = {
-        "defaults": value.__defaults__,
-        "kwdefaults": value.__kwdefaults__,
-        "annotations": value.__annotations__,
-        "doc": value.__doc__,
-        "module": value.__module__,
-        "qualname": value.__qualname__,
-        "dict": value.__dict__,
-        "type_params": getattr(value, "__type_params__", ()),
-    }
-    around: Any = namespace if value.__globals__ is namespace else value.__globals__["__name__"]
-    made = (rebuild.code_bytes(value.__code__), around, value.__name__, value.__closure__)
+    module = value.__module__
+    state = (
+        value.__defaults__,
+        value.__kwdefaults__,
+        value.__annotations__,
+        value.__doc__,
+        alone(module) if type(module) is str else module,
+        alone(value.__qualname__),
+        value.__dict__,
+        getattr(value, "__type_params__", ()),
+    )
+    around = _around(value.__globals__, namespace)
+    made = (value.__code__, around, alone(value.__name__), value.__closure__)
     return rebuild.function, made, state, None, None, rebuild.set_function_state
 
 
-def is_nameless(value: types.FunctionType) -> bool:
-    """True for a function that another function of a module made: no import finds it."""
-    around = value.__globals__
-    module_name = around.get("__name__")
-    module_of_it = sys.modules.get(module_name) if type(module_name) is str else None
-    return (
-        "<locals>" in value.__code__.co_qualname
-        and module_of_it is not None
-        and vars(module_of_it) is around
-    )
+def _around(own: dict[str, Any], namespace: dict[str, Any]) -> dict[str, Any] | str:
+    """Where a function looks names up: the notebook, a module by its name, or a dict of its own."""
+    if own is namespace:
+        return own
+    name: Any = own.get("__name__")
+    known = sys.modules.get(name) if type(name) is str else None
+    is_its = type(name) is str and known is not None and vars(known) is own
+    return alone(name) if is_its else own
+
+
+def code(value: types.CodeType) -> Reduced:
+    """Code; two functions that were made of the same go on being."""
+    return rebuild.code, (rebuild.code_bytes(value),)
 
 
 def cell(value: types.CellType) -> Reduced:
@@ -63,66 +71,46 @@ def cell(value: types.CellType) -> Reduced:
     return rebuild.cell, (), content, None, None, rebuild.set_cell
 
 
-def array(value: Any) -> Reduced | None:
-    """A numpy array: a view as a view of its owner; an owner with its layout and its flags.
+def method(value: types.MethodType) -> Reduced | None:
+    """A bound method: of the function it was made of, whatever has its name now.
 
     Returns:
-        None where numpy's own way is right.
+        None where its class, found by name, still has that function under its name.
     """
-    import numpy as np  # only where an array has come, so it is loaded
+    name = value.__func__.__name__ if hasattr(value.__func__, "__name__") else ""
+    owner = value.__self__ if isinstance(value.__self__, type) else type(value.__self__)
+    for kind in owner.__mro__:
+        if name in vars(kind):
+            found = vars(kind)[name]
+            is_same = getattr(found, "__func__", found) is value.__func__
+            is_hidden = name in getattr(value.__self__, "__dict__", ())
+            if is_same and is_found(kind) and not is_hidden:
+                return None
+            break
+    return types.MethodType, (value.__func__, value.__self__)
 
-    owner = _owner(value, np.ndarray)
-    if owner is not value:
-        return _view(value, owner) if type(owner) is np.ndarray else None
-    if value.base is not None:
+
+def built_in(value: Any) -> Reduced | None:
+    """A method of C code, which pickle finds by its name; None where that is the same one.
+
+    Raises:
+        Unsaveable: It is not: a class of the user hides it.
+    """
+    owner = getattr(value, "__self__", None)
+    if owner is None or isinstance(owner, types.ModuleType | type):
         return None
-    if value.dtype == object:
-        # Filled after it is made: what it holds may be views of it.
-        empty = (value.shape, "F" if value.flags.f_contiguous else "C")
-        content = (list(value.flat), bool(value.flags.writeable))
-        return rebuild.object_array, empty, content, None, None, rebuild.fill_object_array
-    is_one_block = value.flags.c_contiguous or value.flags.f_contiguous
-    return _whole(value, np) if is_one_block and not value.dtype.hasobject else None
+    if owner is vars(random)["_inst"]:
+        return getattr, (random, value.__name__)
+    if getattr(owner, value.__name__, None) != value:
+        raise Unsaveable(f"a method {value.__name__} that its class hides")
+    return None
 
 
-def _view(value: Any, owner: Any) -> Reduced | None:
-    if owner.dtype.hasobject != value.dtype.hasobject:
-        return None
-    offset = _address(value) - _address(owner)
-    made = (owner, offset, value.shape, value.strides, value.dtype, bool(value.flags.writeable))
-    return rebuild.view, made
-
-
-def _whole(value: Any, np: Any) -> Reduced:
-    order = "C" if value.flags.c_contiguous else "F"
-    flat = value.reshape(-1, order=order).view(np.uint8) if value.size else np.empty(0, np.uint8)
-    out_of_band = pickle.PickleBuffer(flat)
-    made = (out_of_band, value.dtype, value.shape, order, bool(value.flags.writeable))
-    return rebuild.owner, made
-
-
-def _owner(value: Any, kind: type) -> Any:
-    owner = value
-    while isinstance(owner.base, kind):
-        owner = owner.base
-    return owner
-
-
-def _address(value: Any) -> int:
-    address: int = value.__array_interface__["data"][0]
-    return address
-
-
-UNSAVEABLE: Final[dict[type, str]] = {
-    types.GeneratorType: "a generator that has begun cannot be copied",
-    types.CoroutineType: "a coroutine cannot be copied",
-    types.AsyncGeneratorType: "an async generator cannot be copied",
-    types.FrameType: "a stack frame cannot be copied",
-    types.TracebackType: "a traceback cannot be copied",
-    io.TextIOWrapper: "an open file",
-    io.BufferedReader: "an open file",
-    io.BufferedWriter: "an open file",
-    io.BufferedRandom: "an open file",
-    io.FileIO: "an open file",
-}
-"""Why values of a type are not saved, in words better than those of pickle."""
+def unnamed(value: object) -> Reduced | None:
+    """A plain `object()`, told apart by its identity: by name where a library has it."""
+    for name, module in list(sys.modules.items()):
+        if name != MAIN and isinstance(module, types.ModuleType):
+            for attribute, known in list(vars(module).items()):
+                if known is value:
+                    return rebuild.attribute, (name, attribute)
+    return None

@@ -17,8 +17,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from flow_kernel.session.checkpoints.anchors import Anchors
+from flow_kernel.session.checkpoints.by_name import is_by_value
 from flow_kernel.session.checkpoints.groups import Groups
-from flow_kernel.session.checkpoints.pickler import MAIN, Pickler, Unsaveable
+from flow_kernel.session.checkpoints.pickler import Pickler
+from flow_kernel.session.checkpoints.refusals import Unsaveable
 
 _IMMUTABLE: Final = frozenset(
     [
@@ -144,13 +146,9 @@ def _unite(singles: Mapping[str, _Pickled], groups: Groups, anchors: Anchors) ->
 def _is_shareable(value: object, namespace: object) -> bool:
     """True when a change through one variable would be seen through the other."""
     kind = type(value)
-    if isinstance(value, type):
-        return value.__module__ == MAIN  # others go by name
-    if kind in _IMMUTABLE or kind.__module__.startswith(_IMMUTABLE_MODULES):
-        return False
-    if kind is types.FunctionType:
-        return value.__globals__ is namespace  # type: ignore[attr-defined]  # others go by name
-    return True
+    if isinstance(value, type | types.FunctionType):
+        return is_by_value(value) or getattr(value, "__globals__", None) is namespace
+    return kind not in _IMMUTABLE and not kind.__module__.startswith(_IMMUTABLE_MODULES)
 
 
 def _pickled(values: tuple[object, ...], anchors: Anchors) -> _Pickled:

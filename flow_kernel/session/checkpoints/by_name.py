@@ -1,0 +1,71 @@
+"""Which classes and functions another process finds by their names (pure).
+
+Called by the pickler of `saving` and by `saving` itself.
+
+What is found is referred to; everything else of Python's making is kept by value. Names of the
+notebook find nothing that lasts: another cell may have bound them by the time they are looked up.
+"""
+
+import sys
+import types
+from typing import Any, Final
+
+MAIN: Final = "__main__"
+_HEAP_TYPE: Final = 1 << 9  # Py_TPFLAGS_HEAPTYPE
+_BY_C: Final = (
+    types.WrapperDescriptorType,
+    types.MethodDescriptorType,
+    types.ClassMethodDescriptorType,
+    types.GetSetDescriptorType,
+)
+_MADE_BY_TYPE: Final = ("__dict__", "__weakref__")
+
+
+def is_found(value: Any) -> bool:
+    """True for a class or function that its module has under its name."""
+    module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
+    if type(module) is not str or type(name) is not str or module == MAIN or "<" in name:
+        return False
+    found: Any = sys.modules.get(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found is value
+
+
+def is_by_value(value: object) -> bool:
+    """True for a class or function that is kept as what it consists of."""
+    if isinstance(value, type):
+        return not is_found(value) and not is_made_in_c(value)
+    return isinstance(value, types.FunctionType) and not is_found(value)
+
+
+def is_made_in_c(kind: type) -> bool:
+    """True for a class that no `class` statement can make again."""
+    if not kind.__flags__ & _HEAP_TYPE:
+        return True
+    return any(
+        isinstance(value, _BY_C) and value.__objclass__ is kind
+        for name, value in vars(kind).items()
+        if name not in _MADE_BY_TYPE
+    )
+
+
+def alone(name: str) -> str:
+    """A name as a string of its own, so that what is written does not depend on who else has it.
+
+    Python keeps one object for names in code and for single characters, and makes others anew:
+    whether a name and a string of the user are one object is chance, and pickle writes one object
+    once. `called` gives the name back.
+    """
+    return f":{name}"
+
+
+def called(text: str) -> str:
+    """The name in what `alone` made."""
+    return sys.intern(text[1:])
+
+
+def alias(kind: type) -> str | None:
+    """The name in `types` of a built-in class whose own name leads nowhere."""
+    names = (name for name in types.__all__ if getattr(types, name) is kind)
+    return next(names, None)

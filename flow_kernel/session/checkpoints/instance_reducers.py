@@ -1,0 +1,132 @@
+"""How instances are taken apart whose classes would run code of their own when they come back.
+
+Called by the pickler of `saving`; what puts them together again is in `instance_rebuild`.
+
+Pickle makes an instance by calling its class, sets its attributes one by one, and asks it for
+methods before it has any. Classes that count their instances, refuse to be changed, pass unknown
+names on to something inside, or want other arguments, do not survive that, or not unchanged.
+Instances of all other classes are left to pickle, which is faster.
+"""
+
+import copyreg
+from collections import OrderedDict, deque
+from enum import Enum
+from typing import Any, Final
+
+from flow_kernel.session.checkpoints import class_reducers, instance_rebuild
+from flow_kernel.session.checkpoints.by_name import MAIN, is_found
+from flow_kernel.session.checkpoints.refusals import Unsaveable
+
+Reduced = tuple[Any, ...]
+
+_ASKS: Final = ("__getattr__", "__getattribute__", "__setattr__")
+_FILLERS: Final = (
+    (OrderedDict, ("__setitem__",)),
+    (dict, ("__setitem__",)),
+    (list, ("append", "extend")),
+    (deque, ("append", "extend")),
+)
+
+
+def needs_care(kind: type) -> bool:
+    """True when pickle alone would not do for a class that no import finds."""
+    return (
+        issubclass(kind, Enum | BaseException)
+        or kind in copyreg.dispatch_table
+        or kind.__reduce__ is not object.__reduce__
+        or kind.__reduce_ex__ is not object.__reduce_ex__
+        or any(getattr(kind, name, None) is not getattr(object, name, None) for name in _ASKS)
+        or _filler(kind) is not None
+    )
+
+
+def instance(value: Any) -> Reduced | None:
+    """An instance of such a class.
+
+    Raises:
+        Unsaveable: Its class says that it is known by a name of the notebook.
+    """
+    kind = type(value)
+    if isinstance(value, Enum):
+        return class_reducers.member(value)
+    reduced = reduced_by_itself(value)
+    if reduced[0] is kind and (base := _maker(kind)) is not None:
+        reduced = (instance_rebuild.made_by, (kind, base, reduced[1]), *reduced[2:])
+    made, arguments, state, items, pairs, setter = (*reduced, None, None, None, None)[:6]
+    if setter is not None or hasattr(kind, "__setstate__"):
+        return reduced
+    filler = _filler(kind)
+    contents = (list(items), list(pairs or ())) if filler and items is not None else None
+    if filler is not None and pairs is not None:
+        contents = ([], list(pairs))
+    if contents is not None:
+        whole = (filler, *contents, state)
+        return made, arguments, whole, None, None, instance_rebuild.set_contents
+    if state is None:
+        return reduced
+    return made, arguments, state, items, pairs, instance_rebuild.set_plain_state
+
+
+def reduced_by_itself(value: Any) -> Reduced:
+    """What the class of a value makes of it.
+
+    Raises:
+        Unsaveable: It names the value instead.
+    """
+    own = copyreg.dispatch_table.get(type(value))
+    reduced: Any = value.__reduce_ex__(5) if own is None else own(value)
+    if isinstance(reduced, str):
+        raise Unsaveable(f"its class says that it is known by the name {reduced[:60]} alone")
+    found: Reduced = reduced
+    return found
+
+
+def known_by_name(value: Any) -> Reduced | None:
+    """A value of a library's class; None where pickle's own way is right.
+
+    Raises:
+        Unsaveable: It is known by a name of the notebook, which finds nothing that lasts.
+    """
+    if getattr(value, "__module__", None) != MAIN:
+        return None
+    return reduced_by_itself(value)
+
+
+def exception(value: BaseException) -> Reduced | None:
+    """An exception with its cause and context, made without its class's `__init__`.
+
+    Raises:
+        Unsaveable: It has a traceback.
+    """
+    if value.__traceback__ is not None:
+        raise Unsaveable("an exception with a traceback; without: error.with_traceback(None)")
+    kind: Any = type(value)
+    chain = (value.__cause__, value.__context__, value.__suppress_context__)
+    is_plain = chain == (None, None, False)
+    base = next(one for one in kind.__mro__ if one.__module__ == "builtins")
+    if kind.__reduce__ is not base.__reduce__ or kind.__reduce_ex__ is not object.__reduce_ex__:
+        if is_plain:
+            return None
+        raise Unsaveable("an exception with a cause, whose class saves itself without")
+    _, arguments, state = (*reduced_by_itself(value), None)[:3]
+    made = (kind, base, arguments)
+    whole = (state, *chain)
+    return instance_rebuild.made_by, made, whole, None, None, instance_rebuild.set_exception
+
+
+def _maker(kind: Any) -> type | None:
+    """The library's class that says to call the class, when the notebook's makes it otherwise."""
+    base: Any = next(one for one in kind.__mro__ if "__reduce__" in vars(one))
+    if base is object or not is_found(base):
+        return None
+    is_same = kind.__init__ is base.__init__ and kind.__new__ is base.__new__
+    found: type = base
+    return None if is_same else found
+
+
+def _filler(kind: type) -> type | None:
+    for base, names in _FILLERS:
+        if issubclass(kind, base):
+            same = (getattr(kind, name) is getattr(base, name) for name in names)
+            return None if all(same) else base
+    return None
