@@ -1,4 +1,4 @@
-"""Which classes and functions another process finds by their names (pure).
+"""Which classes and functions another process finds by their names.
 
 Called by the pickler of `saving` and by `saving` itself.
 
@@ -6,6 +6,7 @@ What is found is referred to; everything else of Python's making is kept by valu
 notebook find nothing that lasts: another cell may have bound them by the time they are looked up.
 """
 
+import importlib
 import sys
 import types
 from typing import Any, Final
@@ -26,17 +27,32 @@ def is_found(value: Any) -> bool:
     module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
     if type(module) is not str or type(name) is not str or module == MAIN or "<" in name:
         return False
-    found: Any = sys.modules.get(module)
+    found: Any = sys.modules.get(module) or _imported(module)
     for part in name.split("."):
         found = getattr(found, part, None)
     return found is value
 
 
+def _imported(module: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except Exception:  # noqa: BLE001 - code of any package may raise anything
+        return None
+
+
 def is_by_value(value: object) -> bool:
-    """True for a class or function that is kept as what it consists of."""
+    """True for a class or function that is kept as what it consists of.
+
+    A class of a library that no import finds is one of these when it was made for its user alone.
+    """
     if isinstance(value, type):
-        return not is_found(value) and not is_made_in_c(value)
+        return _is_of_its_user(value) and not is_found(value) and not is_made_in_c(value)
     return isinstance(value, types.FunctionType) and not is_found(value)
+
+
+def _is_of_its_user(kind: type) -> bool:
+    is_local = "<locals>" in kind.__qualname__ or kind.__module__ in (MAIN, "types")
+    return is_local or (issubclass(kind, tuple) and hasattr(kind, "_fields"))
 
 
 def is_made_in_c(kind: type) -> bool:

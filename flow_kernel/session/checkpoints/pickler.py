@@ -10,7 +10,7 @@ from typing import Any
 
 from flow_kernel.session.checkpoints import class_reducers, reducers
 from flow_kernel.session.checkpoints.anchors import Anchors
-from flow_kernel.session.checkpoints.by_name import MAIN, alias, is_found
+from flow_kernel.session.checkpoints.by_name import MAIN, alias, is_by_value, is_found
 from flow_kernel.session.checkpoints.refusals import Unsaveable
 
 
@@ -51,9 +51,8 @@ def _class(kind: type) -> Any:
         return NotImplemented
     if (name := alias(kind)) is not None:
         return getattr, (types, name)
+    if kind.__module__ != MAIN and not is_by_value(kind):
+        return NotImplemented  # pickle knows some of C's, and what it says of the others is right
     if (why := class_reducers.reason_against(kind)) is not None:
-        # Pickle knows some of C's, and what it says of the others is right.
-        if kind.__module__ != MAIN:
-            return NotImplemented
         raise Unsaveable(why)
     return class_reducers.by_value(kind)

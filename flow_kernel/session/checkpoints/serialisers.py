@@ -31,7 +31,7 @@ from flow_kernel.session.checkpoints import (
     torch_reducers,
     value_reducers,
 )
-from flow_kernel.session.checkpoints.by_name import is_found
+from flow_kernel.session.checkpoints.by_name import is_by_value
 from flow_kernel.session.checkpoints.reducers import Reduced, Reducer
 from flow_kernel.session.checkpoints.refusals import EXACT, FAMILIES, Unsaveable, refuse
 
@@ -64,7 +64,7 @@ class Serialisers(dict[type, Reducer]):
             if (why := FAMILIES.get(name)) is not None:
                 refused: Reducer = refuse(why)
                 return refused
-        if not is_found(kind) and instance_reducers.needs_care(kind):
+        if is_by_value(kind) and instance_reducers.needs_care(kind):
             return instance_reducers.instance
         return instance_reducers.known_by_name
 

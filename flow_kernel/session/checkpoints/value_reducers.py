@@ -23,12 +23,10 @@ def proxy(value: Any) -> Reduced:
     if (word := class_reducers.dataclass_word(value)) is not None:
         return word
     [inside] = gc.get_referents(value)
-    own = inside.get("__dict__") if type(inside) is dict else None
-    owner = getattr(own, "__objclass__", None)
-    if isinstance(owner, type):
-        [attributes] = gc.get_referents(vars(owner))
-        if attributes is inside:
-            return vars, (owner,)
+    if type(inside) is dict and "__module__" in inside and "__doc__" in inside:
+        for owner in gc.get_referrers(inside):
+            if isinstance(owner, type) and gc.get_referents(vars(owner))[0] is inside:
+                return vars, (owner,)
     return types.MappingProxyType, (inside,)
 
 
