@@ -80,6 +80,9 @@ PROMISES: Final[dict[str, str]] = {
     "checkpoint.harmless": "Neither a class of the user nor the user's git comes to harm.",
     "checkpoint.background": "A checkpoint is what was there when it was asked for; cells go on.",
     "checkpoint.automatic": "Steps, tasks and approved cells leave checkpoints; cells, if asked.",
+    "checkpoint.pictured": "What came of what, and what changed, is shown, and runs nothing.",
+    "checkpoint.elsewhere": "A checkpoint is restored in a new kernel, here or on another machine.",
+    "rollback.recipe": "What was lost comes with the cells that make it again; none is run.",
     "rollback.undoable": "Going back can be undone.",
     "rollback.everywhere": "Each cell of a notebook can be gone back to, and run on from there.",
     # What survives

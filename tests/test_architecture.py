@@ -47,6 +47,7 @@ LOCAL_IMPORTS: Final[dict[str, str]] = {
     "flow_kernel.shell.magics": "the reports are loaded when one is asked for",
     "flow_kernel.shell.task_magics": "the tasks are loaded when one is asked for",
     "flow_kernel.shell.gate": "a session that asks about no cell need not load the scan",
+    "flow_kernel.apps.checkpoints": "one of its verbs starts a kernel, the others are fast",
     "flow_kernel.apps.cli": "each verb loads its own module, so `jupyter flow log` starts fast",
 }
 """Modules that import own modules inside a function, and why."""

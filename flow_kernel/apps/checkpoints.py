@@ -1,152 +1,234 @@
-"""`jupyter flow checkpoints` and `jupyter flow diff`: what the time machine holds, from outside.
+"""`jupyter flow checkpoints`: what the time machine holds, from outside.
 
-Called by `cli`. Nothing here loads a saved value: what is shown comes from signed JSON and hashes.
+Called by `cli`. Only `restore` loads a saved value, and that in a new kernel: what the others show
+comes from signed JSON and hashes.
 """
 
 import argparse
-import os
 import sys
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Callable
 from typing import Final
 
-from jupyter_core.paths import jupyter_data_dir
-
+from flow_kernel.apps.shelves import files_at, print_card, shelf_at
 from flow_kernel.apps.sources import find_home
 from flow_kernel.apps.state import add_home
 from flow_kernel.apps.tables import Cell, Column, Painted, plain, print_table
 from flow_kernel.apps.terminal import Terminal
-from flow_kernel.errors import StoreError, UsageError
+from flow_kernel.errors import UsageError
 from flow_kernel.records.home import Home
 from flow_kernel.records.plain import human_bytes
-from flow_kernel.session.checkpoints.checkpoint import Checkpoint, differing
-from flow_kernel.session.checkpoints.opening import shelf_of
+from flow_kernel.session.checkpoints.checkpoint import Checkpoint
+from flow_kernel.session.checkpoints.last_place import last_place
+from flow_kernel.session.checkpoints.near import find_near
 from flow_kernel.session.checkpoints.pruning import prune
+from flow_kernel.session.checkpoints.rebuilding import recipes_for
 from flow_kernel.session.checkpoints.shelf import Shelf
 from flow_kernel.session.checkpoints.surroundings import DEFAULT_KEEP
-from flow_kernel.store.git.find import find
-from flow_kernel.store.git.rules import NO_CHANGES
-from flow_kernel.store.git.snapshots import GitSnapshots
+from flow_kernel.session.checkpoints.tree import Node, tree
+from flow_kernel.session.checkpoints.tree_page import tree_page
+from flow_kernel.session.checkpoints.tree_text import (
+    ASCII,
+    TREE_ROWS,
+    UNICODE,
+    TreeLine,
+    lines_of,
+    remarks_of,
+)
+from flow_kernel.shell.checkpoint_display import CheckpointPage
 
-_VERBS: Final = ("list", "show", "verify", "prune")
 _COLUMNS: Final = (
     Column(title="taken (UTC)"),
     Column(title="name", share=2, floor=10),
     Column(title="id"),
-    Column(title="after"),
     Column(title="variables", align=">"),
-    Column(title="not kept", align=">"),
     Column(title="new", align=">"),
-    Column(title="why"),
+    Column(title="", share=1, floor=12),
 )
+_TREE_COLUMNS: Final = (
+    Column(title=""),
+    Column(title="name", share=2, floor=12),
+    Column(title="id"),
+    Column(title="taken (UTC)"),
+    Column(title="new", align=">"),
+    Column(title="what changed", share=3, floor=14),
+)
+_PAGE_ROWS: Final = 300
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `checkpoints` and `diff`."""
+    """The arguments of `checkpoints`."""
     add = parser.add_argument
-    if parser.get_default("verb") == "diff":
-        add("before", metavar="A", help="a checkpoint: its name or id")
-        add("after", metavar="B", help="another one")
-        parser.epilog = "example: jupyter flow diff clean trained --json"
-    else:
-        add("action", nargs="?", default="list", choices=_VERBS, help=", ".join(_VERBS))
-        add("name", nargs="?", metavar="NAME", help="for show and verify: a name or id")
-        add("--keep", type=int, default=DEFAULT_KEEP, metavar="N", help="for prune: the newest N")
-        add("--yes", action="store_true", help="for prune: do not ask")
-        parser.epilog = "example: jupyter flow checkpoints show clean"
+    add("action", nargs="?", default="list", choices=_ACTIONS, help=", ".join(_ACTIONS))
+    add("name", nargs="?", metavar="NAME", help="for show, verify and restore: a name or id")
+    add("--limit", type=int, metavar="N", help="for list and tree: how many, 0 for all")
+    add("--html", metavar="FILE", help="for tree: a page with the picture and what they hold")
+    add("--keep", type=int, default=DEFAULT_KEEP, metavar="N", help="for prune: the newest N")
+    add("--yes", action="store_true", help="for prune: do it")
+    add(
+        "--trust",
+        action="store_true",
+        help="for restore: also one that is not signed with your key; it can run any code",
+    )
+    what = parser.add_mutually_exclusive_group()
+    for name, text in (
+        ("state", "variables alone, the default"),
+        ("files", "files alone"),
+        ("all", "both"),
+    ):
+        option = f"--{name}"
+        what.add_argument(
+            option, dest="what", action="store_const", const=name, help=f"for restore: {text}"
+        )
+    parser.set_defaults(what="state")
+    add("--console", action="store_true", help="for restore: open jupyter console, the default")
+    add("--lab", action="store_true", help="for restore: start JupyterLab with the kernel in it")
+    add(
+        "--connection-file-only",
+        action="store_true",
+        help="for restore: leave the kernel running and say how to attach",
+    )
     add("--json", action="store_true", help="one document for programs")
     add_home(parser)
+    parser.epilog = "example: jupyter flow checkpoints show clean"
 
 
 def run(options: argparse.Namespace, terminal: Terminal) -> int:
-    """Show checkpoints, verify or delete them."""
+    """Show checkpoints, verify, restore or delete them."""
     home = find_home(terminal, options.home)
-    shelf = shelf_of(home, Path(jupyter_data_dir(), "flow", "key"))
-    if options.verb == "diff":
-        return _diff(options, terminal, home, shelf)
-    if options.action == "prune":
-        return _prune(options, terminal, home, shelf)
-    if options.action == "verify":
-        return _verify(options, terminal, shelf)
-    if options.action == "show":
-        return _show(options, terminal, shelf)
-    return _list(options, terminal, shelf)
+    return _ACTIONS[options.action](options, terminal, home)
 
 
-def _list(options: argparse.Namespace, terminal: Terminal, shelf: Shelf) -> int:
+def _list(options: argparse.Namespace, terminal: Terminal, home: Home) -> int:
+    shelf = shelf_at(home)
     known = shelf.all()
     if options.json:
         terminal.document({"items": [one.item() for one in known], "next": None})
     elif known:
-        print_table(_COLUMNS, [_row(one) for one in known], terminal)
+        limit = _limit(options, TREE_ROWS)
+        shown = known[-limit:] if limit else known
+        print_table(_COLUMNS, [_row(one) for one in shown], terminal)
+        if len(shown) < len(known):
+            left = len(known) - len(shown)
+            terminal.print(f"{left:,} older ones are not shown; to see all: --limit 0")
     else:
         terminal.print("no checkpoints yet")
-    for checkpoint_id, why in shelf.damaged.items():
-        print(
-            f"jupyter flow: checkpoint {checkpoint_id}: its manifest {plain(why)}", file=sys.stderr
-        )
-    return 1 if shelf.damaged else 0
+    return _damaged(shelf)
 
 
 def _row(one: Checkpoint) -> list[Cell]:
-    why = one.reason if one.is_trusted else f"{one.reason}, not signed with your key"
     return [
         one.created_at[:19].replace("T", " "),
         plain(one.name),
         one.checkpoint_id,
-        one.parent_id or "",
         str(len(one.variables)),
-        [Painted(str(len(one.not_saved) or ""), "yellow")],
         human_bytes(one.bytes_new),
-        plain(why),
+        [Painted(plain(", ".join(remarks_of(one))), "" if one.is_trusted else "yellow")],
     ]
 
 
-def _show(options: argparse.Namespace, terminal: Terminal, shelf: Shelf) -> int:
-    one = shelf.find(_named(options))
+def _tree(options: argparse.Namespace, terminal: Terminal, home: Home) -> int:
+    shelf = shelf_at(home)
+    known = shelf.all()
+    here = last_place(home, known)
+    if options.html:
+        title = f"Checkpoints of {home.root.parent}"
+        page = tree_page(tree(known, here=here, limit=_limit(options, _PAGE_ROWS)), title=title)
+        (terminal.cwd / options.html).write_text(page, encoding="utf-8", errors="replace")
     if options.json:
-        terminal.document({**one.item(), "variables": dict(one.variables)})
+        terminal.document(
+            {"items": [_item(row) for row in tree(known, here=here).rows if isinstance(row, Node)],
+             "next": None}
+        )  # fmt: skip
+    elif options.html:
+        terminal.print(plain(f"wrote {options.html}"))
+    elif known:
+        found = tree(known, here=here, limit=_limit(options, TREE_ROWS))
+        glyphs = UNICODE if terminal.has_unicode else ASCII
+        rows = [_tree_row(line) for line in lines_of(found, glyphs=glyphs)]
+        print_table(_TREE_COLUMNS, rows, terminal)
+    else:
+        terminal.print("no checkpoints yet")
+    return _damaged(shelf)
+
+
+def _tree_row(line: TreeLine) -> list[Cell]:
+    style = "bold" if line.is_here else "" if line.taken else "dim"
+    return [
+        [Painted(line.lanes, "cyan")],
+        [Painted(line.name, style)],
+        line.checkpoint_id,
+        line.taken[5:],
+        line.size,
+        line.changes,
+    ]
+
+
+def _item(node: Node) -> dict[str, object]:
+    change = node.change
+    return {
+        **node.checkpoint.item(),
+        "is_here": node.is_here,
+        "is_cut": node.is_cut,
+        "change": None
+        if change is None
+        else {
+            "added": [*change.added],
+            "changed": [*change.changed],
+            "removed": [*change.removed],
+            "has_files": change.has_files,
+        },
+    }
+
+
+def _show(options: argparse.Namespace, terminal: Terminal, home: Home) -> int:
+    one = find_near(shelf_at(home), _named(options))
+    recipes = recipes_for(home, one, [left.name for left in one.not_saved])
+    if options.json:
+        terminal.document(
+            {
+                **one.item(),
+                "variables": dict(one.variables),
+                "is_trusted": one.is_trusted,
+                "left_out": list((one.git or {}).get("left_out", ())),
+                "recipes": [recipe.document() for recipe in recipes],
+            }
+        )
         return 0
-    terminal.print(f"checkpoint {plain(one.name)}  [{one.checkpoint_id}]  {one.created_at}")
-    for name, said in one.variables.items():
-        terminal.print(f"  {plain(name)}: {plain(str(said.get('summary', said.get('type'))))}")
-    for left in one.not_saved:
-        terminal.print(f"  not kept: {plain(left.name)} ({plain(left.type)}): {plain(left.reason)}")
-    terminal.print(
-        f"  files: {one.git['commit']}" if one.git else f"  no files: {one.files_reason}"
-    )
+    print_card(CheckpointPage(one, recipes), terminal)
     return 0
 
 
-def _verify(options: argparse.Namespace, terminal: Terminal, shelf: Shelf) -> int:
-    chosen = [shelf.find(options.name)] if options.name else shelf.all()
+def _verify(options: argparse.Namespace, terminal: Terminal, home: Home) -> int:
+    shelf = shelf_at(home)
+    chosen = [find_near(shelf, options.name)] if options.name else shelf.all()
     trouble = [one for checkpoint in chosen for one in shelf.verify(checkpoint)]
+    manifests = {} if options.name else shelf.damaged
     found = [
         *({"checkpoint_id": t.checkpoint_id, "variables": [*t.variables], "reason": t.reason}
           for t in trouble),
         *({"checkpoint_id": i, "variables": [], "reason": f"its manifest {why}"}
-          for i, why in shelf.damaged.items()),
+          for i, why in manifests.items()),
     ]  # fmt: skip
     if options.json:
         terminal.document({"ok": not found, "checkpoints": len(chosen), "damaged": found})
     else:
         for one in found:
             names = ", ".join(map(str, one["variables"]))
-            terminal.print(f"{one['checkpoint_id']}: {plain(names)}: {plain(str(one['reason']))}")
-        terminal.print(f"{len(chosen)} checkpoints verified, {len(found)} damaged")
+            told = f"{names}: {one['reason']}" if names else str(one["reason"])
+            terminal.print(plain(f"{one['checkpoint_id']}: {told}"))
+        noun = "checkpoint" if len(chosen) == 1 else "checkpoints"
+        terminal.print(f"{len(chosen)} {noun} verified, {len(found)} damaged")
     return 1 if found else 0
 
 
-def _prune(options: argparse.Namespace, terminal: Terminal, home: Home, shelf: Shelf) -> int:
+def _prune(options: argparse.Namespace, terminal: Terminal, home: Home) -> int:
     if options.keep < 1:
         raise UsageError("--keep takes a number from 1 on")
+    shelf = shelf_at(home)
     gone = shelf.all()[: -options.keep]
     if not options.yes:
         raise UsageError(f"{len(gone)} checkpoints would be deleted", hint="to do it: --yes")
-    files = None
-    with suppress(StoreError):
-        files = _files(home, terminal.cwd)
-    pruned = prune(shelf, keep=options.keep, files=files)
+    pruned = prune(shelf, keep=options.keep, files=files_at(home, terminal).git_or_none())
     facts = {"checkpoints": pruned.checkpoints, "bytes_freed": pruned.bytes_freed}
     if options.json:
         terminal.document(facts)
@@ -156,37 +238,37 @@ def _prune(options: argparse.Namespace, terminal: Terminal, home: Home, shelf: S
     return 0
 
 
-def _diff(options: argparse.Namespace, terminal: Terminal, home: Home, shelf: Shelf) -> int:
-    before, after = shelf.find(options.before), shelf.find(options.after)
-    files = NO_CHANGES
-    if before.git is not None and after.git is not None:
-        with suppress(StoreError):
-            files = _files(home, terminal.cwd).changes(
-                str(before.git["commit"]), str(after.git["commit"])
-            )
-    difference = differing(before, after, files)
-    if options.json:
-        terminal.document(difference.document())
-        return 0
-    rows = (
-        ("added", difference.added),
-        ("changed", difference.changed),
-        ("removed", difference.removed),
-        ("files added", files.added),
-        ("files changed", files.changed),
-        ("files removed", files.removed),
-    )
-    for title, names in rows:
-        if names:
-            terminal.print(f"{title}: {plain(' '.join(names))}")
-    if not any(names for _, names in rows):
-        terminal.print("nothing differs")
-    return 0
+def _restore(options: argparse.Namespace, terminal: Terminal, home: Home) -> int:
+    # Starts a kernel: 100 ms of imports that the other verbs need not pay.
+    from flow_kernel.apps.restore import restore
+
+    options.name = _named(options)
+    return restore(options, terminal, home)
 
 
-def _files(home: Home, cwd: Path) -> GitSnapshots:
-    found = find(cwd, env=os.environ, user_home=Path.home())
-    return GitSnapshots(found, home.root / "git", owner=f"cli-{os.getpid()}")
+_ACTIONS: Final[dict[str, Callable[[argparse.Namespace, Terminal, Home], int]]] = {
+    "list": _list,
+    "tree": _tree,
+    "show": _show,
+    "verify": _verify,
+    "restore": _restore,
+    "prune": _prune,
+}
+
+
+def _limit(options: argparse.Namespace, default: int) -> int:
+    if options.limit is None:
+        return default
+    if options.limit < 0:
+        raise UsageError("--limit takes a number, or 0 for all")
+    return int(options.limit)
+
+
+def _damaged(shelf: Shelf) -> int:
+    for checkpoint_id, why in shelf.damaged.items():
+        told = plain(f"checkpoint {checkpoint_id}: its manifest {why}")
+        print(f"jupyter flow: {told}", file=sys.stderr)
+    return 1 if shelf.damaged else 0
 
 
 def _named(options: argparse.Namespace) -> str:

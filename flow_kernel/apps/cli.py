@@ -4,7 +4,7 @@ The entry of the script `jupyter-flow`, which the `jupyter` command finds by its
 
 A verb is a module with `configure` and `run`; it is imported only when it is asked for.
 
-    0 ok   1 failed, or damage found   2 wrong arguments or ids   130 interrupted
+    0 ok   1 failed, or damage found   2 wrong arguments or ids   4 refused   130 interrupted
 """
 
 import argparse
@@ -40,8 +40,10 @@ GROUPS: Final = {
         "repl": "a kernel that runs cells from lines of JSON",
     },
     "go back in time": {
-        "checkpoints": "snapshots of variables and files: list, show, verify, prune",
+        "checkpoints": "snapshots of variables and files: list, tree, show, verify, restore, prune",
         "diff": "how two of them differ",
+        "rollback": "the files of the project as they were at one of them",
+        "key": "what tells your checkpoints from foreign ones: show, export, import",
     },
     "look after the logs": {
         "check": "verify every line, and repair what can be repaired",
@@ -57,7 +59,6 @@ GROUPS: Final = {
 }
 # Verbs that share the module of another.
 _MODULES: Final = {
-    "diff": "checkpoints",
     "uninstall": "install",
     "approve": "approvals",
     "reject": "approvals",

@@ -96,10 +96,16 @@ class RollbackCard(Lines):
         rollback: What it did.
         recipes: How what was lost is made again.
         remarks: What is another here than where the checkpoint was taken.
+        undo: What undoes it, with the id of a checkpoint behind it.
     """
 
     def __init__(
-        self, rollback: Rollback, recipes: Sequence[Recipe] = (), remarks: Sequence[str] = ()
+        self,
+        rollback: Rollback,
+        recipes: Sequence[Recipe] = (),
+        remarks: Sequence[str] = (),
+        *,
+        undo: str = "%rollback",
     ) -> None:
         self.rollback = rollback
         self.recipes = [*recipes]
@@ -116,7 +122,7 @@ class RollbackCard(Lines):
         lines = [f"{title}: {_named(found, sign)}" for title, found, sign in rows if found]
         lines = lines or ["nothing differed"]
         if rollback.safety is not None:
-            lines.append(f"to undo it: %rollback {rollback.safety.checkpoint_id}")
+            lines.append(f"to undo it: {undo} {rollback.safety.checkpoint_id}")
         warnings = [
             f"not restored: {one_line(left.name, 40)} ({one_line(left.type, 60)})"
             + (f"; made by record {left.seq}" if left.seq is not None else "")

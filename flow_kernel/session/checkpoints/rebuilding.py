@@ -31,7 +31,7 @@ def recipes_for(
     """
     if not names:
         return []
-    world = World(transform=transform)
+    world = World(resolve=_resolver(checkpoint), transform=transform)
 
     def risks_of(source: str) -> tuple[str, ...]:
         kinds = (found.kind.value for found in scan_source(source, world))
@@ -44,6 +44,20 @@ def recipes_for(
         seq=checkpoint.seq,
         risks_of=risks_of,
     )
+
+
+def _resolver(checkpoint: Checkpoint) -> Callable[[str], str | None]:
+    """What names stood for, as far as a checkpoint knows: modules by their names."""
+
+    def resolve(name: str) -> str | None:
+        said = checkpoint.variables.get(name)
+        if said is None:
+            return None
+        words = str(said.get("summary", "")).split()
+        is_module = said.get("type") == "module" and words[:1] == ["module"]
+        return words[1] if is_module and len(words) > 1 else ""
+
+    return resolve
 
 
 def explain_all(namespace: Mapping[str, object], found: Iterable[Recipe]) -> None:

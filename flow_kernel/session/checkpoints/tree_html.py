@@ -35,7 +35,7 @@ max-width:84em;--l0:#3f86c8;--l1:#c2702c;--l2:#3a9a63;--l3:#9a66c4;--l4:#a8832f;
 color:#3f86c8;line-height:16px;display:inline-block;vertical-align:1px}
 .flow-tree .add{color:#2f9160}.flow-tree .mod{color:#b07a1e}.flow-tree .del{color:#cf533b}
 .flow-tree .w{color:#b07a1e}
-@media(max-width:44em){.flow-tree{grid-template-columns:auto fit-content(16em) 1fr auto}
+@media(max-width:44em){.flow-tree{grid-template-columns:auto minmax(0,1fr) minmax(0,1fr) auto}
 .flow-tree .x{display:none}}
 """
 _CLASSES: Final = {"+": "add", "~": "mod", "-": "del"}

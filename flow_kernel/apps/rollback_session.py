@@ -1,0 +1,57 @@
+"""A session without variables, for a verb that acts on the files of a project.
+
+Called by `rollback`. Its checkpoints hold files alone.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from flow_kernel.apps.shelves import key_path
+from flow_kernel.apps.terminal import Terminal
+from flow_kernel.records.home import Home
+from flow_kernel.records.journal import Journal, utc_now_ms
+from flow_kernel.records.names import ADHOC_TASK, DEFAULT_PLAN
+from flow_kernel.session.carrier import Carrier
+from flow_kernel.session.checkpoints.opening import open_checkpoints
+from flow_kernel.session.checkpoints.service import Checkpoints
+from flow_kernel.session.checkpoints.surroundings import Surroundings
+from flow_kernel.session.open_home import store_of
+from flow_kernel.session.place import Whereabouts
+from flow_kernel.settings import JournalSettings
+
+
+@contextmanager
+def checkpoints_at(home: Home, terminal: Terminal) -> Iterator[Checkpoints]:
+    """The checkpoints of a home, for a session that ends with the block."""
+    session = os.urandom(16).hex()
+    store = store_of(home)
+    journal = Journal(home, session, settings=JournalSettings())
+    closers: list[Callable[[], None]] = []
+    try:
+        yield open_checkpoints(
+            home,
+            Surroundings(
+                namespace={},
+                hidden={},
+                anchors=lambda: {},
+                key_path=key_path(),
+                cwd=terminal.cwd,
+                user_home=Path.home(),
+            ),
+            env=terminal.env,
+            session=session,
+            where=Whereabouts(session, DEFAULT_PLAN, ADHOC_TASK, on_move=lambda _: None),
+            seq=lambda: journal.last_seq,
+            now=utc_now_ms,
+            store=store,
+            carry=Carrier(home, store, journal),
+            closers=closers,
+            emit=lambda *_, **__: None,
+        )
+    finally:
+        for close in closers:
+            close()
+        journal.close()
+        store.close()
