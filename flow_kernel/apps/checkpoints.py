@@ -33,6 +33,7 @@ from flow_kernel.session.checkpoints.tree_text import (
     TreeLine,
     lines_of,
     remarks_of,
+    taken_at,
 )
 from flow_kernel.shell.checkpoint_display import CheckpointPage
 
@@ -117,7 +118,7 @@ def _list(options: argparse.Namespace, terminal: Terminal, home: Home) -> int:
 
 def _row(one: Checkpoint) -> list[Cell]:
     return [
-        one.created_at[:19].replace("T", " "),
+        taken_at(one),
         plain(one.name),
         one.checkpoint_id,
         str(len(one.variables)),

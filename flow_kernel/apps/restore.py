@@ -19,9 +19,10 @@ from flow_kernel.apps.terminal import Terminal
 from flow_kernel.errors import CheckpointDamaged, MissingExtra, UntrustedCheckpoint, UsageError
 from flow_kernel.records.home import Home
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint
-from flow_kernel.session.checkpoints.compatibility import installed, warnings_of
+from flow_kernel.session.checkpoints.compatibility import warnings_of
 from flow_kernel.session.checkpoints.near import find_near
 from flow_kernel.session.checkpoints.shelf import Shelf
+from flow_kernel.session.checkpoints.versions import installed
 
 HOW: Final = ("console", "lab", "connection_file_only")
 _NAMES: Final = 8

@@ -13,11 +13,12 @@ from IPython.core.inputtransformer2 import TransformerManager
 
 from flow_kernel.errors import UsageError
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint
-from flow_kernel.session.checkpoints.compatibility import installed, warnings_of
+from flow_kernel.session.checkpoints.compatibility import warnings_of
 from flow_kernel.session.checkpoints.near import find_near
 from flow_kernel.session.checkpoints.rebuilding import explain_all, recipes_for
 from flow_kernel.session.checkpoints.rollback import go_back
 from flow_kernel.session.checkpoints.surroundings import DEFAULT_KEEP, FLAGS, WHAT
+from flow_kernel.session.checkpoints.versions import installed
 from flow_kernel.session.session import Session
 from flow_kernel.shell.checkpoint_display import (
     CheckpointCard,

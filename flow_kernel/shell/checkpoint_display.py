@@ -9,11 +9,17 @@ from typing import Final
 
 from flow_kernel.records.plain import human_bytes, one_line
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint, Difference, LeftName
-from flow_kernel.session.checkpoints.comparison import document, name_changes, summary_of
+from flow_kernel.session.checkpoints.comparison import (
+    document,
+    name_changes,
+    summary_of,
+    type_words,
+)
 from flow_kernel.session.checkpoints.pruning import Pruned
 from flow_kernel.session.checkpoints.recipe import Recipe, labels_of
 from flow_kernel.session.checkpoints.rollback import Rollback
 from flow_kernel.session.checkpoints.shelf import Trouble
+from flow_kernel.session.checkpoints.tree_text import taken_at
 from flow_kernel.shell.checkpoint_lines import Lines
 
 _MOST: Final = 12
@@ -42,9 +48,9 @@ class CheckpointPage(Lines):
         self.checkpoint = checkpoint
         self.recipes = [*recipes]
         one = checkpoint
-        when = f"taken {one.created_at[:19].replace('T', ' ')} UTC ({one_line(one.reason, 40)})"
+        when = f"taken {taken_at(one)} UTC ({one_line(one.reason, 40)})"
         place = f"{one.plan_id}/{one.task_id}{f', step {one.step}' if one.step else ''}"
-        after = f", after {one.parent_id}" if one.parent_id else ""
+        after = f", after {one_line(one.parent_id, 40)}" if one.parent_id else ""
         libraries = [f"{name} {version}" for name, version in one.libraries.items()]
         lines = [
             _files(one),
@@ -229,7 +235,7 @@ def recipe_lines(recipes: Sequence[Recipe]) -> list[str]:
 def _title(one: Checkpoint) -> str:
     count = len(one.variables)
     return (
-        f"checkpoint {one_line(one.name, 60)}  [{one.checkpoint_id}]  "
+        f"checkpoint {one_line(one.name, 60)}  [{one_line(one.checkpoint_id, 40)}]  "
         f"{count} variable{'' if count == 1 else 's'}, {human_bytes(one.bytes_new)} new"
     )
 
@@ -246,7 +252,7 @@ def _left_names(left: Sequence[LeftName], recipes: Mapping[str, Recipe]) -> list
     found = []
     for one in left:
         told = (
-            f"not kept: {one_line(one.name, 40)} ({one_line(one.type, 60)}): "
+            f"not kept: {one_line(one.name, 40)} ({one_line(type_words(one), 60)}): "
             f"{one_line(one.reason, 120)}"
         )
         recipe = recipes.get(one.name)

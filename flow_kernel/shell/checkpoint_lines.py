@@ -16,7 +16,7 @@ _STYLE: Final = (
     "background:none;border:0;width:auto;float:none}"
     ".flow-cp dt.flow-cp-n{font-family:ui-monospace,'DejaVu Sans Mono',monospace;font-size:12px;"
     "line-height:1.65}.flow-cp .add{color:#2f9160}.flow-cp .mod{color:#b07a1e}"
-    ".flow-cp .del{color:#cf533b}</style>"
+    ".flow-cp .del{color:#cf533b}.flow-cp li.sub{list-style:none;margin-left:1.2em}</style>"
 )
 _SIGNS: Final = {"+": "add", "~": "mod", "-": "del"}
 
@@ -56,10 +56,17 @@ class Lines:
     def _repr_html_(self) -> str:
         rows = "".join(_html_row(name, told) for name, told in self._rows)
         rows = f'<dl class="flow-cp-l">{rows}</dl>' if rows else ""
-        lines = "".join(f"<li>{escape(line)}</li>" for line in self._lines)
-        warnings = "".join(f'<li class="left">{escape(line)}</li>' for line in self._warnings)
+        lines = "".join(_html_line(line, "") for line in self._lines)
+        warnings = "".join(_html_line(line, "left") for line in self._warnings)
         body = f"<ul>{lines}{warnings}</ul>" if lines or warnings else ""
         return f'{_STYLE}<div class="flow-cp"><b>{escape(self._title)}</b>{rows}{body}</div>'
+
+
+def _html_line(line: str, kind: str) -> str:
+    """A line; one that is indented belongs to the line above it."""
+    kinds = " ".join(word for word in (kind, "sub" if line.startswith(" ") else "") if word)
+    opening = f'<li class="{kinds}">' if kinds else "<li>"
+    return f"{opening}{escape(line.strip())}</li>"
 
 
 def _html_row(name: str, told: str) -> str:

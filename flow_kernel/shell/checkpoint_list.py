@@ -16,11 +16,13 @@ from flow_kernel.session.checkpoints.tree_text import (
     TREE_ROWS,
     lines_of,
     remarks_of,
+    taken_at,
 )
 from flow_kernel.shell.display import Table
 
 _COLUMNS: Final = 80
 _NAME_CHARS: Final = 24
+_TREE_CHARS: Final = 18
 
 
 class CheckpointList(Sequence[Checkpoint]):
@@ -50,17 +52,13 @@ class CheckpointList(Sequence[Checkpoint]):
         if not self._checkpoints and not self._damaged:
             return "no checkpoints yet"
         rows = self._tree_rows() if self._is_tree else self._rows()
-        damaged = [f"damaged: {one}: its manifest {why}" for one, why in self._damaged.items()]
-        return "\n".join([*rows, *damaged])
+        return "\n".join([*rows, *self._damaged_lines()])
 
     def _repr_html_(self) -> str:
         if not self._checkpoints and not self._damaged:
             return "<em>no checkpoints yet</em>"
         found = tree(self._checkpoints, here=self._here, limit=TREE_ROWS)
-        damaged = "".join(
-            f"<div>damaged: {escape(one)}: its manifest {escape(one_line(why, 200))}</div>"
-            for one, why in self._damaged.items()
-        )
+        damaged = "".join(f"<div>{escape(line)}</div>" for line in self._damaged_lines())
         picture = tree_html(found) if found.rows else ""
         return f"<style>{STYLE}</style>{picture}{damaged}"
 
@@ -74,6 +72,12 @@ class CheckpointList(Sequence[Checkpoint]):
     def __len__(self) -> int:
         return len(self._checkpoints)
 
+    def _damaged_lines(self) -> list[str]:
+        return [
+            one_line(f"damaged: {one}: its manifest {why}", 300)
+            for one, why in self._damaged.items()
+        ]
+
     def _rows(self) -> list[str]:
         """The newest, oldest of them first; there are as many as a screen can take."""
         shown = self._checkpoints[-TREE_ROWS:]
@@ -86,9 +90,9 @@ class CheckpointList(Sequence[Checkpoint]):
     def _row(self, one: Checkpoint) -> list[str]:
         said = [HERE] if one.checkpoint_id == self._here else []
         return [
-            one.created_at[:19].replace("T", " "),
+            taken_at(one),
             one_line(one.name, _NAME_CHARS),
-            one.checkpoint_id,
+            one_line(one.checkpoint_id, 40),
             str(len(one.variables)),
             human_bytes(one.bytes_new),
             ", ".join([*said, *remarks_of(one)]),
@@ -97,7 +101,7 @@ class CheckpointList(Sequence[Checkpoint]):
     def _tree_rows(self) -> list[str]:
         lines = [*lines_of(tree(self._checkpoints, here=self._here, limit=TREE_ROWS))]
         lanes = max((len(line.lanes) for line in lines), default=0)
-        names = min(max((len(line.name) for line in lines if line.taken), default=0), _NAME_CHARS)
+        names = min(max((len(line.name) for line in lines if line.taken), default=0), _TREE_CHARS)
         sizes = max((len(line.size) for line in lines), default=0)
         rows = []
         for line in lines:
@@ -108,5 +112,5 @@ class CheckpointList(Sequence[Checkpoint]):
                 f"{line.lanes.ljust(lanes)}  {one_line(line.name, names).ljust(names)}  "
                 f"{line.checkpoint_id}  {line.taken[5:]}  {line.size.rjust(sizes)}  "
             )
-            rows.append(start + one_line(line.changes, max(_COLUMNS - len(start), 24)))
+            rows.append(start + one_line(line.changes, max(_COLUMNS - len(start), 16)))
         return rows

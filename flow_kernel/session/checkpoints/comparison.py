@@ -7,9 +7,15 @@ from the manifests, where each variable has its hashes and a summary of what it 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from flow_kernel.session.checkpoints.checkpoint import Checkpoint, Difference, differing
+from flow_kernel.session.checkpoints.checkpoint import (
+    Checkpoint,
+    Difference,
+    LeftName,
+    differing,
+)
 from flow_kernel.store.git.rules import NO_CHANGES
 
+_TOMBSTONE = "flow_kernel.session.checkpoints.tombstone.Tombstone"
 SAME_WORDS = "other content"
 """Stands for what a variable holds now where its summary is the one that it had before."""
 
@@ -106,8 +112,13 @@ def summary_of(checkpoint: Checkpoint, name: str) -> str | None:
         return str(said.get("summary") or said.get("type") or "")
     for left in checkpoint.not_saved:
         if left.name == name:
-            return f"{left.type}, not kept"
+            return f"{type_words(left)}, not kept"
     return None
+
+
+def type_words(left: LeftName) -> str:
+    """The type of what is not kept, for people."""
+    return "not restored before" if left.type == _TOMBSTONE else left.type
 
 
 def _left(checkpoint: Checkpoint) -> frozenset[str]:

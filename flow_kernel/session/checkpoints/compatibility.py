@@ -8,7 +8,7 @@ mostly read what an older version of theirs wrote: that is worth a warning, and 
 """
 
 import pickletools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint
@@ -75,24 +75,6 @@ def holds_code(stream: bytes) -> bool:
         if opcode.name != "MEMOIZE":
             last = argument
     return False
-
-
-def installed(names: Mapping[str, str]) -> dict[str, str | None]:
-    """The versions of packages that are here, for `warnings_of`, without importing any."""
-    from importlib.metadata import (  # only a way back needs it
-        PackageNotFoundError,
-        packages_distributions,
-        version,
-    )
-
-    owners = packages_distributions() if names else {}
-    found: dict[str, str | None] = {}
-    for name in names:
-        try:
-            found[name] = version(owners.get(name, [name])[0])
-        except PackageNotFoundError:
-            found[name] = None
-    return found
 
 
 def minor_of(version: str) -> str:

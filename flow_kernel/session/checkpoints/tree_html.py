@@ -12,7 +12,7 @@ from typing import Final
 from flow_kernel.records.plain import human_bytes, one_line, strip_controls
 from flow_kernel.session.checkpoints.comparison import Change
 from flow_kernel.session.checkpoints.tree import Gap, Node, Tree
-from flow_kernel.session.checkpoints.tree_text import HERE, first_words, remarks_of
+from flow_kernel.session.checkpoints.tree_text import HERE, first_words, remarks_of, taken_at
 
 _ROW: Final = 26
 _LANE: Final = 14
@@ -29,10 +29,11 @@ max-width:84em;--l0:#3f86c8;--l1:#c2702c;--l2:#3a9a63;--l3:#9a66c4;--l4:#a8832f;
 .flow-tree svg{display:block;align-self:start;overflow:visible;margin:0 -.4em 0 0}
 .flow-tree .h,.flow-tree .d{opacity:.7}.flow-tree .h{font-size:12px}
 .flow-tree .n{text-align:right;font-variant-numeric:tabular-nums;opacity:.75}
-.flow-tree b{font-weight:600}.flow-tree a{color:inherit}
+.flow-tree .nm{display:flex;align-items:center}
+.flow-tree b{font-weight:600;overflow:hidden;text-overflow:ellipsis}.flow-tree a{color:inherit}
 .flow-tree code{font-size:12px;background:none;padding:0;color:inherit}
 .flow-tree .on{border:1px solid;border-radius:9px;padding:0 .5em;font-size:11px;margin-left:.5em;
-color:#3f86c8;line-height:16px;display:inline-block;vertical-align:1px}
+color:#3f86c8;line-height:16px;flex:none}
 .flow-tree .add{color:#2f9160}.flow-tree .mod{color:#b07a1e}.flow-tree .del{color:#cf533b}
 .flow-tree .w{color:#b07a1e}
 @media(max-width:44em){.flow-tree{grid-template-columns:auto minmax(0,1fr) minmax(0,1fr) auto}
@@ -93,7 +94,8 @@ def _node(node: Node, links: bool) -> Iterator[str]:
     if links:
         name = f'<a href="#c-{_safe(one.checkpoint_id)}">{name}</a>'
     here = f'<span class="on">{HERE}</span>' if node.is_here else ""
-    yield f'<span title="{_safe(one_line(one.name, 200))}"><b>{name}</b>{here}</span>'
+    title = _safe(one_line(one.name, 200))
+    yield f'<span class="nm" title="{title}"><b>{name}</b>{here}</span>'
     told = [f'<span class="d">{_safe(text)}</span>' for text in remarks_of(one)]
     if node.change is not None:
         told.insert(0, change_html(node.change, _MOST_NAMES))
@@ -103,7 +105,7 @@ def _node(node: Node, links: bool) -> Iterator[str]:
     yield f"<span{title}>{' · '.join(told)}</span>"
     yield f'<span class="n x">{len(one.variables)}</span>'
     yield f'<span class="n">{human_bytes(one.bytes_new)}</span>'
-    yield f'<span class="d x">{_safe(one.created_at[:19].replace("T", " "))}</span>'
+    yield f'<span class="d x">{_safe(taken_at(one))}</span>'
     yield f'<code class="d x">{_safe(one.checkpoint_id)}</code>'
 
 

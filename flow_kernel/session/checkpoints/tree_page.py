@@ -13,6 +13,7 @@ from flow_kernel.session.checkpoints.checkpoint import Checkpoint
 from flow_kernel.session.checkpoints.comparison import summary_of
 from flow_kernel.session.checkpoints.tree import Node, Tree
 from flow_kernel.session.checkpoints.tree_html import STYLE, change_html, tree_html
+from flow_kernel.session.checkpoints.tree_text import taken_at
 
 _SUMMARY_CHARS: Final = 160
 _MOST_ROWS: Final = 400
@@ -90,7 +91,7 @@ def _held(node: Node) -> Iterator[str]:
 def _facts(one: Checkpoint) -> str:
     return (
         f"{one.checkpoint_id} · {len(one.variables)} variables · {human_bytes(one.bytes_new)} new"
-        f" · {one.created_at[:19].replace('T', ' ')} · {one_line(one.reason, 40)}"
+        f" · {taken_at(one)} · {one_line(one.reason, 40)}"
     )
 
 

@@ -75,8 +75,8 @@ def lines_of(tree: Tree, *, glyphs: Glyphs = UNICODE) -> Iterator[TreeLine]:
         yield TreeLine(
             lanes=_drawn(row, width, glyphs),
             name=one_line(one.name, 60),
-            checkpoint_id=one.checkpoint_id[:_ID_CHARS],
-            taken=one.created_at[:19].replace("T", " "),
+            checkpoint_id=one_line(one.checkpoint_id, 40)[:_ID_CHARS],
+            taken=taken_at(one),
             variables=str(len(one.variables)),
             size=human_bytes(one.bytes_new),
             changes=_remarks(row),
@@ -94,6 +94,11 @@ def change_words(change: Change, limit: int) -> str:
         words = [*words[: limit - 1], f"… {len(words) - limit + 1} more"]
     told = [" ".join(words)] if words else []
     return " · ".join([*told, *(["files"] if change.has_files else [])])
+
+
+def taken_at(one: Checkpoint) -> str:
+    """`2026-11-21 10:00:00`; UTC."""
+    return one_line(one.created_at[:19].replace("T", " "), 19)
 
 
 def first_words(one: Checkpoint) -> str:
