@@ -4,14 +4,11 @@ Run by `checkpoints.py` in the environment that is measured; with the argument `
 shell without any tool, which everything is compared with.
 """
 
-import dataclasses
 import sys
 from pathlib import Path
 from typing import Any
 
 from checkpoint_tool import a_shell, run_in_shell, serve, size_of
-
-_SETTING = "checkpoint_every_cells"
 
 
 class Flow:
@@ -19,14 +16,11 @@ class Flow:
 
     def __init__(self) -> None:
         from flow_kernel import current_session  # in the environment that is measured
-        from flow_kernel.settings import Settings  # likewise
 
-        self.is_automatic = _SETTING in {field.name for field in dataclasses.fields(Settings)}
-        self._shell = a_shell({"FlowKernel": {_SETTING: 1}})
+        self._shell = a_shell({"FlowKernel": {"checkpoint_every_cells": 1}})
         self._shell.run_cell("%load_ext flow_kernel")
         self._session: Any = current_session()
         self._objects = Path(self._session.home.root) / "objects"
-        self._newest: Any = None
 
     @property
     def namespace(self) -> dict[str, Any]:
@@ -36,8 +30,6 @@ class Flow:
     def cell(self, code: str) -> None:
         """A cell with its checkpoint."""
         run_in_shell(self._shell, code)
-        if not self.is_automatic:
-            self.save()
 
     def quiet(self, code: str) -> None:
         """A cell that is not recorded."""
@@ -45,15 +37,15 @@ class Flow:
 
     def save(self) -> None:
         """An explicit checkpoint."""
-        self._newest = self._session.checkpoint()
+        self._session.checkpoint()
 
     def settle(self) -> None:
-        """Wait for the writers."""
+        """Wait for the one that is on its way."""
         self._session.checkpoints.settle()
 
     def here(self) -> str:
         """The checkpoint of now."""
-        return self._session.checkpoints.head_id or ""
+        return str(self._session.checkpoints.head_id or "")
 
     def back(self, to: str) -> None:
         """The way back."""

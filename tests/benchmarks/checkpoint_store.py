@@ -46,8 +46,7 @@ shell.run_cell("import flow_kernel; session = flow_kernel.current_session()")
 shell.run_cell("globals().update({f'name{i}': [i] * 20 for i in range(48)})")
 for number in range(int(sys.argv[1])):
     shell.run_cell(f"name3[0] = {number}")
-    taken = shell.user_ns["session"].checkpoint(f"number {number}")
-    getattr(taken, "wait", int)()
+    shell.user_ns["session"].checkpoint(f"number {number}", wait=True)
 shell.user_ns["session"].close()
 """
 
