@@ -8,9 +8,9 @@ sessions are alive together and who goes first is drawn anew for each turn.
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from checkpoint_process import (
     BARE,
@@ -22,7 +22,8 @@ from checkpoint_process import (
     cost_ms,
     processes,
 )
-from checkpoint_session import CALLS, EDIT, STEPS, Step, build_cells
+from checkpoint_rows import Samples, rows
+from checkpoint_session import BURST, CALLS, EDIT, STEPS, Step, build_cells
 from checkpoint_table import Row
 from harness import Bench
 from live import KernelLostError
@@ -59,27 +60,6 @@ class Plan:
         """Those that make the session."""
         return build_cells(self.size_mb, scale=self.scale, has_models=self.has_models)
 
-    def named(self, name: str, title: str, **more: Any) -> dict[str, Any]:
-        """Name and title of a row at this size."""
-        size = f"{self.size_mb:g}"
-        return {"name": f"{name}_{size}", "title": f"{title}, {size} MB", **more}
-
-
-@dataclass(slots=True)
-class Samples:
-    """Samples of several figures, each by tool."""
-
-    by_figure: dict[str, dict[str, list[float]]] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
-
-    def add(self, figure: str, tool: str, value: float) -> None:
-        """One more."""
-        self.by_figure.setdefault(figure, {}).setdefault(tool, []).append(value)
-
-    def of(self, figure: str) -> dict[str, list[float]]:
-        """All of a figure."""
-        return self.by_figure.get(figure, {})
-
 
 def measure(plan: Plan, failed: dict[str, str]) -> list[Row]:
     """All figures at one size; what a tool could not do is noted in `failed`."""
@@ -92,6 +72,7 @@ def measure(plan: Plan, failed: dict[str, str]) -> list[Row]:
         for step in STEPS:
             _say(f"{plan.size_mb:g} MB, {step.title}")
             _step(plan, alive, step, samples)
+        _burst(plan, alive, samples)
         _calls(plan, alive, samples)
         newest = {name: tool.ask("here")["id"] for name, tool in _tools(alive).items()}
         for name, tool in _tools(alive).items():
@@ -101,7 +82,7 @@ def measure(plan: Plan, failed: dict[str, str]) -> list[Row]:
                 raise ToolFailedError(f"{name} went back to the first state, and it is another")
         _elsewhere(plan, alive, newest, samples)
     failed |= {f"{figure}, {plan.size_mb:g} MB": why for figure, why in samples.failed.items()}
-    return _rows(plan, samples)
+    return rows(plan.size_mb, samples)
 
 
 def _tools(alive: Mapping[str, ToolProcess]) -> dict[str, ToolProcess]:
@@ -197,6 +178,20 @@ def _undo(tool: ToolProcess, before: str, samples: Samples) -> None:
         tool.ask("quiet", code="df['c9'] = rng.standard_normal(len(df))")
 
 
+def _burst(plan: Plan, alive: Mapping[str, ToolProcess], samples: Samples) -> None:
+    """Edits without a pause, where a tool may have to wait for what it began before."""
+    _say(f"{plan.size_mb:g} MB, edits without a pause")
+    shells = [name for name, tool in alive.items() if tool.kind.saves_each_cell]
+    for turn in range(plan.bench.count(5, 1)):
+        order = [name for name in shells if turn < (alive[name].kind.slow or 99)]
+        plan.bench.rng.shuffle(order)
+        codes = [EDIT.format(turn=1000 + turn * BURST + number) for number in range(BURST)]
+        took = {name: float(alive[name].ask("cells", codes=codes)["ms"]) for name in order}
+        for name in order:
+            if name != "bare":
+                samples.add("burst", name, took[name] - took["bare"])
+
+
 def _calls(plan: Plan, alive: Mapping[str, ToolProcess], samples: Samples) -> None:
     """How much slower a loop of the user's own calls is."""
     shells = [name for name, tool in alive.items() if tool.kind.saves_each_cell]
@@ -234,69 +229,6 @@ def _elsewhere(
                     samples.failed[f"{figure}, {name}"] = str(error)
                     break
                 samples.add(figure, name, took)
-
-
-def _rows(plan: Plan, samples: Samples) -> list[Row]:
-    named, of = plan.named, samples.of
-    rows = [
-        Row(
-            **named("first", "first full checkpoint: blocked"),
-            unit="ms", samples=of("first"), at_most=40,
-        ),
-        Row(
-            **named("durable", "first full checkpoint: durable"),
-            unit="ms", samples=of("durable"), at_most=1500,
-            note="the picklers and Kishu do not sync to the disk",
-        ),
-        Row(
-            **named("first_bytes", "first full checkpoint: stored"),
-            unit="MB", samples=of("first_bytes"),
-        ),
-        Row(
-            **named("again", "full checkpoint, nothing changed: blocked"),
-            unit="ms", samples=of("again"),
-        ),
-        Row(
-            **named("again_durable", "full checkpoint, nothing changed: durable"),
-            unit="ms", samples=of("again_durable"),
-        ),
-    ]  # fmt: skip
-    for step in STEPS:
-        rows.append(
-            Row(
-                **named(step.name, f"{step.title}: blocked"),
-                unit="ms", samples=of(step.name), at_most=step.most_ms,
-            )
-        )  # fmt: skip
-        limit = None if step.most_bytes is None else step.most_bytes / _MB
-        if step.name in ("edit", "nested", "drop", "read"):
-            rows.append(
-                Row(
-                    **named(f"{step.name}_bytes", f"{step.title}: stored"),
-                    unit="MB", samples=of(f"{step.name}_bytes"), at_most=limit,
-                )
-            )  # fmt: skip
-    rows += [
-        Row(**named("undo", "undo of that cell"), unit="ms", samples=of("undo"), at_most=50),
-        Row(**named("far", "back over all cells"), unit="ms", samples=of("far")),
-        Row(
-            **named("elsewhere_warm", "all into a new kernel, its libraries imported before"),
-            unit="ms", samples=of("elsewhere_warm"), at_most=600,
-        ),
-        Row(
-            **named("elsewhere", "all into a new kernel, its imports included"),
-            unit="ms", samples=of("elsewhere"), at_most=600,
-        ),
-        Row(
-            **named("hundred", "store after 100 one-value edits, of the session's size"),
-            unit="x", samples=of("hundred"), at_most=1.5,
-        ),
-        Row(
-            **named("calls", "1,000,000 calls in a user's loop, of those without a tool"),
-            unit="x", samples=of("calls"), at_most=1.01,
-        ),
-    ]  # fmt: skip
-    return [row for row in rows if any(row.samples.values())]
 
 
 def _say(text: str) -> None:

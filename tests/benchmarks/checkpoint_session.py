@@ -129,6 +129,8 @@ STEPS: Final = (
 )
 EDIT: Final = "df.iloc[({turn} * 7919) % len(df), {turn} % 10] = {turn}.5"
 """One of a hundred edits, each of another value."""
+BURST: Final = 5
+"""How many of them are sent one right after the other."""
 CALLS: Final = (
     "import time as _time\n"
     "_before = _time.perf_counter(); _ = count(1_000_000)\n"

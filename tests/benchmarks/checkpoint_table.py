@@ -11,6 +11,8 @@ from typing import Any, Final
 from harness import spread
 
 _OURS: Final = "flow"
+_MIDDLE: Final = "_240"
+_OTHER_SIZES: Final = frozenset(["60", "1000"])
 _VERDICTS: Final = {True: "met", False: "MISSED", None: ""}
 
 
@@ -96,7 +98,7 @@ def markdown(document: Mapping[str, Any]) -> str:
         f"<!-- {marker}: start -->",
         _line(head),
         _line(["---"] * len(head)),
-        *(_line(_cells(row, titles, first="title")) for row in document["results"]),
+        *(_line(_cells(row, titles, first="title")) for row in _of_one_size(document["results"])),
         "",
         "Medians of alternating turns in one run, in brackets how many where there are fewer than "
         f"five. {document['date'][:10]}, {machine['cpus']} CPUs, Python {machine['python']}, "
@@ -105,6 +107,14 @@ def markdown(document: Mapping[str, Any]) -> str:
         f"<!-- {marker}: end -->",
     ]
     return "\n".join(lines)
+
+
+def _of_one_size(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Without the other sizes, where the middle one was measured: README shows that alone."""
+    sizes = {row["name"].rpartition("_")[2] for row in rows} & _OTHER_SIZES
+    has_middle = any(row["name"].endswith(_MIDDLE) for row in rows)
+    left_out = sizes if has_middle else set()
+    return [row for row in rows if row["name"].rpartition("_")[2] not in left_out]
 
 
 def _head(titles: Mapping[str, str], *, first: str) -> list[str]:

@@ -4,6 +4,7 @@ Run inside the process of a tool: `checkpoint_flow.py` and the files in `peers/`
 and call `serve`. Only the standard library is imported here: each tool has its own environment.
 
     {"do": "cell", "code": …}   a cell, and what the tool does after it
+    {"do": "cells", "codes": …} several, one right after the other; `ms` is that of one of them
     {"do": "save"}              all variables kept, as far as this tool can be asked for that
     {"do": "back", "to": ID}    the variables as they were
     {"do": "quiet", "code": …}  a cell without the tool (where it can be kept out), for set-up
@@ -84,6 +85,9 @@ def _answer(tool: Tool, request: dict[str, Any]) -> dict[str, object]:
     own_ms = None
     if do == "cell":
         own_ms = tool.cell(code)
+    elif do == "cells":
+        for one in request["codes"]:
+            tool.cell(one)
     elif do == "save":
         tool.save()
     elif do == "back":
@@ -94,7 +98,7 @@ def _answer(tool: Tool, request: dict[str, Any]) -> dict[str, object]:
     tool.settle()
     durable = time.perf_counter()
     return {
-        "ms": (blocked - started) * 1000,
+        "ms": (blocked - started) * 1000 / len(request.get("codes", [0])),
         "own_ms": own_ms,
         "durable_ms": (durable - started) * 1000,
         "bytes": tool.stored_bytes() - before,
