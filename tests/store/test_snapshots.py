@@ -69,6 +69,16 @@ def test_chunks_are_read_back_in_another_process(tmp_path: Path) -> None:
     assert [path.stat().st_mode & 0o777 for path in tmp_path.glob("*.seg")] == [0o600]
 
 
+def test_what_another_process_deleted_is_written_again(tmp_path: Path) -> None:
+    chunks = Chunks(tmp_path)
+    put_all(ChunkWriter(tmp_path, chunks, owner="s"), CONTENTS)
+    for path in tmp_path.glob("*.seg"):
+        path.unlink()
+    chunks.refresh()
+    digests = put_all(ChunkWriter(tmp_path, chunks, owner="s"), CONTENTS)
+    assert read_all(tmp_path, digests) == CONTENTS
+
+
 def test_equal_content_is_written_once_whoever_writes(tmp_path: Path) -> None:
     written(tmp_path, CONTENTS)
     size = sum(path.stat().st_size for path in tmp_path.glob("*.seg"))

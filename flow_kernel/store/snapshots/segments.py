@@ -74,7 +74,8 @@ class Chunks:
     def refresh(self) -> None:
         """See what was written since, by anybody; about 2 µs a file where nothing was."""
         sizes = _sizes(self._where)
-        if gone := self._sizes.keys() - sizes.keys():
+        # What was only written here, and never read, can be gone as well.
+        if gone := (self._sizes.keys() | self._marks.keys()) - sizes.keys():
             self._forget(gone)
         for path in sorted(sizes):
             if sizes[path] != self._sizes.get(path):
