@@ -15,6 +15,12 @@ from typing import Final
 LARGE_BYTES: Final = 5 * 1024 * 1024
 """Files above it go where large things go, not into the user's object database."""
 
+LARGE: Final = "large"
+"""Why such a file is left out."""
+
+DRAFT_SUFFIX: Final = ".flow-draft"
+"""Ends the names of what a way back has not put in place yet."""
+
 _SLUG_CHARS: Final = 40
 _UNSAFE: Final = re.compile(r"[^a-z0-9]+")
 
@@ -86,7 +92,7 @@ def _reason(found: os.stat_result, path: bytes, can_read: Callable[[bytes], bool
         return "special file"
     if not can_read(path):
         return "unreadable"
-    return "large" if found.st_size > LARGE_BYTES else None
+    return LARGE if found.st_size > LARGE_BYTES else None
 
 
 def is_plain(listed: bytes) -> bool:

@@ -22,7 +22,14 @@ from typing import Final
 from flow_kernel.errors import StoreError
 from flow_kernel.store.git.command import Git
 from flow_kernel.store.git.private import first_index, forget_index, leave_index, private_git
-from flow_kernel.store.git.rules import FileChanges, LeftOut, Work, parse_changes, sort_out
+from flow_kernel.store.git.rules import (
+    DRAFT_SUFFIX,
+    FileChanges,
+    LeftOut,
+    Work,
+    parse_changes,
+    sort_out,
+)
 from flow_kernel.store.git.way import in_the_way
 
 DEADLINE_S: Final = 10.0
@@ -45,6 +52,21 @@ class FileSnapshot:
     left_out: tuple[LeftOut, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """A working tree beside a snapshot.
+
+    Attributes:
+        tree: The files as they are now.
+        changes: What `restore` would change.
+        left_out: Paths that a snapshot of now would not hold.
+    """
+
+    tree: str
+    changes: FileChanges
+    left_out: tuple[LeftOut, ...]
+
+
 class GitSnapshots:
     """The snapshots of one working tree; one thread at a time.
 
@@ -64,6 +86,7 @@ class GitSnapshots:
         self._timeout_s = timeout_s
         self._own: Git | None = None
         self._known: _Known | None = None
+        self.newest: str | None = None
 
     def take(self, message: str, *, ref: str, parent: str | None = None) -> FileSnapshot:
         """Keep the files as they are now.
@@ -83,20 +106,21 @@ class GitSnapshots:
             said = message.encode("utf-8", "replace")
             commit = git.line("commit-tree", tree, *parents, stdin=said)
             self._point(ref, commit)
+        self.newest = commit
         return FileSnapshot(commit=commit, tree=tree, ref=ref, left_out=tuple(work.left_out))
 
     def restore(self, commit: str) -> FileChanges:
         """Make the files as they were; ignored ones and those left out are not touched.
 
         Args:
-            commit: Of a snapshot.
+            commit: Of a snapshot; a tree will do.
 
         Returns:
             What was changed.
 
         Raises:
-            StoreError: A file is in the way, git refused or was too slow. It looks before it
-                begins to write: nothing was changed, unless the disk refused half-way.
+            StoreError: A file is in the way, git refused or was too slow; files are as before, or
+                the message says that they could not be put back.
         """
         with self._followed() as (git, _):
             before = git.line("write-tree")
@@ -107,7 +131,7 @@ class GitSnapshots:
                     hint="move it and try again",
                 )
             if not changes.is_empty:
-                git.run("read-tree", "-m", "-u", before, commit)
+                self._switch(git, before, commit)
         return changes
 
     def changes(self, before: str, after: str) -> FileChanges:
@@ -116,8 +140,20 @@ class GitSnapshots:
 
     def current_changes(self, commit: str) -> FileChanges:
         """What `restore` would change; nothing is."""
-        with self._followed() as (git, _):
-            return _changes(git, git.line("write-tree"), commit)
+        return self.look(commit).changes
+
+    def look(self, commit: str) -> Looked:
+        """The files as they are now beside those of a snapshot; nothing is changed."""
+        with self._followed() as (git, work):
+            tree = git.line("write-tree")
+            changes = _changes(git, tree, commit)
+        return Looked(tree=tree, changes=changes, left_out=tuple(work.left_out))
+
+    def paths(self, commit: str) -> frozenset[str]:
+        """The files that a snapshot holds."""
+        git = self._users.until(self._timeout_s)
+        listed = git.run("ls-tree", "-r", "-z", "--full-tree", "--name-only", commit).stdout
+        return frozenset(os.fsdecode(path) for path in listed.split(b"\0") if path)
 
     def tag(self, name: str, commit: str) -> None:
         """Give a commit a tag; harmless when it has it.
@@ -142,6 +178,11 @@ class GitSnapshots:
         if self._own is not None:
             leave_index(self._own)
 
+    @property
+    def top(self) -> Path:
+        """The top of the working tree."""
+        return self._users.top
+
     # -- inside ------------------------------------------------------------------------------------
 
     @contextmanager
@@ -153,15 +194,30 @@ class GitSnapshots:
             first_index(own, users)
             self._own = own
         git = self._own.until(self._timeout_s)
-        # Of a git that was killed: nobody else works on our index.
-        with suppress(OSError):
-            Path(f"{git.own['GIT_INDEX_FILE']}.lock").unlink(missing_ok=True)
+        _unlock(git)
         try:
             self._known = _Known.of(users, self._known)
             yield git, _follow(git, self._known)
         except BaseException:
             forget_index(git)
             self._own = None
+            raise
+
+    def _switch(self, git: Git, before: str, after: str) -> None:
+        """From one tree to another; when that fails half-way, back to the first."""
+        try:
+            git.run("read-tree", "-m", "-u", before, after)
+        except StoreError as error:
+            again = git.until(self._timeout_s)
+            try:
+                _unlock(again)
+                _follow(again, _Known.of(self._users.until(self._timeout_s), None))
+                again.run("read-tree", "-m", "-u", again.line("write-tree"), before)
+            except StoreError as second:
+                raise StoreError(
+                    f"{error.message}; files could not be put back: {second.message}",
+                    hint="the newest checkpoint holds them",
+                ) from error
             raise
 
     def _point(self, ref: str, commit: str) -> None:
@@ -224,10 +280,17 @@ def _stamp(path: Path) -> tuple[int, ...]:
     return (found.st_mtime_ns, found.st_size, found.st_ino)
 
 
+def _unlock(git: Git) -> None:
+    """Remove the lock of a git that was killed: nobody else works on our index."""
+    with suppress(OSError):
+        Path(f"{git.own['GIT_INDEX_FILE']}.lock").unlink(missing_ok=True)
+
+
 def _follow(git: Git, known: _Known) -> Work:
     """Make our index equal to the working tree."""
     rules = ("--exclude-from", str(known.exclude)) if known.exclude.exists() else ()
-    listed = git.run("ls-files", "-z", "-t", "-m", "-o", "--exclude-standard", *rules)
+    drafts = f"--exclude=*{DRAFT_SUFFIX}"
+    listed = git.run("ls-files", "-z", "-t", "-m", "-o", drafts, "--exclude-standard", *rules)
     # What the user tracks although it is ignored is the user's work, too.
     extra = b"".join(b"? " + path + b"\0" for path in known.forced)
     top = os.fsencode(git.top) + b"/"
