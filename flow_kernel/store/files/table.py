@@ -1,0 +1,140 @@
+"""The files of a snapshot as a table in chunks, so that a manifest holds no more than its name.
+
+Called by `store.files.snapshots`, and by `session.checkpoints.shelf` to verify and to collect.
+
+A table is cut where the hash of a path says so: one file more or less costs one chunk of some 256
+rows, whatever lies before and after it.
+"""
+
+import hashlib
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from flow_kernel.store.files.entries import Kept, parsed_row, row_of
+from flow_kernel.store.files.parts import Read, content, digests
+from flow_kernel.store.git.rules import LeftOut
+from flow_kernel.store.snapshots.segments import ChunkLost
+from flow_kernel.store.snapshots.writer import Writer
+
+_CUT: Final = 0xFF
+_MOST_ROWS: Final = 2048
+_CONTENT: Final = 4
+"""Columns of a row that say what a file is; the rest is about when it was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a snapshot holds, and what it left out; by path."""
+
+    kept: Mapping[str, Kept]
+    left_out: Mapping[str, LeftOut]
+
+
+@dataclass(frozen=True, slots=True)
+class LostFiles:
+    """Files that a snapshot can no longer give back."""
+
+    paths: tuple[str, ...]
+    reason: str
+
+
+def write_table(rows: Iterable[Kept | LeftOut], writer: Writer) -> tuple[list[str], str]:
+    """Put a table as chunks.
+
+    Returns:
+        Their names, and a hash that is equal for equal files, whatever their stamps.
+
+    Raises:
+        StoreError: The disk refuses.
+    """
+    chunks = []
+    tree = hashlib.blake2b(digest_size=20)
+    group: list[list[Any]] = []
+
+    def put() -> None:
+        chunks.append(writer.put(orjson.dumps(group)).hex())
+        tree.update(orjson.dumps([row[:_CONTENT] for row in group])[1:-1] + b",")
+
+    for one in sorted(rows, key=lambda row: row.path):
+        row = row_of(one)
+        group.append(row)
+        if zlib.crc32(row[1].encode()) & _CUT == 0 or len(group) == _MOST_ROWS:
+            put()
+            group = []
+    if group:
+        put()
+    return chunks, tree.hexdigest()
+
+
+def read_table(chunks: Sequence[str], read: Read) -> Contents:
+    """The files of a table.
+
+    Raises:
+        ChunkLost: A chunk of it is missing or damaged, or holds no rows that may be used.
+    """
+    kept: dict[str, Kept] = {}
+    left_out: dict[str, LeftOut] = {}
+    for chunk in chunks:
+        for one in _rows(chunk, read):
+            if isinstance(one, LeftOut):
+                left_out[one.path] = one
+            else:
+                kept[one.path] = one
+    return Contents(kept, left_out)
+
+
+def needed(files: Mapping[str, Any] | None, read: Read) -> Iterator[bytes]:
+    """All chunks that the files of a manifest need, those of its table among them.
+
+    Args:
+        files: What the manifest says under `files`.
+        read: Gives a chunk. What a damaged one would name is lost anyway.
+    """
+    for chunk in (files or {}).get("table", ()):
+        yield bytes.fromhex(chunk)
+        try:
+            rows = _rows(chunk, read)
+        except ChunkLost:
+            continue
+        for one in rows:
+            if isinstance(one, LeftOut) or one.part is None:
+                continue
+            if one.part.listed is not None:
+                yield bytes.fromhex(one.part.listed)
+            try:
+                yield from digests(one.part, read)
+            except ChunkLost:
+                continue
+
+
+def damaged(files: Mapping[str, Any] | None, read: Read) -> Iterator[LostFiles]:
+    """Look at every byte of the files of a manifest.
+
+    Yields:
+        What is missing or damaged, by file; nothing when all is right.
+    """
+    for chunk in (files or {}).get("table", ()):
+        try:
+            rows = _rows(chunk, read)
+        except ChunkLost as error:
+            yield LostFiles((), f"the list of its files: {error}")
+            continue
+        for one in rows:
+            if isinstance(one, LeftOut) or one.part is None:
+                continue
+            try:
+                for _ in content(one.part, read):
+                    pass
+            except ChunkLost as error:
+                yield LostFiles((one.path,), str(error))
+
+
+def _rows(chunk: str, read: Read) -> list[Kept | LeftOut]:
+    try:
+        return [parsed_row(row) for row in orjson.loads(bytes(read(bytes.fromhex(chunk))))]
+    except (ValueError, TypeError) as error:
+        raise ChunkLost(f"chunk {chunk[:16]} holds no files: {error}") from None
