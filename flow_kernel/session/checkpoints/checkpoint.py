@@ -136,10 +136,11 @@ class Checkpoint:
         not_saved: What is not in it.
         variable_count: How many variables are in it.
         body: What each of them is; see `variables`, `groups` and `anchors`.
-        git: Commit, ref, tag and paths left out; None without files.
+        git: Commit, ref, tag and paths left out; None without git.
         files_reason: Why there are no files; empty when there are.
         bytes_new: Written for it.
         is_trusted: True when this user has signed it.
+        files: What lies in chunks of ours: large files, or all without git; None for nothing.
     """
 
     checkpoint_id: str
@@ -161,6 +162,7 @@ class Checkpoint:
     variable_count: int
     body: Body = field(repr=False, compare=False)
     is_trusted: bool = True
+    files: Mapping[str, Any] | None = None
 
     @property
     def variables(self) -> Mapping[str, Mapping[str, Any]]:
@@ -303,6 +305,7 @@ def summed_up(
         variable_count=variable_count,
         body=body,
         is_trusted=is_trusted,
+        files=head.get("files"),
     )
 
 

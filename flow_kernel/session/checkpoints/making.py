@@ -3,7 +3,7 @@
 Started by `service`, in the cell; finished in a thread of its own.
 
     its moment: variables frozen by a fork, id, place in the log
-    then:       files (git) ─▶ variables on the disk ─▶ manifest, signed ─▶ journal
+    then:       files ─▶ variables on the disk ─▶ manifest, signed ─▶ journal
 
 A manifest names only what is on the disk already. Until it is written there is no checkpoint: both
 parts come about or none.
@@ -17,7 +17,7 @@ from typing import Any
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint, parsed
 from flow_kernel.session.checkpoints.keeper import Keeper
 from flow_kernel.session.checkpoints.plan import Base, Plan, Scope, is_same, merged, noticed_late
-from flow_kernel.session.checkpoints.project_files import TakenFiles
+from flow_kernel.session.checkpoints.project_files import KeptParts, TakenFiles
 from flow_kernel.session.checkpoints.shelf import Shelf
 from flow_kernel.store.snapshots.manifests import put, seal
 
@@ -88,12 +88,12 @@ class Making:
         try:
             if isinstance(self._document, Keeper):
                 self._document.disown()
-            git, reason = (None, files) if isinstance(files, str) else files.take()
+            kept = KeptParts(reason=files) if isinstance(files, str) else files.take()
             files_are_read()
             found = self._document
             if isinstance(found, Keeper):
                 found = found.answer()
-            return self._put(found, git, reason)
+            return self._put(found, kept)
         except BaseException:
             if not isinstance(files, str):
                 files.forget()  # both parts or none
@@ -107,12 +107,12 @@ class Making:
         if isinstance(self._document, Keeper):
             self._document.close()
 
-    def _put(self, found: Mapping[str, Any], git: dict[str, Any] | None, reason: str) -> Checkpoint:
+    def _put(self, found: Mapping[str, Any], kept: KeptParts) -> Checkpoint:
         moment = self._moment
         now = merged(moment.base, moment.plan, found, moment.idents)
         self.noticed_late = noticed_late(moment.base, moment.scope, now)
         same = moment.same_as
-        is_equal = isinstance(self._files, str) or _tree(git) == _tree(getattr(same, "git", None))
+        is_equal = isinstance(self._files, str) or (same is not None and kept.is_same_as(same))
         if same is not None and is_same(moment.base, now) and is_equal:
             if not isinstance(self._files, str):
                 self._files.forget()
@@ -132,9 +132,8 @@ class Making:
                 }
                 for name, kind, why in now.not_saved
             ],
-            "git": git,
-            "files_reason": reason,
-            "bytes_new": found["bytes_new"],
+            **kept.document(),
+            "bytes_new": found["bytes_new"] + kept.bytes_new,
         }
         put(
             self._shelf.manifests_dir,
@@ -144,7 +143,3 @@ class Making:
         self._shelf.chunks.refresh()
         self.now, self.is_new = now, True
         return parsed(manifest, is_trusted=True)
-
-
-def _tree(git: Mapping[str, Any] | None) -> object:
-    return None if git is None else git["tree"]

@@ -13,7 +13,7 @@ from flow_kernel.errors import StoreError
 from flow_kernel.records.home import Home
 from flow_kernel.session.announcer import Emit
 from flow_kernel.session.checkpoints.parts import CheckpointParts
-from flow_kernel.session.checkpoints.project_files import ProjectFiles
+from flow_kernel.session.checkpoints.project_files import FilesPlace, ProjectFiles
 from flow_kernel.session.checkpoints.service import Checkpoints
 from flow_kernel.session.checkpoints.shelf import Shelf
 from flow_kernel.session.checkpoints.surroundings import Surroundings
@@ -21,6 +21,7 @@ from flow_kernel.session.checkpoints.user_key import user_key
 from flow_kernel.session.history import History
 from flow_kernel.session.place import Whereabouts
 from flow_kernel.store.contract import Store
+from flow_kernel.store.files.snapshots import ChunkedFiles
 from flow_kernel.store.git.find import find
 from flow_kernel.store.git.snapshots import GitSnapshots
 
@@ -87,6 +88,15 @@ def open_checkpoints(  # noqa: PLR0913 - called once, each by name
         closers.append(made.close)
         return made
 
+    shelf = Shelf(home, key=key)
+    place = FilesPlace(
+        git=files,
+        chunked=lambda root: ChunkedFiles(root, shelf.segments_dir, owner=session[:16]),
+        cwd=around.cwd,
+        user_home=around.user_home,
+        base=home.root.parent,
+    )
+
     def note(kind: str, fields: Mapping[str, object]) -> None:
         place = where.now
         with store.write(is_durable=True) as change:
@@ -102,7 +112,7 @@ def open_checkpoints(  # noqa: PLR0913 - called once, each by name
 
     return Checkpoints(
         CheckpointParts(
-            shelf=Shelf(home, key=key),
+            shelf=shelf,
             key=key,
             namespace=around.namespace,
             hidden=around.hidden,
@@ -111,7 +121,7 @@ def open_checkpoints(  # noqa: PLR0913 - called once, each by name
             session=session,
             seq=seq,
             now=now,
-            files=ProjectFiles(files, session),
+            files=ProjectFiles(place, session),
             note=note,
             made_by=made_by,
             emit=emit,

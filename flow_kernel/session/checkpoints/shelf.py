@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from flow_kernel.errors import CheckpointDamaged, NotFound, StoreError, UsageError
 from flow_kernel.records.home import Home
 from flow_kernel.session.checkpoints.checkpoint import Body, Checkpoint, Part, summed_up
+from flow_kernel.store.files.table import damaged, needed
 from flow_kernel.store.snapshots.content import ListDamaged, listed
 from flow_kernel.store.snapshots.manifests import (
     SUFFIX,
@@ -113,6 +114,14 @@ class Shelf:
             self.chunks.refresh()
             return self._content(part, is_code=is_code)
 
+    def verify_files(self, checkpoint: Checkpoint) -> list[Trouble]:
+        """Look at every byte of a checkpoint's files in chunks; empty when all are right."""
+        self.chunks.refresh()
+        return [
+            Trouble(checkpoint.checkpoint_id, (), " ".join(["files:", *lost.paths, lost.reason]))
+            for lost in damaged(checkpoint.files, self.chunks.read)
+        ]
+
     def verify(self, checkpoint: Checkpoint) -> list[Trouble]:
         """Look at every byte of a checkpoint; empty when all are right."""
         self.chunks.refresh()
@@ -150,7 +159,10 @@ class Shelf:
             parts = {part for one in known for part in one.body.parts()}
         except CheckpointDamaged as error:
             raise StoreError(error.message, hint=_REPAIR) from None
-        return frozenset(digest for part in parts for digest in self.needed_by(part))
+        found = {digest for part in parts for digest in self.needed_by(part)}
+        for one in known:
+            found.update(needed(one.files, self.chunks.read))
+        return frozenset(found)
 
     def needed_by(self, part: Part) -> list[bytes]:
         """The chunks of a part, and the one that lists them.

@@ -22,7 +22,7 @@ from flow_kernel.errors import StoreError
 from flow_kernel.store.files.entries import Kept
 from flow_kernel.store.files.parts import Read, content
 from flow_kernel.store.git.rules import DRAFT_SUFFIX
-from flow_kernel.store.snapshots.segments import sync_directory
+from flow_kernel.store.snapshots.files import sync_directory, sync_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Swap:
         # Together, after all were written: the first brings most of the others along.
         for draft in self._drafts:
             if not draft.is_link:
-                _sync_file(draft.where)
+                sync_file(draft.where)
 
     def clear(self, paths: Iterable[str]) -> None:
         """Take files away, and the directories that are empty then.
@@ -200,11 +200,3 @@ def _place_new(draft: _Draft) -> None:
         raise StoreError(f"{draft.target} came about meanwhile") from error
     except OSError:  # no hard links here
         draft.where.rename(draft.target)
-
-
-def _sync_file(where: Path) -> None:
-    fd = os.open(where, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
