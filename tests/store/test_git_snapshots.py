@@ -13,7 +13,7 @@ from flow_kernel.errors import StoreError
 from flow_kernel.store.git.command import Git
 from flow_kernel.store.git.find import find
 from flow_kernel.store.git.snapshots import GitSnapshots
-from tests.store import git_repositories
+from tests.store import git_repositories, git_settings
 from tests.store.git_shapes import SHAPES, Shape, clean, git, ignored, new, write
 
 
@@ -56,7 +56,8 @@ def git_state(top: Path) -> dict[str, str]:
     return found
 
 
-assert git_repositories  # it adds its shapes
+for more in (git_repositories, git_settings):
+    assert more  # it adds its shapes
 
 
 @pytest.fixture(params=[pytest.param(make, id=name) for name, make in SHAPES.items()])
@@ -235,6 +236,40 @@ def test_a_git_that_does_not_end_is_killed_and_nothing_is_changed(tmp_path: Path
     assert git(top, "for-each-ref", "refs/mcp") == ""
     pid = (tmp_path / "pid").read_text().strip()
     assert not Path(f"/proc/{pid}").exists()
+
+
+def test_a_way_back_that_fails_half_way_is_undone(tmp_path: Path) -> None:
+    top = new(tmp_path)
+    before = snapshots(top, tmp_path)
+    one = before.take("one", ref="refs/mcp/s/1-one")
+    write(top / "a.txt", "changed\n")
+    write(top / "later.txt", "later\n")
+    (top / "b.txt").unlink()
+    before.close()
+    at_first, users = files(top), git_state(top)
+    script = tmp_path / "bin/git"
+    write(
+        script,
+        f'#!/bin/sh\n"{shutil.which("git")}" "$@" || exit\n'
+        f'case "$*" in *read-tree*{one.commit}) echo later >> a.txt; echo "fatal: full" >&2;'
+        " exit 128;; esac\n",
+    )
+    script.chmod(0o755)
+    path = f"{script.parent}{os.pathsep}{os.environ['PATH']}"
+    found = find(top, env=dict(os.environ) | {"PATH": path}, user_home=Path.home())
+    taken = GitSnapshots(found, tmp_path / "private", owner="s")
+    with pytest.raises(StoreError, match="fatal: full"):
+        taken.restore(one.commit)
+    assert files(top) == at_first
+    assert git_state(top) == users
+
+
+def test_drafts_of_a_way_back_that_was_killed_are_not_captured(tmp_path: Path) -> None:
+    top = new(tmp_path)
+    taken = snapshots(top, tmp_path)
+    one = taken.take("one", ref="refs/mcp/s/1-one")
+    write(top / ".0a1b2c3d.flow-draft/1", "left behind\n")
+    assert taken.take("two", ref="refs/mcp/s/2-two").tree == one.tree
 
 
 def test_filters_of_the_user_are_not_run(tmp_path: Path) -> None:

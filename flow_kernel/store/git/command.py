@@ -24,6 +24,7 @@ _OFF: Final = (
     "-c core.untrackedCache=false",
     "-c core.splitIndex=false",
     "-c core.quotePath=false",
+    "-c core.logAllRefUpdates=false",
     "-c gc.auto=0",
     "-c maintenance.auto=false",
     "-c commit.gpgSign=false",
