@@ -73,6 +73,7 @@ PROMISES: Final[dict[str, str]] = {
     "repl.ends": "The session ends with its stdin and leaves no process, however it ends.",
     # The time machine
     "checkpoint.exact": "Variables and files come back as they were, sharing what they shared.",
+    "checkpoint.files": "Large files, and all files where there is no git, come back as well.",
     "checkpoint.named": "What was kept, what was not and why is said, here and elsewhere.",
     "checkpoint.verified": "A damaged part is named, and nothing is changed.",
     "checkpoint.foreign": "A checkpoint of somebody else runs nothing unless it is trusted.",

@@ -18,6 +18,7 @@ from flow_kernel.errors import UsageError
 from flow_kernel.records.home import Home
 from flow_kernel.records.plain import human_bytes
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint
+from flow_kernel.session.checkpoints.files_text import left_files
 from flow_kernel.session.checkpoints.last_place import last_place
 from flow_kernel.session.checkpoints.near import find_near
 from flow_kernel.session.checkpoints.pruning import prune
@@ -190,7 +191,7 @@ def _show(options: argparse.Namespace, terminal: Terminal, home: Home) -> int:
                 **one.item(),
                 "variables": dict(one.variables),
                 "is_trusted": one.is_trusted,
-                "left_out": list((one.git or {}).get("left_out", ())),
+                "left_out": left_files(one),
                 "recipes": [recipe.document() for recipe in recipes],
             }
         )
@@ -202,7 +203,11 @@ def _show(options: argparse.Namespace, terminal: Terminal, home: Home) -> int:
 def _verify(options: argparse.Namespace, terminal: Terminal, home: Home) -> int:
     shelf = shelf_at(home)
     chosen = [find_near(shelf, options.name)] if options.name else shelf.all()
-    trouble = [one for checkpoint in chosen for one in shelf.verify(checkpoint)]
+    trouble = [
+        one
+        for checkpoint in chosen
+        for one in (*shelf.verify(checkpoint), *shelf.verify_files(checkpoint))
+    ]
     manifests = {} if options.name else shelf.damaged
     found = [
         *({"checkpoint_id": t.checkpoint_id, "variables": [*t.variables], "reason": t.reason}

@@ -22,6 +22,16 @@ from flow_kernel.session.place import Whereabouts
 from flow_kernel.settings import JournalSettings
 
 
+class _Nowhere:
+    """Where no cell runs there is nothing to look for."""
+
+    def begin(self) -> None:
+        """Nothing."""
+
+    def __call__(self) -> tuple[str, ...]:
+        return ()
+
+
 @contextmanager
 def checkpoints_at(home: Home, terminal: Terminal) -> Iterator[Checkpoints]:
     """The checkpoints of a home, for a session that ends with the block."""
@@ -39,6 +49,7 @@ def checkpoints_at(home: Home, terminal: Terminal) -> Iterator[Checkpoints]:
                 key_path=key_path(),
                 cwd=terminal.cwd,
                 user_home=Path.home(),
+                look_around=_Nowhere(),
             ),
             env=terminal.env,
             session=session,
@@ -49,6 +60,7 @@ def checkpoints_at(home: Home, terminal: Terminal) -> Iterator[Checkpoints]:
             carry=Carrier(home, store, journal),
             closers=closers,
             emit=lambda *_, **__: None,
+            on_capture=lambda: None,
         )
     finally:
         for close in closers:

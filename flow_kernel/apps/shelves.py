@@ -12,7 +12,7 @@ from jupyter_core.paths import jupyter_data_dir
 from flow_kernel.apps.tables import plain
 from flow_kernel.apps.terminal import Terminal
 from flow_kernel.records.home import Home
-from flow_kernel.session.checkpoints.opening import shelf_of
+from flow_kernel.session.checkpoints.opening import project_files, shelf_of
 from flow_kernel.session.checkpoints.project_files import ProjectFiles
 from flow_kernel.session.checkpoints.shelf import Shelf
 from flow_kernel.store.git.find import find
@@ -37,7 +37,14 @@ def files_at(home: Home, terminal: Terminal) -> ProjectFiles:
         found = find(terminal.cwd, env=terminal.env, user_home=Path.home())
         return GitSnapshots(found, home.root / "git", owner=f"cli-{os.getpid()}")
 
-    return ProjectFiles(git, f"cli-{os.getpid()}")
+    return project_files(
+        home,
+        shelf_at(home),
+        git=git,
+        session=f"cli-{os.getpid()}",
+        cwd=terminal.cwd,
+        user_home=Path.home(),
+    )
 
 
 def print_card(card: object, terminal: Terminal) -> None:

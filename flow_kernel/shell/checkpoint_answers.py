@@ -86,7 +86,11 @@ def _diff(session: Session, words: list[str]) -> DifferenceCard:
 def _verify(session: Session, words: list[str]) -> VerifyCard:
     shelf = session.checkpoints.shelf
     chosen = [_found(session, _one_of(words))] if words else shelf.all()
-    trouble = [one for checkpoint in chosen for one in shelf.verify(checkpoint)]
+    trouble = [
+        one
+        for checkpoint in chosen
+        for one in (*shelf.verify(checkpoint), *shelf.verify_files(checkpoint))
+    ]
     return VerifyCard(len(chosen), trouble, {} if words else dict(shelf.damaged))
 
 

@@ -15,6 +15,7 @@ from flow_kernel.session.checkpoints.comparison import (
     summary_of,
     type_words,
 )
+from flow_kernel.session.checkpoints.files_text import files_line, left_files
 from flow_kernel.session.checkpoints.pruning import Pruned
 from flow_kernel.session.checkpoints.recipe import Recipe, labels_of
 from flow_kernel.session.checkpoints.rollback import Rollback
@@ -35,10 +36,10 @@ class CheckpointCard(Lines):
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
-        warnings = [*_left_names(checkpoint.not_saved, {}), *_left_files(checkpoint)]
+        warnings = [*_left_names(checkpoint.not_saved, {}), *left_files(checkpoint)]
         if len(warnings) > _MOST:
             warnings = [*warnings[:_MOST], f"… {len(warnings) - _MOST} more: %checkpoint show"]
-        super().__init__(_title(checkpoint), [_files(checkpoint)], warnings)
+        super().__init__(_title(checkpoint), [files_line(checkpoint)], warnings)
 
 
 class CheckpointPage(Lines):
@@ -53,12 +54,12 @@ class CheckpointPage(Lines):
         after = f", after {one_line(one.parent_id, 40)}" if one.parent_id else ""
         libraries = [f"{name} {version}" for name, version in one.libraries.items()]
         lines = [
-            _files(one),
+            files_line(one),
             f"{when} in {one_line(place, 80)}, record {one.seq}{after}",
             one_line(", ".join([f"Python {one.python}", *libraries]), 200),
         ]
         by_name = {recipe.name: recipe for recipe in recipes}
-        warnings = [*_left_names(one.not_saved, by_name), *_left_files(one)]
+        warnings = [*_left_names(one.not_saved, by_name), *left_files(one)]
         if not one.is_trusted:
             warnings.append(NOT_SIGNED)
         rows = [
@@ -178,10 +179,7 @@ class VerifyCard(Lines):
         self.trouble = trouble
         self.damaged = damaged
         title = f"{count} checkpoint{'' if count == 1 else 's'} verified"
-        warnings = [
-            one_line(f"{one.checkpoint_id}: {', '.join(one.variables)}: {one.reason}", 300)
-            for one in trouble
-        ]
+        warnings = [one_line(f"{one.checkpoint_id}: {one.said}", 300) for one in trouble]
         warnings += [one_line(f"{one}: its manifest {why}", 300) for one, why in damaged.items()]
         super().__init__(title, [] if warnings else ["all bytes are right"], warnings)
 
@@ -240,14 +238,6 @@ def _title(one: Checkpoint) -> str:
     )
 
 
-def _files(one: Checkpoint) -> str:
-    git = one.git
-    if git is None:
-        return f"files are not kept: {one_line(one.files_reason, 160)}"
-    tag = f", tag {one_line(str(git['tag']), 80)}" if git.get("tag") else ""
-    return f"files: commit {one_line(str(git['commit']), 80)[:12]}{tag}"
-
-
 def _left_names(left: Sequence[LeftName], recipes: Mapping[str, Recipe]) -> list[str]:
     found = []
     for one in left:
@@ -262,13 +252,6 @@ def _left_names(left: Sequence[LeftName], recipes: Mapping[str, Recipe]) -> list
             told += f"; {recipe.reason}"
         found.append(told)
     return found
-
-
-def _left_files(one: Checkpoint) -> list[str]:
-    return [
-        f"not kept: {one_line(str(left['path']), 100)} ({one_line(str(left['reason']), 60)})"
-        for left in (one.git or {}).get("left_out", ())
-    ]
 
 
 def _named(names: Sequence[str], sign: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Final
 import orjson
 
 from flow_kernel.errors import CheckpointDamaged
+from flow_kernel.store.files.entries import spelled
 from flow_kernel.store.git.rules import FileChanges
 from flow_kernel.store.snapshots.manifests import BODY, FORMAT, ManifestDamaged, read_body
 
@@ -216,7 +217,11 @@ class Difference:
             "added": self.added,
             "changed": self.changed,
             "removed": self.removed,
-            "files": {"added": files.added, "changed": files.changed, "removed": files.removed},
+            "files": {
+                "added": [*map(spelled, files.added)],
+                "changed": [*map(spelled, files.changed)],
+                "removed": [*map(spelled, files.removed)],
+            },
         }
 
 

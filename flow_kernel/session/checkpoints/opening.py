@@ -47,6 +47,35 @@ def offer_of(home: Home, session: str, key_path: Path) -> str:
     )
 
 
+def project_files(
+    home: Home,
+    shelf: Shelf,
+    *,
+    git: Callable[[], GitSnapshots],
+    session: str,
+    cwd: Path,
+    user_home: Path,
+) -> ProjectFiles:
+    """The files of a project.
+
+    Args:
+        home: Of the project.
+        shelf: Where chunks lie.
+        git: Gives the repository; raises StoreError where there is none.
+        session: 32 hex.
+        cwd: Where the session works.
+        user_home: Never captured as a whole.
+    """
+    place = FilesPlace(
+        git=git,
+        chunked=lambda root: ChunkedFiles(root, shelf.segments_dir, owner=session[:16]),
+        cwd=cwd,
+        user_home=user_home,
+        base=home.root.parent,
+    )
+    return ProjectFiles(place, session)
+
+
 def open_checkpoints(  # noqa: PLR0913 - called once, each by name
     home: Home,
     around: Surroundings,
@@ -89,13 +118,6 @@ def open_checkpoints(  # noqa: PLR0913 - called once, each by name
         return made
 
     shelf = Shelf(home, key=key)
-    place = FilesPlace(
-        git=files,
-        chunked=lambda root: ChunkedFiles(root, shelf.segments_dir, owner=session[:16]),
-        cwd=around.cwd,
-        user_home=around.user_home,
-        base=home.root.parent,
-    )
 
     def note(kind: str, fields: Mapping[str, object]) -> None:
         place = where.now
@@ -121,7 +143,9 @@ def open_checkpoints(  # noqa: PLR0913 - called once, each by name
             session=session,
             seq=seq,
             now=now,
-            files=ProjectFiles(place, session),
+            files=project_files(
+                home, shelf, git=files, session=session, cwd=around.cwd, user_home=around.user_home
+            ),
             note=note,
             made_by=made_by,
             emit=emit,

@@ -20,6 +20,7 @@ from flow_kernel.session.checkpoints.loading import load
 from flow_kernel.session.checkpoints.plan import same_names
 from flow_kernel.session.checkpoints.service import Checkpoints, waited_for
 from flow_kernel.session.checkpoints.tombstone import Tombstone
+from flow_kernel.store.files.entries import spelled
 from flow_kernel.store.git.rules import NO_CHANGES, FileChanges
 from flow_kernel.store.snapshots.segments import ChunkLost
 
@@ -132,7 +133,7 @@ def go_back(
                 "restored": done.restored,
                 "removed": removed,
                 "lost": [left.name for left in lost],
-                "files": [*files.added, *files.changed, *files.removed],
+                "files": [*map(spelled, (*files.added, *files.changed, *files.removed))],
             },
         )
     return done

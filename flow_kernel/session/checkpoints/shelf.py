@@ -33,6 +33,11 @@ class Trouble(NamedTuple):
     variables: tuple[str, ...]
     reason: str
 
+    @property
+    def said(self) -> str:
+        """What of it is wrong, and why."""
+        return f"{', '.join(self.variables)}: {self.reason}" if self.variables else self.reason
+
 
 class Shelf:
     """All checkpoints of one home.
@@ -118,7 +123,7 @@ class Shelf:
         """Look at every byte of a checkpoint's files in chunks; empty when all are right."""
         self.chunks.refresh()
         return [
-            Trouble(checkpoint.checkpoint_id, (), " ".join(["files:", *lost.paths, lost.reason]))
+            Trouble(checkpoint.checkpoint_id, (), f"{lost.name}: {lost.reason}")
             for lost in damaged(checkpoint.files, self.chunks.read)
         ]
 
@@ -160,8 +165,8 @@ class Shelf:
         except CheckpointDamaged as error:
             raise StoreError(error.message, hint=_REPAIR) from None
         found = {digest for part in parts for digest in self.needed_by(part)}
-        for one in known:
-            found.update(needed(one.files, self.chunks.read))
+        for checkpoint in known:
+            found.update(needed(checkpoint.files, self.chunks.read))
         return frozenset(found)
 
     def needed_by(self, part: Part) -> list[bytes]:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import orjson
 
-from flow_kernel.store.files.entries import Kept, parsed_row, row_of
+from flow_kernel.store.files.entries import Kept, parsed_row, row_of, spelled
 from flow_kernel.store.files.parts import Read, content, digests
 from flow_kernel.store.git.rules import LeftOut
 from flow_kernel.store.snapshots.segments import ChunkLost
@@ -36,9 +36,9 @@ class Contents:
 
 @dataclass(frozen=True, slots=True)
 class LostFiles:
-    """Files that a snapshot can no longer give back."""
+    """A file that a snapshot can no longer give back, or all of a part of its table."""
 
-    paths: tuple[str, ...]
+    name: str
     reason: str
 
 
@@ -121,7 +121,7 @@ def damaged(files: Mapping[str, Any] | None, read: Read) -> Iterator[LostFiles]:
         try:
             rows = _rows(chunk, read)
         except ChunkLost as error:
-            yield LostFiles((), f"the list of its files: {error}")
+            yield LostFiles("the list of its files", str(error))
             continue
         for one in rows:
             if isinstance(one, LeftOut) or one.part is None:
@@ -130,7 +130,7 @@ def damaged(files: Mapping[str, Any] | None, read: Read) -> Iterator[LostFiles]:
                 for _ in content(one.part, read):
                     pass
             except ChunkLost as error:
-                yield LostFiles((one.path,), str(error))
+                yield LostFiles(f"file {spelled(one.path)}", str(error))
 
 
 def _rows(chunk: str, read: Read) -> list[Kept | LeftOut]:

@@ -1,0 +1,115 @@
+"""Files that git does not hold, in real kernels: large ones, and all where there is no git."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.kernels import Kernel
+from tests.promises import promise
+
+LARGE = "import os, random; os.makedirs('data', exist_ok=True)\n"
+LARGE += "open('data/big.bin', 'wb').write(random.Random(1).randbytes(6_100_000));"
+FACTS = (
+    "import hashlib, os; print(*(f'{p}={hashlib.md5(open(p, \"rb\").read()).hexdigest()[:6]}'"
+    " if os.path.exists(p) else f'{p} is gone' for p in ('data/big.bin', 'a.txt', 'late.txt')))"
+)
+
+
+@pytest.fixture(params=["with git", "without git"])
+def kernel(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kernel]:
+    with Kernel(env={"JUPYTER_DATA_DIR": str(tmp_path / "data")}) as kernel:
+        kernel.ready()
+        if request.param == "with git":
+            ran(kernel, "!git init -q")
+        ran(kernel, LARGE, "open('a.txt', 'w').write('one');")
+        yield kernel
+
+
+def ran(kernel: Kernel, *cells: str) -> str:
+    """The text of the last of some cells that all succeed."""
+    for cell in cells:
+        done = kernel.run(cell)
+        assert (done.status, done.stderr) == ("ok", ""), cell
+    return done.stdout or done.result or ""
+
+
+def flow(kernel: Kernel, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "flow_kernel.apps.cli", *arguments, "--home", str(kernel.home)],
+        capture_output=True, text=True, check=False, env=kernel.env, cwd=kernel.cwd,
+    )  # fmt: skip
+
+
+@promise("checkpoint.files", "rollback.undoable")
+def test_files_come_back_with_the_variables_and_going_back_can_be_undone(kernel: Kernel) -> None:
+    before = ran(kernel, "n = 1", "%checkpoint first", FACTS)
+    ran(kernel, "n = 2; open('data/big.bin', 'ab').write(b'more'); os.unlink('a.txt')")
+    later = ran(kernel, "open('late.txt', 'w').write('late');", FACTS)
+
+    dry = ran(kernel, "dry = %rollback first --dry-run", "print(dry.rollback.files)")
+    assert "added=['a.txt'], changed=['data/big.bin'], removed=['late.txt']" in dry
+    assert ran(kernel, FACTS) == later
+    ran(kernel, "back = %rollback first")
+    assert ran(kernel, FACTS) == before
+    assert ran(kernel, "print(n, back.rollback.files)") == f"1 {dry}"
+    ran(kernel, "%rollback {back.rollback.safety.checkpoint_id}")
+    assert ran(kernel, FACTS) == later
+
+
+@promise("checkpoint.files", "checkpoint.survives")
+def test_files_outlive_their_kernel_and_what_others_prune(kernel: Kernel) -> None:
+    ran(kernel, "%checkpoint first", "open('data/big.bin', 'wb').write(b'x' * 6_000_000);")
+    kept = ran(kernel, FACTS, "%checkpoint second", FACTS)
+    ran(kernel, "open('data/big.bin', 'wb').write(b'y' * 6_000_000);")
+    kernel.kill()
+    assert flow(kernel, "checkpoints", "prune", "--keep", "1", "--yes").returncode == 0
+    kernel.restart()
+    kernel.run("1")
+
+    ran(kernel, "%rollback second --files")
+    assert ran(kernel, FACTS) == kept
+
+
+@promise("checkpoint.files", "checkpoint.named")
+def test_files_are_compared_shown_and_verified_elsewhere(kernel: Kernel) -> None:
+    said = ran(kernel, "open(b'latin-\\xe9.txt', 'w').write('x');", "%checkpoint first")
+    assert "6.1 MB" in said
+    ran(kernel, "open('data/big.bin', 'ab').write(b'more'); os.unlink(b'latin-\\xe9.txt')")
+    ran(kernel, "%checkpoint second")
+
+    done = flow(kernel, "diff", "first", "second", "--json")
+    files = json.loads(done.stdout)["files"]
+    assert files == {"added": [], "changed": ["data/big.bin"], "removed": ['"latin-\\xe9.txt"']}
+    assert "6.1 MB" in flow(kernel, "checkpoints", "show", "first").stdout
+    assert flow(kernel, "checkpoints", "verify").returncode == 0
+
+    ran(kernel, "%rollback first --files")
+    assert ran(kernel, "print(open(b'latin-\\xe9.txt').read())") == "x\n"
+    for segment in (kernel.home / "objects/segments").glob("*.seg"):
+        data = bytearray(segment.read_bytes())
+        for at in range(100, len(data), 40_000):
+            data[at] ^= 1
+        segment.write_bytes(data)
+    verified = flow(kernel, "checkpoints", "verify", "first", "--json")
+    assert verified.returncode == 1
+    assert any("file" in one["reason"] for one in json.loads(verified.stdout)["damaged"])
+    refused = kernel.run("%rollback second --files")
+    assert "nothing was changed" in refused.stderr
+
+
+@promise("checkpoint.files", "checkpoint.foreign")
+def test_files_of_a_foreign_checkpoint_are_files_and_run_nothing(
+    kernel: Kernel, tmp_path: Path
+) -> None:
+    kept = ran(kernel, "n = 1", "%checkpoint first", FACTS)
+    ran(kernel, "n = 2; open('data/big.bin', 'wb').close()")
+    (tmp_path / "data/flow/key").write_text("ab" * 32 + "\n")
+    kernel.restart()
+
+    assert "not signed with your key" in kernel.run("%rollback first").stderr
+    ran(kernel, "%rollback first --files")
+    assert ran(kernel, FACTS) == kept
