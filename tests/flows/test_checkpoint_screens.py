@@ -79,7 +79,7 @@ def test_the_tree_shows_what_came_of_what_and_where_the_session_is(kernel: Kerne
     assert lines[-1][:2] == ["○─╯", "a"]
     assert "+late ~n" in " ".join(lines[-2])
     page = html(kernel, "%checkpoint list")
-    assert page.count("<circle") == 5
+    assert page.count("<circle") == 4
     assert "you are here" in page
     assert "<script" not in page
 
@@ -140,7 +140,7 @@ def test_showing_one_tells_its_variables_its_files_and_how_to_rebuild_what_is_no
         assert "  data        [1, 2]\n" in text
         assert "files: commit " in text
         assert "copied; to rebuild it: run cell [3]" in text
-        assert "not kept: big.bin (large)" in text
+        assert "1 large file of 6.0 MB" in text
 
 
 @promise("rollback.recipe")

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flow_kernel.session.checkpoints.checkpoint import Checkpoint
+from flow_kernel.session.checkpoints.checkpoint import Checkpoint, parsed
 from flow_kernel.session.checkpoints.project_files import FilesPlace, ProjectFiles
 from flow_kernel.store.files.snapshots import ChunkedFiles
 from flow_kernel.store.git.find import find
@@ -69,8 +69,10 @@ class Project:
 
 
 def checkpoint(checkpoint_id: str, **said: Any) -> Checkpoint:
-    return Checkpoint(
-        checkpoint_id=checkpoint_id, name="c", parent_id=None, created_at="", reason="asked",
-        session=SESSION, seq=0, plan_id="local", task_id="T-0000", step=None, python="3.11",
-        libraries={}, variables={}, groups=(), not_saved=(), anchors=(), bytes_new=0, **said,
-    )  # fmt: skip
+    manifest = {
+        "checkpoint_id": checkpoint_id, "name": "c", "parent_id": None, "created_at": "",
+        "reason": "asked", "session": SESSION, "seq": 0, "plan_id": "local", "task_id": "T-0000",
+        "step": None, "python": "3.11", "libraries": {}, "variables": {}, "groups": [],
+        "not_saved": [], "anchors": [], "bytes_new": 0, **said,
+    }  # fmt: skip
+    return parsed(manifest, is_trusted=True)
