@@ -9,8 +9,9 @@ from typing import Final
 
 _STYLE: Final = (
     "<style>.flow-cp{font-size:13px;line-height:1.5;max-width:64em}.flow-cp b{font-weight:600}"
-    ".flow-cp .d{opacity:.7}.flow-cp .left{color:#b07a1e}.flow-cp ul{margin:.1em 0 0 1.2em;"
-    "padding:0}.flow-cp dl.flow-cp-l{display:grid;grid-template-columns:fit-content(18em) 1fr;"
+    ".flow-cp .d{opacity:.7}.flow-cp .left{color:#b07a1e}.flow-cp.flow-cp ul.flow-cp-u{"
+    "margin:.1em 0 0 1.2em;padding:0}.flow-cp dl.flow-cp-l{display:grid;"
+    "grid-template-columns:fit-content(18em) 1fr;"
     "gap:0 1.2em;margin:.2em 0 .2em 1.2em;padding:0}.flow-cp dl.flow-cp-l dt,"
     ".flow-cp dl.flow-cp-l dd{margin:0;padding:0;font-weight:400;overflow-wrap:anywhere;"
     "background:none;border:0;width:auto;float:none}"
@@ -58,7 +59,7 @@ class Lines:
         rows = f'<dl class="flow-cp-l">{rows}</dl>' if rows else ""
         lines = "".join(_html_line(line, "") for line in self._lines)
         warnings = "".join(_html_line(line, "left") for line in self._warnings)
-        body = f"<ul>{lines}{warnings}</ul>" if lines or warnings else ""
+        body = f'<ul class="flow-cp-u">{lines}{warnings}</ul>' if lines or warnings else ""
         return f'{_STYLE}<div class="flow-cp"><b>{escape(self._title)}</b>{rows}{body}</div>'
 
 

@@ -31,7 +31,7 @@ max-width:84em;--l0:#3f86c8;--l1:#c2702c;--l2:#3a9a63;--l3:#9a66c4;--l4:#a8832f;
 .flow-tree .n{text-align:right;font-variant-numeric:tabular-nums;opacity:.75}
 .flow-tree .nm{display:flex;align-items:center}
 .flow-tree b{font-weight:600;overflow:hidden;text-overflow:ellipsis}.flow-tree a{color:inherit}
-.flow-tree code{font-size:12px;background:none;padding:0;color:inherit}
+.flow-tree .id{font-family:ui-monospace,"DejaVu Sans Mono",monospace;font-size:12px}
 .flow-tree .on{border:1px solid;border-radius:9px;padding:0 .5em;font-size:11px;margin-left:.5em;
 color:#3f86c8;line-height:16px;flex:none}
 .flow-tree .add{color:#2f9160}.flow-tree .mod{color:#b07a1e}.flow-tree .del{color:#cf533b}
@@ -106,7 +106,7 @@ def _node(node: Node, links: bool) -> Iterator[str]:
     yield f'<span class="n x">{len(one.variables)}</span>'
     yield f'<span class="n">{human_bytes(one.bytes_new)}</span>'
     yield f'<span class="d x">{_safe(taken_at(one))}</span>'
-    yield f'<code class="d x">{_safe(one.checkpoint_id)}</code>'
+    yield f'<span class="d x id">{_safe(one.checkpoint_id)}</span>'
 
 
 def change_html(change: Change, limit: int) -> str:
@@ -144,7 +144,9 @@ def _svg(rows: list[_Row], lanes: int) -> str:
     return (
         f'<svg aria-hidden="true" width="{width}" height="{height}" '
         f'viewBox="0 0 {width} {height}" fill="none" stroke-width="2" '
-        f'style="grid-row:2/span {len(rows)};grid-column:1">{"".join(parts)}</svg>'
+        # Its own size wins over the rules that JupyterLab has for pictures.
+        f'style="grid-row:2/span {len(rows)};grid-column:1;width:{width}px;height:{height}px;'
+        f'max-width:none">{"".join(parts)}</svg>'
     )
 
 
