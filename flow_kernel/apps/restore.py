@@ -6,6 +6,7 @@ there is no terminal it runs on, and its connection file says how to reach it.
 
 import argparse
 import platform
+import signal
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -56,8 +57,8 @@ def restore(options: argparse.Namespace, terminal: Terminal, home: Home) -> int:
     kernel = RestoredKernel(
         folder_of(is_for_lab=how == "lab"),
         cwd=terminal.cwd,
-        # The variables that name a task are for another session than this one.
         env={**terminal.env, "FLOW_HOME": str(home.root)},
+        outlives=how == "connection_file_only",
     )
     try:
         line = f"{target.checkpoint_id} --{options.what}{' --trust' if options.trust else ''}"
@@ -137,6 +138,8 @@ def _report(
         )
         if cells:
             terminal.print(plain(f"  to rebuild {recipe['name']}: run {cells}"))
+    if how == "lab":
+        terminal.print("in JupyterLab: Change Kernel, and choose it among the existing ones")
     if how == "connection_file_only":
         terminal.print(plain(f"the kernel runs as process {kernel.pid}; to attach:"))
         terminal.print(plain(f"  jupyter console --existing {kernel.connection_file}"))
@@ -165,8 +168,13 @@ def _hand_on(kernel: RestoredKernel, how: str) -> int:
             *(sys.executable, "-m", "jupyterlab", "--ServerApp.allow_external_kernels=True"),
             f"--ServerApp.external_connection_dir={folder}",
         ]
-    try:
-        done = subprocess.run(command, check=False)  # noqa: S603 - our own words, no shell
-    finally:
-        kernel.end()
-    return 0 if done.returncode == 0 else 1
+    with subprocess.Popen(command) as program:  # noqa: S603 - our own words, no shell
+        # Ctrl-C comes to both of us. The program knows what it means there; a console cannot
+        # interrupt a kernel that it has not started, so we do.
+        signal.signal(signal.SIGINT, lambda *_: kernel.interrupt() if how == "console" else None)
+        try:
+            code = program.wait()
+        finally:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            kernel.end()
+    return 0 if code == 0 else 1

@@ -1,4 +1,4 @@
-"""A new kernel that outlives this process, and the cell that restores a checkpoint into it.
+"""A new kernel for somebody else, and the cell that restores a checkpoint into it.
 
 Called by `restore`.
 """
@@ -10,6 +10,7 @@ import queue
 import secrets
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,9 +32,11 @@ class RestoredKernel:
         folder: Where the connection file is to lie; below Jupyter's runtime directory.
         cwd: Where the kernel works.
         env: Its environment.
+        outlives: True when it goes on after this process; otherwise it ends with it, also when
+            that is killed.
     """
 
-    def __init__(self, folder: Path, *, cwd: Path, env: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, *, cwd: Path, env: Mapping[str, str], outlives: bool) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.connection_file: Path = folder / f"kernel-{secrets.token_hex(8)}.json"
         # Sockets in a directory of the user's own, where nobody else can connect.
@@ -42,11 +45,11 @@ class RestoredKernel:
         self._manager = KernelManager(
             kernel_name=NAME, connection_file=str(self.connection_file), **options
         )
-        # It is handed on, so it must neither watch us nor write where we do.
+        # It is handed on, so it must not write where we do.
         self._manager.start_kernel(
             cwd=str(cwd),
             env=dict(env),
-            independent=True,
+            independent=outlives,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -90,6 +93,11 @@ class RestoredKernel:
             said = str(reply.get("evalue", "it said nothing")).removeprefix("%rollback: ")
             raise CheckpointDamaged(said, variables=(), hint="the kernel was ended")
         return _document(reply)
+
+    def interrupt(self) -> None:
+        """Interrupt the cell that runs in it."""
+        with suppress(ProcessLookupError, RuntimeError):  # it has just ended
+            self._manager.interrupt_kernel()
 
     def end(self) -> None:
         """End it; harmless the second time."""

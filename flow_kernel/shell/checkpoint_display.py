@@ -225,6 +225,8 @@ def recipe_lines(recipes: Sequence[Recipe]) -> list[str]:
         ]
         if used := tuple(dict.fromkeys(cell for recipe in group for cell in recipe.used_by)):
             lines.append(f"  {labels_of(used)} used {'it' if len(group) == 1 else 'them'} since")
+        if sets := sorted({name for recipe in group for name in recipe.also_sets}):
+            lines.append(f"  running them sets these, too: {_named(sets, '')}")
         if since := sorted({name for recipe in group for name in recipe.changed_since}):
             lines.append(f"  changed since, so the result may differ: {_named(since, '')}")
     return lines

@@ -132,6 +132,12 @@ def test_on_a_terminal_a_console_has_it_and_the_kernel_ends_with_that(kernel: Ke
             for child in psutil.Process(console.pid).children(recursive=True)
             if "flow_kernel" in child.cmdline() and "-f" in child.cmdline()
         ]
+        console.sendline("print('be' + 'gun'); import time; time.sleep(600)")
+        console.expect("begun")
+        console.sendintr()
+        console.expect("KeyboardInterrupt")
+        console.sendline("print('sum', total() + 2)")
+        console.expect("sum 11")
         console.sendline("quit")
         console.expect(pexpect.EOF)
         console.wait()

@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from flow_kernel.records.home import Home
 from flow_kernel.session.checkpoints.rebuilding import explain_all, recipes_for
 from flow_kernel.session.checkpoints.recipe import Recipe, recipes
@@ -164,3 +167,60 @@ def test_side_effects_of_the_cells_are_said_and_tombstones_learn_the_recipe(
     assert repr(namespace["g"]) == (
         "<g was not restored: a generator; to make it again, run cell [1]>"
     )
+
+
+NAMES = "abcde"
+CELLS = st.tuples(
+    st.sampled_from(["set", "mutate", "delete", "fail"]),
+    st.sets(st.sampled_from(NAMES), min_size=1, max_size=2),
+    st.sets(st.sampled_from(NAMES), max_size=2),
+)
+Values = dict[str, object]
+
+
+def execute(number: int, how: str, targets: set[str], sources: set[str], values: Values) -> None:
+    """What a cell does: a value is where it comes from."""
+    read = tuple((name, values[name]) for name in sorted(sources))
+    for name in sorted(targets):
+        if how == "delete":
+            values.pop(name, None)
+        else:
+            values[name] = (number, read, values[name] if how == "mutate" else None)
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.lists(CELLS, max_size=25), st.sets(st.sampled_from(NAMES)))
+def test_running_the_cells_of_a_recipe_gives_the_value_that_was_lost(
+    cells: list[tuple[str, set[str], set[str]]], lost: set[str]
+) -> None:
+    log, values = Log(), Values()
+    ran: dict[int, tuple[str, set[str], set[str]]] = {}
+    for number, (how, names, wanted) in enumerate(cells, 1):
+        bound = set(values)
+        targets = names & bound if how in ("mutate", "delete") else names
+        sources = wanted & bound
+        loads = sources | targets if how == "mutate" else sources
+        ran[number] = (how, targets, sources)
+        if how != "fail":
+            execute(number, how, targets, sources, values)
+        log.cell(
+            f"{number}",
+            loads=" ".join(loads),
+            is_ok=how != "fail",
+            stores=" ".join(targets if how in ("set", "delete") else ()),
+            added=" ".join(targets - bound if how == "set" else ()),
+            changed=" ".join(targets & bound if how == "set" else ()),
+            mutated=" ".join(targets if how == "mutate" else ()),
+            removed=" ".join(targets if how == "delete" else ()),
+        )
+    lost &= set(values)
+    held = values.keys() - lost
+
+    for recipe in log.of(*sorted(lost), held=" ".join(held)):
+        again = {name: values[name] for name in held}
+        assert recipe.cells
+        if recipe.changed_since or recipe.also_sets:
+            continue  # it says itself that the result may differ
+        for cell in recipe.cells:
+            execute(int(cell.code), *ran[int(cell.code)], again)
+        assert again[recipe.name] == values[recipe.name]

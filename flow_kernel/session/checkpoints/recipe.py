@@ -59,6 +59,7 @@ class Recipe:
         cells: To run, in this order; empty where nobody knows.
         reason: Why it is not known, in words; empty when it is.
         changed_since: Variables that these cells read and that are another now.
+        also_sets: Variables that the checkpoint holds and that these cells write, too.
         used_by: Cells that read the variable after it was made; where they took something out of
             it, as `next` does, the log does not show it.
     """
@@ -67,6 +68,7 @@ class Recipe:
     cells: tuple[RecipeCell, ...]
     reason: str = ""
     changed_since: tuple[str, ...] = ()
+    also_sets: tuple[str, ...] = ()
     used_by: tuple[RecipeCell, ...] = ()
 
     @property
@@ -81,6 +83,7 @@ class Recipe:
             "cells": [cell.document() for cell in self.cells],
             "reason": self.reason,
             "changed_since": list(self.changed_since),
+            "also_sets": list(self.also_sets),
             "used_by": [cell.document() for cell in self.used_by],
         }
 
@@ -162,6 +165,7 @@ def _recipe(
         name=name,
         cells=tuple(_cell(step, risks_of(step.code)) for step in found),
         changed_since=tuple(sorted(_changed_since(steps, found, held))),
+        also_sets=tuple(sorted(held & frozenset[str]().union(*(step.writes for step in found)))),
         used_by=tuple(
             _cell(step) for step in steps if step.seq > last and step.is_ok and name in step.reads
         ),
