@@ -7,11 +7,23 @@ from typing import Any
 from flow_kernel.records.home import Home
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint, identified, parsed
 from flow_kernel.session.checkpoints.shelf import Shelf
+from flow_kernel.store.snapshots.collect import held
 from flow_kernel.store.snapshots.content import store_content
 from flow_kernel.store.snapshots.manifests import put, seal
 from flow_kernel.store.snapshots.writer import ChunkWriter
 
 KEY = b"k" * 32
+
+
+def contents(shelf: Shelf, checkpoint: Checkpoint) -> dict[str, bytes]:
+    """What `taken` was given, read as a way back reads it."""
+    found = {}
+    for group in checkpoint.groups:
+        [name] = group.names
+        assert bytes(shelf.content(group.stream)) == b"stream of " + name.encode()
+        [buffer] = group.buffers
+        found[name] = bytes(shelf.content(buffer, is_code=False))
+    return found
 
 
 def shelf_at(root: Path, *, key: bytes = KEY) -> Shelf:
@@ -23,6 +35,13 @@ def taken(
     shelf: Shelf, values: Mapping[str, bytes], *, owner: str = "s", **facts: Any
 ) -> Checkpoint:
     """A checkpoint of variables whose pickles and buffers are these bytes."""
+    with held(shelf.segments_dir, is_alone=False):
+        return _taken(shelf, values, owner, facts)
+
+
+def _taken(
+    shelf: Shelf, values: Mapping[str, bytes], owner: str, facts: Mapping[str, Any]
+) -> Checkpoint:
     shelf.chunks.refresh()
     writer = ChunkWriter(shelf.segments_dir, shelf.chunks, owner=owner)
     try:
@@ -30,7 +49,7 @@ def taken(
             {
                 "names": [name],
                 "stream": store_content(writer, b"stream of " + name.encode()),
-                "buffers": [store_content(writer, value)],
+                "buffers": [store_content(writer, value, is_code=False)],
             }
             for name, value in values.items()
         ]

@@ -166,15 +166,13 @@ def test_a_reader_finds_what_was_moved_since_it_looked(tmp_path: Path) -> None:
 WRITER = """
 import random, sys
 from pathlib import Path
-from flow_kernel.store.snapshots.collect import held
 from tests.session.shelves import shelf_at, taken
 shelf = shelf_at(Path(sys.argv[1]))
 for n in range(int(sys.argv[3])):
-    with held(shelf.segments_dir, is_alone=False):
-        value = random.Random(sys.argv[2] + str(n % 7)).randbytes(3000)
-        made = taken(shelf, {"x": value, "y": b"common"}, owner=sys.argv[2], seq=n,
-                     session=sys.argv[2], reason="step",
-                     created_at=f"2025-01-01T00:{n // 60:02d}:{n % 60:02d}.000Z")
+    value = random.Random(sys.argv[2] + str(n % 7)).randbytes(3000)
+    taken(shelf, {"x": value, "y": b"common"}, owner=sys.argv[2], seq=n,
+          session=sys.argv[2], reason="step",
+          created_at=f"2025-01-01T00:{n // 60:02d}:{n % 60:02d}.000Z")
 print("done")
 """
 COLLECTOR = """

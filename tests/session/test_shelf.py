@@ -7,21 +7,16 @@ from pathlib import Path
 import pytest
 
 from flow_kernel.errors import CheckpointDamaged
-from flow_kernel.session.checkpoints.checkpoint import Checkpoint, identified
-from flow_kernel.session.checkpoints.shelf import Shelf
+from flow_kernel.session.checkpoints.checkpoint import identified
 from flow_kernel.store.snapshots.collect import collect
 from flow_kernel.store.snapshots.content import CHUNK_BYTES
 from flow_kernel.store.snapshots.manifests import put, seal
-from tests.session.shelves import KEY, shelf_at, taken
+from tests.session.shelves import KEY, contents, shelf_at, taken
 
 SAMPLE = Path(__file__).parents[1] / "store" / "samples" / "manifest_format_1.json"
 
 LONG = random.Random(1).randbytes(20 * CHUNK_BYTES + 5)
 VALUES = {"long": LONG, "short": b"short"}
-
-
-def contents(shelf: Shelf, checkpoint: Checkpoint) -> dict[str, bytes]:
-    return {group.names[0]: bytes(shelf.content(group.buffers[0])) for group in checkpoint.groups}
 
 
 def test_long_and_short_content_comes_back_in_another_process(tmp_path: Path) -> None:

@@ -32,7 +32,13 @@ def written(where: Path, *contents: bytes, owner: str = "s") -> list[bytes]:
 
 
 def names(where: Path) -> list[str]:
-    return sorted(path.name for path in where.iterdir())
+    """Owner and number of each segment; what makes their names unique is left out."""
+    return sorted(path.stem.rpartition("-")[0] for path in where.iterdir())
+
+
+def only(where: Path) -> Path:
+    [path] = where.iterdir()
+    return path
 
 
 def read_all(where: Path, digests: list[bytes]) -> list[bytes]:
@@ -43,7 +49,7 @@ def read_all(where: Path, digests: list[bytes]) -> list[bytes]:
 
 def test_a_hundred_checkpoints_of_one_session_are_one_file(tmp_path: Path) -> None:
     digests = [written(tmp_path, b"number %d" % n)[0] for n in range(100)]
-    assert names(tmp_path) == ["s-000001.seg"]
+    assert names(tmp_path) == ["s-000001"]
     assert read_all(tmp_path, digests) == [b"number %d" % n for n in range(100)]
 
 
@@ -51,20 +57,43 @@ def test_sessions_write_to_files_of_their_own(tmp_path: Path) -> None:
     written(tmp_path, b"one", owner="a")
     written(tmp_path, b"two", owner="a-b")
     written(tmp_path, b"three", owner="a")
-    assert names(tmp_path) == ["a-000001.seg", "a-b-000001.seg"]
+    assert names(tmp_path) == ["a-000001", "a-b-000001"]
 
 
 def test_nothing_is_added_behind_a_torn_end(tmp_path: Path) -> None:
     first = written(tmp_path, b"first", LARGE)
-    path = tmp_path / "s-000001.seg"
+    path = only(tmp_path)
     for cut in (1, MARK_BYTES + 1):
         whole = path.read_bytes()
         path.write_bytes(whole[:-cut])
         written(tmp_path, b"cut %d" % cut)
         assert path.read_bytes() == whole[:-cut]
         path.write_bytes(whole)
-    assert names(tmp_path) == ["s-000001.seg", "s-000002.seg"]
+    assert names(tmp_path) == ["s-000001", "s-000002"]
     assert read_all(tmp_path, first) == [b"first", LARGE]
+
+
+@pytest.mark.parametrize("begun", [b"", b"FLOW", b"FLOWSEG1", b"another"])
+def test_a_file_that_was_hardly_begun_is_left_alone(tmp_path: Path, begun: bytes) -> None:
+    (tmp_path / "s-000001-00000000.seg").write_bytes(begun)
+    assert read_all(tmp_path, written(tmp_path, b"first", b"second")) == [b"first", b"second"]
+    assert names(tmp_path) == ["s-000001", "s-000002"]
+
+
+def test_no_name_is_ever_given_twice(tmp_path: Path) -> None:
+    chunks = Chunks(tmp_path)
+    seen = set()
+    for content in (b"one", b"two", b"one"):
+        writer = ChunkWriter(tmp_path, chunks, owner="s")
+        digest = writer.put(content)
+        writer.sync()
+        writer.close()
+        seen.add(only(tmp_path).name)
+        assert read_all(tmp_path, [digest]) == [content]
+        only(tmp_path).unlink()
+        chunks.refresh()
+        assert digest not in chunks
+    assert len(seen) == 3
 
 
 def test_a_segment_that_is_full_or_in_use_is_left_alone(
@@ -74,17 +103,17 @@ def test_a_segment_that_is_full_or_in_use_is_left_alone(
     busy.put(b"one")
     busy.sync()
     written(tmp_path, b"two")
-    assert names(tmp_path) == ["s-000001.seg", "s-000002.seg"]
+    assert names(tmp_path) == ["s-000001", "s-000002"]
     busy.close()
     monkeypatch.setattr(writers, "SEGMENT_BYTES", 1000)
     written(tmp_path, LARGE, b"behind it")
-    assert names(tmp_path) == ["s-000001.seg", "s-000002.seg", "s-000003.seg"]
+    assert names(tmp_path) == ["s-000001", "s-000002", "s-000003"]
 
 
 def test_a_segment_that_was_deleted_meanwhile_is_begun_anew(tmp_path: Path) -> None:
     written(tmp_path, b"one")
     writer = opened(tmp_path)
-    (tmp_path / "s-000001.seg").unlink()
+    only(tmp_path).unlink()
     digest = writer.put(b"two")
     writer.sync()
     writer.close()
@@ -99,13 +128,13 @@ def test_the_lock_of_a_writer_that_was_killed_is_free(tmp_path: Path) -> None:
         os.kill(os.getpid(), 9)
     os.waitpid(pid, 0)
     written(tmp_path, b"two")
-    assert names(tmp_path) == ["s-000001.seg"]
+    assert names(tmp_path) == ["s-000001"]
 
 
 def unmarked(where: Path) -> Path:
     """A segment whose writer was killed before it had brought its frame to the disk."""
     written(where, LARGE)
-    path = where / "s-000001.seg"
+    path = only(where)
     path.write_bytes(path.read_bytes()[:-MARK_BYTES])
     return path
 
@@ -125,7 +154,7 @@ def test_what_another_writer_left_unsynced_is_brought_to_the_disk_before_it_is_n
     monkeypatch.setattr(os, "fsync", watched)
     written(tmp_path, LARGE, owner="other")
     assert path.stat().st_ino in synced
-    assert names(tmp_path) == ["s-000001.seg"]
+    assert names(tmp_path) == ["s-000001"]
 
 
 def test_a_frame_whose_bytes_never_reached_the_disk_is_written_again(tmp_path: Path) -> None:
@@ -133,7 +162,7 @@ def test_a_frame_whose_bytes_never_reached_the_disk_is_written_again(tmp_path: P
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2] + bytes(len(data) - len(data) // 2))
     assert read_all(tmp_path, written(tmp_path, LARGE, owner="other")) == [LARGE]
-    assert names(tmp_path) == ["other-000001.seg", "s-000001.seg"]
+    assert names(tmp_path) == ["other-000001", "s-000001"]
 
 
 def test_looking_for_news_opens_no_file_when_there_are_none(
@@ -141,7 +170,7 @@ def test_looking_for_news_opens_no_file_when_there_are_none(
 ) -> None:
     for owner in ("a", "b", "torn"):
         written(tmp_path, owner.encode() * 100, owner=owner)
-    torn = tmp_path / "torn-000001.seg"
+    [torn] = tmp_path.glob("torn-*.seg")
     torn.write_bytes(torn.read_bytes()[:-1])
     chunks = Chunks(tmp_path)
     chunks.refresh()

@@ -40,10 +40,15 @@ def held(where: Path, *, is_alone: bool) -> Iterator[bool]:
         is_alone: True for whoever deletes, False for whoever writes.
 
     Raises:
-        StoreError: Somebody deletes and does not come to an end, so nobody may write.
+        StoreError: The disk refuses; or somebody deletes and does not come to an end, so nobody
+            may write.
     """
-    where.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fd = os.open(where / _LOCK, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+    try:
+        where.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fd = os.open(where / _LOCK, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StoreError(f"{where} cannot be written: {reason}") from error
     try:
         operation = EXCLUSIVE if is_alone else SHARED
         is_held = lock(fd, _ALONE_WAIT_S if is_alone else _SHARED_WAIT_S, operation=operation)

@@ -4,6 +4,8 @@ Called by `segments`, `writer`, `collect`, `salvage` and `manifests`.
 """
 
 import os
+import re
+import secrets
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -11,11 +13,8 @@ from typing import Final
 from flow_kernel.store.snapshots.fast import Content
 
 SUFFIX: Final = ".seg"
-
-
-def segment_path(where: Path, owner: str, number: int) -> Path:
-    """The file of a writer."""
-    return where / f"{owner}-{number:06d}{SUFFIX}"
+_TOKEN_BYTES: Final = 4
+_NAME: Final = re.compile(r"(?P<owner>.+)-(?P<number>\d{6,})-[0-9a-f]{8}\.seg")
 
 
 def newest_of(paths: Iterable[Path], owner: str) -> Path | None:
@@ -26,9 +25,13 @@ def newest_of(paths: Iterable[Path], owner: str) -> Path | None:
 
 
 def next_segment(where: Path, owner: str) -> Path:
-    """A file name that nobody has; to be made with O_EXCL."""
+    """A file name that nobody has or ever had; to be made with O_EXCL.
+
+    A name that was given twice would lead a process astray that still knows the first file.
+    """
     newest = newest_of(where.glob(f"{owner}-*{SUFFIX}"), owner)
-    return segment_path(where, owner, 1 + (0 if newest is None else _number(newest, owner)))
+    number = 1 + (0 if newest is None else _number(newest, owner))
+    return where / f"{owner}-{number:06d}-{secrets.token_hex(_TOKEN_BYTES)}{SUFFIX}"
 
 
 def write_all(fd: int, data: Content) -> None:
@@ -61,5 +64,5 @@ def sync_file(path: Path) -> None:
 
 def _number(path: Path, owner: str) -> int:
     """0 for what is not the writer's."""
-    begins, _, digits = path.stem.rpartition("-")
-    return int(digits) if begins == owner and digits.isdigit() else 0
+    found = _NAME.fullmatch(path.name)
+    return int(found["number"]) if found is not None and found["owner"] == owner else 0

@@ -179,7 +179,11 @@ def put(where: Path, checkpoint_id: str, data: bytes) -> Path:
         finally:
             os.close(fd)
         os.link(draft, path)  # unlike a rename, it never replaces one
-        sync_directory(where)
+        try:
+            sync_directory(where)
+        except OSError:
+            path.unlink(missing_ok=True)  # nobody is told of it, so it must not be found
+            raise
     except OSError as error:
         raise StoreError(f"{path} cannot be written: {error.strerror or error}") from error
     finally:

@@ -123,9 +123,11 @@ class Chunks:
             most_bytes: A longer one is full.
         """
         path = newest_of(self._sizes, owner)
-        if path is None or not self._ends.get(path, 0) == self._sizes[path] < most_bytes:
-            return None  # nothing is ever added behind a torn end
-        return path, self._sizes[path]
+        if path is None:
+            return None
+        size = self._sizes[path]
+        # Nothing is ever added behind a torn end, nor to a file that has not even a beginning.
+        return (path, size) if 0 < size == self._ends.get(path, 0) < most_bytes else None
 
     def read(self, digest: bytes, *, is_code: bool = True) -> Content:
         """The content of a chunk, proven to be what was written.
