@@ -15,11 +15,13 @@ from flow_kernel.store.snapshots.writer import ChunkWriter
 KEY = b"k" * 32
 
 
-def contents(shelf: Shelf, checkpoint: Checkpoint) -> dict[str, bytes]:
-    """What `taken` was given, read as a way back reads it."""
+def contents(shelf: Shelf, checkpoint: Checkpoint, *, only: str | None = None) -> dict[str, bytes]:
+    """What `taken` was given, read as a way back reads it; all of it, or one variable."""
     found = {}
     for group in checkpoint.groups:
         [name] = group.names
+        if only not in (None, name):
+            continue
         assert bytes(shelf.content(group.stream)) == b"stream of " + name.encode()
         [buffer] = group.buffers
         found[name] = bytes(shelf.content(buffer, is_code=False))
