@@ -164,11 +164,12 @@ def test_a_reader_finds_what_was_moved_since_it_looked(tmp_path: Path) -> None:
 
 
 WRITER = """
-import random, sys
+import random, sys, time
 from pathlib import Path
 from tests.session.shelves import shelf_at, taken
 shelf = shelf_at(Path(sys.argv[1]))
 for n in range(int(sys.argv[3])):
+    time.sleep(random.random() / 100)  # else nobody ever has the store alone
     value = random.Random(sys.argv[2] + str(n % 7)).randbytes(3000)
     taken(shelf, {"x": value, "y": b"common"}, owner=sys.argv[2], seq=n,
           session=sys.argv[2], reason="step",
@@ -181,8 +182,9 @@ from pathlib import Path
 from flow_kernel.session.checkpoints.pruning import keep_within
 from tests.session.shelves import shelf_at
 shelf = shelf_at(Path(sys.argv[1]))
-freed = 0
-while not Path(sys.argv[1], "stop").exists():
+freed, is_last = 0, False
+while not is_last:
+    is_last = Path(sys.argv[1], "stop").exists()
     freed += keep_within(shelf, budget_bytes=20_000).bytes_freed
 print(freed)
 """
