@@ -52,7 +52,7 @@ def is_by_value(value: object) -> bool:
 
 def _is_of_its_user(kind: type) -> bool:
     is_local = "<locals>" in kind.__qualname__ or kind.__module__ in (MAIN, "types")
-    return is_local or (issubclass(kind, tuple) and hasattr(kind, "_fields"))
+    return is_local or issubclass(kind, tuple)  # named tuples and their like
 
 
 def is_made_in_c(kind: type) -> bool:

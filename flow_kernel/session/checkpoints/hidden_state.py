@@ -7,7 +7,7 @@ Called by `service` before it saves, and by `rollback` after the namespace was p
 
 The functions of `random`, `numpy.random` and `torch` draw from generators of their modules. Their
 states are saved like variables, under names with a blank in them. A module that is not loaded has
-no state that anybody has seen. Nothing here imports a library.
+no state that anybody has seen.
 """
 
 import importlib

@@ -9,15 +9,16 @@ Instances of all other classes are left to pickle, which is faster.
 """
 
 import copyreg
+import inspect
+import types
 from collections import OrderedDict, deque
 from enum import Enum
 from typing import Any, Final
 
 from flow_kernel.session.checkpoints import class_reducers, instance_rebuild
-from flow_kernel.session.checkpoints.by_name import MAIN, is_found
-from flow_kernel.session.checkpoints.refusals import Unsaveable
-
-Reduced = tuple[Any, ...]
+from flow_kernel.session.checkpoints.by_name import MAIN, is_by_value, is_found
+from flow_kernel.session.checkpoints.reducers import Reduced, Reducer
+from flow_kernel.session.checkpoints.refusals import Unsaveable, refuse
 
 _ASKS: Final = ("__getattr__", "__getattribute__", "__setattr__")
 _FILLERS: Final = (
@@ -28,16 +29,65 @@ _FILLERS: Final = (
 )
 
 
-def needs_care(kind: type) -> bool:
-    """True when pickle alone would not do for a class that no import finds."""
-    return (
-        issubclass(kind, Enum | BaseException)
-        or kind in copyreg.dispatch_table
+_MAKES: Final = object.__reduce_ex__(type("Any", (), {})(), 2)[0]
+_OF_C: Final = types.BuiltinFunctionType
+
+
+def way(kind: Any) -> Reducer:
+    """How instances of a class are taken apart for which there is no way of its own."""
+    saves_itself = (
+        kind in copyreg.dispatch_table
         or kind.__reduce__ is not object.__reduce__
         or kind.__reduce_ex__ is not object.__reduce_ex__
-        or any(getattr(kind, name, None) is not getattr(object, name, None) for name in _ASKS)
-        or _filler(kind) is not None
     )
+    if is_by_value(kind):
+        return instance if saves_itself or _runs_code(kind, _ASKS) else known_by_name
+    if saves_itself:
+        return known_by_name
+    if type(type(kind).__call__) is types.FunctionType:
+        refused: Reducer = refuse("its class decides which instances there are")
+        return refused
+    if type(getattr(kind, "__copy__", None)) is types.FunctionType:
+        return unless_it_is_its_own_copy
+    return instance if _runs_code(kind, ("__getattr__",)) else known_by_name
+
+
+def _runs_code(kind: Any, asked: tuple[str, ...]) -> bool:
+    """True when code of a class would run while an instance comes back."""
+    return (
+        issubclass(kind, Enum | BaseException)
+        or any(getattr(kind, name, None) is not getattr(object, name, None) for name in asked)
+        or _filler(kind) is not None
+        or _wants_arguments(kind)
+    )
+
+
+def _wants_arguments(kind: Any) -> bool:
+    """True for a class that makes instances itself and does not say of what.
+
+    Those of the notebook are not asked at all: what they count or remember is not to change.
+    """
+    said = hasattr(kind, "__getnewargs__") or hasattr(kind, "__getnewargs_ex__")
+    if said or type(kind.__new__) is not types.FunctionType:
+        return False
+    if is_by_value(kind):
+        return True
+    try:
+        inspect.signature(kind.__new__).bind(kind)
+    except TypeError:
+        return True
+    return False
+
+
+def unless_it_is_its_own_copy(value: Any) -> Reduced | None:
+    """A value of a library's class that can be copied.
+
+    Raises:
+        Unsaveable: It cannot: who has it compares by identity.
+    """
+    if value.__copy__() is value:
+        raise Unsaveable("there is one of it: its class makes no copies")
+    return instance(value)
 
 
 def instance(value: Any) -> Reduced | None:
@@ -47,9 +97,13 @@ def instance(value: Any) -> Reduced | None:
         Unsaveable: Its class says that it is known by a name of the notebook.
     """
     kind = type(value)
+    base: type | None
     if isinstance(value, Enum):
         return class_reducers.member(value)
     reduced = reduced_by_itself(value)
+    if reduced[:2] == (_MAKES, (kind,)) and _wants_arguments(kind):
+        base = next(one for one in kind.__mro__ if type(vars(one).get("__new__")) is _OF_C)
+        reduced = (base.__new__, (kind,), *reduced[2:])
     if reduced[0] is kind and (base := _maker(kind)) is not None:
         reduced = (instance_rebuild.made_by, (kind, base, reduced[1]), *reduced[2:])
     made, arguments, state, items, pairs, setter = (*reduced, None, None, None, None)[:6]

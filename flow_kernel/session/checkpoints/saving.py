@@ -19,6 +19,7 @@ from typing import Final
 from flow_kernel.session.checkpoints.anchors import Anchors
 from flow_kernel.session.checkpoints.by_name import is_by_value
 from flow_kernel.session.checkpoints.groups import Groups
+from flow_kernel.session.checkpoints.overlaps import overlapping, refuse_overlaps
 from flow_kernel.session.checkpoints.pickler import Pickler
 from flow_kernel.session.checkpoints.refusals import Unsaveable
 
@@ -141,6 +142,8 @@ def _unite(singles: Mapping[str, _Pickled], groups: Groups, anchors: Anchors) ->
             if common not in skipped and _is_shareable(memo[common][1], namespace):
                 groups.unite(name, owners[common])
         owners.update(dict.fromkeys(memo, name))
+    for one, other in overlapping({name: single.buffers for name, single in singles.items()}):
+        groups.unite(one, other)
 
 
 def _is_shareable(value: object, namespace: object) -> bool:
@@ -156,6 +159,7 @@ def _pickled(values: tuple[object, ...], anchors: Anchors) -> _Pickled:
     buffers: list[pickle.PickleBuffer] = []
     pickler = Pickler(file, buffers, anchors)
     pickler.dump(values)
+    refuse_overlaps(buffers)
     return _Pickled(file.getvalue(), buffers, pickler.memo.copy())
 
 

@@ -31,7 +31,6 @@ from flow_kernel.session.checkpoints import (
     torch_reducers,
     value_reducers,
 )
-from flow_kernel.session.checkpoints.by_name import is_by_value
 from flow_kernel.session.checkpoints.reducers import Reduced, Reducer
 from flow_kernel.session.checkpoints.refusals import EXACT, FAMILIES, Unsaveable, refuse
 
@@ -64,9 +63,7 @@ class Serialisers(dict[type, Reducer]):
             if (why := FAMILIES.get(name)) is not None:
                 refused: Reducer = refuse(why)
                 return refused
-        if is_by_value(kind) and instance_reducers.needs_care(kind):
-            return instance_reducers.instance
-        return instance_reducers.known_by_name
+        return instance_reducers.way(kind)
 
 
 @cache

@@ -19,7 +19,7 @@ def tensor(value: Any) -> Reduced | None:
     """A tensor as a place in its memory; None where torch's own way is right.
 
     Raises:
-        Unsaveable: It is part of a computation, has hooks, or shares memory with others.
+        Unsaveable: It is part of a computation, or has hooks.
     """
     torch = sys.modules["torch"]
     if not value.is_leaf:
@@ -39,16 +39,10 @@ def tensor(value: Any) -> Reduced | None:
 
 
 def storage(value: Any) -> Reduced | None:
-    """The memory of tensors, out of band; None where torch's own way is right.
-
-    Raises:
-        Unsaveable: It belongs to another library.
-    """
+    """The memory of tensors, out of band; None where torch's own way is right."""
     torch = sys.modules["torch"]
     if value.device.type != "cpu":
         return None
-    if value.nbytes() and not value.resizable():
-        raise Unsaveable("a tensor on memory of another library; without: tensor.clone()")
     flat = torch.empty(0, dtype=torch.uint8).set_(value)
     return rebuild.storage, (pickle.PickleBuffer(flat.numpy()), value.nbytes())
 
