@@ -45,6 +45,12 @@ EXACT = {
         "import numpy as np\ns = np.zeros(3, [('a', 'i4'), ('b', 'f8')]); row = s[1]",
         "(row.__setitem__('a', 5), s.tolist(), row.tolist(), type(row).__name__)",
     ),
+    "types of arrays": (
+        "import numpy as np\na = np.ones(3); d = a.dtype; b = a.astype('>i4'); s = np.float32(1)\n"
+        "m = np.dtype('i4', metadata={'a': 1}); t = np.dtype('M8[s]')",
+        "(a.dtype is np.dtype(float), d is a.dtype, b.dtype, s.dtype is np.dtype('f4'),"
+        " m.metadata, t)",
+    ),
     "text in arrays": (
         "import numpy as np\n"
         "t = ['héé', '', 'x' * 70, '\\udc80', 'ab'] * 40; o = np.array(t, object)\n"

@@ -28,6 +28,12 @@ CELLS = {
     "Fortran order": "import numpy as np; X = np.asfortranarray(np.ones((3, 4)))",
     "read-only": "import numpy as np; X = np.ones(3); X.flags.writeable = False; v = X[1:]",
     "a read-only view": "import numpy as np; X = np.ones(3); v = X[1:]; v.flags.writeable = False",
+    "strides of its own": (
+        "import numpy as np; X = np.arange(6.); w ="
+        " np.lib.stride_tricks.sliding_window_view(X, 3)\n"
+        "o = np.array([[1], {}, 2], dtype=object); s = np.lib.stride_tricks.as_strided(o,"
+        " (2,), (16,))"
+    ),
     "broadcast": "import numpy as np; b = np.broadcast_to(np.arange(3), (4, 3))",
     "no elements": "import numpy as np; e = np.empty((0, 3)); z = np.array(5.)",
     "objects": "import numpy as np; o = np.array([[1], {}], dtype=object); v = o[1:]",
@@ -65,6 +71,8 @@ def test_what_is_shared_stays_shared(name: str) -> None:
     after, saved = saved_and_loaded(before)
     assert saved.not_saved == []
     assert_same(before, after)
+    again, _ = saved_and_loaded(after)
+    assert_same(before, again)
 
 
 def test_functions_belong_to_the_namespace_that_loads_them() -> None:

@@ -17,6 +17,7 @@ the variable, not the checkpoint.
 """
 
 import types
+from collections import OrderedDict
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -91,6 +92,7 @@ def plugged(point: EntryPoint) -> Reducer:
     return reduce
 
 
+_DICTS: Final[tuple[dict[object, object], ...]] = ({}, OrderedDict())
 _OURS: Final[dict[type, Reducer]] = {
     **class_reducers.PARTS,
     types.CellType: reducers.cell,
@@ -102,7 +104,11 @@ _OURS: Final[dict[type, Reducer]] = {
     types.MappingProxyType: value_reducers.proxy,
     memoryview: value_reducers.memory,
     object: reducers.unnamed,
-    **dict.fromkeys(map(type, ({}.keys(), {}.values(), {}.items())), value_reducers.keys),
+    **{
+        type(window): value_reducers.keys
+        for one in _DICTS
+        for window in (one.keys(), one.values(), one.items())
+    },
 }
 
 _FAMILIES: Final[dict[str, Reducer]] = {
@@ -116,6 +122,7 @@ _FAMILIES: Final[dict[str, Reducer]] = {
     "weakref.WeakValueDictionary": value_reducers.weak_container,
     "matplotlib.figure.Figure": value_reducers.figure,
     "numpy.ndarray": array_reducers.array,
+    "numpy.dtype": array_reducers.dtype,
     "numpy.void": array_reducers.scalar,
     "numpy.random.mtrand.RandomState": array_reducers.numpy_state,
     "pandas._libs.internals.BlockValuesRefs": pandas_reducers.reduce,
