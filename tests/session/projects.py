@@ -14,6 +14,8 @@ from flow_kernel.store.git.snapshots import GitSnapshots
 from tests.store.git_shapes import git
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from flow_kernel.store.files.rules import Budget
 
 SESSION = "a" * 32
@@ -29,6 +31,7 @@ class Project:
         self.segments = where / "segments"
         if with_git:
             git(self.top, "init", "-q")
+        self.newest: Mapping[str, Any] | None = None
         self.budgets: dict[str, Budget] = {}
         self.files = self.opened()
         self.count = 0
@@ -46,6 +49,7 @@ class Project:
             FilesPlace(
                 git=snapshots,
                 chunked=lambda root: ChunkedFiles(root, self.segments, owner="f", **self.budgets),
+                newest=lambda: self.newest,
                 cwd=self.top,
                 user_home=home,
                 base=self.where,

@@ -73,14 +73,18 @@ def test_a_large_file_that_is_ignored_is_left_alone(tmp_path: Path) -> None:
     assert (project.top / "data/big.bin").read_bytes() == large(2)
 
 
+@pytest.mark.parametrize("session", ["the same", "a new one"])
 def test_a_file_that_did_not_change_is_not_read_again(
-    bare: Project, monkeypatch: pytest.MonkeyPatch
+    bare: Project, session: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The clock of the file system cannot be moved, so ours is."""
     start(bare.top)
     real = os.open
     monkeypatch.setattr("flow_kernel.store.files.capture._SETTLED_NS", -3_600_000_000_000)
     one = bare.take()
+    if session == "a new one":
+        bare.newest = one.files
+        bare.files = bare.opened()
     read: list[str] = []
 
     def noting(path: Any, *rest: Any, **options: Any) -> int:

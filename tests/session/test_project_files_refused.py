@@ -169,3 +169,14 @@ def test_a_foreign_manifest_cannot_write_outside(bare: Project, path: str) -> No
     with pytest.raises(CheckpointDamaged, match="may not be written"):
         bare.files.restore(forged, must=True, dry_run=False)
     assert files(bare.where) == before
+
+
+def test_a_tag_of_a_checkpoint_that_was_given_up_is_taken_back(tmp_path: Path) -> None:
+    project = Project(tmp_path, with_git=True)
+    start(project.top)
+    for number in (1, 2):
+        taken = project.files.begin("c", number=number, tag=True, parent=None)
+        taken.take()
+        assert git(project.top, "tag") == "mcp/aaaaaaaa/c\n"
+        taken.forget()
+        assert git(project.top, "for-each-ref") == ""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from flow_kernel.errors import StoreError
 from flow_kernel.records.home import Home
@@ -60,14 +61,20 @@ def project_files(
 
     Args:
         home: Of the project.
-        shelf: Where chunks lie.
+        shelf: The checkpoints of it; no other thread looks at them through this one.
         git: Gives the repository; raises StoreError where there is none.
         session: 32 hex.
         cwd: Where the session works.
         user_home: Never captured as a whole.
     """
+
+    def newest() -> Mapping[str, Any] | None:
+        signed = (one for one in reversed(shelf.all()) if one.is_trusted and one.files)
+        return next((one.files for one in signed), None)
+
     place = FilesPlace(
         git=git,
+        newest=newest,
         chunked=lambda root: ChunkedFiles(root, shelf.segments_dir, owner=session[:16]),
         cwd=cwd,
         user_home=user_home,
@@ -117,8 +124,6 @@ def open_checkpoints(  # noqa: PLR0913 - called once, each by name
         closers.append(made.close)
         return made
 
-    shelf = Shelf(home, key=key)
-
     def note(kind: str, fields: Mapping[str, object]) -> None:
         place = where.now
         with store.write(is_durable=True) as change:
@@ -134,7 +139,7 @@ def open_checkpoints(  # noqa: PLR0913 - called once, each by name
 
     return Checkpoints(
         CheckpointParts(
-            shelf=shelf,
+            shelf=Shelf(home, key=key),
             key=key,
             namespace=around.namespace,
             hidden=around.hidden,
@@ -144,7 +149,12 @@ def open_checkpoints(  # noqa: PLR0913 - called once, each by name
             seq=seq,
             now=now,
             files=project_files(
-                home, shelf, git=files, session=session, cwd=around.cwd, user_home=around.user_home
+                home,
+                Shelf(home, key=key),
+                git=files,
+                session=session,
+                cwd=around.cwd,
+                user_home=around.user_home,
             ),
             note=note,
             made_by=made_by,

@@ -38,6 +38,7 @@ class FilesPlace:
     Attributes:
         git: Gives the repository; raises StoreError where there is none to capture.
         chunked: Makes what brings the files below a directory into chunks.
+        newest: Gives the files in chunks of the newest checkpoint that this user has signed.
         cwd: Where the session works.
         user_home: Never captured as a whole.
         base: What checkpoints name a working directory from, so that both can move together.
@@ -45,6 +46,7 @@ class FilesPlace:
 
     git: Callable[[], GitSnapshots]
     chunked: Callable[[Path], ChunkedFiles]
+    newest: Callable[[], Mapping[str, Any] | None]
     cwd: Path
     user_home: Path
     base: Path
@@ -184,6 +186,7 @@ class ProjectFiles:
         """What brings the files below a directory into chunks; of one directory at a time."""
         if self._chunked is None or self._chunked.root != root:
             self._chunked = self._place.chunked(root)
+            self._chunked.remember(self._place.newest())
         return self._chunked
 
     def large_now(self, git: GitSnapshots, looked: Looked) -> Contents:
@@ -272,6 +275,7 @@ class TakenFiles:
         self._tag = tag
         self._parent = parent
         self._taken: FileSnapshot | None = None
+        self._is_tagged = False
 
     def take(self) -> KeptParts:
         """Keep the files; returns what the manifest says of them.
@@ -288,7 +292,7 @@ class TakenFiles:
         taken = git.take(self._message, ref=self._ref, parent=self._parent)
         self._taken = taken
         if self._tag is not None:
-            git.tag(self._tag, taken.commit)
+            self._is_tagged = git.tag(self._tag, taken.commit)
         left_out = [
             {"path": spelled(left.path), "reason": left.reason, "size": left.size}
             for left in taken.left_out
@@ -313,7 +317,10 @@ class TakenFiles:
         """Give it up: the checkpoint did not come about; its chunks are nobody's."""
         if self._taken is not None:
             with suppress(StoreError):
-                self._files.place.git().forget(self._taken.ref, self._taken.commit)
+                git = self._files.place.git()
+                git.forget(self._taken.ref, self._taken.commit)
+                if self._tag is not None and self._is_tagged:
+                    git.untag(self._tag, self._taken.commit)
 
     def _without_git(self, why: str) -> KeptParts:
         place = self._files.place

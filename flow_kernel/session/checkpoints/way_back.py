@@ -83,9 +83,11 @@ class WayBack:
             swap.place()
         except BaseException as error:
             if not swap.undo():
+                where = ", ".join(spelled(str(folder)) for folder in swap.asides)
                 raise StoreError(
-                    f"{_said(error)}; not every file could be put back",
-                    hint="the newest checkpoint holds them: %rollback it with --files",
+                    f"{_said(error)}; not every file could be put back: what is missing is in"
+                    f" {where} and in the newest checkpoint",
+                    hint="see: %checkpoint list",
                 ) from error
             swap.close()
             if isinstance(error, ChunkLost):

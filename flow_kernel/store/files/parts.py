@@ -61,6 +61,19 @@ def digests(part: Part, read: Read) -> list[bytes]:
         raise ChunkLost(str(error)) from None
 
 
+def needed_by(part: Part | None, read: Read) -> Iterator[bytes]:
+    """All chunks that a part needs, the one that lists them first.
+
+    Raises:
+        ChunkLost: The list is missing or damaged; it was named.
+    """
+    if part is None:
+        return
+    if part.listed is not None:
+        yield bytes.fromhex(part.listed)
+    yield from digests(part, read)
+
+
 def content(part: Part, read: Read) -> Iterator[Content]:
     """The content of a part piece by piece, each proven to be what was written.
 

@@ -8,17 +8,19 @@ Called by `session.checkpoints.project_files` and `session.checkpoints.way_back`
 
 import stat
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from flow_kernel.store.files.capture import Known, capture
 from flow_kernel.store.files.entries import spelled
+from flow_kernel.store.files.parts import needed_by
 from flow_kernel.store.files.rules import ALL_FILES, LARGE_FILES, Budget, Found, within
 from flow_kernel.store.files.table import Contents, read_table, write_table
 from flow_kernel.store.files.walk import Walked, walk
 from flow_kernel.store.snapshots.fast import Content
-from flow_kernel.store.snapshots.segments import Chunks
+from flow_kernel.store.snapshots.segments import ChunkLost, Chunks
 from flow_kernel.store.snapshots.writer import ChunkWriter, DigestWriter
 
 _NAMED: Final = 100
@@ -66,6 +68,16 @@ class ChunkedFiles:
         # Not those of the variables: another thread may use these at the same time.
         self._chunks = Chunks(segments)
         self._known: dict[str, Known] = {}
+        self._held: frozenset[str] = frozenset()
+
+    def remember(self, document: Mapping[str, Any] | None) -> None:
+        """Take over what an earlier session has read; from a manifest that may be believed.
+
+        None of it counts as held by the newest snapshot.
+        """
+        with suppress(ChunkLost):  # then all is read again
+            for path, kept in self.contents(document).kept.items():
+                self._known[path] = Known(kept, tuple(needed_by(kept.part, self.read)))
 
     def everything(self) -> Walked:
         """All files below the root that are within the budget.
@@ -112,7 +124,7 @@ class ChunkedFiles:
             writer.sync()
         finally:
             writer.close()
-        self._known = done.known
+        self._known, self._held = done.known, frozenset(done.known)
         document = {
             "tree": tree,
             "table": table,
@@ -128,7 +140,7 @@ class ChunkedFiles:
 
     def keep_nothing(self) -> None:
         """There is nothing to keep now: no file of before counts as held."""
-        self._known = {}
+        self._known, self._held = {}, frozenset()
 
     def now(self, walked: Walked) -> Contents:
         """What `keep` would keep; nothing is written."""
@@ -159,9 +171,9 @@ class ChunkedFiles:
 
     def is_held(self, path: str) -> bool:
         """True when the newest snapshot holds a file as it is at this moment."""
-        known = self._known.get(path)
-        if known is None:
+        if path not in self._held:
             return False
+        known = self._known[path]
         now = self.now(self.also(Walked(), [path])).kept.get(path)
         return now is not None and now.content == known.kept.content
 

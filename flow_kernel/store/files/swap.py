@@ -118,9 +118,14 @@ class Swap:
                 is_whole = False
         return is_whole
 
+    @property
+    def asides(self) -> list[Path]:
+        """Where lies what is in its place no more, or not yet."""
+        return list(self._asides.values())
+
     def close(self) -> None:
         """Throw away what lies aside."""
-        for folder in self._asides.values():
+        for folder in self.asides:
             shutil.rmtree(folder, ignore_errors=True)
 
     # -- inside ------------------------------------------------------------------------------------

@@ -9,13 +9,14 @@ rows, whatever lies before and after it.
 import hashlib
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 
 from flow_kernel.store.files.entries import Kept, parsed_row, row_of, spelled
-from flow_kernel.store.files.parts import Read, content, digests
+from flow_kernel.store.files.parts import Read, content, needed_by
 from flow_kernel.store.git.rules import LeftOut
 from flow_kernel.store.snapshots.segments import ChunkLost
 from flow_kernel.store.snapshots.writer import Writer
@@ -101,14 +102,9 @@ def needed(files: Mapping[str, Any] | None, read: Read) -> Iterator[bytes]:
         except ChunkLost:
             continue
         for one in rows:
-            if isinstance(one, LeftOut) or one.part is None:
-                continue
-            if one.part.listed is not None:
-                yield bytes.fromhex(one.part.listed)
-            try:
-                yield from digests(one.part, read)
-            except ChunkLost:
-                continue
+            if not isinstance(one, LeftOut):
+                with suppress(ChunkLost):
+                    yield from needed_by(one.part, read)
 
 
 def damaged(files: Mapping[str, Any] | None, read: Read) -> Iterator[LostFiles]:

@@ -155,13 +155,17 @@ class GitSnapshots:
         listed = git.run("ls-tree", "-r", "-z", "--full-tree", "--name-only", commit).stdout
         return frozenset(os.fsdecode(path) for path in listed.split(b"\0") if path)
 
-    def tag(self, name: str, commit: str) -> None:
-        """Give a commit a tag; harmless when it has it.
+    def tag(self, name: str, commit: str) -> bool:
+        """Give a commit a tag. Returns False when it has it already.
 
         Raises:
             StoreError: The tag points elsewhere; it was not moved.
         """
-        self._point(f"refs/tags/{name}", commit)
+        return self._point(f"refs/tags/{name}", commit)
+
+    def untag(self, name: str, commit: str) -> None:
+        """Take back a tag; harmless when it is gone or points elsewhere."""
+        self.forget(f"refs/tags/{name}", commit)
 
     def forget(self, ref: str, commit: str) -> None:
         """Let git throw a snapshot away at its next gc; harmless when somebody has."""
@@ -220,13 +224,13 @@ class GitSnapshots:
                 ) from error
             raise
 
-    def _point(self, ref: str, commit: str) -> None:
-        """Make a ref, or find it pointing there already."""
+    def _point(self, ref: str, commit: str) -> bool:
+        """Make a ref, or find it pointing there already: False."""
         git = self._users.until(self._timeout_s)
         none = "0" * len(commit)
         done = git.run("update-ref", "--no-deref", ref, commit, none, ok=(0, 1, 128))
         if done.returncode == 0:
-            return
+            return True
         there = git.run("rev-parse", "--verify", "--quiet", ref, ok=(0, 1, 128)).stdout
         if there.decode("ascii", "replace").strip() != commit:
             said = done.stderr.decode("utf-8", "replace").strip()[:200]
@@ -236,6 +240,7 @@ class GitSnapshots:
                 else f"git ref {ref} cannot be made: {said}",
                 hint="choose another name",
             )
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
