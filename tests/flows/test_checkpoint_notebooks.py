@@ -24,13 +24,6 @@ _DIGESTS = (
 )
 _COUNTS = ("execution_count", "traceback")
 _HOPS = 6
-_MISSING = {
-    "numbers_from_the_modules_themselves": "the modules random and numpy.random keep a state that "
-    "is in no variable",
-    "a_view_that_stays_writable": "a view comes back as read-only as its owner is",
-}
-
-
 _RUN = """
 import nbformat
 from nbclient import NotebookClient
@@ -80,15 +73,8 @@ def outcome(kernel: Kernel, cell: str) -> dict[str, Any]:
     return {**found, "shown": shown, "reply": reply}
 
 
-def _known(name: str) -> Any:
-    """A program, with what is known to be missing for it."""
-    if name not in _MISSING:
-        return name
-    return pytest.param(name, marks=pytest.mark.xfail(reason=_MISSING[name]))
-
-
 @promise("rollback.everywhere")
-@pytest.mark.parametrize("name", ["tour", *(_known(name) for name in _BACK)])
+@pytest.mark.parametrize("name", ["tour", *_BACK])
 def test_back_and_forth_through_every_cell_gives_the_same_variables_and_outputs(
     kernel: Kernel, name: str
 ) -> None:

@@ -49,7 +49,11 @@ def _filled(made: Any, data: Any, order: str, is_writeable: bool) -> Any:
     import numpy as np  # only where an array is loaded
 
     if made.size:
-        made.reshape(-1, order=order).view(np.uint8)[...] = np.frombuffer(data, np.uint8)
+        flat = made.reshape(-1, order=order).view(np.uint8)
+        if hasattr(data, "read_into"):  # straight to where it belongs: a copy less
+            data.read_into(memoryview(flat))
+        else:
+            flat[...] = np.frombuffer(data, np.uint8)
     made.flags.writeable = is_writeable
     return made
 
@@ -104,11 +108,17 @@ def view(
     """A view of an array."""
     import numpy as np  # only where an array is loaded
 
+    # A view that was made before its owner was closed is open still.
+    opens = is_writeable and not owner.flags.writeable
+    if opens:
+        owner.flags.writeable = True
     if dtype.hasobject:
         flat = np.lib.stride_tricks.as_strided(owner, (owner.size,), (dtype.itemsize,))
         made = np.lib.stride_tricks.as_strided(flat[offset // dtype.itemsize :], shape, strides)
     else:
         made = np.ndarray(shape, dtype, owner, offset, strides)
+    if opens:
+        owner.flags.writeable = False
     if made.flags.writeable and not is_writeable:
         made.flags.writeable = False
     return made

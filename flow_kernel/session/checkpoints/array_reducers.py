@@ -117,9 +117,23 @@ def _place(value: Any, start: int) -> Reduced:
 
 def _whole(value: Any, np: Any) -> Reduced:
     order = "C" if value.flags.c_contiguous else "F"
-    flat = value.reshape(-1, order=order).view(np.uint8) if value.size else np.empty(0, np.uint8)
+    # Of a type of its own, so that `is_filled_in` knows it again.
+    flat = value.reshape(-1, order=order).view("V1") if value.size else np.empty(0, "V1")
     out_of_band = pickle.PickleBuffer(flat)
     return rebuild.owner, (out_of_band, value.dtype, value.shape, order, _is_open(value))
+
+
+def is_filled_in(buffer: Any) -> bool:
+    """True for what `array_rebuild.owner` reads into the memory of its array by itself.
+
+    Args:
+        buffer: Raw, as the pickler gave it.
+    """
+    if buffer.readonly:
+        return False  # pickle makes a view of it before anybody takes it
+    source = buffer.obj
+    kind = type(source)
+    return (kind.__module__, kind.__name__) == ("numpy", "ndarray") and source.dtype.str == "|V1"
 
 
 def _text(value: Any) -> rebuild.Text | None:

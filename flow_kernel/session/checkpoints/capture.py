@@ -23,6 +23,7 @@ import orjson
 from flow_kernel.errors import StoreError
 from flow_kernel.records.summaries import summarise
 from flow_kernel.session.checkpoints.anchors import Anchors
+from flow_kernel.session.checkpoints.hidden_state import is_hidden
 from flow_kernel.session.checkpoints.keeper import Wanted, fork
 from flow_kernel.session.checkpoints.reach_facts import foreign_code, statuses
 from flow_kernel.session.checkpoints.reach_types import Types
@@ -132,6 +133,7 @@ def _save(
                     "buffers": [
                         store_content(writer, buffer, is_code=False) for buffer in group.buffers
                     ],
+                    "filled_in": list(group.filled_in),
                 }
             )
         writer.sync()
@@ -140,7 +142,7 @@ def _save(
     names = [name for group in saved.groups for name in group.names]
     document: Document = {
         "groups": groups,
-        "summaries": {name: dict(summarise(values[name])) for name in names},
+        "summaries": {name: dict(summarise(values[name])) for name in names if not is_hidden(name)},
         "not_saved": [_listed(left) for left in saved.not_saved],
         "statuses": {name: status.value for name, status in look.of_values(values).items()},
         "bytes_new": writer.bytes_new,

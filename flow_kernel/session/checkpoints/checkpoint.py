@@ -15,6 +15,7 @@ from typing import Any, Final
 import orjson
 
 from flow_kernel.errors import CheckpointDamaged
+from flow_kernel.session.checkpoints.hidden_state import is_hidden
 from flow_kernel.store.files.entries import spelled
 from flow_kernel.store.git.rules import FileChanges
 from flow_kernel.store.snapshots.manifests import BODY, FORMAT, ManifestDamaged, read_body
@@ -45,11 +46,13 @@ class StoredGroup:
         names: Sorted.
         stream: The pickle of their values.
         buffers: What it refers to.
+        filled_in: Which of these a load may leave to what takes them; by number.
     """
 
     names: tuple[str, ...]
     stream: Part
     buffers: tuple[Part, ...]
+    filled_in: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,14 +247,10 @@ def differing(before: Checkpoint, after: Checkpoint, files: FileChanges) -> Diff
     )
 
 
-def unchanged(before: Checkpoint, after: Checkpoint) -> frozenset[str]:
-    """Names whose group holds the same content in both."""
-    old, new = _contents(before), _contents(after)
-    return frozenset(name for name in old.keys() & new.keys() if old[name] == new[name])
-
-
 def _contents(checkpoint: Checkpoint) -> dict[str, StoredGroup]:
-    return {name: group for group in checkpoint.groups for name in group.names}
+    return {
+        name: group for group in checkpoint.groups for name in group.names if not is_hidden(name)
+    }
 
 
 def _left(checkpoint: Checkpoint) -> frozenset[str]:
@@ -319,6 +318,7 @@ def _group(group: Mapping[str, Any]) -> StoredGroup:
         names=tuple(group["names"]),
         stream=_part(group["stream"]),
         buffers=tuple(_part(part) for part in group["buffers"]),
+        filled_in=tuple(group.get("filled_in", ())),
     )
 
 

@@ -20,7 +20,7 @@ _END: Final = b"N."
 
 def load(
     stream: bytes,
-    buffers: Sequence[bytes | bytearray | memoryview],
+    buffers: Sequence[object],
     anchors: Anchors,
     names: list[str],
 ) -> tuple[object, ...]:
@@ -28,7 +28,7 @@ def load(
 
     Args:
         stream: The pickle.
-        buffers: What it refers to.
+        buffers: What it refers to: memory, or something that fills it.
         anchors: Of the session that loads.
         names: The anchors of the session that saved, in their order.
 

@@ -96,7 +96,7 @@ def merged(
     summaries, statuses = {}, {}
     doubt = None
     if base is not None:
-        summaries = {name: base.summaries[name] for name in taken_over}
+        summaries = {name: base.summaries[name] for name in taken_over if name in base.summaries}
         statuses = {name: base.statuses[name] for name in taken_over if name in base.statuses}
         doubt = base.doubt
     return Base(
@@ -176,6 +176,7 @@ def _group(group: StoredGroup) -> dict[str, Any]:
         "names": list(group.names),
         "stream": _part(group.stream),
         "buffers": [_part(part) for part in group.buffers],
+        "filled_in": list(group.filled_in),
     }
 
 

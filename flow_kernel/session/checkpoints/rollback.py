@@ -2,11 +2,11 @@
 
 Called by the `%rollback` magic and by users through `flow_kernel.current_session()`.
 
-    safety checkpoint ─▶ every byte of the target verified ─▶ values loaded aside ─▶ files ─▶
-    namespace patched
+    safety checkpoint ─▶ what differs is verified and loaded aside ─▶ files ─▶ namespace patched
 
 Each part can refuse, and until the files are restored nothing was changed. The namespace comes
-last, because assigning names cannot fail.
+last, because assigning names cannot fail. Every byte that is loaded is proven first; what the
+session holds already is not read.
 """
 
 from collections.abc import Callable
@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from flow_kernel.errors import CheckpointDamaged, FlowError, UntrustedCheckpoint
-from flow_kernel.session.checkpoints.checkpoint import Checkpoint, LeftName
+from flow_kernel.session.checkpoints.checkpoint import Checkpoint, LeftName, Part
+from flow_kernel.session.checkpoints.hidden_state import is_hidden, restore
 from flow_kernel.session.checkpoints.loading import load
 from flow_kernel.session.checkpoints.plan import same_names
 from flow_kernel.session.checkpoints.service import Checkpoints, waited_for
+from flow_kernel.session.checkpoints.shelf import Shelf
 from flow_kernel.session.checkpoints.tombstone import Tombstone
 from flow_kernel.store.files.entries import spelled
 from flow_kernel.store.git.rules import NO_CHANGES, FileChanges
@@ -84,13 +86,7 @@ def go_back(
         )
     namespace = checkpoints.namespace
     values: dict[str, Any] = {}
-    if what != "files" and (trouble := checkpoints.shelf.verify(target)):
-        first = trouble[0]
-        raise CheckpointDamaged(
-            f"checkpoint {target.checkpoint_id}: {', '.join(first.variables)}: {first.reason}; "
-            "nothing was changed",
-            variables=tuple(name for one in trouble for name in one.variables),
-        )
+    states: dict[str, Any] = {}
     safety = None if dry_run else _safety(checkpoints, with_files=what != "state")
     current = checkpoints.peek(whole=False) if dry_run else checkpoints.base
     same = same_names(current, target) if current and what != "files" else frozenset()
@@ -99,6 +95,7 @@ def go_back(
     kept: list[str] = []
     if what != "files":
         values = _loaded(checkpoints, target, same, dry_run=dry_run)
+        states = {name: values.pop(name) for name in list(values) if is_hidden(name)}
         lost, kept = _left(checkpoints, target)
         there = {*values, *same, *kept, *(left.name for left in lost)}
         removed = sorted(checkpoints.variables().keys() - there)
@@ -112,6 +109,7 @@ def go_back(
             for name in removed:
                 namespace.pop(name, None)
             namespace.update(values)
+            restore(states)
             namespace.update({left.name: Tombstone(left.name, _epitaph(left)) for left in lost})
     done = Rollback(
         target=target,
@@ -147,6 +145,27 @@ def _safety(checkpoints: Checkpoints, *, with_files: bool) -> Checkpoint:
     return waited_for(taking)
 
 
+class Filling:
+    """A buffer that is read, and proven, by what takes it.
+
+    Args:
+        shelf: Where it lies.
+        part: Which.
+    """
+
+    def __init__(self, shelf: Shelf, part: Part) -> None:
+        self._shelf = shelf
+        self._part = part
+
+    def read_into(self, target: memoryview) -> None:
+        """Its bytes, into memory that is as long as it.
+
+        Raises:
+            ChunkLost: They are missing or damaged.
+        """
+        self._shelf.read_into(self._part, target)
+
+
 def _loaded(
     checkpoints: Checkpoints, target: Checkpoint, same: frozenset[str], *, dry_run: bool
 ) -> dict[str, Any]:
@@ -161,7 +180,11 @@ def _loaded(
             found.update(dict.fromkeys(group.names))
             continue
         try:
-            buffers = [shelf.content(part, is_code=False) for part in group.buffers]
+            buffers = [
+                Filling(shelf, part) if number in group.filled_in
+                else shelf.content(part, is_code=False)
+                for number, part in enumerate(group.buffers)
+            ]  # fmt: skip
             stream = bytes(shelf.content(group.stream))
             values = load(stream, buffers, anchors, list(target.anchors))
         except (ChunkLost, FlowError) as error:

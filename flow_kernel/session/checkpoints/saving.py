@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from flow_kernel.session.checkpoints.anchors import Anchors
+from flow_kernel.session.checkpoints.array_reducers import is_filled_in
 from flow_kernel.session.checkpoints.by_name import is_by_value
 from flow_kernel.session.checkpoints.groups import Groups
 from flow_kernel.session.checkpoints.overlaps import overlapping, refuse_overlaps
@@ -53,11 +54,13 @@ class Group:
         names: Sorted.
         stream: A pickle of the tuple of their values in this order.
         buffers: What it refers to out of band.
+        filled_in: Which of these a load may leave to what takes them; by number.
     """
 
     names: tuple[str, ...]
     stream: bytes
     buffers: Sequence[memoryview]
+    filled_in: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,11 +124,13 @@ def save(
                         for n in names
                     ]
                     continue
+            buffers = [buffer.raw() for buffer in single.buffers]
             made.append(
                 Group(
                     names=names,
                     stream=single.stream,
-                    buffers=[buffer.raw() for buffer in single.buffers],
+                    buffers=buffers,
+                    filled_in=[n for n, one in enumerate(buffers) if is_filled_in(one)],
                 )
             )
     return Saved(groups=made, not_saved=sorted(not_saved, key=lambda left: left.name))

@@ -13,12 +13,14 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing, suppress
 from functools import partial
+from itertools import count
 from typing import Any, Final, NamedTuple
 
 from flow_kernel.records.diff import Visibility
 from flow_kernel.session.checkpoints.anchors import Anchors, anchors_of
 from flow_kernel.session.checkpoints.capture import Look, capture, capture_here
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint, Difference, differing, parsed
+from flow_kernel.session.checkpoints.hidden_state import hidden_state, is_hidden
 from flow_kernel.session.checkpoints.keeper import Keeper, can_fork
 from flow_kernel.session.checkpoints.making import Making, Moment
 from flow_kernel.session.checkpoints.parts import CheckpointParts, checked_name
@@ -47,6 +49,7 @@ class Checkpoints:
         self._head: Head = NO_HEAD
         self._count = 0
         self._pending: Taking | None = None
+        self._moments = count(1)
         # For the tracker, which belongs to the thread that runs cells.
         self._news: deque[Callable[[], None]] = deque()
 
@@ -107,8 +110,8 @@ class Checkpoints:
         parts = self._parts
         number = self._count + 1
         called = checked_name(name) if name is not None else f"{reason}-{number}"
-        values = self.variables()
-        now = idents(values)
+        values = self._saved()
+        now = self._idents(values)
         scope = self.tracker.to_save()
         plan = planned(self.base, now, None if whole else scope)
         files = self._files(called, number, tag=tag) if with_files else _NO_FILES_ASKED
@@ -190,8 +193,8 @@ class Checkpoints:
     def peek(self, *, whole: bool = True) -> Base:
         """What a checkpoint of now would hold; nothing is written, and files are not looked at."""
         self.settle()
-        values = self.variables()
-        now = idents(values)
+        values = self._saved()
+        now = self._idents(values)
         plan = planned(self.base, now, None if whole else self.tracker.to_save())
         again = {one: values[one] for one in values if one in plan.again}
         found = self._document(again, is_wide=False, keeps=False)
@@ -308,6 +311,16 @@ class Checkpoints:
                     lambda wanted: capture(values, anchors, writer, look, wanted=wanted)
                 )
         return capture_here(values, anchors, writer(), look)
+
+    def _saved(self) -> dict[str, object]:
+        """All that is saved: the variables, and the random numbers to come."""
+        return self.variables() | hidden_state()
+
+    def _idents(self, values: Mapping[str, object]) -> dict[str, int]:
+        """`id` of each value; states that were made now are told apart by a number of their own."""
+        found = idents(values)
+        found.update({name: -next(self._moments) for name in found if is_hidden(name)})
+        return found
 
     def _writer(self) -> ChunkWriter:
         shelf = self._parts.shelf

@@ -20,7 +20,7 @@ from flow_kernel.store.snapshots.manifests import (
     read_manifest,
     unseal,
 )
-from flow_kernel.store.snapshots.reading import read_content
+from flow_kernel.store.snapshots.reading import read_content, read_into
 from flow_kernel.store.snapshots.segments import ChunkLost, Chunks
 
 _FEWEST_OF_ID: Final = 4
@@ -118,6 +118,18 @@ class Shelf:
             # It may lie elsewhere by now: another process collects what nobody needs.
             self.chunks.refresh()
             return self._content(part, is_code=is_code)
+
+    def read_into(self, part: Part, target: memoryview) -> None:
+        """The bytes of a buffer, proven, into memory that somebody has.
+
+        Raises:
+            ChunkLost: A chunk is missing or damaged, or they are not as long as that.
+        """
+        try:
+            read_into(self.chunks, self.digests(part), target, is_code=False)
+        except ChunkLost:
+            self.chunks.refresh()  # as above
+            read_into(self.chunks, self.digests(part), target, is_code=False)
 
     def verify_files(self, checkpoint: Checkpoint) -> list[Trouble]:
         """Look at every byte of a checkpoint's files in chunks; empty when all are right."""

@@ -37,6 +37,25 @@ def read_content(
         ChunkLost: One is missing or damaged, or they are not as long as that.
     """
     target = _memory(_length(chunks, digests, nbytes))
+    read_into(chunks, digests, target, is_code=is_code)
+    return target
+
+
+def read_into(
+    chunks: Chunks, digests: Sequence[bytes], target: memoryview, *, is_code: bool
+) -> None:
+    """Chunks back to back, into memory that somebody has.
+
+    Args:
+        chunks: All that there are.
+        digests: Which, in order.
+        target: As long as they are together; bytes.
+        is_code: See `frame.prove`.
+
+    Raises:
+        ChunkLost: One is missing or damaged, or they are not as long as that.
+    """
+    _length(chunks, digests, len(target))
     at = 0
     with _files() as files:
         for digest in digests:
@@ -50,7 +69,6 @@ def read_content(
                     raise ChunkLost(f"chunk {digest.hex()[:16]} has two lengths")
                 piece[:] = content
             at += len(piece)
-    return target
 
 
 def _length(chunks: Chunks, digests: Sequence[bytes], nbytes: int) -> int:
