@@ -7,14 +7,14 @@ import pytest
 
 from flow_kernel.errors import CheckpointDamaged, StoreError
 from flow_kernel.store.files.entries import Kept, Part, Stamp
-from flow_kernel.store.files.table import damaged, needed, write_table
+from flow_kernel.store.files.table import damaged, needed_in, write_table
 from flow_kernel.store.snapshots.collect import collect
 from flow_kernel.store.snapshots.segments import Chunks
 from flow_kernel.store.snapshots.writer import ChunkWriter
 from tests.session.file_shapes import large, start
 from tests.session.projects import Project
 from tests.store.git_shapes import git, write
-from tests.store.test_git_snapshots import files
+from tests.store.test_git_snapshots import files, git_state
 
 
 @pytest.fixture(params=["with git", "without git"])
@@ -95,6 +95,23 @@ def test_a_file_in_no_snapshot_is_in_the_way(tmp_path: Path) -> None:
     assert files(project.top) == before
 
 
+def test_without_the_program_git_files_are_kept_and_gits_own_are_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = Project(tmp_path, with_git=True)
+    start(project.top)
+    users = git_state(project.top)
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", str(tmp_path))
+        project.files = project.opened()
+        taken = project.take()
+        assert (taken.git, taken.files is not None) == (None, True)
+        write(project.top / "a.txt", "changed\n")
+        write(project.top / "data/big.bin", large(2))
+        assert project.back(taken).changed == ["a.txt", "data/big.bin"]
+    assert git_state(project.top) == users
+
+
 @pytest.mark.parametrize("what", ["flipped", "lost"])
 def test_a_damaged_chunk_changes_nothing(project: Project, what: str) -> None:
     start(project.top)
@@ -128,7 +145,9 @@ def test_collecting_keeps_what_a_manifest_needs(project: Project) -> None:
     two = project.take()
     chunks = Chunks(project.segments)
     chunks.refresh()
-    assert collect(project.segments, frozenset(needed(two.files, chunks.read))) > 0
+    assert two.files is not None
+    live = {digest for chunk in two.files["table"] for digest in needed_in(chunk, chunks)}
+    assert collect(project.segments, lambda: frozenset(live), worth=1.1) > 0
     chunks = Chunks(project.segments)
     chunks.refresh()
     assert list(damaged(two.files, chunks.read)) == []

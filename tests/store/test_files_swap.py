@@ -57,6 +57,17 @@ def test_a_disk_that_refuses_at_any_call_leaves_all_as_it_was(
     pytest.fail("never got through")
 
 
+def test_many_files_come_back_at_once(tmp_path: Path) -> None:
+    for n in range(250):
+        write(tmp_path / f"after/d{n % 7}/{n}", f"{n}\n" * n)
+    _, wanted = taken(tmp_path / "after", tmp_path / "segments")
+    top = tmp_path / "top"
+    top.mkdir()
+    chunked, _ = taken(top, tmp_path / "segments")
+    assert exchange(top, chunked, wanted)
+    assert files(top) == files(tmp_path / "after")
+
+
 def program(name: str, top: Path, work: Path, *, before: tuple[str, ...] = ()) -> list[str]:
     return [*before, sys.executable, "-m", "tests.store.swapping", name, str(top), str(work)]
 

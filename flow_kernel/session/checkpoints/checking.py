@@ -13,6 +13,7 @@ from flow_kernel.errors import CheckpointDamaged
 from flow_kernel.records.verdict import Damage
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint, Part
 from flow_kernel.session.checkpoints.shelf import Shelf
+from flow_kernel.store.files.table import named_chunks
 from flow_kernel.store.snapshots.manifests import SUFFIX
 from flow_kernel.store.snapshots.salvage import salvage, set_aside
 from flow_kernel.store.snapshots.segments import ChunkLost
@@ -48,7 +49,7 @@ class Checked:
 
 
 class User(NamedTuple):
-    """Variables of a checkpoint, which need a chunk."""
+    """Variables or a file of a checkpoint, which need a chunk."""
 
     checkpoint_id: str
     names: str
@@ -78,6 +79,10 @@ def check_checkpoints(shelf: Shelf) -> Checked:
                     needed.add(digest)
                     if digest not in seen.whole:
                         users[digest].append(User(one.checkpoint_id, names))
+            for name, digest in named_chunks(one.files, shelf.chunks.read):
+                needed.add(digest)
+                if digest not in seen.whole:
+                    users[digest].append(User(one.checkpoint_id, name))
         except CheckpointDamaged as error:
             damaged.append(_at(_manifest(shelf, one.checkpoint_id), error.message))
     damaged += _in_segments(seen, users)

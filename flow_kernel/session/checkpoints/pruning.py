@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from flow_kernel.errors import FlowError, StoreError
 from flow_kernel.session.checkpoints.budget import Held, default_budget, to_drop
-from flow_kernel.session.checkpoints.checkpoint import Checkpoint, Part
+from flow_kernel.session.checkpoints.checkpoint import Checkpoint
 from flow_kernel.session.checkpoints.shelf import Shelf
 from flow_kernel.store.git.snapshots import GitSnapshots
 from flow_kernel.store.snapshots.collect import WORTH, collect
@@ -65,7 +65,7 @@ def keep_within(
     known = shelf.all()
     sizes = {placed.header.digest: placed.header.frame_bytes for placed in shelf.chunks}
     try:
-        held = _weighed(known)
+        held = _weighed(shelf, known)
         gone = frozenset(to_drop(held, shelf.needed_by, sizes, budget_bytes=budget))
     except FlowError as error:
         return Pruned(checkpoints=0, bytes_freed=0, why_kept=str(error))
@@ -75,16 +75,15 @@ def keep_within(
     )
 
 
-def _weighed(known: Iterable[Checkpoint]) -> list[Held]:
-    same: dict[Part, Part] = {}  # one object for what many have in common
+def _weighed(shelf: Shelf, known: list[Checkpoint]) -> list[Held]:
     return [
         Held(
             checkpoint_id=one.checkpoint_id,
             reason=one.reason,
             session=one.session,
-            parts=frozenset(same.setdefault(part, part) for part in one.body.parts()),
+            parts=parts,
         )
-        for one in known
+        for one, parts in zip(known, shelf.parts_of(known), strict=True)
     ]
 
 

@@ -3,13 +3,13 @@
 Called by `session.checkpoints.service`, by the magics and by the command line.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
 from flow_kernel.errors import CheckpointDamaged, NotFound, StoreError, UsageError
 from flow_kernel.records.home import Home
 from flow_kernel.session.checkpoints.checkpoint import Body, Checkpoint, Part, summed_up
-from flow_kernel.store.files.table import damaged, needed
+from flow_kernel.store.files.table import damaged, needed_in
 from flow_kernel.store.snapshots.content import ListDamaged, listed
 from flow_kernel.store.snapshots.manifests import (
     SUFFIX,
@@ -173,13 +173,30 @@ class Shelf:
             one, why = next(iter(self.damaged.items()))
             raise StoreError(f"what checkpoint {one} needs is not known: it {why}", hint=_REPAIR)
         try:
-            parts = {part for one in known for part in one.body.parts()}
+            parts = {part for found in self.parts_of(known) for part in found}
         except CheckpointDamaged as error:
             raise StoreError(error.message, hint=_REPAIR) from None
-        found = {digest for part in parts for digest in self.needed_by(part)}
-        for checkpoint in known:
-            found.update(needed(checkpoint.files, self.chunks.read))
-        return frozenset(found)
+        return frozenset(digest for part in parts for digest in self.needed_by(part))
+
+    def parts_of(self, known: Iterable[Checkpoint]) -> Iterator[frozenset[Part]]:
+        """All content of each of some checkpoints, that of its files among it.
+
+        Raises:
+            CheckpointDamaged: A manifest does not say what is in it.
+            StoreError: The list of some files is there and cannot be read.
+        """
+        same: dict[Part, Part] = {}  # one object for what many have in common
+        tables: dict[str, Part] = {}
+        for one in known:
+            for chunk in (one.files or {}).get("table", ()):
+                if chunk not in tables:
+                    tables[chunk] = Part(nbytes=0, chunks=tuple(self._named_in(chunk)))
+            yield frozenset(
+                (
+                    *(same.setdefault(part, part) for part in one.body.parts()),
+                    *(tables[chunk] for chunk in (one.files or {}).get("table", ())),
+                )
+            )
 
     def needed_by(self, part: Part) -> list[bytes]:
         """The chunks of a part, and the one that lists them.
@@ -196,6 +213,12 @@ class Shelf:
             return [listing, *self.digests(part)]
         except ChunkLost as error:
             raise StoreError(f"a list of chunks is damaged: {error}", hint=_REPAIR) from None
+
+    def _named_in(self, chunk: str) -> list[str]:
+        try:
+            return [digest.hex() for digest in needed_in(chunk, self.chunks)]
+        except ChunkLost as error:
+            raise StoreError(f"a list of files is damaged: {error}", hint=_REPAIR) from None
 
     def _content(self, part: Part, *, is_code: bool) -> memoryview:
         return read_content(self.chunks, self.digests(part), part.nbytes, is_code=is_code)

@@ -73,7 +73,7 @@ class WayBack:
         if own.is_empty:
             if self._git is not None and not self._by_git.is_empty:
                 self._git.restore(self._commit)
-            return self.changes
+            return together(self._by_git, own)
         swap = Swap(self._chunked.root)
         try:
             writes = [self._wanted[path] for path in (*own.added, *own.changed)]

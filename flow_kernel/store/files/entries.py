@@ -140,7 +140,7 @@ def checked_path(path: str) -> str:
     Raises:
         ValueError: It may not.
     """
-    if "\0" in path or any(part.lower() in _NEVER for part in path.split("/")):
+    if "\0" in path or not _NEVER.isdisjoint(path.lower().split("/")):
         raise ValueError(f"the path {spelled(path)[:100]!r} may not be written")
     return path
 

@@ -18,7 +18,7 @@ import orjson
 from flow_kernel.store.files.entries import Kept, parsed_row, row_of, spelled
 from flow_kernel.store.files.parts import Read, content, needed_by
 from flow_kernel.store.git.rules import LeftOut
-from flow_kernel.store.snapshots.segments import ChunkLost
+from flow_kernel.store.snapshots.segments import ChunkLost, Chunks
 from flow_kernel.store.snapshots.writer import Writer
 
 _CUT: Final = 0xFF
@@ -88,23 +88,34 @@ def read_table(chunks: Sequence[str], read: Read) -> Contents:
     return Contents(kept, left_out)
 
 
-def needed(files: Mapping[str, Any] | None, read: Read) -> Iterator[bytes]:
-    """All chunks that the files of a manifest need, those of its table among them.
+def needed_in(chunk: str, chunks: Chunks) -> Iterator[bytes]:
+    """All chunks that the rows of one chunk of a table need, and that chunk itself.
 
-    Args:
-        files: What the manifest says under `files`.
-        read: Gives a chunk. What a damaged one would name is lost anyway.
+    Raises:
+        ChunkLost: It is there and cannot be read; what is not there names nothing any more.
     """
+    first = bytes.fromhex(chunk)
+    yield first
+    if first not in chunks:
+        return
+    for one in _known_rows(bytes(chunks.read(first))):
+        if one.part is not None and one.part.listed is not None:
+            listing = bytes.fromhex(one.part.listed)
+            if listing not in chunks:
+                yield listing
+                continue
+        yield from needed_by(one.part, chunks.read)
+
+
+def named_chunks(files: Mapping[str, Any] | None, read: Read) -> Iterator[tuple[str, bytes]]:
+    """What needs which chunk: the table of the files of a manifest, and each of its files."""
     for chunk in (files or {}).get("table", ()):
-        yield bytes.fromhex(chunk)
-        try:
-            rows = _rows(chunk, read)
-        except ChunkLost:
-            continue
-        for one in rows:
-            if not isinstance(one, LeftOut):
+        yield "the list of its files", bytes.fromhex(chunk)
+        with suppress(ChunkLost):
+            for one in _known_rows(bytes(read(bytes.fromhex(chunk)))):
                 with suppress(ChunkLost):
-                    yield from needed_by(one.part, read)
+                    for digest in needed_by(one.part, read):
+                        yield f"file {spelled(one.path)}", digest
 
 
 def damaged(files: Mapping[str, Any] | None, read: Read) -> Iterator[LostFiles]:
@@ -127,6 +138,15 @@ def damaged(files: Mapping[str, Any] | None, read: Read) -> Iterator[LostFiles]:
                     pass
             except ChunkLost as error:
                 yield LostFiles(f"file {spelled(one.path)}", str(error))
+
+
+def _known_rows(data: bytes) -> list[Kept]:
+    """The files of a chunk of a table; none where a stranger has written something else."""
+    try:
+        rows = [parsed_row(row) for row in orjson.loads(data)]
+    except (ValueError, TypeError):
+        return []
+    return [one for one in rows if isinstance(one, Kept)]
 
 
 def _rows(chunk: str, read: Read) -> list[Kept | LeftOut]:
