@@ -86,6 +86,8 @@ def test_files_are_compared_shown_and_verified_elsewhere(kernel: Kernel) -> None
     assert files == {"added": [], "changed": ["data/big.bin"], "removed": ['"latin-\\xe9.txt"']}
     assert "6.1 MB" in flow(kernel, "checkpoints", "show", "first").stdout
     assert flow(kernel, "checkpoints", "verify").returncode == 0
+    checked = json.loads(flow(kernel, "check", "--json").stdout)
+    assert (checked["ok"], checked["checkpoints"]["unneeded_bytes"]) == (True, 0)
 
     ran(kernel, "%rollback first --files")
     assert ran(kernel, "print(open(b'latin-\\xe9.txt').read())") == "x\n"
@@ -97,6 +99,8 @@ def test_files_are_compared_shown_and_verified_elsewhere(kernel: Kernel) -> None
     verified = flow(kernel, "checkpoints", "verify", "first", "--json")
     assert verified.returncode == 1
     assert any("file" in one["reason"] for one in json.loads(verified.stdout)["damaged"])
+    checked = json.loads(flow(kernel, "check", "--json").stdout)
+    assert any("file data/big.bin: " in one["reason"] for one in checked["damaged"])
     refused = kernel.run("%rollback second --files")
     assert "nothing was changed" in refused.stderr
 
