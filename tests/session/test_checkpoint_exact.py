@@ -54,9 +54,11 @@ EXACT = {
     "text in arrays": (
         "import numpy as np\n"
         "t = ['héé', '', 'x' * 70, '\\udc80', 'ab'] * 40; o = np.array(t, object)\n"
-        "o[3] = None; o[5] = np.nan; F = np.asfortranarray(o.reshape(2, 100)); v = F[1]",
+        "o[3] = None; o[5] = np.nan; z = np.append(o, ['a\\0b', '']); e = z[:70]; F ="
+        " np.asfortranarray(o.reshape(2, 100)); v = F[1]",
         "(o.tolist() == F.reshape(-1).tolist(), o[3], o[5] is np.nan, F.flags.f_contiguous, v[0],"
-        " [ascii(x) for x in o[:9]], np.shares_memory(v, F))",
+        " [ascii(x) for x in o[:9]], np.shares_memory(v, F), [ascii(x) for x in z],"
+        " ascii(e.tolist()))",
     ),
     "text of its own class in arrays": (
         "import numpy as np\no = np.array([np.str_('a')] * 99 + ['b'], object)",

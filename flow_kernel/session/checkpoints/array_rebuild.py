@@ -10,8 +10,8 @@ class Text(NamedTuple):
     """The strings of an array.
 
     Attributes:
-        data: All of them in UTF-8, one after the other.
-        lengths: How many characters each has.
+        data: All of them in UTF-8, with `BETWEEN` between them.
+        lengths: How many characters each has, where one has `BETWEEN` in it; else nothing.
         nans: Places where `numpy.nan` stands.
         nones: Places where None stands.
     """
@@ -67,34 +67,41 @@ def object_array(shape: tuple[int, ...], order: str) -> Any:
 
 def fill_object_array(value: Any, content: tuple[list[Any] | Text, bool]) -> None:
     """Put the objects in, one by one: lists among them are no rows."""
+    import numpy as np  # only where an array is loaded
+
     objects, is_writeable = content
-    flat = value.reshape(-1) if value.flags.c_contiguous else value.flat
-    for place, one in enumerate(_strings(objects) if isinstance(objects, Text) else objects):
-        flat[place] = one
+    if isinstance(objects, Text):
+        value.flat[:] = np.array(_strings(objects), object)
+    else:
+        for place, one in enumerate(objects):
+            value.flat[place] = one
     value.flags.writeable = is_writeable
 
 
-_SHORT: Final = 64
+BETWEEN: Final = "\0"
+_OFTEN: Final = 4
 
 
 def _strings(text: Text) -> list[Any]:
-    """The strings; equal short ones are one object, as they mostly were."""
+    """The strings; equal ones are one object where most come several times."""
     import numpy as np  # only where an array is loaded
 
     whole = bytes(text.data).decode("utf-8", "surrogatepass")
-    found: list[Any] = []
-    known: dict[str, str] = {}
-    start = 0
-    for length in np.frombuffer(text.lengths, np.int64).tolist():
-        end = start + length
-        one = whole[start:end]
-        found.append(known.setdefault(one, one) if length < _SHORT else one)
-        start = end
+    if bytes(text.lengths):
+        ends = np.cumsum(np.frombuffer(text.lengths, np.int64)).tolist()
+        starts = [0, *ends[:-1]]
+        found = [whole[start:end] for start, end in zip(starts, ends, strict=True)]
+    else:
+        found = whole.split(BETWEEN)
+    distinct = {one: one for one in found}
+    if len(distinct) * _OFTEN < len(found):
+        found = list(map(distinct.__getitem__, found))
+    values: list[Any] = found
     for place in text.nans:
-        found[place] = np.nan
+        values[place] = np.nan
     for place in text.nones:
-        found[place] = None
-    return found
+        values[place] = None
+    return values
 
 
 def view(

@@ -145,14 +145,18 @@ def _text(value: Any) -> rebuild.Text | None:
     nan = sys.modules["numpy"].nan
     if any(items[n] is not None and items[n] is not nan for n in gaps):
         return None
-    is_none = [n for n in gaps if items[n] is None]
+    nones = [n for n in gaps if items[n] is None]
+    nans = [n for n in gaps if items[n] is nan]
     for n in gaps:
         items[n] = ""
-    np = sys.modules["numpy"]
-    lengths = np.fromiter(map(len, items), np.int64, len(items))
-    data = "".join(items).encode("utf-8", "surrogatepass")
+    whole = rebuild.BETWEEN.join(items)
+    lengths = b""
+    if whole.count(rebuild.BETWEEN) != len(items) - 1:
+        np = sys.modules["numpy"]
+        whole, lengths = "".join(items), np.fromiter(map(len, items), np.int64, len(items))
+    data = whole.encode("utf-8", "surrogatepass")
     parts = (pickle.PickleBuffer(data), pickle.PickleBuffer(lengths))
-    return rebuild.Text(*parts, [n for n in gaps if n not in {*is_none}], is_none)
+    return rebuild.Text(*parts, nans, nones)
 
 
 def _owner(value: Any, kind: type) -> Any:
