@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from flow_kernel.session.checkpoints.anchors import Anchors, anchors_of
+from flow_kernel.session.checkpoints.loading import load
 from flow_kernel.session.checkpoints.saving import Saved, save
 from flow_kernel.session.checkpoints.serialisers import GROUP, Serialisers, installed, plugged
 from tests.session.saved_values import loaded
@@ -91,3 +92,14 @@ def test_the_anchors_are_the_same_whatever_a_cell_has_imported() -> None:
     import pandas as pd  # noqa: F401 - what a cell may do
 
     assert anchors_of({}, {}).names() == before == ["builtins", "namespace"]
+
+
+def test_an_anchor_that_is_not_here_costs_only_what_refers_to_it() -> None:
+    shell = object()
+    there = anchors_of({}, {"shell": shell})
+    saved = save({"plain": [1], "refers": [shell]}, there)
+    plain, refers = saved.groups
+    here = anchors_of({}, {})
+    assert load(plain.stream, [], here, there.names()) == ([1],)
+    with pytest.raises(LookupError, match="shell"):
+        load(refers.stream, [], here, there.names())

@@ -42,15 +42,8 @@ class Anchors:
         return {id(value): (number, value) for number, value in enumerate(values)}
 
     def in_order(self, names: list[str]) -> list[object]:
-        """The objects that another session knew by these names.
-
-        Raises:
-            LookupError: One that was there when it was saved is not here.
-        """
-        missing = [name for name in names if name not in self.by_name]
-        if missing:
-            raise LookupError(f"there is no {missing[0]} in this session")
-        return [self.by_name[name] for name in names]
+        """The objects that another session knew by these names; None for those not here."""
+        return [self.by_name.get(name) for name in names]
 
 
 def anchors_of(namespace: dict[str, Any], named: Mapping[str, object]) -> Anchors:

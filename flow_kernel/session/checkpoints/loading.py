@@ -6,6 +6,7 @@ checkpoints that the user has signed, or trusts.
 
 import io
 import pickle
+import pickletools
 from collections.abc import Sequence
 from typing import Final
 
@@ -33,9 +34,13 @@ def load(
         names: The anchors of the session that saved, in their order.
 
     Raises:
+        LookupError: The values refer to an anchor that is not in this session.
         Exception: Whatever the classes of the values raise.
     """
     known = anchors.in_order(names)
+    missing = {n: name for n, name in enumerate(names) if name not in anchors.by_name}
+    if missing and (used := missing.keys() & _referred_to(stream)):
+        raise LookupError(f"there is no {missing[min(used)]} in this session")
     entries = b"".join(_INTO_MEMO % number for number in range(len(known)))
     unpickler = pickle.Unpickler(  # noqa: S301 - see above
         io.BytesIO(_PROTOCOL_5 + entries + _END + stream), buffers=buffers
@@ -44,3 +49,12 @@ def load(
     unpickler.load()
     found: tuple[object, ...] = unpickler.load()
     return found
+
+
+def _referred_to(stream: bytes) -> set[int]:
+    """The numbers of the objects that a stream takes out of the memo. Cost: 1 µs a byte or so."""
+    return {
+        int(argument)
+        for opcode, argument, _ in pickletools.genops(stream)
+        if opcode.name in ("BINGET", "LONG_BINGET") and argument is not None
+    }
