@@ -106,8 +106,8 @@ def _keeps_layout(kind: Any, np: Any) -> bool:
 
 
 def _view(value: Any, owner: Any, np: Any) -> Reduced | None:
-    if owner.dtype.hasobject != value.dtype.hasobject:
-        return _detached(value, np)
+    if owner.dtype.hasobject and {owner.dtype, value.dtype} != {np.dtype(object)}:
+        raise Unsaveable("a view of an array with objects in its fields")
     return rebuild.view, (owner, *_place(value, _address(owner)), _is_open(value))
 
 

@@ -116,8 +116,11 @@ def member(value: Enum) -> Reduced | None:
     kind = type(value)
     if is_found(kind):
         return None
-    base: Any = next((one for one in kind.__mro__ if one in _MEMBER_TYPES), object)
-    arguments = () if base is object else base.__getnewargs__(value)
+    base: Any = next(one for one in kind.__mro__ if is_made_in_c(one))
+    if base in _MEMBER_TYPES:
+        arguments = base.__getnewargs__(value)
+    else:
+        arguments = () if base is object else base.__reduce__(value)[1]
     made = (kind, base, arguments)
     return (
         rebuild.member,

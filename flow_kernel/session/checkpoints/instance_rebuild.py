@@ -9,7 +9,8 @@ from typing import Any
 def made_by(kind: Any, base: Any, arguments: tuple[Any, ...]) -> Any:
     """An instance, as a class of a library makes it that its own class comes from."""
     made = base.__new__(kind, *arguments)
-    base.__init__(made, *arguments)
+    if base.__init__ is not object.__init__:
+        base.__init__(made, *arguments)
     return made
 
 
@@ -34,10 +35,11 @@ def set_contents(value: Any, whole: tuple[Any, list[Any], list[tuple[Any, Any]],
         set_plain_state(value, state)
 
 
-def set_exception(value: BaseException, whole: tuple[Any, Any, Any, bool]) -> None:
-    """Attributes, cause and context."""
-    state, cause, context, is_suppressed = whole
+def set_exception(value: BaseException, whole: tuple[Any, Any, Any, Any, bool]) -> None:
+    """Attributes, slots, cause and context."""
+    state, slots, cause, context, is_suppressed = whole
     if state:
         BaseException.__setstate__(value, state)
+    set_plain_state(value, (None, slots))
     value.__cause__, value.__context__ = cause, context
     value.__suppress_context__ = is_suppressed

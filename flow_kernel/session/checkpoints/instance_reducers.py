@@ -16,7 +16,7 @@ from enum import Enum
 from typing import Any, Final
 
 from flow_kernel.session.checkpoints import class_reducers, instance_rebuild
-from flow_kernel.session.checkpoints.by_name import MAIN, is_by_value, is_found
+from flow_kernel.session.checkpoints.by_name import MAIN, is_by_value, is_found, is_made_in_c
 from flow_kernel.session.checkpoints.reducers import Reduced, Reducer
 from flow_kernel.session.checkpoints.refusals import Unsaveable, refuse
 
@@ -30,7 +30,6 @@ _FILLERS: Final = (
 
 
 _MAKES: Final = object.__reduce_ex__(type("Any", (), {})(), 2)[0]
-_OF_C: Final = types.BuiltinFunctionType
 
 
 def way(kind: Any) -> Reducer:
@@ -67,16 +66,34 @@ def _wants_arguments(kind: Any) -> bool:
 
     Those of the notebook are not asked at all: what they count or remember is not to change.
     """
-    said = hasattr(kind, "__getnewargs__") or hasattr(kind, "__getnewargs_ex__")
-    if said or type(kind.__new__) is not types.FunctionType:
+    if type(kind.__new__) is not types.FunctionType:
+        return False
+    makes = _definer(kind, "__new__")
+    said = [one for name in _SAYS if (one := _definer(kind, name)) and not is_made_in_c(one)]
+    if any(issubclass(one, makes) for one in said):
         return False
     if is_by_value(kind):
         return True
     try:
-        inspect.signature(kind.__new__).bind(kind)
+        inspect.signature(kind.__new__).bind(*_made_of(kind, None)[1])
     except TypeError:
         return True
     return False
+
+
+_SAYS: Final = ("__getnewargs__", "__getnewargs_ex__")
+
+
+def _definer(kind: type, name: str) -> Any:
+    return next((one for one in kind.__mro__ if name in vars(one)), None)
+
+
+def _made_of(kind: Any, value: Any) -> tuple[Any, Reduced]:
+    """The class of C that makes an instance, and of what: the class and the built-in value."""
+    base: Any = next(one for one in kind.__mro__ if is_made_in_c(one) and "__new__" in vars(one))
+    if not hasattr(base, "__getnewargs__"):
+        return base, (kind,)
+    return base, (kind, *(base.__getnewargs__(value) if value is not None else (None,)))
 
 
 def unless_it_is_its_own_copy(value: Any) -> Reduced | None:
@@ -101,11 +118,13 @@ def instance(value: Any) -> Reduced | None:
     if isinstance(value, Enum):
         return class_reducers.member(value)
     reduced = reduced_by_itself(value)
-    if reduced[:2] == (_MAKES, (kind,)) and _wants_arguments(kind):
-        base = next(one for one in kind.__mro__ if type(vars(one).get("__new__")) is _OF_C)
-        reduced = (base.__new__, (kind,), *reduced[2:])
+    if reduced[0] is _MAKES and _wants_arguments(kind):
+        base, made_of = _made_of(kind, value)
+        reduced = (base.__new__, made_of, *reduced[2:])
     if reduced[0] is kind and (base := _maker(kind)) is not None:
         reduced = (instance_rebuild.made_by, (kind, base, reduced[1]), *reduced[2:])
+    if len(reduced) == 2 and (forgotten := object.__getstate__(value)):
+        reduced = (*reduced, forgotten, None, None, instance_rebuild.set_plain_state)
     made, arguments, state, items, pairs, setter = (*reduced, None, None, None, None)[:6]
     if setter is not None or hasattr(kind, "__setstate__"):
         return reduced
@@ -164,7 +183,9 @@ def exception(value: BaseException) -> Reduced | None:
         raise Unsaveable("an exception with a cause, whose class saves itself without")
     _, arguments, state = (*reduced_by_itself(value), None)[:3]
     made = (kind, base, arguments)
-    whole = (state, *chain)
+    own = object.__getstate__(value)
+    slots = own[1] if isinstance(own, tuple) else None
+    whole = (state, slots, *chain)
     return instance_rebuild.made_by, made, whole, None, None, instance_rebuild.set_exception
 
 

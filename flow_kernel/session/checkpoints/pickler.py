@@ -11,6 +11,7 @@ from typing import Any
 from flow_kernel.session.checkpoints import class_reducers, reducers
 from flow_kernel.session.checkpoints.anchors import Anchors
 from flow_kernel.session.checkpoints.by_name import MAIN, alias, is_by_value, is_found
+from flow_kernel.session.checkpoints.loading import load
 from flow_kernel.session.checkpoints.refusals import Unsaveable
 
 
@@ -27,6 +28,27 @@ class Pickler(pickle.Pickler):
         self.memo = anchors.for_pickler()
         self._namespace: Any = anchors.by_name["namespace"]
         self._serialisers = anchors.serialisers
+        self._kinds: set[type] = set()
+        self._is_doubtful = False
+        self._written = file, buffers, anchors
+
+    def dump(self, values: Any) -> None:
+        """Write values, and prove that they can be read where that is in doubt.
+
+        A set or a dict in a cycle is filled before its members have their attributes, and a class
+        of the notebook may need these to say where a member belongs.
+
+        Raises:
+            Unsaveable: They cannot be read.
+        """
+        super().dump(values)
+        if self._is_doubtful:
+            file, buffers, anchors = self._written
+            try:
+                load(file.getvalue(), [one.raw() for one in buffers], anchors, anchors.names())
+            except Exception as error:
+                said = f"{type(error).__name__}: {error}"[:120]
+                raise Unsaveable(f"it could not be loaded again: {said}") from error
 
     def reducer_override(self, value: Any) -> Any:
         """How to take apart what pickle does not know, or not exactly."""
@@ -37,6 +59,9 @@ class Pickler(pickle.Pickler):
             return NotImplemented
         if isinstance(value, type):
             return _class(value)
+        if kind not in self._kinds:
+            self._kinds.add(kind)
+            self._is_doubtful |= type(kind.__hash__) is types.FunctionType and is_by_value(kind)
         found = self._serialisers[kind](value)
         return NotImplemented if found is None else found
 
