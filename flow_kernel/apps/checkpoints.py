@@ -122,7 +122,7 @@ def _row(one: Checkpoint) -> list[Cell]:
         taken_at(one),
         plain(one.name),
         one.checkpoint_id,
-        str(len(one.variables)),
+        str(one.variable_count),
         human_bytes(one.bytes_new),
         [Painted(plain(", ".join(remarks_of(one))), "" if one.is_trusted else "yellow")],
     ]

@@ -42,7 +42,7 @@ def restore(options: argparse.Namespace, terminal: Terminal, home: Home) -> int:
     shelf = shelf_at(home)
     target = find_near(shelf, options.name)
     how = _how(options, terminal)
-    _check(target, shelf, trusts=options.trust)
+    _check(target, shelf, what=options.what, trusts=options.trust)
     warnings = warnings_of(
         target,
         python=platform.python_version(),
@@ -89,7 +89,7 @@ def _how(options: argparse.Namespace, terminal: Terminal) -> str:
     return asked[0]
 
 
-def _check(target: Checkpoint, shelf: Shelf, *, trusts: bool) -> None:
+def _check(target: Checkpoint, shelf: Shelf, *, what: str, trusts: bool) -> None:
     """Refuse before a kernel is started."""
     if not (target.is_trusted or trusts):
         raise UntrustedCheckpoint(
@@ -97,10 +97,12 @@ def _check(target: Checkpoint, shelf: Shelf, *, trusts: bool) -> None:
             "run whatever code is in it; nothing was started",
             hint="if you know where it comes from: --trust, or jupyter flow key import FILE",
         )
-    if trouble := shelf.verify(target):
+    trouble = [] if what == "files" else shelf.verify(target)
+    if what != "state":
+        trouble += shelf.verify_files(target)
+    if trouble:
         raise CheckpointDamaged(
-            f"checkpoint {target.checkpoint_id}: {', '.join(trouble[0].variables)}: "
-            f"{trouble[0].reason}; nothing was started",
+            f"checkpoint {target.checkpoint_id}: {trouble[0].said}; nothing was started",
             variables=tuple(name for one in trouble for name in one.variables),
         )
 

@@ -93,7 +93,7 @@ class CheckpointList(Sequence[Checkpoint]):
             taken_at(one),
             one_line(one.name, _NAME_CHARS),
             one_line(one.checkpoint_id, 40),
-            str(len(one.variables)),
+            str(one.variable_count),
             human_bytes(one.bytes_new),
             ", ".join([*said, *remarks_of(one)]),
         ]

@@ -7,7 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flow_kernel.session.checkpoints.checkpoint import Checkpoint, differing
+from flow_kernel.session.checkpoints.checkpoint import (
+    Body,
+    Checkpoint,
+    differing,
+    summed_up,
+)
 from flow_kernel.session.checkpoints.comparison import change_of, document, name_changes
 from flow_kernel.session.checkpoints.tree import Gap, Node, tree
 from flow_kernel.session.checkpoints.tree_html import STYLE, tree_html
@@ -130,6 +135,31 @@ def test_checkpoints_that_name_each_other_as_parents_are_shown_all_the_same() ->
     c = made("c", checkpoint_id="3" * 12, parent_id="3" * 12)
 
     assert [line for line in drawn([a, b, c]) if "deleted" not in line] == ["○ c", "○ b", "○ a"]
+
+
+def test_files_differ_only_where_both_checkpoints_have_some() -> None:
+    a = made("a", files={"tree": "1"})
+    assert change_of(a, made("b", a, files={"tree": "2"})).has_files
+    assert not change_of(a, made("c", a, files={"tree": "1"})).has_files
+    assert not change_of(a, made("d", a, tree=None)).has_files
+    assert change_of(made("e", tree=None, files={"tree": "1"}), a).has_files
+
+
+@pytest.mark.parametrize("broken", [b"{", b"{}", b"[]", b'{"variables":1,"groups":2,"anchors":3}'])
+def test_one_that_cannot_be_read_is_drawn_and_called_damaged(broken: bytes) -> None:
+    a = made("a", values={"n": "1"})
+    head = {**a.item(), "created_at": "2026-11-21T10:00:01.000Z", "session": "s", "plan_id": "p",
+            "task_id": "t", "step": None, "python": "3.11", "libraries": {}, "files_reason": "",
+            "name": "b", "parent_id": a.checkpoint_id, "checkpoint_id": "b" * 12}  # fmt: skip
+    b = summed_up(head, Body(head, broken), variable_count=7, is_trusted=False)
+    found = tree([a, b])
+
+    assert [line.changes for line in lines_of(found)] == [
+        "damaged: see verify · not your key",
+        "1 variable",
+    ]
+    assert "damaged: see verify" in tree_html(found)
+    assert "damaged: see verify" in tree_page(found, title="t")
 
 
 def test_a_clock_that_went_back_puts_no_child_below_its_parent() -> None:

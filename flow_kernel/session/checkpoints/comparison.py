@@ -79,7 +79,7 @@ def change_of(before: Checkpoint, after: Checkpoint) -> Change:
         added=tuple(found.added),
         changed=tuple(name for name in found.changed if name not in unknown),
         removed=tuple(found.removed),
-        has_files=_files_of(before) != _files_of(after),
+        has_files=_have_other_files(before, after),
     )
 
 
@@ -125,6 +125,13 @@ def _left(checkpoint: Checkpoint) -> frozenset[str]:
     return frozenset(left.name for left in checkpoint.not_saved)
 
 
-def _files_of(checkpoint: Checkpoint) -> object:
-    """What is equal for equal files; None where they were not kept."""
-    return None if checkpoint.git is None else checkpoint.git.get("tree")
+def _have_other_files(before: Checkpoint, after: Checkpoint) -> bool:
+    """True when the files are known to differ; where one has none of them, nothing is known."""
+    old, new = _trees_of(before), _trees_of(after)
+    return any(old) and any(new) and old != new
+
+
+def _trees_of(checkpoint: Checkpoint) -> tuple[object, object]:
+    """What is equal for equal files: in git, and in chunks of ours."""
+    git, files = checkpoint.git or {}, checkpoint.files or {}
+    return git.get("tree"), files.get("tree")

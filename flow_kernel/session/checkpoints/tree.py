@@ -13,10 +13,15 @@ there, and the lane goes on to its parent. A parent that was deleted ends the la
 
 import heapq
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
+from flow_kernel.errors import FlowError
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint
 from flow_kernel.session.checkpoints.comparison import Change, change_of
+
+UNREADABLE: Final = (FlowError, KeyError, TypeError, ValueError, AttributeError)
+"""What the manifest of somebody else may raise when its long part is first looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +37,7 @@ class Node:
         below: Lanes that go on.
         is_here: True when the session is equal to it, but for what happened since.
         is_cut: True when it had a parent that was deleted.
+        is_damaged: True when what it holds, or its parent, cannot be read.
     """
 
     checkpoint: Checkpoint
@@ -42,6 +48,7 @@ class Node:
     below: tuple[int, ...]
     is_here: bool
     is_cut: bool
+    is_damaged: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,16 +184,10 @@ def _with_change(node: Node, known: Mapping[str, Checkpoint]) -> Node:
     parent = known.get(node.checkpoint.parent_id or "")
     if parent is None or node.is_cut:
         return node
-    return Node(
-        checkpoint=node.checkpoint,
-        change=change_of(parent, node.checkpoint),
-        lane=node.lane,
-        above=node.above,
-        joins=node.joins,
-        below=node.below,
-        is_here=node.is_here,
-        is_cut=node.is_cut,
-    )
+    try:
+        return replace(node, change=change_of(parent, node.checkpoint))
+    except UNREADABLE:  # the picture shows all that there is; `verify` says what is wrong
+        return replace(node, is_damaged=True)
 
 
 def _lanes_of(row: Node | Gap) -> tuple[int, ...]:

@@ -12,7 +12,13 @@ from typing import Final
 from flow_kernel.records.plain import human_bytes, one_line, strip_controls
 from flow_kernel.session.checkpoints.comparison import Change
 from flow_kernel.session.checkpoints.tree import Gap, Node, Tree
-from flow_kernel.session.checkpoints.tree_text import HERE, first_words, remarks_of, taken_at
+from flow_kernel.session.checkpoints.tree_text import (
+    DAMAGED,
+    HERE,
+    first_words,
+    remarks_of,
+    taken_at,
+)
 
 _ROW: Final = 26
 _LANE: Final = 14
@@ -99,11 +105,13 @@ def _node(node: Node, links: bool) -> Iterator[str]:
     told = [f'<span class="d">{_safe(text)}</span>' for text in remarks_of(one)]
     if node.change is not None:
         told.insert(0, change_html(node.change, _MOST_NAMES))
+    elif node.is_damaged:
+        told.insert(0, f'<span class="del">{DAMAGED}</span>')
     elif not node.is_cut:
         told.insert(0, f'<span class="d">{first_words(one)}</span>')
     title = "" if node.change is None else f' title="{_safe(_all_names(node.change))}"'
     yield f"<span{title}>{' · '.join(told)}</span>"
-    yield f'<span class="n x">{len(one.variables)}</span>'
+    yield f'<span class="n x">{one.variable_count}</span>'
     yield f'<span class="n">{human_bytes(one.bytes_new)}</span>'
     yield f'<span class="d x">{_safe(taken_at(one))}</span>'
     yield f'<span class="d x id">{_safe(one.checkpoint_id)}</span>'

@@ -11,9 +11,10 @@ from typing import Final
 from flow_kernel.records.plain import human_bytes, one_line, strip_controls
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint
 from flow_kernel.session.checkpoints.comparison import summary_of
-from flow_kernel.session.checkpoints.tree import Node, Tree
+from flow_kernel.session.checkpoints.files_text import files_line, left_files
+from flow_kernel.session.checkpoints.tree import UNREADABLE, Node, Tree
 from flow_kernel.session.checkpoints.tree_html import STYLE, change_html, tree_html
-from flow_kernel.session.checkpoints.tree_text import taken_at
+from flow_kernel.session.checkpoints.tree_text import DAMAGED, taken_at
 
 _SUMMARY_CHARS: Final = 160
 _MOST_ROWS: Final = 400
@@ -72,25 +73,27 @@ def _held(node: Node) -> Iterator[str]:
     yield f'</b> <span class="dim">{_safe(_facts(one))}</span></summary><table class="flow-tree-t">'
     if node.change is not None:
         yield _row("changed", change_html(node.change, 200))
-    for name in [*one.variables][:_MOST_ROWS]:
+    try:
+        names = [*one.variables]
+    except UNREADABLE:
+        names = []
+        yield _row("", f'<span class="left">{DAMAGED}</span>')
+    for name in names[:_MOST_ROWS]:
         yield _row(_safe(one_line(name, 60)), _safe(_summary(one, name)))
-    if len(one.variables) > _MOST_ROWS:
-        yield _row("…", f"{len(one.variables) - _MOST_ROWS:,} more")
+    if len(names) > _MOST_ROWS:
+        yield _row("…", f"{len(names) - _MOST_ROWS:,} more")
     for left in one.not_saved[:_MOST_ROWS]:
         told = f"not kept ({one_line(left.type, 60)}): {one_line(left.reason, _SUMMARY_CHARS)}"
         yield _row(_safe(one_line(left.name, 60)), f'<span class="left">{_safe(told)}</span>')
-    git = one.git
-    files = f"commit {str(git['commit'])[:12]}" if git else f"not kept: {one.files_reason}"
-    yield _row("files", _safe(one_line(files, _SUMMARY_CHARS)))
-    for out in (git or {}).get("left_out", ())[:_MOST_ROWS]:
-        told = f"not kept: {one_line(str(out['path']), _SUMMARY_CHARS)} ({out['reason']})"
+    yield _row("files", _safe(files_line(one).removeprefix("files: ")))
+    for told in left_files(one)[:_MOST_ROWS]:
         yield _row("", f'<span class="left">{_safe(told)}</span>')
     yield "</table></details>"
 
 
 def _facts(one: Checkpoint) -> str:
     return (
-        f"{one.checkpoint_id} · {len(one.variables)} variables · {human_bytes(one.bytes_new)} new"
+        f"{one.checkpoint_id} · {one.variable_count} variables · {human_bytes(one.bytes_new)} new"
         f" · {taken_at(one)} · {one_line(one.reason, 40)}"
     )
 

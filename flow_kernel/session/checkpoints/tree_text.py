@@ -13,6 +13,7 @@ from flow_kernel.session.checkpoints.comparison import Change
 from flow_kernel.session.checkpoints.tree import Gap, Node, Tree
 
 HERE: Final = "you are here"
+DAMAGED: Final = "damaged: see verify"
 TREE_ROWS: Final = 60
 """How many checkpoints a picture shows where nobody asks for more."""
 _MOST_LANES: Final = 12
@@ -77,7 +78,7 @@ def lines_of(tree: Tree, *, glyphs: Glyphs = UNICODE) -> Iterator[TreeLine]:
             name=one_line(one.name, 60),
             checkpoint_id=one_line(one.checkpoint_id, 40)[:_ID_CHARS],
             taken=taken_at(one),
-            variables=str(len(one.variables)),
+            variables=str(one.variable_count),
             size=human_bytes(one.bytes_new),
             changes=_remarks(row),
             is_here=row.is_here,
@@ -103,7 +104,7 @@ def taken_at(one: Checkpoint) -> str:
 
 def first_words(one: Checkpoint) -> str:
     """What stands for the change of a checkpoint that has no parent."""
-    count = len(one.variables)
+    count = one.variable_count
     return f"{count} variable{'' if count == 1 else 's'}"
 
 
@@ -123,6 +124,8 @@ def _remarks(node: Node) -> str:
     said = [HERE] if node.is_here else []
     if node.change is not None:
         said.append(change_words(node.change, 12) or "nothing differs")
+    elif node.is_damaged:
+        said.append(DAMAGED)
     elif not node.is_cut:
         said.append(first_words(node.checkpoint))
     return " · ".join([*said, *remarks_of(node.checkpoint)])
