@@ -202,6 +202,7 @@ class Session:
             UntrustedCheckpoint: Somebody else has signed it.
             CheckpointDamaged: It cannot be restored; nothing was changed.
         """
+        from flow_kernel.session.checkpoints.rebuilding import explain_all, recipes_for
         from flow_kernel.session.checkpoints.rollback import go_back  # with the store, not before
         from flow_kernel.session.checkpoints.taking import Taking
 
@@ -211,7 +212,11 @@ class Session:
             to = checkpoints.shelf.find(to, session=self.identity.session)
         if isinstance(to, Taking):
             to = to.wait()
-        return go_back(checkpoints, to, what=what, dry_run=dry_run, trusts=trusts)
+        back = go_back(checkpoints, to, what=what, dry_run=dry_run, trusts=trusts)
+        if back.lost and not dry_run:
+            lost = [left.name for left in back.lost]
+            explain_all(checkpoints.namespace, recipes_for(self.home, to, lost))
+        return back
 
     @property
     def current_task(self) -> "TaskRow | None":

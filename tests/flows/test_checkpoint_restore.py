@@ -188,6 +188,35 @@ def test_a_damaged_checkpoint_starts_no_kernel(kernel: Kernel, tmp_path: Path) -
 
 
 @promise("checkpoint.elsewhere")
+def test_functions_of_another_python_are_refused_and_the_rest_is_restored(kernel: Kernel) -> None:
+    cells = (
+        "import platform; platform.real = platform.python_version",
+        "platform.python_version = lambda: '3.9.1'",
+        "%checkpoint old",
+        "platform.python_version = platform.real",
+        "rows.append(3); df = 0\ndef total(): return 0\np = 1",
+        "back = %rollback old --state",
+    )
+    for cell in cells:
+        assert kernel.run(cell).status == "ok"
+
+    shown = kernel.run("print(rows, len(df), sorted(left.name for left in back.rollback.lost))")
+    assert shown.stdout == "[1, 2] 2 ['Point', 'p', 'total']\n"
+    told = kernel.run("print(back)").stdout
+    assert "it was taken on Python 3.9, this is Python 3." in told
+    assert "to rebuild Point, p, total: run cell [1]" in told
+    refusal = str(kernel.run("total()").reply["evalue"])
+    assert "holds a function compiled by Python 3.9" in refusal
+
+
+@promise("rollback.recipe")
+def test_in_python_a_lost_value_says_as_well_how_it_is_made_again(kernel: Kernel) -> None:
+    kernel.run("del g; import flow_kernel; flow_kernel.current_session().rollback('first');")
+
+    assert str(kernel.run("next(g)").reply["evalue"]).endswith("run cell [1]")
+
+
+@promise("checkpoint.elsewhere")
 def test_versions_that_are_others_here_are_said(kernel: Kernel) -> None:
     kernel.run("back = %rollback first --state")
     assert kernel.run("print(back.remarks)").stdout == "[]\n"

@@ -114,11 +114,11 @@ def base_of(target: Checkpoint, idents: Mapping[str, int], now: Base) -> Base:
 
     Args:
         target: Where it went.
-        idents: `id` of each variable after it.
+        idents: `id` of each variable that is there after it.
         now: What they were before it.
     """
     same = same_names(now, target)
-    groups = [_group(group) for group in target.groups]
+    groups = [_group(group) for group in target.groups if idents.keys() >= {*group.names}]
     kept = [left for left in target.not_saved if idents.get(left.name) == left.ident]
     known = {name for group in groups for name in group["names"]} | {left.name for left in kept}
     return Base(

@@ -9,6 +9,7 @@ last, because assigning names cannot fail. Every byte that is loaded is proven f
 session holds already is not read.
 """
 
+import platform
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any
 
 from flow_kernel.errors import CheckpointDamaged, FlowError, UntrustedCheckpoint
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint, LeftName, Part
+from flow_kernel.session.checkpoints.compatibility import code_reason
 from flow_kernel.session.checkpoints.hidden_state import is_hidden, restore
 from flow_kernel.session.checkpoints.loading import load
 from flow_kernel.session.checkpoints.plan import same_names
@@ -36,7 +38,7 @@ class Rollback:
         safety: The checkpoint that undoes it; None for a dry run.
         restored: Names whose value is another object now.
         removed: Names that were born later.
-        lost: Names that the checkpoint could not hold; tombstones now.
+        lost: Names that the checkpoint could not hold, or this Python cannot load; tombstones now.
         kept: Names that it could not hold and that are the same objects still.
         files: Paths that were changed.
         files_reason: Why no files were; empty when they were, or not asked for.
@@ -94,9 +96,10 @@ def go_back(
     lost: list[LeftName] = []
     kept: list[str] = []
     if what != "files":
-        values = _loaded(checkpoints, target, same, dry_run=dry_run)
+        values, refused = _loaded(checkpoints, target, same, dry_run=dry_run)
         states = {name: values.pop(name) for name in list(values) if is_hidden(name)}
         lost, kept = _left(checkpoints, target)
+        lost += refused
         there = {*values, *same, *kept, *(left.name for left in lost)}
         removed = sorted(checkpoints.variables().keys() - there)
     files, files_reason = NO_CHANGES, ""
@@ -133,6 +136,7 @@ def go_back(
                 "lost": [left.name for left in lost],
                 "files": [*map(spelled, (*files.added, *files.changed, *files.removed))],
             },
+            lost=[left.name for left in lost],
         )
     return done
 
@@ -168,9 +172,11 @@ class Filling:
 
 def _loaded(
     checkpoints: Checkpoints, target: Checkpoint, same: frozenset[str], *, dry_run: bool
-) -> dict[str, Any]:
-    """The values that differ, loaded aside."""
+) -> tuple[dict[str, Any], list[LeftName]]:
+    """The values that differ, loaded aside; those that this Python must not load."""
     found: dict[str, Any] = {}
+    refused: list[LeftName] = []
+    here = platform.python_version()
     anchors = checkpoints.anchors()
     shelf = checkpoints.shelf
     for group in target.groups:
@@ -186,13 +192,23 @@ def _loaded(
                 for number, part in enumerate(group.buffers)
             ]  # fmt: skip
             stream = bytes(shelf.content(group.stream))
+            if (reason := code_reason(stream, taken=target.python, here=here)) is not None:
+                refused += [
+                    LeftName(name=name, type=_type_of(target, name), reason=reason)
+                    for name in group.names
+                ]
+                continue
             values = load(stream, buffers, anchors, list(target.anchors))
         except (ChunkLost, FlowError) as error:
             raise _damaged(target, group.names, str(error)) from None
         except Exception as error:  # code of the values' classes may raise anything
             raise _damaged(target, group.names, f"{type(error).__name__}: {error}") from error
         found.update(zip(group.names, values, strict=True))
-    return found
+    return found, refused
+
+
+def _type_of(target: Checkpoint, name: str) -> str:
+    return str(target.variables.get(name, {}).get("type", "value"))
 
 
 def _damaged(target: Checkpoint, names: tuple[str, ...], reason: str) -> CheckpointDamaged:

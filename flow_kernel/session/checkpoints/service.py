@@ -10,7 +10,7 @@ What an interrupted one leaves behind is thrown away by `prune`.
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, closing, suppress
 from functools import partial
 from itertools import count
@@ -269,17 +269,23 @@ class Checkpoints:
         """The files of the project."""
         return self._parts.files
 
-    def moved(self, target: Checkpoint, fields: Mapping[str, object]) -> None:
+    def moved(
+        self, target: Checkpoint, fields: Mapping[str, object], *, lost: Iterable[str]
+    ) -> None:
         """The session is equal to a checkpoint again.
 
         Args:
             target: Which.
             fields: What the log says of the way back.
+            lost: Names that could not be restored.
         """
         filed = self._head.filed
         if fields["what"] != "files":
             assert self.base is not None  # noqa: S101 - the safety checkpoint has seen to it
-            self.base = base_of(target, idents(self.variables()), self.base)
+            there = idents(self.variables())
+            for name in lost:  # what stands in its place is new
+                there.pop(name, None)
+            self.base = base_of(target, there, self.base)
             self.tracker.save_begins()
             self.tracker.saved(_facts_of(self.base))
         if fields["what"] != "state" and target.git is not None:
