@@ -18,7 +18,8 @@ class Flow:
         from flow_kernel import current_session  # in the environment that is measured
 
         self._shell = a_shell({"FlowKernel": {"checkpoint_every_cells": 1}})
-        self._shell.run_cell("%load_ext flow_kernel")
+        # As `c.InteractiveShellApp.extensions` does: before the first cell.
+        self._shell.extension_manager.load_extension("flow_kernel")
         self._session: Any = current_session()
         self._objects = Path(self._session.home.root) / "objects"
 

@@ -123,7 +123,9 @@ def a_shell(config: dict[str, dict[str, Any]] | None = None) -> Any:
     from traitlets.config import Config  # comes with IPython
 
     made = Config({"HistoryAccessor": {"enabled": False}, **(config or {})})
-    return InteractiveShell.instance(config=made)
+    shell = InteractiveShell.instance(config=made)
+    run_in_shell(shell, "pass")  # the first cell of all imports more of IPython
+    return shell
 
 
 def size_of(folder: Path) -> int:
