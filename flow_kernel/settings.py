@@ -55,6 +55,9 @@ class CheckpointSettings:
     every_minutes: float = 0.0
     """After a cell, when the last one is so old; 0 for never."""
 
+    budget_bytes: int = 0
+    """What they may take on the disk; 0 for 10 GB, or a tenth of what is free if that is less."""
+
     @property
     def counts(self) -> bool:
         """True when cells are counted or timed."""

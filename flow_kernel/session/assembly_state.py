@@ -175,6 +175,7 @@ class StateParts:
             closers=self.closers,
             emit=self.emit,
             on_capture=self._follow,
+            budget_bytes=self.parts.settings.checkpoints.budget_bytes,
         )
 
     @cached_property

@@ -87,6 +87,9 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
     checkpoint_every_minutes: Any = Float(
         0.0, min=0.0, help="A checkpoint after a cell when the last one is so old; 0 for none."
     ).tag(config=True)
+    checkpoint_budget_bytes: Any = Int(
+        0, min=0, help="What checkpoints may take on the disk; 0: 10 GB, or a tenth of the free."
+    ).tag(config=True)
     approve: Any = Enum(POLICIES, "auto", help="Which cells need an answer before they run.").tag(
         config=True
     )
@@ -245,7 +248,9 @@ def settings_of(chosen: Any) -> Settings:
 def _checkpoint_settings(chosen: Any, default: CheckpointSettings) -> CheckpointSettings:
     cells = getattr(chosen, "checkpoint_every_cells", default.every_cells)
     minutes = getattr(chosen, "checkpoint_every_minutes", default.every_minutes)
+    budget = getattr(chosen, "checkpoint_budget_bytes", default.budget_bytes)
     return CheckpointSettings(
+        budget_bytes=budget if type(budget) is int else default.budget_bytes,
         at_steps=getattr(chosen, "checkpoint_steps", default.at_steps) is True,
         every_cells=cells if type(cells) is int else default.every_cells,
         every_minutes=float(minutes) if isinstance(minutes, int | float) else 0.0,

@@ -193,3 +193,27 @@ def test_every_so_many_cells_a_checkpoint_is_taken_where_something_changed(tmp_p
         assert {one["reason"] for one in listed} == {"cells"}
         ran(other, "a.clear()", f"%rollback {listed[0]['checkpoint_id']} --state")
         assert ran(other, "print(a)") == "[1, 2]\n"
+
+
+@promise("checkpoint.automatic")
+def test_what_nobody_asked_for_makes_room_when_the_budget_is_exceeded(tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.mkdir()
+    (config / "jupyter_flow_config.py").write_text(
+        "c.FlowKernel.checkpoint_every_cells = 1\nc.FlowKernel.checkpoint_budget_bytes = 4_000_000\n"
+    )
+    env = {"JUPYTER_DATA_DIR": str(tmp_path / "data"), "JUPYTER_CONFIG_DIR": str(config)}
+    settle = "__import__('flow_kernel').current_session().checkpoints.settle()"
+    with Kernel(env=env) as other:
+        other.ready()
+        ran(other, "import numpy as np", "a = np.random.rand(100_000)", "%checkpoint kept --wait")
+        for _ in range(12):
+            ran(other, "a = np.random.rand(100_000)")
+            other.run(settle, store_history=False)
+
+        listed = json.loads(flow(other, "checkpoints", "--json").stdout)["items"]
+        assert [one["name"] for one in listed].count("kept") == 1
+        assert 2 < len(listed) < 8
+        total = sum(path.stat().st_size for path in (other.home / "objects/segments").glob("*.seg"))
+        assert total < 6_000_000
+        assert flow(other, "checkpoints", "verify").returncode == 0

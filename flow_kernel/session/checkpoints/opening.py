@@ -10,11 +10,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from flow_kernel.errors import StoreError
+from flow_kernel.errors import FlowError, StoreError
 from flow_kernel.records.home import Home
 from flow_kernel.session.announcer import Emit
+from flow_kernel.session.checkpoints.budget import default_budget
 from flow_kernel.session.checkpoints.parts import CheckpointParts
 from flow_kernel.session.checkpoints.project_files import FilesPlace, ProjectFiles
+from flow_kernel.session.checkpoints.pruning import keep_within
 from flow_kernel.session.checkpoints.service import Checkpoints
 from flow_kernel.session.checkpoints.shelf import Shelf
 from flow_kernel.session.checkpoints.surroundings import Surroundings
@@ -97,6 +99,7 @@ def open_checkpoints(  # noqa: PLR0913 - called once, each by name
     closers: list[Callable[[], None]],
     emit: Emit,
     on_capture: Callable[[], None],
+    budget_bytes: int = 0,
 ) -> Checkpoints:
     """The time machine of a session.
 
@@ -113,9 +116,11 @@ def open_checkpoints(  # noqa: PLR0913 - called once, each by name
         closers: Told what ends with the session.
         emit: Tells agents.
         on_capture: Told when the variables are looked at.
+        budget_bytes: What checkpoints may take on the disk; 0 for `default_budget`.
     """
     home.ensure()
     key = cache(lambda: user_key(around.key_path))
+    shelf = Shelf(home, key=key)
 
     @cache
     def files() -> GitSnapshots:
@@ -123,6 +128,18 @@ def open_checkpoints(  # noqa: PLR0913 - called once, each by name
         made = GitSnapshots(found, home.root / "git", owner=session[:16])
         closers.append(made.close)
         return made
+
+    def trim() -> None:
+        # In the thread of a checkpoint, so with a shelf of its own; a failure costs only room.
+        used = shelf.chunks.nbytes
+        if used > (budget_bytes or default_budget(shelf.segments_dir, used)):
+            with suppress(FlowError, OSError):
+                keep_within(Shelf(home, key=key), budget_bytes=budget_bytes, files=git_or_none())
+
+    def git_or_none() -> GitSnapshots | None:
+        with suppress(StoreError):
+            return files()
+        return None
 
     def note(kind: str, fields: Mapping[str, object]) -> None:
         place = where.now
@@ -139,7 +156,7 @@ def open_checkpoints(  # noqa: PLR0913 - called once, each by name
 
     return Checkpoints(
         CheckpointParts(
-            shelf=Shelf(home, key=key),
+            shelf=shelf,
             key=key,
             namespace=around.namespace,
             hidden=around.hidden,
@@ -159,6 +176,7 @@ def open_checkpoints(  # noqa: PLR0913 - called once, each by name
             note=note,
             made_by=made_by,
             emit=emit,
+            trim=trim,
             on_capture=on_capture,
         )
     )

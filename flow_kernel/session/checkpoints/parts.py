@@ -8,11 +8,12 @@ import secrets
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from flow_kernel.errors import UsageError
 from flow_kernel.records.codec import clean_text
 from flow_kernel.session.announcer import Emit
+from flow_kernel.session.checkpoints.checkpoint import Checkpoint
 from flow_kernel.session.checkpoints.project_files import ProjectFiles
 from flow_kernel.session.checkpoints.shelf import Shelf
 from flow_kernel.session.place import Whereabouts
@@ -41,6 +42,7 @@ class CheckpointParts:
         note: Brings a record of a kind into the log.
         made_by: The record of the cell that made a variable, if that is known.
         emit: Tells agents.
+        trim: Keeps the checkpoints of the home within their budget.
         on_capture: Told when the variables are looked at: what cells reach matters from then on.
     """
 
@@ -57,6 +59,7 @@ class CheckpointParts:
     note: Callable[[str, Mapping[str, object]], object]
     made_by: Callable[[str], int | None]
     emit: Emit
+    trim: Callable[[], object]
     on_capture: Callable[[], None]
 
     def facts(
@@ -86,6 +89,23 @@ class CheckpointParts:
             "python": platform.python_version(),
             "libraries": _libraries(values),
         }
+
+
+class Head(NamedTuple):
+    """What a session was last equal to.
+
+    Attributes:
+        checkpoint_id: Of the checkpoint.
+        checkpoint: Once it is on the disk, and while the variables are said to be those of it.
+        filed: The last one that holds the files.
+    """
+
+    checkpoint_id: str | None
+    checkpoint: Checkpoint | None
+    filed: Checkpoint | None
+
+
+NO_HEAD: Final = Head(None, None, None)
 
 
 def checked_name(name: str) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, closing, suppress
 from functools import partial
 from itertools import count
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from flow_kernel.records.diff import Visibility
 from flow_kernel.session.checkpoints.anchors import Anchors, anchors_of
@@ -23,7 +23,7 @@ from flow_kernel.session.checkpoints.checkpoint import Checkpoint, Difference, d
 from flow_kernel.session.checkpoints.hidden_state import hidden_state, is_hidden
 from flow_kernel.session.checkpoints.keeper import Keeper, can_fork
 from flow_kernel.session.checkpoints.making import Making, Moment
-from flow_kernel.session.checkpoints.parts import CheckpointParts, checked_name
+from flow_kernel.session.checkpoints.parts import NO_HEAD, CheckpointParts, Head, checked_name
 from flow_kernel.session.checkpoints.plan import Base, base_of, merged, planned
 from flow_kernel.session.checkpoints.project_files import ProjectFiles, TakenFiles
 from flow_kernel.session.checkpoints.pruning import Pruned, prune
@@ -343,9 +343,10 @@ class Checkpoints:
             self._news.append(partial(self.tracker.saved, _facts_of(making.now)))
         if making.is_new:
             self._acknowledge(taken, making.noticed_late)
+            self._parts.trim()
         return taken
 
-    def _told(self, done: Taking, before: "Head") -> None:
+    def _told(self, done: Taking, before: Head) -> None:
         """In the thread of a checkpoint: it has come about, or not."""
         if done.error is not None:
             self._news.append(self.tracker.save_failed)
@@ -380,23 +381,6 @@ def _facts_of(base: Base) -> SaveFacts:
 
 
 _NO_FILES_ASKED: Final = "only the variables were kept"
-
-
-class Head(NamedTuple):
-    """What a session was last equal to.
-
-    Attributes:
-        checkpoint_id: Of the checkpoint.
-        checkpoint: Once it is on the disk, and while the variables are said to be those of it.
-        filed: The last one that holds the files.
-    """
-
-    checkpoint_id: str | None
-    checkpoint: Checkpoint | None
-    filed: Checkpoint | None
-
-
-NO_HEAD: Final = Head(None, None, None)
 
 
 def waited_for(taking: Taking) -> Checkpoint:
