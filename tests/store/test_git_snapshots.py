@@ -107,6 +107,19 @@ def test_what_the_user_adds_between_two_snapshots_is_followed(tmp_path: Path) ->
     assert taken.changes(one.commit, two.commit).added == ["x.log"]
 
 
+def test_a_file_that_was_only_touched_can_go_back(tmp_path: Path) -> None:
+    top = clean(tmp_path)
+    ours = snapshots(top, tmp_path)
+    write(top / "a.txt", "one")
+    first = ours.take("first", ref="refs/mcp/s/1-a")
+    write(top / "a.txt", "two!")
+    ours.take("second", ref="refs/mcp/s/2-b")
+    os.utime(top / "a.txt", (1, 1))
+
+    assert ours.restore(first.commit).changed == ["a.txt"]
+    assert (top / "a.txt").read_bytes() == b"one"
+
+
 def test_a_session_goes_on_with_what_the_one_before_knew(tmp_path: Path) -> None:
     top = new(tmp_path)
     before = snapshots(top, tmp_path)

@@ -210,13 +210,13 @@ class GitSnapshots:
     def _switch(self, git: Git, before: str, after: str) -> None:
         """From one tree to another; when that fails half-way, back to the first."""
         try:
-            git.run("read-tree", "-m", "-u", before, after)
+            _read_tree(git, before, after)
         except StoreError as error:
             again = git.until(self._timeout_s)
             try:
                 _unlock(again)
                 _follow(again, _Known.of(self._users.until(self._timeout_s), None))
-                again.run("read-tree", "-m", "-u", again.line("write-tree"), before)
+                _read_tree(again, again.line("write-tree"), before)
             except StoreError as second:
                 raise StoreError(
                     f"{error.message}; files could not be put back: {second.message}",
@@ -315,6 +315,14 @@ def _follow(git: Git, known: _Known) -> Work:
     if work.add:
         _update(git, "--add", "--remove", "--replace", paths=work.add)
     return work
+
+
+def _read_tree(git: Git, before: str, after: str) -> None:
+    """Change index and working tree from one tree to another."""
+    # A file that was only touched is as it was, so it was not captured again; but git replaces
+    # none whose times are not those in its index.
+    git.run("update-index", "-q", "--refresh", ok=(0, 1))
+    git.run("read-tree", "-m", "-u", before, after)
 
 
 def _update(git: Git, *options: str, paths: list[bytes]) -> None:
