@@ -172,6 +172,27 @@ def test_another_machine_restores_it_with_the_key_of_the_first_or_with_trust(
         ended(told["pid"])
 
 
+@promise("checkpoint.named")
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "name a checkpoint"),
+        (["frist"], "did you mean first?"),
+        (["first", "--console", "--lab"], "exclude one another"),
+        (["first", "--state", "--all"], "not allowed with"),
+    ],
+)
+def test_a_wrong_line_starts_no_kernel(
+    kernel: Kernel, tmp_path: Path, words: list[str], said: str
+) -> None:
+    done = flow(kernel, "checkpoints", "restore", *words)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert list((tmp_path / "run").glob("kernel-*")) == []
+
+
 @promise("checkpoint.verified")
 def test_a_damaged_checkpoint_starts_no_kernel(kernel: Kernel, tmp_path: Path) -> None:
     [path] = (kernel.home / "objects/segments").glob("*.seg")
