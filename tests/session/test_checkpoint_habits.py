@@ -1,5 +1,8 @@
 """Classes of the notebook with habits of their own come back as they were, and so do instances."""
 
+import gc
+import weakref
+
 import pytest
 
 from tests.session.saved_values import run, saved_and_loaded
@@ -153,3 +156,16 @@ def test_members_of_a_set_that_need_attributes_which_come_later_are_refused() ->
     _, saved = saved_and_loaded(run(source))
     assert [left.name for left in saved.not_saved] == ["a", "b"]
     assert "could not be loaded again" in saved.not_saved[0].reason
+
+
+def test_a_class_that_learns_a_habit_is_looked_at_again_and_nobody_keeps_it() -> None:
+    before = run("class C: pass\nc = C(); c.x = 1")
+    saved_and_loaded(before)
+    before["C"].__getattr__ = lambda self, name: getattr(self._inside, name)
+    after, saved = saved_and_loaded(before)
+    assert (saved.not_saved, after["c"].x) == ([], 1)
+    alive = weakref.ref(before["C"])
+    del saved, after
+    before.clear()
+    gc.collect()
+    assert alive() is None

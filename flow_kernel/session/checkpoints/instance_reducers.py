@@ -40,7 +40,7 @@ def way(kind: Any) -> Reducer:
         or kind.__reduce_ex__ is not object.__reduce_ex__
     )
     if is_by_value(kind):
-        return instance if saves_itself or _runs_code(kind, _ASKS) else known_by_name
+        return instance if saves_itself or _runs_code(kind, _ASKS) else left_to_pickle
     if saves_itself:
         return known_by_name
     if type(type(kind).__call__) is types.FunctionType:
@@ -48,7 +48,7 @@ def way(kind: Any) -> Reducer:
         return refused
     if type(getattr(kind, "__copy__", None)) is types.FunctionType:
         return unless_it_is_its_own_copy
-    return instance if _runs_code(kind, ("__getattr__",)) else known_by_name
+    return instance if _runs_code(kind, ("__getattr__",)) else left_to_pickle
 
 
 def _runs_code(kind: Any, asked: tuple[str, ...]) -> bool:
@@ -94,6 +94,10 @@ def _made_of(kind: Any, value: Any) -> tuple[Any, Reduced]:
     if not hasattr(base, "__getnewargs__"):
         return base, (kind,)
     return base, (kind, *(base.__getnewargs__(value) if value is not None else (None,)))
+
+
+def left_to_pickle(_: object) -> None:
+    """The way of what needs none."""
 
 
 def unless_it_is_its_own_copy(value: Any) -> Reduced | None:

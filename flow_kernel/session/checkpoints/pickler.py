@@ -28,7 +28,7 @@ class Pickler(pickle.Pickler):
         self.memo = anchors.for_pickler()
         self._namespace: Any = anchors.by_name["namespace"]
         self._serialisers = anchors.serialisers
-        self._kinds: set[type] = set()
+        self._ways: dict[type, reducers.Reducer] = {}
         self._is_doubtful = False
         self._written = file, buffers, anchors
 
@@ -59,10 +59,11 @@ class Pickler(pickle.Pickler):
             return NotImplemented
         if isinstance(value, type):
             return _class(value)
-        if kind not in self._kinds:
-            self._kinds.add(kind)
+        way = self._ways.get(kind)
+        if way is None:
+            way = self._ways[kind] = self._serialisers[kind]
             self._is_doubtful |= type(kind.__hash__) is types.FunctionType and is_by_value(kind)
-        found = self._serialisers[kind](value)
+        found = way(value)
         return NotImplemented if found is None else found
 
 

@@ -32,6 +32,7 @@ from flow_kernel.session.checkpoints import (
     torch_reducers,
     value_reducers,
 )
+from flow_kernel.session.checkpoints.by_name import is_found
 from flow_kernel.session.checkpoints.reducers import Reduced, Reducer
 from flow_kernel.session.checkpoints.refusals import EXACT, FAMILIES, Unsaveable, refuse
 
@@ -51,7 +52,9 @@ class Serialisers(dict[type, Reducer]):
         self._plugged = plugged
 
     def __missing__(self, kind: type) -> Reducer:
-        self[kind] = found = self._find(kind)
+        found = self._find(kind)
+        if is_found(kind):  # a class of the notebook may be another one by the next time
+            self[kind] = found
         return found
 
     def _find(self, kind: type) -> Reducer:
