@@ -25,7 +25,7 @@ from flow_kernel.settings import JournalSettings
 class _Nowhere:
     """Where no cell runs there is nothing to look for."""
 
-    def begin(self) -> None:
+    def begin(self, *, is_first: bool = True) -> None:
         """Nothing."""
 
     def __call__(self) -> tuple[str, ...]:

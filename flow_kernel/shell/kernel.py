@@ -224,7 +224,7 @@ def open_attachment(
     attachment = Attachment(shell, session, kernel)
     attachment.attach()
     add_completion(shell)
-    around.look_around.begin()
+    around.look_around.begin(is_first=kernel is not None and isinstance(kernel, FlowKernel))
     return attachment
 
 

@@ -35,9 +35,13 @@ class Lookout:
         self._shell = shell
         self._known: Around | None = None
 
-    def begin(self) -> None:
-        """What is there now is the shell's and ours."""
-        self._known = Around.now(self._shell)
+    def begin(self, *, is_first: bool = True) -> None:
+        """What is there now is the shell's and ours.
+
+        Args:
+            is_first: False when cells have run before, whose threads are the user's.
+        """
+        self._known = Around.now(self._shell, is_first=is_first)
 
     def __call__(self) -> tuple[str, ...]:
         """The reasons; empty when there are none."""

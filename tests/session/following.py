@@ -10,16 +10,17 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
+from IPython.core.async_helpers import get_asyncio_loop
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.io import capture_output
 from traitlets.config import Config
 
 from flow_kernel.records.diff import Visibility
 from flow_kernel.session.checkpoints.anchors import Anchors, anchors_of
-from flow_kernel.session.checkpoints.reach import CellLook, Reach, World
 from flow_kernel.session.checkpoints.reach_around import Around, look_around
-from flow_kernel.session.checkpoints.reach_facts import foreign_code, statuses
-from flow_kernel.session.checkpoints.reach_tracker import ReachTracker, SaveFacts
+from flow_kernel.session.checkpoints.reach_facts import facts_of
+from flow_kernel.session.checkpoints.reach_look import CellLook, Reach, World
+from flow_kernel.session.checkpoints.reach_tracker import ReachTracker
 from flow_kernel.session.checkpoints.saving import save
 from flow_kernel.shell.compile_tap import CompileTap
 
@@ -55,15 +56,19 @@ class Session:
         self._tap.install()
         self.tracker = ReachTracker()
         self._around = Around.now(self.shell)
+        self.has_failed: bool = False
 
     def close(self) -> None:
         self._tap.remove()
         InteractiveShell.clear_instance()
         sys.modules["__main__"] = self._main
+        get_asyncio_loop().close()
 
     def fresh(self) -> None:
-        """As if the session had just begun."""
-        self.shell.reset(new_session=True)
+        """As if the session had just begun; what was done to libraries stays."""
+        for name in list(self.variables()):
+            del self.namespace[name]
+        self.namespace["Out"].clear()
         self.tracker = ReachTracker()
 
     @property
@@ -75,21 +80,24 @@ class Session:
         before = set(self.namespace)
         modules = set(sys.modules)
         self._codes.clear()
-        with capture_output():
-            result = self.shell.run_cell(cell, store_history=True)
         doubts = []
-        if not result.success:
+        self.has_failed = not self.run_quietly(cell)
+        if self.has_failed:
             doubts.append("failed")
-        if set(sys.modules) - modules:
-            doubts.append("imported a module")
         after = set(self.namespace)
         look = CellLook(
             codes=tuple(self._codes),
             born=after - before,
             removed=before - after,
+            imported=set(sys.modules) - modules,
             doubts=tuple(doubts),
         )
         return self.tracker.ran(look, self.world())
+
+    def run_quietly(self, cell: str) -> bool:
+        """True when it succeeded; nobody is told of it."""
+        with capture_output():
+            return bool(self.shell.run_cell(cell, store_history=True).success)
 
     def world(self) -> World:
         return World(
@@ -101,15 +109,22 @@ class Session:
 
     def variables(self) -> dict[str, Any]:
         is_visible = Visibility(self.shell.user_ns_hidden)
-        return {n: v for n, v in self.namespace.items() if is_visible(n, id(v))}
+        return {
+            n: v
+            for n, v in self.namespace.items()
+            if is_visible(n, id(v)) and not n.startswith("__")
+        }
 
     def anchors(self) -> Anchors:
         shell = self.shell
         named = {"shell": shell, "history": shell.history_manager, "Out": shell.user_ns["Out"]}
         return anchors_of(self.namespace, named)
 
-    def save(self, *, tells: bool = False) -> Saving:
-        """Save all variables; with `tells` the tracker begins again."""
+    def save(self, *, tells: bool = False, looks_for_code: bool = True) -> Saving:
+        """Save all variables; with `tells` the tracker begins again.
+
+        Without `looks_for_code` the libraries count as clean, which can only make it say less.
+        """
         values = self.variables()
         if tells:
             self.tracker.save_begins()
@@ -122,12 +137,13 @@ class Session:
             contents.update(dict.fromkeys(group.names, digest.digest()))
         groups = [group.names for group in saved.groups]
         if tells:
-            types = self.tracker.types()
             self.tracker.saved(
-                SaveFacts(
-                    statuses=statuses(values, types, self.namespace),
-                    groups=groups,
-                    doubt=foreign_code(self.namespace),
+                facts_of(
+                    values,
+                    groups,
+                    self.tracker.types(),
+                    namespace=self.namespace,
+                    looks_for_code=looks_for_code,
                 )
             )
         return Saving(contents, {n: id(v) for n, v in values.items()}, groups)
@@ -146,10 +162,11 @@ class Session:
         return changed - to_save
 
 
-def set_up(session: Session, cells: Sequence[str]) -> Saving:
+def set_up(session: Session, cells: Sequence[str], *, looks_for_code: bool = False) -> Saving:
     """Run cells and save twice: the first time may fill caches of what is saved."""
     session.fresh()
     for cell in cells:
         session.run(cell)
+        assert not session.has_failed, cell
     session.save()
-    return session.save(tells=True)
+    return session.save(tells=True, looks_for_code=looks_for_code)

@@ -16,120 +16,35 @@ state that was kept for the name decides, unless the cell itself has bound it be
 import builtins
 import sys
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
-from types import CodeType, FunctionType, ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, Final
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.session.checkpoints import reach_libraries as libraries
-from flow_kernel.session.checkpoints.reach_code import Reading, read
-from flow_kernel.session.checkpoints.reach_types import Types
+from flow_kernel.session.checkpoints.reach_code import Reading, read, strangeness
+from flow_kernel.session.checkpoints.reach_look import (
+    NOTHING,
+    CellLook,
+    Judged,
+    Known,
+    Reach,
+    World,
+)
 from flow_kernel.session.checkpoints.reach_walk import (
     Status,
     is_named_elsewhere,
     walk,
 )
+from flow_kernel.session.checkpoints.reach_words import BY_NAME
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
 _MOST_FUNCTIONS: Final = 64
 _MOST_LOOKS: Final = 64
+_MOST_TEXTS: Final = 200
+_GLANCE: Final = 200
 _HARMLESS_NAMES: Final = frozenset(["__name__", "__build_class__", "__doc__"])
 _RUNNER: Final = frozenset(["display"])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reach:
-    """What may have changed; `a | b` is what either may have changed.
-
-    Attributes:
-        names: Variables. Whatever shares objects with them may have changed with them, and so may
-            variables that were WILD when they were saved.
-        is_nothing: True when no variable at all can have changed.
-        everything: Why anything may have changed; None when it may not.
-    """
-
-    names: frozenset[str] = frozenset()
-    is_nothing: bool = False
-    everything: str | None = None
-
-    def __or__(self, other: "Reach") -> "Reach":
-        return Reach(
-            names=self.names | other.names,
-            is_nothing=self.is_nothing and other.is_nothing,
-            everything=self.everything or other.everything,
-        )
-
-
-NOTHING: Final = Reach(is_nothing=True)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CellLook:
-    """One cell that has ended.
-
-    Attributes:
-        codes: What was compiled, in order; nested code is found inside.
-        born: Names that were not bound before it.
-        removed: Names that were bound before it and are not now.
-        doubts: Why it may have done anything: it failed, ran a magic, imported a module.
-    """
-
-    codes: tuple[CodeType, ...]
-    born: Collection[str] = ()
-    removed: Collection[str] = ()
-    doubts: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class World:
-    """What there is around a cell.
-
-    Attributes:
-        namespace: Of the user, after the cell.
-        hidden: Names that IPython hides.
-        types: What is known of what is loaded.
-        doubts: Why code may run that no cell shows: threads, tasks, hooks; before or after it.
-    """
-
-    namespace: dict[str, Any]
-    hidden: Collection[str]
-    types: Types
-    doubts: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """What is known of variables between cells.
-
-    Attributes:
-        tame: Names of tame values.
-        plain: Names of plain ones.
-        forever: Why no cell can be judged any more.
-    """
-
-    tame: Collection[str] = frozenset()
-    plain: Collection[str] = frozenset()
-    forever: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
-    """What a cell may have changed, and what is known after it.
-
-    Attributes:
-        reach: The names.
-        unknown: Of these names nothing is known any more, but for what follows.
-        tame: Names of values that are tame now.
-        plain: Names of values that are plain now.
-        forever: Why no later cell can be judged.
-    """
-
-    reach: Reach
-    unknown: frozenset[str] = frozenset()
-    tame: frozenset[str] = frozenset()
-    plain: frozenset[str] = frozenset()
-    forever: str | None = None
 
 
 class _Doubt(Exception):
@@ -172,6 +87,7 @@ class _Judge:
         self._stores: dict[str, int] = {}
         self._targets: set[str] = set()
         self._bears_code = False
+        self._makes_classes = False
         self.forever: str | None = None
         self.touched: set[str] = set()
 
@@ -197,10 +113,15 @@ class _Judge:
         is_own = around is not builtins and around is not vars(builtins)
         if is_own or libraries.is_patched(vars(builtins)):
             raise _Doubt("a builtin is not the one of Python")
+        for name in self._look.imported:
+            if not libraries.is_known_import(name):
+                raise _Doubt(f"imports {name[:60]}")
         for reading in self._all_functions(statements):
             self._note(reading)
         self._in_order(statements)
         self._check_targets(statements)
+        if not BY_NAME.isdisjoint(self._words):
+            self._check_texts()
         why = libraries.reason_against(
             self._modules.values(), frozenset(self._words), self._world.types
         )
@@ -248,6 +169,7 @@ class _Judge:
         self._words |= reading.words
         self._targets |= reading.targets
         self._bears_code = self._bears_code or reading.makes_code
+        self._makes_classes = self._makes_classes or reading.makes_classes
         for name in reading.stores:
             self._stores[name] = self._stores.get(name, 0) + 1
         for name in reading.imports:
@@ -309,6 +231,15 @@ class _Judge:
         else:
             self.touched.add(name)
 
+    def _check_texts(self) -> None:
+        """Texts in variables may name a method that leads elsewhere."""
+        for name in self.touched:
+            value = self._namespace.get(name)
+            texts = [value] if type(value) is str else _texts_in(value)
+            for text in texts:
+                if (why := strangeness(text)) is not None:
+                    raise _Doubt(f"{why}, in {name[:60]}")
+
     def _load_builtin(self, name: str) -> None:
         value = vars(builtins).get(name)
         if value is None or libraries.is_harmless_builtin(value) or name in _HARMLESS_NAMES:
@@ -365,7 +296,7 @@ class _Judge:
                 (plain if is_named_elsewhere(self._namespace[name]) else tame).add(name)
             unknown = stored
         else:
-            unknown = touched | frozenset(peers)
+            unknown = touched | (frozenset(peers) - self._still_tame(peers, touched))
             for name in list(touched)[:_MOST_LOOKS]:
                 if name in self._namespace:
                     status = self._status(self._namespace[name])
@@ -373,10 +304,32 @@ class _Judge:
                         (tame if status is Status.TAME else plain).add(name)
         return Judged(reach=reach, unknown=unknown, tame=frozenset(tame), plain=frozenset(plain))
 
+    def _still_tame(self, peers: Collection[str], touched: Collection[str]) -> frozenset[str]:
+        """Peers into which no function was put: they have little place for objects."""
+        if self._makes_classes or len(peers) > _MOST_LOOKS:
+            return frozenset()
+        types = self._world.types.with_closed_texts()
+        return frozenset(
+            name
+            for name in peers
+            if name not in touched
+            and name in self._known.tame
+            and walk(self._namespace.get(name), types, self._namespace, budget=_GLANCE).status
+            is Status.TAME
+        )
+
     def _status(self, value: object) -> Status:
         if type(value) is ModuleType or libraries.is_known_callable(value):
             return Status.PLAIN
         return walk(value, self._world.types, self._namespace).status
+
+
+def _texts_in(value: Any) -> list[str]:
+    if type(value) is dict:
+        value = [*value, *value.values()]
+    if type(value) not in (list, tuple) or len(value) > _MOST_TEXTS:
+        return []
+    return [one for one in value if type(one) is str]
 
 
 def _module_of(value: Any) -> dict[int, ModuleType]:

@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any, Final
 from weakref import WeakSet
@@ -21,6 +22,7 @@ from flow_kernel.records.frozen import FROZEN_BUILTINS
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
+_PARTS: Final = ("ast_transformers", "input_transformers_post", "display_formatter", "events")
 _EVENTS: Final = (
     "pre_execute",
     "pre_run_cell",
@@ -37,8 +39,10 @@ _HOUSE: Final = (
     "jupyter_client",
     "traitlets",
 )
+_DRAWS: Final = ("matplotlib", "matplotlib_inline")
 _OF_C: Final = (BuiltinFunctionType, signal.Handlers)
-_SIGNALS: Final = tuple(signal.valid_signals())
+_SIGNALS: Final = tuple(map(int, signal.valid_signals()))
+_getsignal: Final[Any] = getattr(signal.getsignal, "__wrapped__", signal.getsignal)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +60,18 @@ class Around:
     tasks: "WeakSet[asyncio.Task[Any]]"
 
     @classmethod
-    def now(cls, shell: Any) -> "Around":
-        """What there is now, before the first cell."""
+    def now(cls, shell: Any, *, is_first: bool = True) -> "Around":
+        """What there is now, before the first cell.
+
+        Args:
+            shell: IPython's.
+            is_first: False when cells have run before, whose threads are the user's.
+        """
+        threads = threading.enumerate()
         return cls(
-            threads=WeakSet(filter(_is_of_house, threading.enumerate())),
+            threads=WeakSet(t for t in threads if is_first or _is_thread_of_house(t)),
             hooks=_hooks(shell),
-            tasks=WeakSet(_tasks()),
+            tasks=WeakSet(_tasks_of_now()),
         )
 
 
@@ -71,82 +81,142 @@ def look_around(shell: Any, known: Around) -> tuple[str, ...]:
 
 
 def _doubts(shell: Any, known: Around) -> Iterator[str]:
-    # Frames, not Thread objects: a thread of `_thread` has none.
-    if len(sys._current_frames()) > 1 and any(
-        one not in known.threads and not _is_of_house(one) for one in threading.enumerate()
-    ):
+    if _has_strange_thread(known):
         yield "another thread runs"
-    if any(_is_strange(task, known) for task in _tasks()):
-        yield "a task of the loop is not done"
-    if any(map(_is_handled_by_notebook, _SIGNALS)):
+    if _has_strange_task(known):
+        yield "the loop has something to do"
+    handlers = [one for one in map(_getsignal, _SIGNALS) if type(one) is not int]
+    if any(map(_is_of_notebook_or_unknown, handlers)):
         yield "the notebook handles a signal"
+    if _has_comms():
+        yield "a widget is open"
+    before = known.hooks
     for name, ids in _hooks(shell).items():
-        if ids != known.hooks.get(name):
+        if ids != before.get(name):
             yield f"{name} is not as it was"
 
 
-def _is_of_house(thread: threading.Thread) -> bool:
-    """True for the main thread and for those of the kernel, ours among them."""
-    if thread is threading.main_thread():
-        return True
+def _has_strange_thread(known: Around) -> bool:
+    frames = sys._current_frames()
+    if len(frames) == 1:
+        return False
+    threads = {thread.ident: thread for thread in threading.enumerate()}
+    return any(
+        _is_strange_thread(threads.get(ident), frame, known) for ident, frame in frames.items()
+    )
+
+
+def _is_strange_thread(thread: Any, frame: Any, known: Around) -> bool:
+    if thread is None:  # `_thread` began it: it has frames and no Thread
+        while frame.f_back is not None:
+            frame = frame.f_back
+        return not _is_house(frame.f_globals.get("__name__"))
+    return thread not in known.threads and not _is_thread_of_house(thread)
+
+
+def _is_thread_of_house(thread: Any) -> bool:
     target = getattr(thread, "_target", None)
-    code = _function(target) if target is not None else type(thread)
-    module = getattr(code, "__module__", None)
-    return type(module) is str and module.partition(".")[0] in _HOUSE
+    return (
+        thread is threading.main_thread()
+        or _is_of_house(type(thread))
+        or _is_of_house(_function(target))
+    )
 
 
-def _tasks() -> set[Any]:
+def _has_strange_task(known: Around) -> bool:
     try:
-        loop = asyncio.get_running_loop()
+        loop: Any = asyncio.get_running_loop()
     except RuntimeError:
-        return set()
-    return asyncio.all_tasks(loop)
+        return False
+    handles = (*getattr(loop, "_ready", ()), *getattr(loop, "_scheduled", ()))
+    return any(_is_strange_task(task, known) for task in asyncio.all_tasks(loop)) or any(
+        _calls_notebook(handle) for handle in handles
+    )
 
 
-def _is_strange(task: Any, known: Around) -> bool:
+def _is_strange_task(task: Any, known: Around) -> bool:
     if task in known.tasks:
         return False
-    code = getattr(task.get_coro(), "cr_code", None)
-    module = getattr(getattr(task.get_coro(), "cr_frame", None), "f_globals", {}).get("__name__")
-    return code is None or type(module) is not str or module.partition(".")[0] not in _HOUSE
+    frame = getattr(task.get_coro(), "cr_frame", None)
+    module = frame.f_globals.get("__name__") if frame is not None else None
+    return type(module) is not str or module.partition(".")[0] not in _HOUSE
+
+
+def _tasks_of_now() -> set[Any]:
+    try:
+        return asyncio.all_tasks()
+    except RuntimeError:
+        return set()
+
+
+def _calls_notebook(handle: Any) -> bool:
+    todo = [getattr(handle, "_callback", None), *(getattr(handle, "_args", None) or ())]
+    while todo:
+        one = todo.pop()
+        if type(one) is partial:
+            todo += (one.func, *one.args, *one.keywords.values())
+        elif type(one) in (FunctionType, MethodType) and _is_of_notebook(_function(one)):
+            return True
+    return False
+
+
+def _has_comms() -> bool:
+    module = sys.modules.get("comm")
+    manager = module.get_comm_manager() if module is not None else None
+    return bool(getattr(manager, "comms", None))
 
 
 def _hooks(shell: Any) -> dict[str, tuple[int, ...]]:
     """What the hooks of the interpreter and of the shell hold."""
+    transforms = shell.input_transformer_manager
+    callbacks = shell.events.callbacks
     found: dict[str, tuple[int, ...]] = {
-        "sys.stdout": (_writer(sys.stdout),),
-        "sys.stderr": (_writer(sys.stderr),),
-        "sys.displayhook": (id(sys.displayhook),),
-        "sys.excepthook": (id(sys.excepthook),),
-        "sys.settrace": (id(sys.gettrace()),),
-        "sys.setprofile": (id(sys.getprofile()),),
-        "sys.meta_path": tuple(map(id, sys.meta_path)),
-        "sys.path_hooks": tuple(map(id, sys.path_hooks)),
-        "gc.callbacks": tuple(map(id, gc.callbacks)),
-        "the shell": tuple(
-            id(getattr(shell, name, None))
-            for name in (
-                "ast_transformers",
-                "input_transformers_post",
-                "display_formatter",
-                "events",
-            )
+        "a stream": (_writer(sys.stdout), _writer(sys.stderr)),
+        "a hook of sys": tuple(
+            map(id, (sys.displayhook, sys.excepthook, sys.gettrace(), sys.getprofile()))
         ),
+        "the import": (*map(id, sys.meta_path), *map(id, sys.path_hooks)),
+        "the garbage collector": tuple(map(id, gc.callbacks)),
+        "a part of the shell": tuple(id(getattr(shell, name, None)) for name in _PARTS),
         "a transformer": (
             *map(id, shell.ast_transformers),
             *map(id, shell.input_transformers_post),
-            *map(id, shell.input_transformer_manager.cleanup_transforms),
-            *map(id, shell.input_transformer_manager.line_transforms),
-            *map(id, shell.input_transformer_manager.token_transformers),
+            *map(id, transforms.cleanup_transforms),
+            *map(id, transforms.line_transforms),
+            *map(id, transforms.token_transformers),
         ),
         "a callback of the shell": tuple(
-            id(one)
+            id(_function(one))
             for name in _EVENTS
-            for one in map(_function, shell.events.callbacks.get(name, ()))
+            for one in callbacks.get(name, ())
+            if not _is_idle(_function(one))
         ),
+        "a formatter": tuple(_formatters(shell)),
     }
-    found["a formatter"] = tuple(_formatters(shell))
+    for part in (shell, shell.displayhook, shell.display_pub):
+        found[f"the {type(part).__name__}"] = tuple(
+            id(_function(value))
+            for name, value in vars(part).items()
+            if type(value) in (FunctionType, MethodType) and name.strip("_")
+        )
     return found
+
+
+def _is_idle(function: Any) -> bool:
+    """True for the callbacks by which matplotlib draws open figures, when none is open."""
+    module = getattr(function, "__module__", None)
+    if type(module) is not str or module.partition(".")[0] not in _DRAWS:
+        return False
+    figures = vars(sys.modules.get("matplotlib._pylab_helpers", sys)).get("Gcf")
+    return not getattr(figures, "figs", None)
+
+
+def _is_of_house(value: Any) -> bool:
+    return _is_house(getattr(value, "__module__", None))
+
+
+def _is_house(module: object) -> bool:
+    return type(module) is str and module.partition(".")[0] in _HOUSE
 
 
 def _writer(stream: Any) -> int:
@@ -155,14 +225,11 @@ def _writer(stream: Any) -> int:
     return 0 if kind.__module__.partition(".")[0] in (*_HOUSE, "io", "_io") else id(kind)
 
 
-def _is_handled_by_notebook(number: int) -> bool:
-    handler = signal.getsignal(number)
+def _is_of_notebook_or_unknown(handler: Any) -> bool:
     kind = type(handler)
-    return callable(handler) and (
-        _is_of_notebook(_function(handler))
-        if kind in (FunctionType, MethodType)
-        else kind not in _OF_C
-    )
+    if kind in (FunctionType, MethodType):
+        return _is_of_notebook(_function(handler))
+    return handler is not None and kind not in _OF_C
 
 
 def _function(callback: Any) -> Any:

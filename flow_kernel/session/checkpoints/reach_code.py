@@ -10,6 +10,7 @@ carries a flag in its lowest bit.
 """
 
 import opcode
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import CodeType
@@ -31,8 +32,13 @@ def _numbers(*names: str) -> frozenset[int]:
     return frozenset(_OPS[name] for name in names if name in _OPS)
 
 
+_BUILDS_CLASS: Final = _OPS["LOAD_BUILD_CLASS"]
 _EXTENDED: Final = _OPS["EXTENDED_ARG"]
 _LOAD_GLOBAL: Final = _OPS["LOAD_GLOBAL"]
+_LOAD_CONST: Final = _OPS["LOAD_CONST"]
+_FLAG_BITS: Final = 1 if sys.version_info >= (3, 12) else 0
+_ATTRIBUTES: Final = {_OPS["LOAD_ATTR"]: _FLAG_BITS} | dict.fromkeys(_numbers("LOAD_METHOD"), 0)
+_FORMATS: Final = ("format", "format_map")
 _SKIPPED: Final = _numbers("CACHE", "NOP", "RESUME", "NOT_TAKEN")
 _LOADS: Final = _numbers("LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
 _DELETES: Final = _numbers("DELETE_NAME", "DELETE_GLOBAL")
@@ -83,6 +89,7 @@ class Reading:
         imports: Modules that it imports.
         targets: Globals whose attributes it sets.
         makes_code: True when it makes functions or classes.
+        makes_classes: True when it makes classes.
         codes: The ids of the code objects that were read.
         runs_inner: True when nested code may run before it ends.
         doubt: Why it may do anything; None when it may not.
@@ -97,6 +104,7 @@ class Reading:
     imports: frozenset[str]
     targets: frozenset[str]
     makes_code: bool
+    makes_classes: bool
     codes: frozenset[int]
     runs_inner: bool
     doubt: str | None
@@ -138,6 +146,7 @@ def read(code: CodeType, *, is_module: bool) -> Reading:
         imports=frozenset(reader.imports),
         targets=frozenset(reader.targets),
         makes_code=makes_code,
+        makes_classes=reader.makes_classes,
         codes=frozenset(reader.codes),
         runs_inner=runs_inner,
         doubt=reader.doubt,
@@ -158,6 +167,7 @@ class _Reader:
         self.targets: set[str] = set()
         self.has_jumps = False
         self.has_calls = False
+        self.makes_classes = False
         self.doubt: str | None = None
         self.forever: str | None = None
 
@@ -178,6 +188,8 @@ class _Reader:
                 self._note_binding(op, names[arg], is_module=is_module)
             elif op in _SETS_ATTRIBUTE:
                 self._note_target(names, before)
+            elif op in _ATTRIBUTES:
+                self._note_attribute(names[arg >> _ATTRIBUTES[op]], before)
             else:
                 self._note_rest(op, arg, code)
             before = (op, arg)
@@ -194,6 +206,8 @@ class _Reader:
     def _note_rest(self, op: int, arg: int, code: CodeType) -> None:
         if op in _IMPORTS:
             self.imports.add(code.co_names[arg])
+        elif op == _BUILDS_CLASS:
+            self.makes_classes = True
         elif op in _JUMPS:
             self.has_jumps = True
         elif op in _CLEANS_UP and code.co_flags & _GENERATOR:
@@ -212,15 +226,18 @@ class _Reader:
         else:
             self.doubt = "sets an attribute of something that has no name"
 
+    def _note_attribute(self, name: str, before: tuple[int, int]) -> None:
+        # A text with `{0.__globals__[x]}` reads anything; a constant one was looked at.
+        if name in _FORMATS and before[0] != _LOAD_CONST:
+            self.doubt = "formats by a text that is not in it"
+
     def _note_words(self, code: CodeType) -> None:
         words = self.words
         words.update(code.co_names)
         self._judge_word(code.co_name)
         for text in _texts(code.co_consts):
-            if "__" in text:
-                self.doubt = "has a text with two underscores"
-            elif text in STRAYS:
-                self.doubt = f"has the text {text!r}"
+            if (why := strangeness(text)) is not None:
+                self.doubt = why
             if text in FOREVER:
                 self.forever = FOREVER[text]
         for word in code.co_names:
@@ -232,6 +249,15 @@ class _Reader:
         is_inside = word.startswith(("_", "register")) and word not in HARMLESS_DUNDERS
         if is_inside or word in STRAYS:
             self.doubt = f"uses {word}"
+
+
+def strangeness(text: str) -> str | None:
+    """Why a text may lead a library to other code; None when it does not."""
+    if "__" in text:
+        return "has a text with two underscores"
+    if "@" in text or text in STRAYS:
+        return f"has the text {text[:60]!r}"
+    return None
 
 
 def _instructions(code: CodeType) -> Iterator[tuple[int, int]]:

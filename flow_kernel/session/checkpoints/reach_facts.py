@@ -6,56 +6,101 @@ A value is known when all of it is of known types, and when none of it belongs t
 variable that is the list or the dict of a library changes without being named.
 """
 
+import functools
 import sys
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import chain
-from types import FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, FunctionType, MethodType, MethodWrapperType, ModuleType
 from typing import Any, Final
 
 from flow_kernel.session.checkpoints.reach_libraries import is_known_callable, is_known_module
 from flow_kernel.session.checkpoints.reach_types import Types
-from flow_kernel.session.checkpoints.reach_walk import Status, walk
+from flow_kernel.session.checkpoints.reach_walk import Status, Walk, walk
 from flow_kernel.session.checkpoints.reach_words import MODULES
 
 _CONTAINERS: Final = (dict, list, set, tuple, frozenset)
-_CHANGING: Final = (dict, list, set)
+_CHANGED: Final = (list, dict, set, deque, bytearray)
+_FIXED: Final = (tuple, frozenset)
+_LEAVES: Final = frozenset([str, bytes, int, float, bool, type(None), ModuleType])
+_OF_SHELL: Final = ("In", "Out", "_ih", "_oh", "_dh")
+_OWNERS: Final = MODULES | {"warnings", "linecache", "sys", "os", "abc", "locale"}
+_LOOKED_AT: Final = MODULES | {"IPython", "ipykernel", "traitlets", "flow_kernel"}
 _DEEPEST: Final = 6
 
 
-def statuses(
-    values: Mapping[str, object], types: Types, namespace: dict[str, Any]
-) -> dict[str, Status]:
-    """What is known of each variable. Runs no code of its classes.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveFacts:
+    """What a save says of the variables.
+
+    Attributes:
+        statuses: Of each saved name; one that is missing is WILD.
+        groups: Names that share something, together.
+        doubt: Why cells cannot be judged by it: a library holds code of the notebook.
+    """
+
+    statuses: Mapping[str, Status]
+    groups: Iterable[tuple[str, ...]] = ()
+    doubt: str | None = None
+
+
+def facts_of(
+    values: Mapping[str, object],
+    groups: Iterable[tuple[str, ...]],
+    types: Types,
+    *,
+    namespace: dict[str, Any],
+    looks_for_code: bool = True,
+) -> SaveFacts:
+    """What there is to say. Runs no code of the variables' classes.
 
     Args:
         values: Variables by name.
+        groups: Those that share something.
         types: What is known.
         namespace: Of the notebook.
+        looks_for_code: False when no cell since the last look may have done anything.
     """
+    walks = {name: _walked(value, types, namespace) for name, value in values.items()}
     of_libraries = set(_state_of_libraries())
-    found: dict[str, Status] = {}
-    for name, value in values.items():
-        if type(value) is ModuleType:
-            found[name] = Status.PLAIN if is_known_module(value) else Status.WILD
-        elif is_known_callable(value):
-            found[name] = Status.PLAIN
-        else:
-            walked = walk(value, types, namespace, budget=None)
-            is_shared = not of_libraries.isdisjoint(walked.seen)
-            found[name] = Status.WILD if is_shared else walked.status
-    return found
+    of_shell = {id(namespace[name]) for name in _OF_SHELL if name in namespace}
+    statuses: dict[str, Status] = {}
+    doubt = foreign_code(namespace) if looks_for_code else None
+    for name, walked in walks.items():
+        is_shared = not of_libraries.isdisjoint(walked.seen)
+        statuses[name] = Status.WILD if is_shared else walked.status
+        if not of_shell.isdisjoint(walked.seen):
+            doubt = f"{name} holds a list of the shell, which every cell changes"
+    return SaveFacts(statuses=statuses, groups=tuple(groups), doubt=doubt)
+
+
+def _walked(value: object, types: Types, namespace: dict[str, Any]) -> Walk:
+    if type(value) is ModuleType:
+        return Walk(Status.PLAIN if is_known_module(value) else Status.WILD)
+    if is_known_callable(value):
+        return Walk(Status.PLAIN)
+    return walk(value, types, namespace, budget=None)
 
 
 def foreign_code(namespace: dict[str, Any]) -> str | None:
-    """Where a known library holds code of the notebook; None when it holds none.
+    """Where a known library, or the shell, holds code of the notebook; None when none does.
 
-    Looks at the modules of the known packages, their classes, and the containers and objects that
-    these hold.
+    Looks at the modules of these packages, their classes, and the containers and objects that they
+    hold. About 50 ms with pandas, so only after cells that may have done anything.
     """
     for path, value in _parts():
         if _is_of_notebook(value, namespace):
             return f"{path} holds code of the notebook"
-    return None
+    numpy = sys.modules.get("numpy")
+    return "numpy calls back" if numpy is not None and _calls_back(numpy) else None
+
+
+def _calls_back(numpy: Any) -> bool:
+    """True when numpy keeps a function for errors or for printing, where no container shows it."""
+    options = numpy.get_printoptions()
+    kept = (numpy.geterrcall(), options.get("formatter"), options.get("override_repr"))
+    return any(one is not None for one in kept)
 
 
 def _is_of_notebook(value: Any, namespace: dict[str, Any]) -> bool:
@@ -70,6 +115,10 @@ def _is_of_notebook(value: Any, namespace: dict[str, Any]) -> bool:
         return _is_of_notebook(value.__func__, namespace)
     if kind is property:
         return any(_is_of_notebook(one, namespace) for one in (value.fget, value.fset, value.fdel))
+    if kind in (BuiltinFunctionType, MethodWrapperType):
+        # `calls.append` as somebody's callback; tables of a library look things up.
+        is_look_up = value.__name__ in ("__getitem__", "__contains__", "get")
+        return type(value.__self__) in _CHANGED and not is_look_up
     return _module_of(value if issubclass(kind, type) else kind) == "__main__"
 
 
@@ -83,48 +132,56 @@ def _module_of(kind: type) -> object:
     return name
 
 
-def _modules() -> list[tuple[str, ModuleType]]:
+def _modules(packages: frozenset[str]) -> list[tuple[str, ModuleType]]:
     return [
         (name, module)
         for name, module in list(sys.modules.items())
-        if type(module) is ModuleType and name.partition(".")[0].lstrip("_") in MODULES
+        if type(module) is ModuleType and name.partition(".")[0].lstrip("_") in packages
     ]
 
 
 def _parts() -> Iterator[tuple[str, object]]:
     """What the known packages consist of, each object once."""
     seen: set[int] = set()
-    todo: list[tuple[str, object, int]] = [
-        (f"{name}.{word}", value, 0)
-        for name, module in _modules()
-        for word, value in list(vars(module).items())
-    ]
-    while todo:
-        path, value, depth = todo.pop()
-        if id(value) in seen or type(value) in (str, int, float, type(None), ModuleType, bool):
-            continue
-        seen.add(id(value))
-        yield path, value
-        if depth < _DEEPEST:
-            todo += [(path, inner, depth + 1) for inner in _inside(value)]
+    for name, module in _modules(_LOOKED_AT):
+        level: list[Any] = list(vars(module).values())
+        for _ in range(_DEEPEST):
+            fresh = {id(one): one for one in level if type(one) not in _LEAVES}
+            level = []
+            for value in [fresh[number] for number in fresh if number not in seen]:
+                yield name, value
+                level += _inside(value)
+            seen.update(fresh)
 
 
-def _inside(value: Any) -> list[object]:
+def _inside(value: Any) -> Iterable[object]:
     kind = type(value)
+    found: Iterable[object] = ()
     if issubclass(kind, type):
-        return list(vars(value).values()) if _is_of_known_package(value) else []
-    if kind is FunctionType:
+        found = vars(value).values() if _is_of(_LOOKED_AT, value) else ()
+    elif kind is FunctionType:
         cells = [cell.cell_contents for cell in value.__closure__ or () if _is_filled(cell)]
-        return [*cells, *(value.__defaults__ or ()), *value.__dict__.values()]
-    if issubclass(kind, dict):
-        if value.get("__name__") in sys.modules:
-            return []  # the namespace of a module
-        return list(chain(dict.keys(value), dict.values(value)))
+        found = [*cells, *(value.__defaults__ or ()), *value.__dict__.values()]
+    elif issubclass(kind, dict):
+        # The namespace of a module is no part of what refers to it.
+        if type(dict.get(value, "__builtins__")) not in (dict, ModuleType):
+            found = chain(dict.keys(value), dict.values(value))
+    elif issubclass(kind, (list, set, tuple, frozenset)):
+        found = _items(value)
+    elif kind is functools.partial:
+        found = [value.func, *value.args, *value.keywords.values()]
+    elif _is_of(MODULES, kind):  # not the shell, which holds what cells gave back
+        found = _own(value).values()
+    return found
+
+
+def _items(value: Any) -> Iterable[object]:
+    """Without the iterator of a subclass."""
     for plain in (list, set, tuple, frozenset):
-        if issubclass(kind, plain):
-            return list(plain.__iter__(value))
-    own = _own(value) if _is_of_known_package(kind) else None
-    return list(own.values()) if type(own) is dict else []
+        if isinstance(value, plain):
+            iterator: Any = plain.__iter__
+            return list(iterator(value))
+    return ()
 
 
 def _is_filled(cell: Any) -> bool:
@@ -134,32 +191,39 @@ def _is_filled(cell: Any) -> bool:
         return False
 
 
-def _own(value: object) -> Any:
+def _own(value: object) -> dict[str, object]:
     try:
-        return object.__getattribute__(value, "__dict__")
+        own = object.__getattribute__(value, "__dict__")
     except AttributeError:
-        return None
+        return {}
+    return own if type(own) is dict else {}
 
 
-def _is_of_known_package(kind: type) -> bool:
+def _is_of(packages: frozenset[str], kind: type) -> bool:
     name = _module_of(kind)
-    return type(name) is str and name.partition(".")[0].lstrip("_") in MODULES
+    return type(name) is str and name.partition(".")[0].lstrip("_") in packages
 
 
 def _state_of_libraries() -> Iterator[int]:
-    """The ids of what may change in the containers of all modules, and in what these contain."""
+    """The ids of what may change in containers of the known packages, and in what these contain."""
     level: list[Any] = []
-    for module in list(sys.modules.values()):
-        if type(module) is ModuleType and vars(module).get("__name__") != "__main__":
-            level += list(vars(module).values())
-    for _ in range(_DEEPEST):
+    for _, module in _modules(_OWNERS):
+        level += vars(module).values()
+    arrays = {kind for kind in set(map(type, level)) if kind.__name__ == "ndarray"}
+    wanted = {*_CONTAINERS, *arrays}
+    seen: set[int] = set()
+    while level := [one for one in level if type(one) in wanted]:
         below: list[Any] = []
         for value in level:
+            number = id(value)
+            if number in seen:
+                continue
+            seen.add(number)
             kind = type(value)
-            if kind in _CHANGING or (kind.__name__ == "ndarray" and kind.__module__ == "numpy"):
-                yield id(value)
+            if kind not in _FIXED:
+                yield number
             if kind is dict:
-                below += [*value.keys(), *value.values()]
+                below += value.values()
             elif kind in _CONTAINERS:
                 below += value
         level = below

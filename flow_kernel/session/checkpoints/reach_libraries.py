@@ -64,6 +64,18 @@ def is_known_module(module: ModuleType) -> bool:
     return type(path) is str and path.startswith(_PLACES)
 
 
+def is_known_import(name: str) -> bool:
+    """True for a module of a known package or of Python, that a library loads when it needs it."""
+    module = sys.modules.get(name)
+    if type(module) is not ModuleType:
+        return False
+    if name.partition(".")[0].lstrip("_") in MODULES:
+        return is_known_module(module)
+    path = vars(module).get("__file__", "")
+    is_there = type(path) is str and path.startswith(_PLACES)
+    return name.partition(".")[0] in sys.stdlib_module_names and is_there
+
+
 def reason_against(
     modules: Iterable[ModuleType], words: frozenset[str], types: Types
 ) -> str | None:
@@ -113,7 +125,8 @@ def is_known_callable(value: Any) -> bool:
     if kind is BuiltinFunctionType:
         return _is_known_builtin(value)
     word = getattr(value, "__name__", None)
-    return word not in STRAYS
+    # A ufunc that `frompyfunc` made of a function says so in its name.
+    return type(word) is str and word not in STRAYS and " (" not in word
 
 
 def _is_known_function(function: FunctionType) -> bool:
@@ -123,6 +136,8 @@ def _is_known_function(function: FunctionType) -> bool:
     return (
         type(module) is ModuleType
         and vars(module) is around
+        # What a library made of a function of the notebook is in no namespace of its own.
+        and (function.__closure__ is None or around.get(function.__name__) is function)
         and is_known_module(module)
         and function.__name__ not in STRAYS
         and not function.__name__.startswith("register")

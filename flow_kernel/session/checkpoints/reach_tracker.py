@@ -7,39 +7,18 @@ Called by `service`.
 Once a cell may have changed everything, the next ones need no judgement until the next save.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from types import CodeType
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
-from flow_kernel.session.checkpoints.reach import (
-    NOTHING,
-    CellLook,
-    Known,
-    Reach,
-    World,
-    judge,
-)
+from flow_kernel.session.checkpoints.reach import judge
 from flow_kernel.session.checkpoints.reach_code import read
+from flow_kernel.session.checkpoints.reach_facts import SaveFacts
+from flow_kernel.session.checkpoints.reach_look import NOTHING, CellLook, Known, Reach, World
 from flow_kernel.session.checkpoints.reach_types import Types, known_types, loaded
 from flow_kernel.session.checkpoints.reach_walk import Status
 
 globals()["__builtins__"] = FROZEN_BUILTINS
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SaveFacts:
-    """What a save says of the variables.
-
-    Attributes:
-        statuses: Of each saved name; one that is missing is WILD.
-        groups: Names that share something, together.
-        doubt: Why cells cannot be judged by it: a library holds code of the notebook.
-    """
-
-    statuses: Mapping[str, Status]
-    groups: Iterable[tuple[str, ...]] = ()
-    doubt: str | None = None
 
 
 class ReachTracker:

@@ -13,7 +13,7 @@ import sys
 import types
 import zoneinfo
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any, Final
 
@@ -90,6 +90,7 @@ class Types:
         mappings: Keys and values.
         arrays: Exactly `numpy.ndarray`, or nothing.
         holders: These attributes; `*` means all of the instance's own.
+        texts: Arrays that take nothing but text.
         made_with: The modules that were loaded.
     """
 
@@ -98,7 +99,12 @@ class Types:
     mappings: frozenset[type] = frozenset(_MAPPINGS)
     arrays: frozenset[type] = frozenset()
     holders: Mapping[type, tuple[str, ...]] = field(default_factory=dict)
+    texts: frozenset[type] = frozenset()
     made_with: tuple[ModuleType | None, ...] = ()
+
+    def with_closed_texts(self) -> "Types":
+        """The same, with text for granted in arrays of text."""
+        return replace(self, scalars=self.scalars | self.texts)
 
 
 def loaded() -> tuple[ModuleType | None, ...]:
@@ -121,17 +127,19 @@ def known_types() -> Types:
     scalars.update(type(numpy.dtype(code)) for code in "?bBhHiIlLqQefdgFDGSUmM")
     holders = _timed()
     holders.update(_found(_OF_NUMPY_RANDOM))
-    frozen_list = None
+    frozen_list = text = None
     if sys.modules.get("pandas") is not None:
         holders.update(_found(_OF_PANDAS))
         scalars.update(_offsets())
         frozen_list = _class("pandas.core.indexes.frozen.FrozenList")
+        text = _class("pandas.core.arrays.string_.StringArray")
     scalars.update(kind for kind, inside in holders.items() if not inside)
     return Types(
         frozenset(scalars),
         sequences=frozenset([*_SEQUENCES, *([frozen_list] if frozen_list is not None else [])]),
         arrays=frozenset([numpy.ndarray]),
         holders={kind: inside for kind, inside in holders.items() if inside},
+        texts=frozenset([text] if text is not None else []),
         made_with=loaded(),
     )
 
@@ -149,7 +157,6 @@ def _offsets() -> list[type]:
         if isinstance(kind, type)
         and kind.__module__ == "pandas._libs.tslibs.offsets"
         and not name.startswith("Custom")
-        and _is_of_c(kind)
     ]
 
 

@@ -19,7 +19,7 @@ from flow_kernel.session.checkpoints.reach_types import CACHES, Types
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
-BUDGET: Final = 5_000
+BUDGET: Final = 20_000
 """Objects looked at on the cell path for one value; more are unknown."""
 _MAX_LEVELS: Final = 10_000
 
@@ -50,9 +50,6 @@ class Walk:
     seen: dict[int, object] = field(default_factory=dict)
 
 
-_WILD: Final = Walk(Status.WILD)
-
-
 def walk(
     value: object, types: Types, namespace: dict[str, Any], *, budget: int | None = BUDGET
 ) -> Walk:
@@ -70,7 +67,9 @@ def walk(
     if type(value) in types.scalars:
         return Walk()
     walker = _Walker(types, namespace, budget)
-    return walker.found if walker.looks_through(value) else _WILD
+    if not walker.looks_through(value):
+        walker.found.status = Status.WILD
+    return walker.found
 
 
 class _Walker:

@@ -55,10 +55,14 @@ STRAYS: Final = _words("""
     accessor register singledispatch register_extension_dtype
 
     addaudithook settrace setprofile displayhook excepthook stdout stderr stdin
+    vformat get_field Formatter Template
     call_later call_soon run_line_magic run_cell_magic system getoutput
 """)
 """Attributes, and words in texts, that lead to other code, to namespaces or to memory, or that keep
 a callback for later."""
+
+BY_NAME: Final = _words("agg aggregate apply transform pipe aggfunc map applymap resample")
+"""Attributes that call what a text names."""
 
 FOREVER: Final = {
     "__del__": "a class of the notebook has __del__",

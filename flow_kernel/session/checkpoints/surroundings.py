@@ -12,8 +12,8 @@ from typing import Any, Final, Protocol
 class LookAround(Protocol):
     """Says why code may run that no cell shows."""
 
-    def begin(self) -> None:
-        """What is there now is the shell's and ours."""
+    def begin(self, *, is_first: bool = True) -> None:
+        """What is there now is the shell's and ours, but for threads of cells before."""
 
     def __call__(self) -> tuple[str, ...]:
         """The reasons; empty when there are none."""
