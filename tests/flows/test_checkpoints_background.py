@@ -200,7 +200,8 @@ def test_what_nobody_asked_for_makes_room_when_the_budget_is_exceeded(tmp_path: 
     config = tmp_path / "config"
     config.mkdir()
     (config / "jupyter_flow_config.py").write_text(
-        "c.FlowKernel.checkpoint_every_cells = 1\nc.FlowKernel.checkpoint_budget_bytes = 4_000_000\n"
+        "c.FlowKernel.checkpoint_every_cells = 1\n"
+        "c.FlowKernel.checkpoint_budget_bytes = 4_000_000\n"
     )
     env = {"JUPYTER_DATA_DIR": str(tmp_path / "data"), "JUPYTER_CONFIG_DIR": str(config)}
     settle = "__import__('flow_kernel').current_session().checkpoints.settle()"

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Final
 
 from flow_kernel.errors import FlowError
-from flow_kernel.session.checkpoints.reach import Reach
+from flow_kernel.session.checkpoints.reach_look import Reach
 from flow_kernel.session.checkpoints.service import Checkpoints
 from flow_kernel.session.checkpoints.taking import Taking
 from flow_kernel.session.checkpoints.tracking import Ran, Tracking

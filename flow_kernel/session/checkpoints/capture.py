@@ -13,7 +13,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -25,9 +25,8 @@ from flow_kernel.records.summaries import summarise
 from flow_kernel.session.checkpoints.anchors import Anchors
 from flow_kernel.session.checkpoints.hidden_state import is_hidden
 from flow_kernel.session.checkpoints.keeper import Wanted, fork
-from flow_kernel.session.checkpoints.reach_facts import foreign_code, statuses
+from flow_kernel.session.checkpoints.reach_facts import SaveFacts, facts_of
 from flow_kernel.session.checkpoints.reach_types import Types
-from flow_kernel.session.checkpoints.reach_walk import Status
 from flow_kernel.session.checkpoints.saving import NotSaved, save
 from flow_kernel.store.snapshots.content import store_content
 from flow_kernel.store.snapshots.writer import Writer
@@ -56,13 +55,15 @@ class Look:
     namespace: dict[str, Any]
     is_wide: bool
 
-    def of_values(self, values: Mapping[str, object]) -> Mapping[str, Status]:
-        """What is known of each."""
-        return statuses(values, self.types, self.namespace)
-
-    def at_libraries(self) -> str | None:
-        """Where they hold code of the notebook, if they do."""
-        return foreign_code(self.namespace)
+    def facts(self, values: Mapping[str, object], groups: Iterable[tuple[str, ...]]) -> SaveFacts:
+        """What there is to say of values."""
+        return facts_of(
+            values,
+            groups,
+            self.types,
+            namespace=self.namespace,
+            looks_for_code=self.is_wide,
+        )
 
 
 def capture_here(
@@ -140,15 +141,16 @@ def _save(
     finally:
         writer.close()
     names = [name for group in saved.groups for name in group.names]
+    facts = look.facts(values, [group.names for group in saved.groups])
     document: Document = {
         "groups": groups,
         "summaries": {name: dict(summarise(values[name])) for name in names if not is_hidden(name)},
         "not_saved": [_listed(left) for left in saved.not_saved],
-        "statuses": {name: status.value for name, status in look.of_values(values).items()},
+        "statuses": {name: status.value for name, status in facts.statuses.items()},
         "bytes_new": writer.bytes_new,
     }
-    if look.is_wide:
-        document["doubt"] = look.at_libraries()
+    if look.is_wide or facts.doubt is not None:
+        document["doubt"] = facts.doubt
     return document
 
 

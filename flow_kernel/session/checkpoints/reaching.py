@@ -5,7 +5,7 @@ Called by `automatic` after each cell.
 
 from collections.abc import Callable
 
-from flow_kernel.session.checkpoints.reach import CellLook, Reach, World
+from flow_kernel.session.checkpoints.reach_look import CellLook, Reach, World
 from flow_kernel.session.checkpoints.service import Checkpoints
 from flow_kernel.session.checkpoints.tracking import Ran
 
@@ -25,6 +25,7 @@ def reach_of(
         codes=tuple(ran.codes),
         born=frozenset(ran.ended.added or ()),
         removed=frozenset(ran.ended.removed),
+        imported=ran.ended.imports,
         doubts=ran.doubts,
     )
     world = World(

@@ -27,7 +27,8 @@ from flow_kernel.session.checkpoints.parts import NO_HEAD, CheckpointParts, Head
 from flow_kernel.session.checkpoints.plan import Base, base_of, merged, planned
 from flow_kernel.session.checkpoints.project_files import ProjectFiles, TakenFiles
 from flow_kernel.session.checkpoints.pruning import Pruned, prune
-from flow_kernel.session.checkpoints.reach_tracker import ReachTracker, SaveFacts
+from flow_kernel.session.checkpoints.reach_facts import SaveFacts
+from flow_kernel.session.checkpoints.reach_tracker import ReachTracker
 from flow_kernel.session.checkpoints.reach_walk import Status
 from flow_kernel.session.checkpoints.shelf import Shelf  # noqa: TC001 - users ask for the types
 from flow_kernel.session.checkpoints.sizes import idents, is_small

@@ -110,8 +110,6 @@ class Tracking:
             doubts.add("was not recorded")
         if ended.has_failed:
             doubts.add("failed")
-        if ended.imports:
-            doubts.add("imported a module")
         self._codes, self._doubts = [], set()
         self._after(Ran(ended, codes, tuple(doubts)))
 
