@@ -1,8 +1,10 @@
 """What of the files of a project is kept, and that it comes back exactly, with git and without."""
 
 import os
+import random
+import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,6 +14,9 @@ from tests.session.file_shapes import LARGE, SHAPES, Make, large, start
 from tests.session.projects import Project
 from tests.store.git_shapes import git, write
 from tests.store.test_git_snapshots import files, git_state
+
+if TYPE_CHECKING:
+    from flow_kernel.session.checkpoints.checkpoint import Checkpoint
 
 
 @pytest.fixture(params=["with git", "without git"])
@@ -45,6 +50,42 @@ def test_files_come_back_whatever_happened_to_them(project: Project, name: str) 
     assert files(project.top) == later
     assert project.files.difference(two, None).is_empty
     assert list(project.top.rglob("*.flow-draft")) == []
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_any_walk_through_checkpoints_gives_the_files_of_each(project: Project, seed: int) -> None:
+    dice = random.Random(seed)
+    taken: list[tuple[Checkpoint, dict[str, tuple[int, bytes]]]] = []
+    for _ in range(12):
+        for _ in range(dice.randrange(4)):
+            happen(project.top, dice)
+        if taken and dice.random() < 0.4:
+            target, expected = dice.choice(taken)
+            project.back(target)
+            assert files(project.top) == expected
+        else:
+            taken.append((project.take(), files(project.top)))
+
+
+def happen(top: Path, dice: random.Random) -> None:
+    """A file, a link or a large file comes to a place, whatever was there; or it goes."""
+    where = top.joinpath(*(dice.choice("ab") for _ in range(dice.randrange(1, 4))))
+    for path in [*reversed(where.parents), where]:
+        if path.is_relative_to(top) and path != top and (path.is_symlink() or path.is_file()):
+            path.unlink()
+    if where.is_dir():
+        shutil.rmtree(where)
+    kind = dice.randrange(8)
+    if kind == 0:
+        return
+    where.parent.mkdir(parents=True, exist_ok=True)
+    if kind == 1:
+        where.symlink_to(dice.choice(["a", "../b", "nowhere"]))
+    else:
+        write(
+            where, large(dice.randrange(99)) if kind == 2 else dice.randbytes(dice.choice([0, 9]))
+        )
+        where.chmod(dice.choice([0o644, 0o755]))
 
 
 def test_large_files_are_not_in_the_users_repository(tmp_path: Path) -> None:
