@@ -259,7 +259,7 @@ REFUSED = {
     "local": "import threading; local = threading.local()",
     "pool": "import concurrent.futures as c; pool = c.ThreadPoolExecutor()",
     "process": "import subprocess; process = subprocess.Popen('true'); process.wait()",
-    "finalizer": "import weakref\nclass C: pass\nc = C(); finalizer = weakref.finalize(c, len)",
+    "finalizer": "import weakref\nclass C: pass\nc = C(); finalizer = weakref.finalize(c, dict)",
     "folder": "import tempfile; folder = tempfile.TemporaryDirectory(); folder.cleanup()",
     "module": "import types; module = types.ModuleType('made_up')",
     "match": "import re; match = re.match('a', 'a')",

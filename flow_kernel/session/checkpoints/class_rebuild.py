@@ -8,13 +8,13 @@ import dataclasses
 import functools
 import importlib
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from flow_kernel.session.checkpoints.by_name import MAIN, called
 
-Sets = dict[str, tuple[Callable[[list[str]], Any], list[str]]]
+Sets = dict[str, tuple[Callable[[Iterable[str]], Any], list[str]]]
 
 
 def notebook_class(metaclass: Any, name: str, bases: tuple[Any, ...], fixed: dict[str, Any]) -> Any:
@@ -59,7 +59,7 @@ def set_class_state(made: Any, state: tuple[dict[str, Any], Sets, list[type]]) -
         name = called(text)
         if name in sets:
             kind, items = sets[name]
-            type.__setattr__(made, name, kind(items))
+            type.__setattr__(made, name, kind(map(called, items)))
         else:
             type.__setattr__(made, name, value)
     for one in registered:

@@ -89,11 +89,12 @@ def by_value(kind: Any) -> Reduced:
         and name not in fixed
         and type(value) is not types.MemberDescriptorType
     }
-    # The order of a set is chance.
+    # The order of a set is chance, and so is whether a name in it is an attribute's.
     sets = {
-        name: (type(value), sorted(value))
+        name: (type(value), [alone(one) for one in sorted(value)])
         for name, value in own.items()
-        if type(value) in _SET_LIKE and {*map(type, value)} <= {str}
+        if (type(value) in _SET_LIKE or name == "__static_attributes__")
+        and {*map(type, value)} <= {str}
     }
     state = (attributes | dict.fromkeys(map(alone, sets)), sets, _registered(kind))
     return rebuild.notebook_class, made, state, None, None, rebuild.set_class_state

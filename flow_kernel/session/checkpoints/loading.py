@@ -8,7 +8,7 @@ import io
 import pickle
 import pickletools
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from flow_kernel.session.checkpoints.anchors import Anchors
 
@@ -42,13 +42,23 @@ def load(
     if missing and (used := missing.keys() & _referred_to(stream)):
         raise LookupError(f"there is no {missing[min(used)]} in this session")
     entries = b"".join(_INTO_MEMO % number for number in range(len(known)))
-    unpickler = pickle.Unpickler(  # noqa: S301 - see above
-        io.BytesIO(_PROTOCOL_5 + entries + _END + stream), buffers=buffers
-    )
-    unpickler.persistent_load = known.__getitem__  # type: ignore[method-assign]  # as documented
+    file = io.BytesIO(_PROTOCOL_5 + entries + _END + stream)
+    unpickler = _Unpickler(file, buffers, known)
     unpickler.load()
     found: tuple[object, ...] = unpickler.load()
     return found
+
+
+class _Unpickler(pickle.Unpickler):  # noqa: S301 - see above
+    """Begins with objects that it is given; assigning `persistent_load` fails in CPython 3.13.0."""
+
+    def __init__(self, file: io.BytesIO, buffers: Sequence[Any], known: Sequence[object]) -> None:
+        super().__init__(file, buffers=buffers)
+        self._known = known
+
+    def persistent_load(self, pid: Any) -> object:
+        """The anchor of a number."""
+        return self._known[pid]
 
 
 def _referred_to(stream: bytes) -> set[int]:
