@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from flow_kernel.errors import FlowError
+from flow_kernel.errors import FlowError, StoreError
 from flow_kernel.session.checkpoints.reach_look import Reach
 from flow_kernel.session.checkpoints.service import Checkpoints
 from flow_kernel.session.checkpoints.taking import Taking
@@ -102,10 +102,10 @@ class Automatic:
     # -- told by the tracking ----------------------------------------------------------------------
 
     def _before_cell(self) -> None:
-        # Its files are those of the moment before this cell.
+        # Its files are those of the moment before this cell; large ones may take longer than that.
         pending = self._checkpoints.pending
         if pending is not None:
-            pending.wait_for_files()
+            pending.wait_for_files(_FILES_WAIT_S)
 
     def _after_cell(self, ran: Ran) -> None:
         if ran.is_ours:
@@ -124,6 +124,12 @@ class Automatic:
     def _take(
         self, reason: str, name: str | None, *, tag: bool = False, only_if_changed: bool = False
     ) -> None:
+        pending = self._checkpoints.pending
+        if pending is not None:
+            pending.wait_for_end(_TURN_WAIT_S)
+            if not pending.is_done:
+                self._failed(StoreError("the one before it is still being written"))
+                return
         self._taken += 1
         try:
             taking = self._checkpoints.begin(
@@ -155,5 +161,7 @@ class Automatic:
                 pending.wait(_LAST_WAIT_S)
 
 
+_FILES_WAIT_S: Final = 2.0
+_TURN_WAIT_S: Final = 2.0
 _LAST_WAIT_S: Final = 4.0
 """Clients kill a kernel five seconds after they asked it to end."""

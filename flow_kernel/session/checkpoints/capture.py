@@ -25,6 +25,7 @@ from flow_kernel.records.summaries import summarise
 from flow_kernel.session.checkpoints.anchors import Anchors
 from flow_kernel.session.checkpoints.hidden_state import is_hidden
 from flow_kernel.session.checkpoints.keeper import Wanted, fork
+from flow_kernel.session.checkpoints.plan import CULPRIT
 from flow_kernel.session.checkpoints.reach_facts import SaveFacts, facts_of
 from flow_kernel.session.checkpoints.reach_types import Types
 from flow_kernel.session.checkpoints.saving import NotSaved, save
@@ -112,7 +113,7 @@ def capture(
             raise StoreError(f"the variables could not be saved: the writer {end}")
         kind = type(left.pop(at))
         said = f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
-        culprits.append([at, said, f"saving it {end}"])
+        culprits.append([at, said, f"{CULPRIT}{end}"])
 
 
 def _save(

@@ -8,9 +8,12 @@ it was saved as.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint, Part, StoredGroup
+
+CULPRIT: Final = "saving it "
+"""Begins the reason of a variable whose saving hung, or ended its process."""
 
 Scope = frozenset[str] | None
 """Names that may have changed; None for all."""
@@ -59,9 +62,17 @@ def planned(base: Base | None, idents: Mapping[str, int], scope: Scope) -> Plan:
         idents: `id` of each variable now.
         scope: What may have changed in place.
     """
-    if base is None or scope is None:
+    if base is None:
         return Plan(frozenset(idents), (), ())
     before = base.idents
+    if scope is None:
+        # What hung or killed its writer would do so again, and every checkpoint would wait for it.
+        hopeless = [
+            left
+            for left in base.not_saved
+            if left[2].startswith(CULPRIT) and idents.get(left[0]) == before.get(left[0], 0)
+        ]
+        return Plan(frozenset(idents) - {left[0] for left in hopeless}, (), hopeless)
     again = {name for name, ident in idents.items() if before.get(name) != ident}
     again |= scope & idents.keys()
     gone = before.keys() - idents.keys()

@@ -81,13 +81,21 @@ class Taking:
         assert self._result is not None  # noqa: S101 - there is the one or the other
         return self._result
 
-    def wait_for_end(self) -> None:
-        """Wait until it is on the disk, or will never be."""
-        self._done.wait()
+    def wait_for_end(self, timeout_s: float | None = None) -> None:
+        """Wait until it is on the disk, or will never be.
 
-    def wait_for_files(self) -> None:
-        """Wait until the files have been read; they may be changed afterwards."""
-        self._has_files.wait()
+        Args:
+            timeout_s: How long; None for as long as it takes.
+        """
+        self._done.wait(timeout_s)
+
+    def wait_for_files(self, timeout_s: float | None = None) -> None:
+        """Wait until the files have been read; they may be changed afterwards.
+
+        Args:
+            timeout_s: How long; None for as long as it takes.
+        """
+        self._has_files.wait(timeout_s)
 
     def give_up(self) -> None:
         """It is not wanted any more; returns when nothing of it goes on."""
