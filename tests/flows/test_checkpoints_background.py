@@ -1,6 +1,7 @@
 """A checkpoint is what it was at its moment, however long the way to the disk takes."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -218,3 +219,32 @@ def test_what_nobody_asked_for_makes_room_when_the_budget_is_exceeded(tmp_path: 
         total = sum(path.stat().st_size for path in (other.home / "objects/segments").glob("*.seg"))
         assert total < 6_000_000
         assert flow(other, "checkpoints", "verify").returncode == 0
+
+
+def taken_by_itself(kernel: Kernel, count: int) -> None:
+    """Wait for so many checkpoints; asking the kernel would be a cell that reaches everything."""
+    where, deadline = kernel.home / "objects/checkpoints", time.monotonic() + 20
+    while len(list(where.glob("*.json"))) < count:
+        assert time.monotonic() < deadline
+
+
+@promise("checkpoint.survives")
+def test_what_another_process_threw_away_is_saved_again_by_the_next_checkpoint(
+    tmp_path: Path,
+) -> None:
+    config = tmp_path / "config"
+    config.mkdir()
+    (config / "jupyter_flow_config.py").write_text("c.FlowKernel.checkpoint_every_cells = 1\n")
+    env = {"JUPYTER_DATA_DIR": str(tmp_path / "data"), "JUPYTER_CONFIG_DIR": str(config)}
+    with Kernel(env=env) as one, Kernel(env=env, home=one.home) as other:
+        one.ready()
+        other.ready()
+        ran(one, "kept = list(range(1000)); n = 0", "%checkpoint first", "n = 1")
+        ran(other, "%checkpoint second")
+        assert flow(other, "checkpoints", "prune", "--keep", "1", "--yes").returncode == 0
+        ran(one, "n = 2")
+        taken_by_itself(one, 2)
+        listed = json.loads(flow(one, "checkpoints", "--json").stdout)["items"]
+        assert [item["reason"] for item in listed] == ["asked", "cells"]
+        verified = flow(one, "checkpoints", "verify", "--json")
+        assert (verified.returncode, json.loads(verified.stdout)["damaged"]) == (0, [])

@@ -114,8 +114,16 @@ class Checkpoints:
         values = self._saved()
         now = self._idents(values)
         scope = self.tracker.to_save()
-        plan = planned(self.base, now, None if whole else scope)
         files = self._files(called, number, tag=tag) if with_files else _NO_FILES_ASKED
+        with ExitStack() as stack:
+            # While its chunks are named by no manifest, nobody may collect them.
+            stack.enter_context(held(parts.shelf.segments_dir, is_alone=False))
+            if parts.shelf.has_lost():
+                self.base = None  # another process may have thrown away what it names
+            plan = planned(self.base, now, None if whole else scope)
+            again = {one: values[one] for one in values if one in plan.again}
+            document = self._document(again, is_wide=scope is None)
+            locked = stack.pop_all()
         moment = Moment(
             facts=parts.facts(called, reason, values, self.head_id)
             | {"anchors": self.anchors().names()},
@@ -123,14 +131,8 @@ class Checkpoints:
             scope=scope,
             plan=plan,
             idents=now,
-            same_as=self._head.checkpoint if only_if_changed else None,
+            same_as=parts.shelf.still(self._head.checkpoint) if only_if_changed else None,
         )
-        with ExitStack() as stack:
-            # While its chunks are named by no manifest, nobody may collect them.
-            stack.enter_context(held(parts.shelf.segments_dir, is_alone=False))
-            again = {one: values[one] for one in values if one in plan.again}
-            document = self._document(again, is_wide=scope is None)
-            locked = stack.pop_all()
         making = Making(
             moment,
             document,

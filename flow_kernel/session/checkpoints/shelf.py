@@ -52,6 +52,7 @@ class Shelf:
         self.segments_dir: Final = home.root / "objects" / "segments"
         self.chunks: Chunks = Chunks(self.segments_dir)
         self._key = key
+        self._losses = 0
         self._known: dict[str, Checkpoint] = {}
         self.damaged: dict[str, str] = {}
         """By id, why a manifest cannot be read."""
@@ -155,6 +156,19 @@ class Shelf:
             except ChunkLost as error:
                 found.append(Trouble(checkpoint.checkpoint_id, group.names, str(error)))
         return found
+
+    def still(self, checkpoint: Checkpoint | None) -> Checkpoint | None:
+        """The same, unless somebody has dropped it."""
+        if checkpoint is None:
+            return None
+        path = self.manifests_dir / f"{checkpoint.checkpoint_id}{SUFFIX}"
+        return checkpoint if path.exists() else None
+
+    def has_lost(self) -> bool:
+        """True when segments have gone since this was asked last: so may have chunks."""
+        self.chunks.refresh()
+        before, self._losses = self._losses, self.chunks.losses
+        return before != self._losses
 
     def drop(self, checkpoint: Checkpoint) -> None:
         """Forget a checkpoint; its chunks stay until they are collected."""
