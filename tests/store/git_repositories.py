@@ -168,6 +168,15 @@ def directory_became_link(where: Path) -> Path:
 
 
 @shape
+def directory_became_a_link_to_itself(where: Path) -> Path:
+    top = new(where, **{"d/x": "x\n"})
+    (top / "d/x").unlink()
+    (top / "d").rmdir()
+    (top / "d").symlink_to("d")
+    return top
+
+
+@shape
 def executable_bit(where: Path) -> Path:
     top = new(where)
     (top / "a.txt").chmod(0o755)

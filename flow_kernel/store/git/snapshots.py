@@ -12,6 +12,7 @@ no branch, tag, stash or reflog of the user's knows of. The user's index is read
 A file that was captured once goes on being captured, also when it is ignored later.
 """
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -33,6 +34,7 @@ from flow_kernel.store.git.rules import (
 from flow_kernel.store.git.way import in_the_way
 
 DEADLINE_S: Final = 10.0
+_NOTHING_THERE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,8 +305,10 @@ def _follow(git: Git, known: _Known) -> Work:
     def look(path: bytes) -> "os.stat_result | None":
         try:
             return os.lstat(top + path)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        except OSError as error:
+            if error.errno in _NOTHING_THERE:
+                return None
+            raise
 
     def can_read(path: bytes) -> bool:
         return os.access(top + path, os.R_OK)
