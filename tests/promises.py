@@ -84,6 +84,7 @@ PROMISES: Final[dict[str, str]] = {
     "checkpoint.pictured": "What came of what, and what changed, is shown, and runs nothing.",
     "checkpoint.elsewhere": "A checkpoint is restored in a new kernel, here or on another machine.",
     "rollback.recipe": "What was lost comes with the cells that make it again; none is run.",
+    "checkpoint.reached": "What a cell may have changed is saved again; in doubt, everything is.",
     "rollback.undoable": "Going back can be undone.",
     "rollback.everywhere": "Each cell of a notebook can be gone back to, and run on from there.",
     # What survives

@@ -19,6 +19,7 @@ from typing import Any, Final
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.session import ambient
 from flow_kernel.session.cell import CellRequest, OpenCell
+from flow_kernel.session.checkpoints.surroundings import LookAround
 from flow_kernel.session.checkpoints.tracking import Ended
 from flow_kernel.session.hidden import HIDDEN
 from flow_kernel.session.session import Session
@@ -44,8 +45,11 @@ _get_ident: Final = threading.get_ident
 class Attachment:
     """A session at work in a shell; `attach` begins it, `detach` leaves no trace of it."""
 
-    def __init__(self, shell: Any, session: Session, kernel: Any | None = None) -> None:
+    def __init__(
+        self, shell: Any, session: Session, kernel: Any | None = None, *, look_around: LookAround
+    ) -> None:
         self.session = session
+        self.look_around: LookAround = look_around
         self._shell = shell
         self._kernel = kernel
         self._recorder = session.recorder

@@ -156,6 +156,8 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
         """Start as ipykernel does; what the first cell needs is loaded once nobody waits."""
         super().start()
         if self.attachment is not None:
+            # The application has set its hooks by now; threads of start-up files are the user's.
+            self.attachment.look_around.begin(is_first=False)
             self.io_loop.call_later(_WARM_UP_S, self.attachment.session.warm_up)
 
     def do_shutdown(self, restart: bool) -> Any:
@@ -221,10 +223,10 @@ def open_attachment(
         prompter=TerminalBox() if kernel is None else InputBox(kernel),
         around=around,
     )
-    attachment = Attachment(shell, session, kernel)
+    attachment = Attachment(shell, session, kernel, look_around=around.look_around)
     attachment.attach()
     add_completion(shell)
-    around.look_around.begin(is_first=kernel is not None and isinstance(kernel, FlowKernel))
+    around.look_around.begin(is_first=False)
     return attachment
 
 

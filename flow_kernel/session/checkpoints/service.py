@@ -230,6 +230,7 @@ class Checkpoints:
 
     def difference(self, before: Checkpoint, after: Checkpoint | None = None) -> Difference:
         """How two checkpoints differ; None stands for now. No value is loaded."""
+        self.settle()  # its thread works with the files, too
         files = self.files.difference(before, after)
         return differing(before, after or self.now(), files)
 

@@ -1,0 +1,80 @@
+"""In a real kernel, too, a cell is known by the code that ran."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.flows.test_checkpoints import ran
+from tests.kernels import Kernel
+from tests.promises import promise
+
+WATCH = """
+from flow_kernel import current_session as _s
+_tracker, _seen = _s().checkpoints.tracker, []
+def _watched(look, world, *, _ran=_tracker.ran):
+    reach = _ran(look, world)
+    _seen.append([sorted(reach.names), reach.is_nothing, reach.everything])
+    return reach
+_tracker.ran = _watched
+"""
+
+
+@pytest.fixture(scope="module")
+def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+    data: Path = tmp_path_factory.mktemp("data")
+    with Kernel(env={"JUPYTER_DATA_DIR": str(data)}) as kernel:
+        kernel.ready()
+        ran(kernel, "import numpy as np, pandas as pd; X = np.zeros(9); n = [1]; text = 'a'", WATCH)
+        ran(kernel, "df = pd.DataFrame({'x': range(5)})\ndef count(): return len(n)")
+        ran(kernel, "%checkpoint --wait")
+        yield kernel
+
+
+def reach(kernel: Kernel, cell: str) -> list[object]:
+    ran(kernel, "%checkpoint --wait", "_seen.clear()", "%checkpoint --wait", cell)
+    found: list[list[object]] = json.loads(ran(kernel, "import json; print(json.dumps(_seen))"))
+    return found[0]
+
+
+@promise("checkpoint.reached")
+@pytest.mark.parametrize(
+    ("cell", "names"),
+    [
+        ("X[0] = 1", ["X"]),
+        ("n.append(2)", ["n"]),
+        ("df.loc[0, 'x'] = 9", ["df"]),
+        ("df['x'].sum()", ["df"]),
+        ("print(count())", ["count", "n"]),
+        ("late = X + 1", ["X", "late"]),
+        ("text.upper()", ["text"]),
+    ],
+)
+def test_a_cell_reaches_what_it_names(kernel: Kernel, cell: str, names: list[str]) -> None:
+    assert reach(kernel, cell) == [names, False, None]
+
+
+@promise("checkpoint.reached")
+@pytest.mark.parametrize("cell", ["1 + 1", "print('x')", "# nothing", "'a' * 3"])
+def test_a_cell_that_names_nothing_changes_nothing(kernel: Kernel, cell: str) -> None:
+    assert reach(kernel, cell) == [[], True, None]
+
+
+@promise("checkpoint.reached")
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "%time X[0] = 2",
+        "exec('n.append(3)')",
+        "import threading; t = threading.Thread(target=count); t.start(); t.join()",
+        "getattr(n, 'append')(4)",
+        "_",
+        "!true",
+        "display(n) if input else None",
+    ],
+)
+def test_a_cell_that_nobody_can_judge_may_have_changed_everything(
+    kernel: Kernel, cell: str
+) -> None:
+    assert reach(kernel, cell)[2]
