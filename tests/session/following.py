@@ -69,6 +69,9 @@ class Session:
         for name in list(self.variables()):
             del self.namespace[name]
         self.namespace["Out"].clear()
+        for name in ("_", "__", "___"):  # a cell that binds them stops the display hook
+            self.namespace[name] = self.shell.user_ns_hidden[name] = ""
+            setattr(self.shell.displayhook, name, "")
         self.tracker = ReachTracker()
 
     @property

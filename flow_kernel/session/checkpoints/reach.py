@@ -30,6 +30,7 @@ from flow_kernel.session.checkpoints.reach_look import (
     Reach,
     World,
 )
+from flow_kernel.session.checkpoints.reach_types import Types
 from flow_kernel.session.checkpoints.reach_walk import (
     Status,
     is_named_elsewhere,
@@ -296,38 +297,43 @@ class _Judge:
                 (plain if is_named_elsewhere(self._namespace[name]) else tame).add(name)
             unknown = stored
         else:
-            unknown = touched | (frozenset(peers) - self._still_tame(peers, touched))
+            types = self._world.types
+            # Without a class of the cell's own, arrays of text take nothing but text.
+            closed = types if self._makes_classes else types.with_closed_texts()
+            unknown = touched | (frozenset(peers) - self._still_tame(peers, touched, closed))
             for name in list(touched)[:_MOST_LOOKS]:
                 if name in self._namespace:
-                    status = self._status(self._namespace[name])
+                    was_tame = name in self._known.tame and name not in stored
+                    status = self._status(self._namespace[name], closed if was_tame else types)
                     if status is not Status.WILD:
                         (tame if status is Status.TAME else plain).add(name)
         return Judged(reach=reach, unknown=unknown, tame=frozenset(tame), plain=frozenset(plain))
 
-    def _still_tame(self, peers: Collection[str], touched: Collection[str]) -> frozenset[str]:
+    def _still_tame(
+        self, peers: Collection[str], touched: Collection[str], closed: Types
+    ) -> frozenset[str]:
         """Peers into which no function was put: they have little place for objects."""
         if self._makes_classes or len(peers) > _MOST_LOOKS:
             return frozenset()
-        types = self._world.types.with_closed_texts()
         return frozenset(
             name
             for name in peers
             if name not in touched
             and name in self._known.tame
-            and walk(self._namespace.get(name), types, self._namespace, budget=_GLANCE).status
+            and walk(self._namespace.get(name), closed, self._namespace, budget=_GLANCE).status
             is Status.TAME
         )
 
-    def _status(self, value: object) -> Status:
+    def _status(self, value: object, types: Types) -> Status:
         if type(value) is ModuleType or libraries.is_known_callable(value):
             return Status.PLAIN
-        return walk(value, self._world.types, self._namespace).status
+        return walk(value, types, self._namespace).status
 
 
 def _texts_in(value: Any) -> list[str]:
     if type(value) is dict:
         value = [*value, *value.values()]
-    if type(value) not in (list, tuple) or len(value) > _MOST_TEXTS:
+    if not (type(value) is list or type(value) is tuple) or len(value) > _MOST_TEXTS:
         return []
     return [one for one in value if type(one) is str]
 

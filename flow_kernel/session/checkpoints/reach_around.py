@@ -51,11 +51,13 @@ class Around:
 
     Attributes:
         threads: Those that ran.
+        nameless: Idents of those that have no Thread.
         hooks: Ids of what hooks hold, by hook.
         tasks: Those of the loop.
     """
 
     threads: "WeakSet[threading.Thread]"
+    nameless: frozenset[int]
     hooks: dict[str, tuple[int, ...]]
     tasks: "WeakSet[asyncio.Task[Any]]"
 
@@ -70,6 +72,7 @@ class Around:
         threads = threading.enumerate()
         return cls(
             threads=WeakSet(t for t in threads if is_first or _is_thread_of_house(t)),
+            nameless=frozenset(sys._current_frames().keys() - _threads().keys()),
             hooks=_hooks(shell),
             tasks=WeakSet(_tasks_of_now()),
         )
@@ -100,10 +103,13 @@ def _has_strange_thread(known: Around) -> bool:
     frames = sys._current_frames()
     if len(frames) == 1:
         return False
-    threads = {thread.ident: thread for thread in threading.enumerate()}
-    return any(
-        _is_strange_thread(threads.get(ident), frame, known) for ident, frame in frames.items()
-    )
+    threads = _threads()
+    strangers = frames.keys() - known.nameless
+    return any(_is_strange_thread(threads.get(one), frames[one], known) for one in strangers)
+
+
+def _threads() -> dict[int | None, threading.Thread]:
+    return {thread.ident: thread for thread in threading.enumerate()}
 
 
 def _is_strange_thread(thread: Any, frame: Any, known: Around) -> bool:

@@ -16,7 +16,7 @@ from types import BuiltinFunctionType, FunctionType, MethodType, MethodWrapperTy
 from typing import Any, Final
 
 from flow_kernel.session.checkpoints.reach_libraries import is_known_callable, is_known_module
-from flow_kernel.session.checkpoints.reach_types import Types
+from flow_kernel.session.checkpoints.reach_types import Types, module_of
 from flow_kernel.session.checkpoints.reach_walk import Status, Walk, walk
 from flow_kernel.session.checkpoints.reach_words import MODULES
 
@@ -119,17 +119,11 @@ def _is_of_notebook(value: Any, namespace: dict[str, Any]) -> bool:
         # `calls.append` as somebody's callback; tables of a library look things up.
         is_look_up = value.__name__ in ("__getitem__", "__contains__", "get")
         return type(value.__self__) in _CHANGED and not is_look_up
-    return _module_of(value if issubclass(kind, type) else kind) == "__main__"
+    return module_of(value if issubclass(kind, type) else kind) == "__main__"
 
 
 def _is_cell_file(filename: str) -> bool:
     return filename.startswith("<ipython-input") or "/ipykernel_" in filename
-
-
-def _module_of(kind: type) -> object:
-    """Without asking the metaclass."""
-    name: object = type.__dict__["__module__"].__get__(kind)
-    return name
 
 
 def _modules(packages: frozenset[str]) -> list[tuple[str, ModuleType]]:
@@ -200,8 +194,7 @@ def _own(value: object) -> dict[str, object]:
 
 
 def _is_of(packages: frozenset[str], kind: type) -> bool:
-    name = _module_of(kind)
-    return type(name) is str and name.partition(".")[0].lstrip("_") in packages
+    return module_of(kind).partition(".")[0].lstrip("_") in packages
 
 
 def _state_of_libraries() -> Iterator[int]:

@@ -6,11 +6,17 @@ Called by `reach`.
 import sys
 import sysconfig
 from collections.abc import Iterable, Mapping
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from types import (
+    BuiltinFunctionType,
+    FunctionType,
+    MemberDescriptorType,
+    MethodType,
+    ModuleType,
+)
 from typing import Any, Final
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
-from flow_kernel.session.checkpoints.reach_types import Types
+from flow_kernel.session.checkpoints.reach_types import Types, module_of, name_of
 from flow_kernel.session.checkpoints.reach_words import (
     CONSTANTS_OF_MODULES,
     HARMLESS_BUILTINS,
@@ -28,13 +34,18 @@ _HARMLESS: Final = {
     for name, value in FROZEN_BUILTINS.items()
     if name in HARMLESS_BUILTINS or (isinstance(value, type) and issubclass(value, BaseException))
 }
-_OF_C: Final = frozenset(
-    ["numpy.ufunc", "numpy._ArrayFunctionDispatcher", "builtins.builtin_function_or_method"]
-)
+_GENERATORS: Final = ("random.Random", "numpy.random.mtrand.RandomState")
+_CYTHON: Final = "cython_function_or_method"
+_OF_C: Final = ("numpy.ufunc", "numpy._ArrayFunctionDispatcher")
 
 
-_OF_IPYTHON: Final = ("get_ipython", "exit", "quit")
-"""Builtins while IPython runs a cell, and not before and after."""
+_dict_of: Final[Any] = type.__dict__["__dict__"].__get__
+_flags_of: Final[Any] = type.__dict__["__flags__"].__get__
+_OF_A_CLASS_STATEMENT: Final = 0x200
+
+
+_OF_IPYTHON: Final = ("get_ipython", "exit", "quit", "input")
+"""Builtins that are others while a kernel runs a cell; by name, none of them counts as harmless."""
 
 
 def is_patched(builtins: Mapping[str, object]) -> bool:
@@ -112,18 +123,24 @@ def is_known_callable(value: Any) -> bool:
     kind = type(value)
     if kind is FunctionType:
         return _is_known_function(value)
-    if kind is MethodType:
-        return _is_known_method(value)
+    if kind is MethodType:  # of the generators that `random` and `numpy.random` keep
+        return _is_global_generator(type(value.__self__))
     if issubclass(kind, type):
         return _is_known_class(value)
-    name = f"{kind.__module__}.{kind.__name__}"
-    if name.startswith("_cython_"):
-        name = "builtins.builtin_function_or_method"
-    is_cython = kind.__module__.startswith("_cython_")
-    if name not in _OF_C or (kind.__flags__ & 0x200 and not is_cython):
-        return False
     if kind is BuiltinFunctionType:
         return _is_known_builtin(value)
+    return _is_known_function_of_c(kind, value)
+
+
+def _is_known_function_of_c(kind: type, value: object) -> bool:
+    name = name_of(kind)
+    # A class statement cannot make `__module__` a member.
+    home = _dict_of(kind).get("__module__")
+    is_cython = name == _CYTHON and type(home) is MemberDescriptorType
+    if not is_cython and (
+        f"{module_of(kind)}.{name}" not in _OF_C or _flags_of(kind) & _OF_A_CLASS_STATEMENT
+    ):
+        return False
     word = getattr(value, "__name__", None)
     # A ufunc that `frompyfunc` made of a function says so in its name.
     return type(word) is str and word not in STRAYS and " (" not in word
@@ -145,26 +162,19 @@ def _is_known_function(function: FunctionType) -> bool:
     )
 
 
-def _is_known_method(method: MethodType) -> bool:
-    """Of the generators that `random` and `numpy.random` keep."""
-    kind = type(method.__self__)
-    return kind.__module__ in ("random", "numpy.random.mtrand") and kind.__name__ in (
-        "Random",
-        "RandomState",
-    )
+def _is_global_generator(kind: type) -> bool:
+    return f"{module_of(kind)}.{name_of(kind)}" in _GENERATORS
 
 
-def _is_known_class(kind: Any) -> bool:
+def _is_known_class(kind: type) -> bool:
     if is_harmless_builtin(kind):
         return True
-    name = type.__dict__["__module__"].__get__(kind)
-    if type(name) is not str or name.partition(".")[0] not in (*MODULES, "builtins"):
+    name = module_of(kind)
+    if name.partition(".")[0] not in MODULES:
         return False
     module = sys.modules.get(name)
-    found: Any = vars(module).get(kind.__name__) if type(module) is ModuleType else None
-    if name.partition(".")[0] == "builtins":
-        return False
-    return found is kind and kind.__name__ not in STRAYS
+    own = vars(module) if type(module) is ModuleType else {}
+    return own.get(name_of(kind)) is kind and name_of(kind) not in STRAYS
 
 
 def _is_known_builtin(function: Any) -> bool:
@@ -187,4 +197,4 @@ def _is_known_builtin(function: Any) -> bool:
 
 
 def _is_constant(word: str, value: object, types: Types) -> bool:
-    return type(value) in types.scalars or word in CONSTANTS_OF_MODULES
+    return id(type(value)) in types.scalar_ids or word in CONSTANTS_OF_MODULES

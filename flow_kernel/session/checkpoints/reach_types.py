@@ -12,6 +12,7 @@ import fractions
 import sys
 import types
 import zoneinfo
+from abc import ABCMeta
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import ModuleType
@@ -84,12 +85,16 @@ CACHES: Final = frozenset(
 class Types:
     """Types by what to look at inside a value.
 
+    The class of a user may define how it is hashed and compared, so a type is looked up by its id,
+    or after `is_plain_kind`.
+
     Attributes:
         scalars: Nothing.
         sequences: What iterating gives.
         mappings: Keys and values.
         arrays: Exactly `numpy.ndarray`, or nothing.
         holders: These attributes; `*` means all of the instance's own.
+        scalar_ids: The ids of the first.
         texts: Arrays that take nothing but text.
         made_with: The modules that were loaded.
     """
@@ -100,11 +105,33 @@ class Types:
     arrays: frozenset[type] = frozenset()
     holders: Mapping[type, tuple[str, ...]] = field(default_factory=dict)
     texts: frozenset[type] = frozenset()
+    scalar_ids: frozenset[int] = frozenset()
     made_with: tuple[ModuleType | None, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scalar_ids", frozenset(map(id, self.scalars)))
 
     def with_closed_texts(self) -> "Types":
         """The same, with text for granted in arrays of text."""
         return replace(self, scalars=self.scalars | self.texts)
+
+
+def is_plain_kind(kind: type) -> bool:
+    """True for a type that is compared as Python does."""
+    meta = type(kind)
+    return meta is type or meta is ABCMeta
+
+
+def module_of(kind: type) -> str:
+    """The module that a class says it is of, without asking its metaclass."""
+    name: object = type.__dict__["__module__"].__get__(kind)
+    return name if type(name) is str else ""
+
+
+def name_of(kind: type) -> str:
+    """The name of a class, without asking its metaclass."""
+    name: str = type.__dict__["__name__"].__get__(kind)
+    return name
 
 
 def loaded() -> tuple[ModuleType | None, ...]:

@@ -7,6 +7,7 @@ The types of a whole level are compared at once, in C; attributes are read only 
 is known.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import chain
@@ -15,7 +16,7 @@ from typing import Any, Final
 from weakref import getweakrefs
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
-from flow_kernel.session.checkpoints.reach_types import CACHES, Types
+from flow_kernel.session.checkpoints.reach_types import CACHES, Types, is_plain_kind
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
@@ -64,7 +65,7 @@ def walk(
     Returns:
         What it is; WILD where the budget ended.
     """
-    if type(value) in types.scalars:
+    if id(type(value)) in types.scalar_ids:
         return Walk()
     walker = _Walker(types, namespace, budget)
     if not walker.looks_through(value):
@@ -93,25 +94,32 @@ class _Walker:
                 self._left -= len(level)
                 if self._left < 0:
                     return False
-            kinds = set(map(type, level)) - self._types.scalars
-            if not kinds:
+            known = self._types.scalar_ids
+            if known.issuperset(map(id, map(type, level))):
                 break
             seen = self.found.seen
-            fresh = {id(one): one for one in level if type(one) in kinds and id(one) not in seen}
+            fresh = {
+                id(one): one for one in level if id(type(one)) not in known and id(one) not in seen
+            }
             seen.update(fresh)
-            below = self._below(fresh, kinds)
+            by_kind: dict[int, list[object]] = {}
+            for one in fresh.values():
+                by_kind.setdefault(id(type(one)), []).append(one)
+            below = self._below(by_kind.values())
             if below is None:
                 return False
             level = below
         return True
 
-    def _below(self, fresh: dict[int, object], kinds: set[type]) -> list[object] | None:
+    def _below(self, by_kind: Iterable[list[Any]]) -> list[object] | None:
         """What is inside of these objects, all of them new."""
         types = self._types
         parts: list[Any] = []
         size = 0
-        for kind in kinds:
-            same: list[Any] = [one for one in fresh.values() if type(one) is kind]
+        for same in by_kind:
+            kind = type(same[0])
+            if not is_plain_kind(kind):
+                return None
             if kind in types.sequences:
                 size += sum(map(len, same))
                 parts += same
@@ -143,7 +151,7 @@ class _Walker:
             inside = self._of_functions(same)
         elif kind is CellType:
             inside = list(map(_content, same))
-        elif kind is type and self._types.scalars.issuperset(same):
+        elif kind is type and self._types.scalar_ids.issuperset(map(id, same)):
             inside = []  # `int` and its like, as a converter or a key
         return inside
 
@@ -164,7 +172,7 @@ class _Walker:
     def _owns(self, array: Any) -> bool:
         """False when the memory is not that of an array, and may change from elsewhere."""
         base = array.base
-        while type(base) in self._types.arrays:
+        while is_plain_kind(type(base)) and type(base) in self._types.arrays:
             if _has_callback(base):
                 return False
             base = base.base
@@ -204,4 +212,5 @@ def _has_callback(value: object) -> bool:
 def is_named_elsewhere(value: object) -> bool:
     """True for modules, classes and library functions: a variable is only a name for them."""
     kind = type(value)
-    return kind in (ModuleType, BuiltinFunctionType, FunctionType) or issubclass(kind, type)
+    is_callable = kind is BuiltinFunctionType or kind is FunctionType or issubclass(kind, type)
+    return is_callable or kind is ModuleType
