@@ -122,6 +122,54 @@ HABITS = {
         "    def __subclasshook__(cls, o): return hasattr(o,'zz')\nclass B: zz=1\nb=B()",
         "(isinstance(b,A),isinstance(1,A))",
     ),
+    "dice with other arguments": (
+        "import random\nclass R(random.Random):\n"
+        "    def __init__(s,tag): super().__init__(3); s.tag=tag\nr=R('t'); r.random()",
+        "(r.random(),r.tag)",
+    ),
+    "an error of the system with other arguments": (
+        "class O(OSError):\n"
+        "    def __init__(s,code,*,extra): super().__init__(code,'x'); s.extra=extra\n"
+        "o=O(2,extra=[1])",
+        "(o.errno,o.extra,o.args,str(o))",
+    ),
+    "a decimal with attributes": (
+        "import decimal\nclass D(decimal.Decimal): pass\nd=D('1.5'); d.unit='m'",
+        "(d,d.unit)",
+    ),
+    "a queue with other arguments": (
+        "from collections import deque\nclass O(deque):\n"
+        "    def __init__(s,n): super().__init__([1,2],5); s.n=n\no=O(1); o.append(o)",
+        "(o.n,o.maxlen,o[2] is o)",
+    ),
+    "a counter with other arguments": (
+        "from collections import Counter\nclass O(Counter):\n"
+        "    def __init__(s,n): super().__init__('ab'); s.n=n\no=O(1)",
+        "(o,o.n)",
+    ),
+    "an iterator of its own": (
+        "class It:\n    def __init__(s): s.n=0\n    def __iter__(s): return s\n"
+        "    def __next__(s): s.n+=1; return s.n\ni=It(); next(i); z=zip(i,i)",
+        "(next(z),i.n)",
+    ),
+    "a list of two classes": (
+        "L=[]\nclass A: l=L\nclass B: l=L",
+        "(A.l is B.l is L)",
+    ),
+    "two generators on one source": (
+        "import numpy as np\n"
+        "b=np.random.PCG64(1); g=np.random.Generator(b); h=np.random.Generator(b)",
+        "(g.bit_generator is b, h.bit_generator is b, g.random(), h.random())",
+    ),
+    "a group of errors": (
+        "class G(ExceptionGroup):\n    def derive(s,e): return G(s.message,e)\n"
+        "g=G('m',[ValueError(1)])",
+        "(g.message,g.exceptions,type(g) is G)",
+    ),
+    "slots with texts": (
+        "class A: __slots__={'x':'doc'}\na=A(); a.x=1",
+        "(a.x,A.x.__doc__)",
+    ),
     "a date with attributes": (
         "import datetime\nclass D(datetime.date):\n    def __new__(cls, year):\n"
         "        return super().__new__(cls, year, 1, 1)\n"

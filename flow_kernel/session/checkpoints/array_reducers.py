@@ -66,7 +66,8 @@ def dtype(value: Any) -> Reduced | None:
     """A type of numpy that there is once; numpy itself would make another that is equal."""
     import numpy as np  # only where a type of numpy has come, so it is loaded
 
-    return (np.dtype, (value.str,)) if np.dtype(value.str) is value else None
+    is_one = value.isbuiltin == 1 and np.dtype(value.str) is value
+    return (np.dtype, (value.str,)) if is_one else None
 
 
 def numpy_state(value: Any) -> Reduced | None:

@@ -32,7 +32,7 @@ from flow_kernel.session.checkpoints import (
     torch_reducers,
     value_reducers,
 )
-from flow_kernel.session.checkpoints.by_name import is_found
+from flow_kernel.session.checkpoints.by_name import is_by_value, is_found
 from flow_kernel.session.checkpoints.reducers import Reduced, Reducer
 from flow_kernel.session.checkpoints.refusals import EXACT, FAMILIES, Unsaveable, refuse
 
@@ -63,11 +63,21 @@ class Serialisers(dict[type, Reducer]):
             if (plugged := self._plugged.get(name)) is not None:
                 return plugged
             if (ours := _FAMILIES.get(name)) is not None:
-                return ours
+                return _or_else(ours, instance_reducers.way(kind)) if is_by_value(kind) else ours
             if (why := FAMILIES.get(name)) is not None:
                 refused: Reducer = refuse(why)
                 return refused
         return instance_reducers.way(kind)
+
+
+def _or_else(ours: Reducer, other: Reducer) -> Reducer:
+    """A way for a class of the notebook that comes from a library's."""
+
+    def reduce(value: Any) -> Reduced | None:
+        found = ours(value)
+        return other(value) if found is None else found
+
+    return reduce
 
 
 @cache

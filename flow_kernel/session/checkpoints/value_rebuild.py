@@ -40,6 +40,13 @@ def fill(value: Any, content: list[Any]) -> None:
     value.update(content)
 
 
+def set_dice(value: random.Random, state: tuple[Any, dict[str, Any]]) -> None:
+    """Where a generator of random numbers is, and its attributes."""
+    place, attributes = state
+    random.Random.setstate(value, place)
+    vars(value).update(attributes)
+
+
 def global_dice() -> Any:
     """The generator behind the functions of `random`."""
     return vars(random)["_inst"]

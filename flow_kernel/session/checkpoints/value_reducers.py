@@ -11,7 +11,7 @@ import types
 import weakref
 from typing import Any
 
-from flow_kernel.session.checkpoints import class_reducers
+from flow_kernel.session.checkpoints import class_reducers, instance_rebuild
 from flow_kernel.session.checkpoints import value_rebuild as rebuild
 from flow_kernel.session.checkpoints.refusals import Unsaveable
 
@@ -84,8 +84,19 @@ def _lives_on(target: object) -> bool:
 
 
 def dice(value: Any) -> Reduced | None:
-    """The generator behind the functions of `random` is the one of the session."""
-    return (rebuild.global_dice, ()) if value is vars(random)["_inst"] else None
+    """A generator of random numbers; the one behind the functions of `random` is the session's.
+
+    Returns:
+        None for a class that saves its state otherwise.
+    """
+    if value is vars(random)["_inst"]:
+        return rebuild.global_dice, ()
+    kind = type(value)
+    base: Any = random.Random  # noqa: S311 - the user's
+    if kind.__reduce__ is not base.__reduce__ or kind.getstate is not base.getstate:
+        return None
+    state = (base.getstate(value), vars(value))
+    return instance_rebuild.made_by, (kind, base, ()), state, None, None, rebuild.set_dice
 
 
 def figure(value: Any) -> Reduced:
