@@ -15,7 +15,11 @@ from itertools import chain
 from types import BuiltinFunctionType, FunctionType, MethodType, MethodWrapperType, ModuleType
 from typing import Any, Final
 
-from flow_kernel.session.checkpoints.reach_libraries import is_known_callable, is_known_module
+from flow_kernel.session.checkpoints.reach_libraries import (
+    PLACES,
+    is_known_callable,
+    is_known_module,
+)
 from flow_kernel.session.checkpoints.reach_types import Types, module_of
 from flow_kernel.session.checkpoints.reach_walk import Status, Walk, walk
 from flow_kernel.session.checkpoints.reach_words import MODULES
@@ -110,7 +114,7 @@ def _is_of_notebook(value: Any, namespace: dict[str, Any]) -> bool:
             value.__self__, namespace
         )
     if kind is FunctionType:
-        return value.__globals__ is namespace or _is_cell_file(value.__code__.co_filename)
+        return value.__globals__ is namespace or not _is_of_library(value.__code__.co_filename)
     if kind in (staticmethod, classmethod):
         return _is_of_notebook(value.__func__, namespace)
     if kind is property:
@@ -122,8 +126,10 @@ def _is_of_notebook(value: Any, namespace: dict[str, Any]) -> bool:
     return module_of(value if issubclass(kind, type) else kind) == "__main__"
 
 
-def _is_cell_file(filename: str) -> bool:
-    return filename.startswith("<ipython-input") or "/ipykernel_" in filename
+def _is_of_library(filename: str) -> bool:
+    """False for cells, and for modules that lie elsewhere than libraries do."""
+    is_made = filename.startswith("<") and not filename.startswith("<ipython-input")
+    return is_made or filename.startswith(PLACES)
 
 
 def _modules(packages: frozenset[str]) -> list[tuple[str, ModuleType]]:

@@ -6,6 +6,7 @@ Called by `reach`.
 import sys
 import sysconfig
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from types import (
     BuiltinFunctionType,
     FunctionType,
@@ -26,9 +27,11 @@ from flow_kernel.session.checkpoints.reach_words import (
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
-_PLACES: Final = tuple(
-    {sysconfig.get_path(name) + "/" for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+PLACES: Final = (
+    *{sysconfig.get_path(name) + "/" for name in ("stdlib", "platstdlib", "purelib", "platlib")},
+    str(Path(__file__).parents[2]) + "/",
 )
+"""Where Python, libraries and this package lie."""
 _HARMLESS: Final = {
     id(value)
     for name, value in FROZEN_BUILTINS.items()
@@ -72,7 +75,7 @@ def is_known_module(module: ModuleType) -> bool:
     path = own.get("__file__")
     if path is None:
         return name in sys.builtin_module_names
-    return type(path) is str and path.startswith(_PLACES)
+    return type(path) is str and path.startswith(PLACES)
 
 
 def is_known_import(name: str) -> bool:
@@ -83,7 +86,7 @@ def is_known_import(name: str) -> bool:
     if name.partition(".")[0].lstrip("_") in MODULES:
         return is_known_module(module)
     path = vars(module).get("__file__", "")
-    is_there = type(path) is str and path.startswith(_PLACES)
+    is_there = type(path) is str and path.startswith(PLACES)
     return name.partition(".")[0] in sys.stdlib_module_names and is_there
 
 
@@ -158,7 +161,7 @@ def _is_known_function(function: FunctionType) -> bool:
         and is_known_module(module)
         and function.__name__ not in STRAYS
         and not function.__name__.startswith("register")
-        and function.__code__.co_filename.startswith(_PLACES)
+        and function.__code__.co_filename.startswith(PLACES)
     )
 
 
