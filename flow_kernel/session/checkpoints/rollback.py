@@ -12,7 +12,7 @@ session holds already is not read.
 import platform
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from flow_kernel.errors import CheckpointDamaged, FlowError, UntrustedCheckpoint
@@ -23,6 +23,7 @@ from flow_kernel.session.checkpoints.loading import load
 from flow_kernel.session.checkpoints.plan import same_names
 from flow_kernel.session.checkpoints.service import Checkpoints, waited_for
 from flow_kernel.session.checkpoints.shelf import Shelf
+from flow_kernel.session.checkpoints.taking import Taking
 from flow_kernel.session.checkpoints.tombstone import Tombstone
 from flow_kernel.store.files.entries import spelled
 from flow_kernel.store.git.rules import NO_CHANGES, FileChanges
@@ -87,20 +88,27 @@ def go_back(
             hint="if you know where it comes from: --trust",
         )
     namespace = checkpoints.namespace
-    values: dict[str, Any] = {}
-    states: dict[str, Any] = {}
-    safety = None if dry_run else _safety(checkpoints, with_files=what != "state")
-    current = checkpoints.peek(whole=False) if dry_run else checkpoints.base
-    same = same_names(current, target) if current and what != "files" else frozenset()
+    safety, aside = None, Aside()
+    if dry_run:
+        aside = _compared(checkpoints, target) if what != "files" else aside
+    else:
+        before = checkpoints.base
+        taking = _safety(checkpoints, with_files=what != "state")
+        if what != "files":
+            # Both take a while and neither needs the other, but for what turns out to be the same.
+            sure = same_names(before, target) - taking.again if before else frozenset()
+            aside = _loaded(checkpoints, target, sure)
+        safety = waited_for(taking)
+        if checkpoints.base is not None:
+            aside.leave(same_names(checkpoints.base, target))
+    values, states = aside.values, aside.states
     removed: list[str] = []
     lost: list[LeftName] = []
     kept: list[str] = []
     if what != "files":
-        values, refused = _loaded(checkpoints, target, same, dry_run=dry_run)
-        states = {name: values.pop(name) for name in list(values) if is_hidden(name)}
         lost, kept = _left(checkpoints, target)
-        lost += refused
-        there = {*values, *same, *kept, *(left.name for left in lost)}
+        lost += aside.refused
+        there = {*values, *aside.same, *kept, *(left.name for left in lost)}
         removed = sorted(checkpoints.variables().keys() - there)
     files, files_reason = NO_CHANGES, ""
     with hold():
@@ -141,12 +149,36 @@ def go_back(
     return done
 
 
-def _safety(checkpoints: Checkpoints, *, with_files: bool) -> Checkpoint:
+def _safety(checkpoints: Checkpoints, *, with_files: bool) -> Taking:
     """What undoes the way back: a checkpoint of now, or the last one where nothing differs."""
-    taking = checkpoints.begin(
+    return checkpoints.begin(
         reason="safety", whole=False, with_files=with_files, only_if_changed=True
     )
-    return waited_for(taking)
+
+
+@dataclass(slots=True, kw_only=True)
+class Aside:
+    """What was loaded, and nothing of the session changed by it.
+
+    Attributes:
+        values: By name.
+        states: Of random numbers.
+        same: Names that are what they were.
+        refused: What this Python must not load.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    states: dict[str, Any] = field(default_factory=dict)
+    same: frozenset[str] = frozenset()
+    refused: list[LeftName] = field(default_factory=list)
+
+    def leave(self, same: frozenset[str]) -> None:
+        """What is the same stays the object that it is."""
+        self.same = same
+        for name in same:
+            self.values.pop(name, None)
+            self.states.pop(name, None)
+        self.refused = [left for left in self.refused if left.name not in same]
 
 
 class Filling:
@@ -170,10 +202,15 @@ class Filling:
         self._shelf.read_into(self._part, target)
 
 
-def _loaded(
-    checkpoints: Checkpoints, target: Checkpoint, same: frozenset[str], *, dry_run: bool
-) -> tuple[dict[str, Any], list[LeftName]]:
-    """The values that differ, loaded aside; those that this Python must not load."""
+def _compared(checkpoints: Checkpoints, target: Checkpoint) -> Aside:
+    """What would be loaded; nothing is."""
+    same = same_names(checkpoints.peek(whole=False), target)
+    names = [name for group in target.groups for name in group.names if name not in same]
+    return Aside(values={name: None for name in names if not is_hidden(name)}, same=same)
+
+
+def _loaded(checkpoints: Checkpoints, target: Checkpoint, same: frozenset[str]) -> Aside:
+    """The values that differ, loaded aside; those that this Python must not load are listed."""
     found: dict[str, Any] = {}
     refused: list[LeftName] = []
     here = platform.python_version()
@@ -181,9 +218,6 @@ def _loaded(
     shelf = checkpoints.shelf
     for group in target.groups:
         if same.issuperset(group.names):
-            continue
-        if dry_run:
-            found.update(dict.fromkeys(group.names))
             continue
         try:
             buffers = [
@@ -204,7 +238,8 @@ def _loaded(
         except Exception as error:  # code of the values' classes may raise anything
             raise _damaged(target, group.names, f"{type(error).__name__}: {error}") from error
         found.update(zip(group.names, values, strict=True))
-    return found, refused
+    states = {name: found.pop(name) for name in list(found) if is_hidden(name)}
+    return Aside(values=found, states=states, same=same, refused=refused)
 
 
 def _type_of(target: Checkpoint, name: str) -> str:

@@ -115,6 +115,8 @@ class Checkpoints:
         now = self._idents(values)
         scope = self.tracker.to_save()
         files = self._files(called, number, tag=tag) if with_files else _NO_FILES_ASKED
+        facts = parts.facts(called, reason, values, self.head_id)
+        facts["anchors"] = self.anchors().names()
         with ExitStack() as stack:
             # While its chunks are named by no manifest, nobody may collect them.
             stack.enter_context(held(parts.shelf.segments_dir, is_alone=False))
@@ -122,11 +124,10 @@ class Checkpoints:
                 self.base = None  # another process may have thrown away what it names
             plan = planned(self.base, now, None if whole else scope)
             again = {one: values[one] for one in values if one in plan.again}
-            document = self._document(again, is_wide=scope is None)
+            document = self._document(again, is_wide=scope is None or self.base is None)
             locked = stack.pop_all()
         moment = Moment(
-            facts=parts.facts(called, reason, values, self.head_id)
-            | {"anchors": self.anchors().names()},
+            facts=facts,
             base=self.base,
             scope=scope,
             plan=plan,
@@ -144,10 +145,11 @@ class Checkpoints:
         )
         before = self._head
         taking = Taking(
-            str(moment.facts["checkpoint_id"]),
+            str(facts["checkpoint_id"]),
             called,
             lambda read: self._finished(making, read),
             making.give_up,
+            again=plan.again,
         )
         taking.then(lambda done: self._told(done, before))
         self._count, self._pending = number, taking

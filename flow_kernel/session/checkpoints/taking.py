@@ -23,6 +23,7 @@ class Taking:
         name: Likewise.
         finish: Brings it to the disk; told whom to tell that the files have been read.
         give_up: Ends what `finish` waits for.
+        again: Names that are saved again; all others are as they were at the last capture.
     """
 
     def __init__(
@@ -31,9 +32,12 @@ class Taking:
         name: str,
         finish: Callable[[Callable[[], None]], Checkpoint],
         give_up: Callable[[], None],
+        *,
+        again: frozenset[str] = frozenset(),
     ) -> None:
         self.checkpoint_id: str = checkpoint_id
         self.name: str = name
+        self.again: frozenset[str] = again
         self._finish = finish
         self._give_up = give_up
         self._done = threading.Event()

@@ -10,6 +10,7 @@ mark of its segment may not have reached the disk: its writer was killed, or is 
 
 import mmap
 import os
+import threading
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -62,6 +63,8 @@ class Chunks:
 
     def __init__(self, where: Path) -> None:
         self._where = where
+        # The thread of a checkpoint looks as well; no fork happens meanwhile.
+        self._refreshing = threading.Lock()
         self._placed: dict[bytes, Placed] = {}
         self._again: dict[bytes, list[Placed]] = {}
         self._by_fast: dict[tuple[bytes, int], bytes] = {}
@@ -73,6 +76,10 @@ class Chunks:
 
     def refresh(self) -> None:
         """See what was written since, by anybody; about 2 µs a file where nothing was."""
+        with self._refreshing:
+            self._refresh()
+
+    def _refresh(self) -> None:
         sizes = _sizes(self._where)
         # What was only written here, and never read, can be gone as well.
         if gone := (self._sizes.keys() | self._marks.keys()) - sizes.keys():
