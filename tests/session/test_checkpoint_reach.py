@@ -109,12 +109,12 @@ def test_after_a_cell_that_may_do_anything_all_is_saved_until_it_was(session: Se
 def test_a_thread_counts_until_the_cell_in_which_it_ended(session: Session) -> None:
     set_up(session, ["import threading\nx = [1]; go = threading.Event()"])
     session.run("t = threading.Thread(target=lambda: go.wait(5)); t.start()")
-    session.save(tells=True)
+    session.save(tells=True, looks_for_code=False)
     assert session.run("x.append(1)").everything == "another thread runs"
     session.run_quietly("go.set(); t.join(); del t")
-    session.save(tells=True)
+    session.save(tells=True, looks_for_code=False)
     assert session.run("x.append(1)").everything == "another thread runs"  # it did when it began
-    session.save(tells=True)
+    session.save(tells=True, looks_for_code=False)
     assert session.run("x.append(1)").names == {"x"}
 
 
@@ -151,4 +151,4 @@ def facts(session: Session) -> SaveFacts:
     values = session.variables()
     groups = [(name,) for name in values]
     types = session.tracker.types()
-    return facts_of(values, groups, types, namespace=session.namespace)
+    return facts_of(values, groups, types, namespace=session.namespace, looks_for_code=False)

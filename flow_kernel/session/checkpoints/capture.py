@@ -42,6 +42,16 @@ Document = dict[str, Any]
 doubt where the libraries were looked at."""
 
 
+NOTHING_SAVED: Final[Mapping[str, Any]] = {
+    "groups": [],
+    "summaries": {},
+    "not_saved": [],
+    "statuses": {},
+    "bytes_new": 0,
+}
+"""What saving no variable comes to."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
     """What is found out on the way about what later cells can reach.

@@ -103,7 +103,11 @@ def save(
     with _no_gc():
         singles: dict[str, _Pickled] = {}
         not_saved = []
+        same: dict[int, str] = {}
         for name, value in values.items():
+            if (twin := same.setdefault(id(value), name)) in singles:
+                singles[name] = singles[twin]  # another name of the same object
+                continue
             on_name(name)
             try:
                 singles[name] = _pickled((value,), anchors)
@@ -141,11 +145,24 @@ def _unite(singles: Mapping[str, _Pickled], groups: Groups, anchors: Anchors) ->
     namespace = anchors.by_name["namespace"]
     owners: dict[int, str] = {}
     skipped = anchors.ids()
+    twins: dict[int, str] = {}
     for name, single in singles.items():
         memo = single.memo
+        if (twin := twins.setdefault(id(single), name)) != name:
+            if any(_is_shareable(value, namespace) for _, value in memo.values()):
+                groups.unite(name, twin)
+            continue
+        joined: set[str] = set()
         for common in owners.keys() & memo.keys():
-            if common not in skipped and _is_shareable(memo[common][1], namespace):
-                groups.unite(name, owners[common])
+            owner = owners[common]
+            # One thing in common is enough; there may be a hundred thousand.
+            if (
+                owner not in joined
+                and common not in skipped
+                and _is_shareable(memo[common][1], namespace)
+            ):
+                groups.unite(name, owner)
+                joined.add(owner)
         owners.update(dict.fromkeys(memo, name))
     for one, other in overlapping({name: single.buffers for name, single in singles.items()}):
         groups.unite(one, other)

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from flow_kernel.records.diff import Visibility
 from flow_kernel.session.checkpoints.anchors import Anchors, anchors_of
-from flow_kernel.session.checkpoints.capture import Look, capture, capture_here
+from flow_kernel.session.checkpoints.capture import NOTHING_SAVED, Look, capture, capture_here
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint, Difference, differing, parsed
 from flow_kernel.session.checkpoints.hidden_state import hidden_state, is_hidden
 from flow_kernel.session.checkpoints.keeper import Keeper, can_fork
@@ -312,7 +312,7 @@ class Checkpoints:
         anchors = self.anchors()
         look = Look(types=self.tracker.types(), namespace=self._parts.namespace, is_wide=is_wide)
         if not values and not is_wide:
-            return capture_here({}, anchors, DigestWriter(), look)
+            return dict(NOTHING_SAVED)
         writer: Callable[[], Writer] = DigestWriter
         if keeps:
             self.shelf.chunks.refresh()
