@@ -28,7 +28,7 @@ from flow_kernel.session.checkpoints.keeper import Wanted, fork
 from flow_kernel.session.checkpoints.plan import CULPRIT
 from flow_kernel.session.checkpoints.reach_facts import SaveFacts, facts_of
 from flow_kernel.session.checkpoints.reach_types import Types
-from flow_kernel.session.checkpoints.saving import NotSaved, save
+from flow_kernel.session.checkpoints.saving import NotSaved, Saved, save
 from flow_kernel.store.snapshots.content import store_content
 from flow_kernel.store.snapshots.writer import Writer
 
@@ -40,16 +40,6 @@ _READ_BYTES: Final = 1 << 16
 Document = dict[str, Any]
 """What was saved, as JSON: groups, summaries, not_saved (name, type, reason), statuses, bytes_new;
 doubt where the libraries were looked at."""
-
-
-NOTHING_SAVED: Final[Mapping[str, Any]] = {
-    "groups": [],
-    "summaries": {},
-    "not_saved": [],
-    "statuses": {},
-    "bytes_new": 0,
-}
-"""What saving no variable comes to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +76,25 @@ def capture_here(
         StoreError: The disk refuses.
     """
     return _save(values, anchors, writer, look, lambda _: None)
+
+
+def states_saved(
+    states: Mapping[str, object], anchors: Anchors, writer: Callable[[], Writer]
+) -> Document:
+    """Save the states of random numbers, which run no code and need no child.
+
+    Raises:
+        StoreError: The disk refuses.
+    """
+    made = writer()
+    groups = _stored_groups(save(states, anchors), made, lambda _: None)
+    return {
+        "groups": groups,
+        "summaries": {},
+        "not_saved": [],
+        "statuses": {},
+        "bytes_new": made.bytes_new,
+    }
 
 
 def capture(
@@ -133,9 +142,28 @@ def _save(
     look: Look,
     on_name: Callable[[str], object],
 ) -> Document:
+    saved = save(values, anchors, on_name=on_name)
+    groups = _stored_groups(saved, writer, on_name)
+    names = [name for group in saved.groups for name in group.names]
+    facts = look.facts(values, [group.names for group in saved.groups])
+    document: Document = {
+        "groups": groups,
+        "summaries": {name: dict(summarise(values[name])) for name in names if not is_hidden(name)},
+        "not_saved": [_listed(left) for left in saved.not_saved],
+        "statuses": {name: status.value for name, status in facts.statuses.items()},
+        "bytes_new": writer.bytes_new,
+    }
+    if look.is_wide or facts.doubt is not None:
+        document["doubt"] = facts.doubt
+    return document
+
+
+def _stored_groups(
+    saved: Saved, writer: Writer, on_name: Callable[[str], object]
+) -> list[dict[str, Any]]:
+    """The groups as a manifest lists them; on the disk when this returns."""
+    groups = []
     try:
-        saved = save(values, anchors, on_name=on_name)
-        groups = []
         for group in saved.groups:
             on_name(group.names[0])
             groups.append(
@@ -151,18 +179,7 @@ def _save(
         writer.sync()
     finally:
         writer.close()
-    names = [name for group in saved.groups for name in group.names]
-    facts = look.facts(values, [group.names for group in saved.groups])
-    document: Document = {
-        "groups": groups,
-        "summaries": {name: dict(summarise(values[name])) for name in names if not is_hidden(name)},
-        "not_saved": [_listed(left) for left in saved.not_saved],
-        "statuses": {name: status.value for name, status in facts.statuses.items()},
-        "bytes_new": writer.bytes_new,
-    }
-    if look.is_wide or facts.doubt is not None:
-        document["doubt"] = facts.doubt
-    return document
+    return groups
 
 
 def _listed(left: NotSaved) -> list[str]:

@@ -85,23 +85,25 @@ class Body:
         CheckpointDamaged: At the first touch: it is not the one that the head names.
     """
 
-    __slots__ = ("_head", "_source", "anchors", "groups", "variables")
+    __slots__ = ("_head", "_source", "anchors", "groups", "statuses", "variables")
 
     variables: Mapping[str, Mapping[str, Any]]
     groups: tuple[StoredGroup, ...]
     anchors: tuple[str, ...]
+    statuses: Mapping[str, str]
 
     def __init__(self, head: Mapping[str, Any], source: bytes | dict[str, Any]) -> None:
         self._head = head
         self._source = source
 
     def __getattr__(self, name: str) -> Any:
-        if name not in ("anchors", "groups", "variables"):
+        if name not in ("anchors", "groups", "statuses", "variables"):
             raise AttributeError(name)
         found = self._found()
         self.groups = tuple(_group(group) for group in found["groups"])
         self.anchors = tuple(found["anchors"])
         self.variables = found["variables"]
+        self.statuses = found.get("statuses", {})
         return object.__getattribute__(self, name)
 
     def parts(self) -> Iterator[Part]:
@@ -182,6 +184,11 @@ class Checkpoint:
     def anchors(self) -> tuple[str, ...]:
         """Objects of the session that the content refers to."""
         return self.body.anchors
+
+    @property
+    def statuses(self) -> Mapping[str, str]:
+        """What is known of the values; see `reach_walk.Status`."""
+        return self.body.statuses
 
     def item(self) -> dict[str, object]:
         """What lists show."""
@@ -270,7 +277,7 @@ def parsed(manifest: Mapping[str, Any], *, is_trusted: bool) -> Checkpoint:
     Raises:
         KeyError, TypeError: A field is missing or of another kind.
     """
-    body = Body(manifest, {key: manifest[key] for key in BODY})
+    body = Body(manifest, {key: manifest.get(key, {}) for key in BODY})
     count = len(body.variables)
     return summed_up(manifest, body, variable_count=count, is_trusted=is_trusted)
 

@@ -48,7 +48,7 @@ class Making:
 
     Args:
         moment: What it is.
-        document: What was saved already, or the keeper that says so.
+        document: What was saved already, or who says so.
         files: The files' part; None where there is none, and why.
         shelf: Where it goes.
         key: The user's.
@@ -59,7 +59,7 @@ class Making:
     def __init__(  # noqa: PLR0913 - called once, each by name
         self,
         moment: Moment,
-        document: dict[str, Any] | Keeper,
+        document: dict[str, Any] | Keeper | Callable[[], dict[str, Any]],
         *,
         files: TakenFiles | str,
         shelf: Shelf,
@@ -93,6 +93,8 @@ class Making:
             found = self._document
             if isinstance(found, Keeper):
                 found = found.answer()
+            elif callable(found):
+                found = found()
             return self._put(found, kept)
         except BaseException:
             if not isinstance(files, str):
@@ -122,6 +124,7 @@ class Making:
             **moment.facts,
             "variables": now.summaries,
             "groups": list(now.groups),
+            "statuses": dict(now.statuses),
             "not_saved": [
                 {
                     "name": name,

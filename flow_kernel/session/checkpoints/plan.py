@@ -138,7 +138,11 @@ def base_of(target: Checkpoint, idents: Mapping[str, int], now: Base) -> Base:
         not_saved=[[left.name, left.type, left.reason] for left in kept],
         # Without those that stand for what could not be kept: they are new.
         idents={name: ident for name, ident in idents.items() if name in known},
-        statuses={name: status for name, status in now.statuses.items() if name in same},
+        # Loaded from the same bytes, a value is what it was; of old manifests nothing is known.
+        statuses={
+            **target.statuses,
+            **{name: status for name, status in now.statuses.items() if name in same},
+        },
         doubt=now.doubt,
     )
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from flow_kernel.records.diff import Visibility
 from flow_kernel.session.checkpoints.anchors import Anchors, anchors_of
-from flow_kernel.session.checkpoints.capture import NOTHING_SAVED, Look, capture, capture_here
+from flow_kernel.session.checkpoints.capture import Look, capture, capture_here, states_saved
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint, Difference, differing, parsed
 from flow_kernel.session.checkpoints.hidden_state import hidden_state, is_hidden
 from flow_kernel.session.checkpoints.keeper import Keeper, can_fork
@@ -207,6 +207,8 @@ class Checkpoints:
             with closing(found) as keeper:
                 keeper.disown()
                 found = keeper.answer()
+        elif callable(found):
+            found = found()
         return merged(self.base, plan, found, now)
 
     def now(self) -> Checkpoint:
@@ -307,12 +309,12 @@ class Checkpoints:
 
     def _document(
         self, values: Mapping[str, object], *, is_wide: bool, keeps: bool = True
-    ) -> "dict[str, Any] | Keeper":
-        """What saving values comes to: at once, or from a keeper."""
+    ) -> "dict[str, Any] | Keeper | Callable[[], dict[str, Any]]":
+        """What saving values comes to: at once, from a keeper, or when it is called."""
         anchors = self.anchors()
         look = Look(types=self.tracker.types(), namespace=self._parts.namespace, is_wide=is_wide)
-        if not values and not is_wide:
-            return dict(NOTHING_SAVED)
+        if all(map(is_hidden, values)) and not is_wide:
+            return partial(states_saved, values, anchors, self._writer if keeps else DigestWriter)
         writer: Callable[[], Writer] = DigestWriter
         if keeps:
             self.shelf.chunks.refresh()
