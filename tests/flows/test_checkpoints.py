@@ -90,6 +90,17 @@ def test_what_did_not_change_stays_the_same_object(kernel: Kernel) -> None:
 
 
 @promise("checkpoint.exact")
+def test_what_was_deleted_comes_back_and_what_came_later_goes(kernel: Kernel) -> None:
+    ran(kernel, "a = [1]; b = 2; c = {'k': a}", "%checkpoint first", "n = 1", "%checkpoint second")
+    ran(kernel, "del b", "%rollback first")
+    assert ran(kernel, "print(b, 'n' in dir(), c['k'] is a)") == "2 False True\n"
+    ran(kernel, "del a, c", "%rollback second")
+    assert ran(kernel, "print(a, b, n, c['k'] is a)") == "[1] 2 1 True\n"
+    ran(kernel, "del a, b, c, n", "%rollback first")
+    assert ran(kernel, "print(a, b, 'n' in dir(), c['k'] is a)") == "[1] 2 False True\n"
+
+
+@promise("checkpoint.exact")
 def test_a_dry_run_says_what_would_change_and_changes_nothing(kernel: Kernel) -> None:
     ran(kernel, SESSION, "%checkpoint first", CHANGED, "dry = %rollback first --dry-run")
 

@@ -96,7 +96,7 @@ def go_back(
         taking = _safety(checkpoints, with_files=what != "state")
         if what != "files":
             # Both take a while and neither needs the other, but for what turns out to be the same.
-            sure = same_names(before, target) - taking.again if before else frozenset()
+            sure = same_names(before, target) & taking.taken_over if before else frozenset()
             aside = _loaded(checkpoints, target, sure)
         safety = waited_for(taking)
         if checkpoints.base is not None:

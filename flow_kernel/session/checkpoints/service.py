@@ -149,7 +149,7 @@ class Checkpoints:
             called,
             lambda read: self._finished(making, read),
             making.give_up,
-            again=plan.again,
+            taken_over=frozenset(now.keys() - plan.again),
         )
         taking.then(lambda done: self._told(done, before))
         self._count, self._pending = number, taking

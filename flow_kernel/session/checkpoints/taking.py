@@ -23,7 +23,7 @@ class Taking:
         name: Likewise.
         finish: Brings it to the disk; told whom to tell that the files have been read.
         give_up: Ends what `finish` waits for.
-        again: Names that are saved again; all others are as they were at the last capture.
+        taken_over: Names that are there, and as they were at the last capture.
     """
 
     def __init__(
@@ -33,11 +33,11 @@ class Taking:
         finish: Callable[[Callable[[], None]], Checkpoint],
         give_up: Callable[[], None],
         *,
-        again: frozenset[str] = frozenset(),
+        taken_over: frozenset[str] = frozenset(),
     ) -> None:
         self.checkpoint_id: str = checkpoint_id
         self.name: str = name
-        self.again: frozenset[str] = again
+        self.taken_over: frozenset[str] = taken_over
         self._finish = finish
         self._give_up = give_up
         self._done = threading.Event()
