@@ -10,6 +10,7 @@ from typing import Final
 from flow_kernel.records.plain import human_bytes, one_line
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint, Difference, LeftName
 from flow_kernel.session.checkpoints.comparison import (
+    NameChange,
     document,
     name_changes,
     summary_of,
@@ -47,7 +48,7 @@ class CheckpointPage(Lines):
 
     def __init__(self, checkpoint: Checkpoint, recipes: Sequence[Recipe] = ()) -> None:
         self.checkpoint = checkpoint
-        self.recipes = [*recipes]
+        self.recipes: list[Recipe] = [*recipes]
         one = checkpoint
         when = f"taken {taken_at(one)} UTC ({one_line(one.reason, 40)})"
         place = f"{one.plan_id}/{one.task_id}{f', step {one.step}' if one.step else ''}"
@@ -74,7 +75,7 @@ class DifferenceCard(Lines):
 
     def __init__(self, before: Checkpoint, after: Checkpoint, difference: Difference) -> None:
         self.difference = difference
-        self.changes = name_changes(before, after, difference)
+        self.changes: list[NameChange] = name_changes(before, after, difference)
         names = f"{one_line(before.name, 40)} → {one_line(after.name, 40) or 'now'}"
         rows = [
             (f"{change.sign} {one_line(change.name, 60)}", one_line(change.words, _SUMMARY_CHARS))
@@ -115,8 +116,8 @@ class RollbackCard(Lines):
         undo: str = "%rollback",
     ) -> None:
         self.rollback = rollback
-        self.recipes = [*recipes]
-        self.remarks = [*remarks]
+        self.recipes: list[Recipe] = [*recipes]
+        self.remarks: list[str] = [*remarks]
         name = one_line(rollback.target.name, 60)
         title = f"{'would go' if rollback.is_dry_run else 'went'} back to {name}"
         files = rollback.files

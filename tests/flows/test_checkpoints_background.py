@@ -131,6 +131,16 @@ def test_one_that_fails_says_so_and_leaves_nothing(slow: Kernel) -> None:
     assert ran(slow, "%checkpoint again --wait", "n = 0", "%rollback again", "print(n)") == "[1]\n"
 
 
+@promise("checkpoint.named")
+def test_a_handle_in_a_variable_is_kept_as_the_checkpoint_that_it_stands_for(
+    kernel: Kernel,
+) -> None:
+    ran(kernel, "from flow_kernel import current_session", "k = current_session().checkpoint('a')")
+    assert "not kept" not in ran(kernel, "n = 1", "%checkpoint b --wait")
+    ran(kernel, "del k", "%rollback b --state")
+    assert ran(kernel, "print(k.name, k.wait().name, k)").startswith("a a <checkpoint a [")
+
+
 @promise("checkpoint.automatic")
 def test_steps_and_tasks_end_with_a_checkpoint(kernel: Kernel) -> None:
     ran(
@@ -248,3 +258,17 @@ def test_what_another_process_threw_away_is_saved_again_by_the_next_checkpoint(
         assert [item["reason"] for item in listed] == ["asked", "cells"]
         verified = flow(one, "checkpoints", "verify", "--json")
         assert (verified.returncode, json.loads(verified.stdout)["damaged"]) == (0, [])
+
+
+@promise("checkpoint.automatic")
+def test_of_many_steps_in_one_cell_the_first_and_the_last_leave_one(kernel: Kernel) -> None:
+    ran(kernel, "%task start work", "from flow_kernel import current_session")
+    ran(
+        kernel,
+        "done = []\nfor n in range(30):\n    with current_session().step(f's{n}'): done.append(n)",
+    )
+    ran(kernel, "current_session().checkpoints.settle()")
+
+    assert names(kernel) == ["step s0", "step s29"]
+    ran(kernel, "%rollback step s0 --state")
+    assert ran(kernel, "print(done)") == "[0]\n"

@@ -1,10 +1,19 @@
 """What agents are told of tasks that end with their steps, end elsewhere, or go on."""
 
+from collections.abc import Iterator
+
 import pytest
 
-from tests.flows.test_events import Agent
+from tests.flows.test_events import NO_CHECKPOINTS, Agent
 from tests.kernels import Kernel
 from tests.promises import promise
+
+
+@pytest.fixture(scope="module")
+def flow() -> Iterator[Kernel]:
+    """The kernel of the module."""
+    with Kernel(arguments=NO_CHECKPOINTS) as kernel:
+        yield kernel.ready()
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ Nothing here fails a cell: what goes wrong is said once.
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from typing import Final, NamedTuple
 
 from flow_kernel.errors import FlowError, StoreError
 from flow_kernel.session.checkpoints.reach_look import Reach
@@ -35,6 +35,14 @@ def is_due(settings: CheckpointSettings, *, cells: int, minutes: float) -> bool:
         return False
     by_count = 0 < settings.every_cells <= cells
     return by_count or 0 < settings.every_minutes <= minutes
+
+
+class _Wish(NamedTuple):
+    """A checkpoint that is to be taken."""
+
+    reason: str
+    name: str
+    tag: bool
 
 
 class Automatic:
@@ -73,6 +81,8 @@ class Automatic:
         self._last_s = now_s()
         self._is_approved = False
         self._has_failed = False
+        self._has_taken = False
+        self._due: _Wish | None = None
 
     def follow(self) -> None:
         """From now on it matters what cells may change."""
@@ -96,8 +106,16 @@ class Automatic:
             name: Of it.
         """
         tag, self._is_approved = self._is_approved, False
-        if self._settings.at_steps:
-            self._take(kind, f"{kind} {name}"[:_NAME_CHARS], tag=tag)
+        if not self._settings.at_steps:
+            return
+        wish = _Wish(kind, f"{kind} {name}"[:_NAME_CHARS], tag)
+        is_busy = self._has_taken or self._checkpoints.pending is not None
+        if is_busy and self._is_in_cell():
+            # A loop may have a hundred steps: of those of one cell, the first and the last count.
+            self._due = wish._replace(tag=tag or (self._due is not None and self._due.tag))
+        else:
+            self._has_taken = True
+            self._take(*wish)
 
     # -- told by the tracking ----------------------------------------------------------------------
 
@@ -108,9 +126,13 @@ class Automatic:
             pending.wait_for_files(_FILES_WAIT_S)
 
     def _after_cell(self, ran: Ran) -> None:
-        if ran.is_ours:
-            return
-        reach = self._reach(ran, self._checkpoints)
+        due, self._due, self._has_taken = self._due, None, False
+        if not ran.is_ours:
+            self._count(ran, self._reach(ran, self._checkpoints))
+        if due is not None:
+            self._take(*due)
+
+    def _count(self, ran: Ran, reach: Reach) -> None:
         if not self._settings.counts or not ran.ended.is_cell:
             return
         if not reach.is_nothing or ran.ended.has_bound:
@@ -122,7 +144,7 @@ class Automatic:
             self._take("cells", None, only_if_changed=True)
 
     def _take(
-        self, reason: str, name: str | None, *, tag: bool = False, only_if_changed: bool = False
+        self, reason: str, name: str | None, tag: bool = False, *, only_if_changed: bool = False
     ) -> None:
         pending = self._checkpoints.pending
         if pending is not None:

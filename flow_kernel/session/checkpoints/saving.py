@@ -149,7 +149,10 @@ def _unite(singles: Mapping[str, _Pickled], groups: Groups, anchors: Anchors) ->
     for name, single in singles.items():
         memo = single.memo
         if (twin := twins.setdefault(id(single), name)) != name:
-            if any(_is_shareable(value, namespace) for _, value in memo.values()):
+            if any(
+                ident not in skipped and _is_shareable(value, namespace)
+                for ident, (_, value) in memo.items()
+            ):
                 groups.unite(name, twin)
             continue
         joined: set[str] = set()

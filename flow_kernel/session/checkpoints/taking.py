@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flow_kernel.errors import StoreError
+from flow_kernel.session.ambient import current_session
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint
 
 
@@ -133,6 +134,20 @@ class Taking:
             raise AttributeError(name)
         return getattr(self.wait(), name)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # As a variable it is kept as what it stands for.
+        return found_again, (self.checkpoint_id, self.name)
+
     def __repr__(self) -> str:
         said = "being written" if not self.is_done else "failed" if self._error else "on disk"
         return f"<checkpoint {self.name} [{self.checkpoint_id}], {said}>"
+
+
+def found_again(checkpoint_id: str, name: str) -> Taking:
+    """A checkpoint of before, in a session that went back; named in what was saved."""
+
+    def find(_: Callable[[], None]) -> Checkpoint:
+        found: Checkpoint = current_session().checkpoints.shelf.find(checkpoint_id)
+        return found
+
+    return Taking(checkpoint_id, name, find, lambda: None).run()

@@ -4,7 +4,7 @@ Made by `session.checkpoints.rollback`; `rebuilding` adds how the value is made 
 """
 
 import pickle
-from typing import Any, NoReturn
+from typing import Any, NoReturn, SupportsIndex
 
 from flow_kernel.errors import FlowError
 
@@ -32,11 +32,12 @@ class Tombstone:
     def __getattr__(self, name: str) -> NoReturn:
         raise NotRestored(object.__getattribute__(self, "_flow_text"))
 
-    def __reduce_ex__(self, _: object) -> NoReturn:
+    def __reduce_ex__(self, protocol: SupportsIndex, /) -> str | tuple[Any, ...]:
         # A checkpoint says as its own reason what pickle says.
         raise pickle.PicklingError(object.__getattribute__(self, "_flow_text"))
 
-    __hash__ = object.__hash__
+    def __hash__(self) -> int:
+        return object.__hash__(self)
 
 
 def explain(value: Tombstone, text: str) -> None:
