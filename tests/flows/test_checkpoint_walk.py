@@ -4,6 +4,7 @@ Each cell leaves a checkpoint of what it was thought to have changed; nothing el
 So a change that was missed, or a value that was taken for another, shows as a wrong digest.
 """
 
+import errno
 import os
 import random
 import sys
@@ -17,6 +18,7 @@ from IPython.utils.io import capture_output
 from traitlets.config import Config
 
 from flow_kernel import current_session
+from flow_kernel.session.checkpoints import keeper, service
 from tests.contents import digests
 from tests.promises import promise
 
@@ -93,6 +95,28 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 @pytest.mark.parametrize("seed", range(3))
 def test_each_step_of_a_walk_at_random_can_be_gone_back_to(shell: Any, seed: int) -> None:
     walk(shell, random.Random(seed), steps=30)
+
+
+@promise("rollback.everywhere")
+def test_where_no_fork_is_safe_the_cell_waits_and_all_is_kept(
+    shell: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """macOS, Windows and CUDA are not to be had here: what they answer is put in their place."""
+    monkeypatch.setattr(service, "can_fork", lambda: False)
+    walk(shell, random.Random(7), steps=15)
+
+
+@promise("rollback.everywhere")
+def test_where_there_can_be_no_more_processes_all_is_kept_as_well(
+    shell: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit of processes is none for root, so the refusal is put in its place."""
+
+    def refuse() -> int:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(keeper, "fork", refuse)
+    walk(shell, random.Random(8), steps=15)
 
 
 @promise("rollback.everywhere", "checkpoint.reached")

@@ -85,35 +85,20 @@ def _text(kernel: Kernel, msg_id: str) -> str:
     )
 
 
+# Those of steps are told of when they are on the disk, which is at no certain moment.
 NO_CHECKPOINTS: Final = ("--FlowKernel.checkpoint_steps=False",)
-"""Those of steps are told of when they are on the disk, which is at no certain moment."""
 
 
 @pytest.fixture(scope="module")
 def flow() -> Iterator[Kernel]:
-    """The kernel of the module."""
     with Kernel(arguments=NO_CHECKPOINTS) as kernel:
         yield kernel.ready()
 
 
 @pytest.fixture(scope="module")
 def agent(flow: Kernel) -> Agent:
-    """An agent on it."""
     flow.run(IMPORTS + f"lines = {FORGED!r}")
     return Agent(flow)
-
-
-@promise("events.told")
-def test_an_agent_reads_of_the_checkpoints_that_steps_leave() -> None:
-    with Kernel() as kernel:
-        agent = Agent(kernel.ready())
-        agent.events("%task start Work")
-        agent.events("%task step load")
-        kernel.run("%task step train")
-        kernel.run("__import__('flow_kernel').current_session().checkpoints.settle()")
-        found = agent.reader.feed(kernel.stream())
-
-        assert [e.fields["title"] for e in found if e.name == "checkpoint"] == ["step load"]
 
 
 @promise("events.told")

@@ -75,3 +75,16 @@ def test_an_agent_reads_that_a_new_kernel_goes_on_with_a_task() -> None:
     start = '"task_id":"T-0007","title":"Long","steps":0'
     assert (start in first.stdout, '"resumed"' in first.stdout) == (True, False)
     assert f'{start},"resumed":true' in again.stdout
+
+
+@promise("events.told")
+def test_an_agent_reads_of_the_checkpoints_that_steps_leave() -> None:
+    with Kernel() as kernel:
+        agent = Agent(kernel.ready())
+        agent.events("%task start Work")
+        agent.events("%task step load")
+        kernel.run("%task step train")
+        kernel.run("__import__('flow_kernel').current_session().checkpoints.settle()")
+        found = agent.reader.feed(kernel.stream())
+
+        assert [e.fields["title"] for e in found if e.name == "checkpoint"] == ["step load"]

@@ -152,6 +152,9 @@ class Automatic:
             if not pending.is_done:
                 self._failed(StoreError("the one before it is still being written"))
                 return
+        if not self._checkpoints.is_quick():
+            self._failed(StoreError("this session is large and cannot be forked; try: %checkpoint"))
+            return
         self._taken += 1
         try:
             taking = self._checkpoints.begin(
@@ -160,6 +163,8 @@ class Automatic:
                 tag=tag,
                 whole=self._taken % _WHOLE_EVERY == 0,
                 only_if_changed=only_if_changed,
+                # At the end of a cell, its reply comes first; within one, what it does next.
+                after_s=0.0 if self._is_in_cell() else _REPLY_S,
             )
         except (FlowError, OSError) as error:
             self._failed(error)
@@ -183,6 +188,7 @@ class Automatic:
                 pending.wait(_LAST_WAIT_S)
 
 
+_REPLY_S: Final = 0.02
 _FILES_WAIT_S: Final = 2.0
 _TURN_WAIT_S: Final = 2.0
 _LAST_WAIT_S: Final = 4.0

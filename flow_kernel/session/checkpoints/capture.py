@@ -191,7 +191,14 @@ def _in_child(
 ) -> tuple[Document | None, str, str]:
     """What the child says at its end; else the variable that it was at, and how it ended."""
     reader, mouth = os.pipe()
-    pid = fork()
+    try:
+        pid = fork()
+    except OSError as error:
+        os.close(reader)
+        os.close(mouth)
+        raise StoreError(
+            f"the variables could not be saved: there can be no more processes ({error.strerror})"
+        ) from None
     if pid == 0:
         _child(work, mouth)
     os.close(mouth)

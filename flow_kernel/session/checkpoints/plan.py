@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint, Part, StoredGroup
+from flow_kernel.session.checkpoints.reach_facts import SaveFacts
+from flow_kernel.session.checkpoints.reach_walk import Status
 
 CULPRIT: Final = "saving it "
 """Begins the reason of a variable whose saving hung, or ended its process."""
@@ -144,6 +146,15 @@ def base_of(target: Checkpoint, idents: Mapping[str, int], now: Base) -> Base:
             **{name: status for name, status in now.statuses.items() if name in same},
         },
         doubt=now.doubt,
+    )
+
+
+def facts_for_cells(base: Base) -> SaveFacts:
+    """What a capture says of the variables, for the cells that come after it."""
+    return SaveFacts(
+        statuses={name: Status(value) for name, value in base.statuses.items()},
+        groups=[tuple(group["names"]) for group in base.groups],
+        doubt=base.doubt,
     )
 
 

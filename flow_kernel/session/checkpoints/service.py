@@ -24,12 +24,10 @@ from flow_kernel.session.checkpoints.hidden_state import hidden_state, is_hidden
 from flow_kernel.session.checkpoints.keeper import Keeper, can_fork
 from flow_kernel.session.checkpoints.making import Making, Moment
 from flow_kernel.session.checkpoints.parts import NO_HEAD, CheckpointParts, Head, checked_name
-from flow_kernel.session.checkpoints.plan import Base, base_of, merged, planned
+from flow_kernel.session.checkpoints.plan import Base, base_of, facts_for_cells, merged, planned
 from flow_kernel.session.checkpoints.project_files import ProjectFiles, TakenFiles
 from flow_kernel.session.checkpoints.pruning import Pruned, prune
-from flow_kernel.session.checkpoints.reach_facts import SaveFacts
 from flow_kernel.session.checkpoints.reach_tracker import ReachTracker
-from flow_kernel.session.checkpoints.reach_walk import Status
 from flow_kernel.session.checkpoints.shelf import Shelf  # noqa: TC001 - users ask for the types
 from flow_kernel.session.checkpoints.sizes import idents, is_small
 from flow_kernel.session.checkpoints.taking import Taking
@@ -83,7 +81,7 @@ class Checkpoints:
         taking = self.begin(name, reason=reason, tag=tag, whole=whole, with_files=with_files)
         return waited_for(taking)
 
-    def begin(
+    def begin(  # noqa: PLR0913 - each by name
         self,
         name: str | None = None,
         *,
@@ -92,6 +90,7 @@ class Checkpoints:
         whole: bool = True,
         with_files: bool = True,
         only_if_changed: bool = False,
+        after_s: float = 0.0,
     ) -> Taking:
         """Keep variables and files as they are now; the way to the disk goes on by itself.
 
@@ -102,6 +101,7 @@ class Checkpoints:
             whole: False to take over what no cell could have changed since the last capture.
             with_files: False to leave the files out.
             only_if_changed: True to give back the last one where nothing differs from it.
+            after_s: How long its thread lets the cell come to its end first.
 
         Raises:
             StoreError: The home cannot be written.
@@ -156,7 +156,7 @@ class Checkpoints:
         self.tracker.save_begins()
         self._head = Head(taking.checkpoint_id, None, before.filed)
         parts.on_capture()
-        return taking.start()
+        return taking.start(after_s=after_s)
 
     def keep(self, name: str | None, *, tag: bool = False, wait: bool | None = None) -> Taking:
         """A checkpoint that the user has asked for.
@@ -182,6 +182,10 @@ class Checkpoints:
         if taking.error is not None:
             raise taking.error
         return taking
+
+    def is_quick(self) -> bool:
+        """False where a checkpoint would hold up its cell for as long as it takes to write."""
+        return can_fork() or is_small(self.variables().values())
 
     def settle(self) -> None:
         """Wait for the one that is on its way; what it comes to is its own affair."""
@@ -295,7 +299,7 @@ class Checkpoints:
                 there.pop(name, None)
             self.base = base_of(target, there, self.base)
             self.tracker.save_begins()
-            self.tracker.saved(_facts_of(self.base))
+            self.tracker.saved(facts_for_cells(self.base))
         if fields["what"] != "state" and target.git is not None:
             filed = target
         # After a way back of files alone the variables are those of no checkpoint.
@@ -348,7 +352,7 @@ class Checkpoints:
         taken = making.finish(files_are_read)
         if making.now is not None:
             self.base = making.now
-            self._news.append(partial(self.tracker.saved, _facts_of(making.now)))
+            self._news.append(partial(self.tracker.saved, facts_for_cells(making.now)))
         if making.is_new:
             self._acknowledge(taken, making.noticed_late)
             self._parts.trim()
@@ -377,15 +381,6 @@ class Checkpoints:
             variables=len(taken.variables),
             not_saved=len(taken.not_saved),
         )
-
-
-def _facts_of(base: Base) -> SaveFacts:
-    """What a capture says of the variables, for the cells that come after it."""
-    return SaveFacts(
-        statuses={name: Status(value) for name, value in base.statuses.items()},
-        groups=[tuple(group["names"]) for group in base.groups],
-        doubt=base.doubt,
-    )
 
 
 _NO_FILES_ASKED: Final = "only the variables were kept"

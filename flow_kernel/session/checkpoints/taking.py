@@ -41,6 +41,8 @@ class Taking:
         self.taken_over: frozenset[str] = taken_over
         self._finish = finish
         self._give_up = give_up
+        self._after_s = 0.0
+        self._is_wanted = threading.Event()
         self._done = threading.Event()
         self._has_files = threading.Event()
         self._result: Checkpoint | None = None
@@ -48,8 +50,14 @@ class Taking:
         self._after: list[Callable[[Taking], None]] = []
         self._lock = threading.Lock()
 
-    def start(self) -> "Taking":
-        """Bring it to the disk in a thread."""
+    def start(self, *, after_s: float = 0.0) -> "Taking":
+        """Bring it to the disk in a thread.
+
+        Args:
+            after_s: How long the thread lets the cell come to its end first; whoever waits for the
+                checkpoint ends that.
+        """
+        self._after_s = after_s
         # Not by `threading`, which waits until it runs: milliseconds where the machine is busy.
         _thread.start_new_thread(self._run, ())
         return self
@@ -79,6 +87,7 @@ class Taking:
             StoreError: The disk or git refused; session and files are as before.
             TimeoutError: It is not there yet.
         """
+        self._is_wanted.set()
         if not self._done.wait(timeout_s):
             raise TimeoutError(f"checkpoint {self.checkpoint_id} is still being written")
         if self._error is not None:
@@ -92,6 +101,7 @@ class Taking:
         Args:
             timeout_s: How long; None for as long as it takes.
         """
+        self._is_wanted.set()
         self._done.wait(timeout_s)
 
     def wait_for_files(self, timeout_s: float | None = None) -> None:
@@ -100,10 +110,12 @@ class Taking:
         Args:
             timeout_s: How long; None for as long as it takes.
         """
+        self._is_wanted.set()
         self._has_files.wait(timeout_s)
 
     def give_up(self) -> None:
         """It is not wanted any more; returns when nothing of it goes on."""
+        self._is_wanted.set()
         self._give_up()
         self._done.wait()
 
@@ -116,6 +128,8 @@ class Taking:
         told(self)
 
     def _run(self) -> None:
+        if self._after_s:
+            self._is_wanted.wait(self._after_s)
         try:
             self._result = self._finish(self._has_files.set)
         except Exception as error:  # noqa: BLE001 - raised again where somebody waits for it
