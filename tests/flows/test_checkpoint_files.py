@@ -117,3 +117,23 @@ def test_files_of_a_foreign_checkpoint_are_files_and_run_nothing(
     assert "not signed with your key" in kernel.run("%rollback first").stderr
     ran(kernel, "%rollback first --files")
     assert ran(kernel, FACTS) == kept
+
+
+@promise("checkpoint.harmless")
+def test_a_database_that_a_cell_has_open_keeps_its_locks(tmp_path: Path) -> None:
+    with Kernel(env={"JUPYTER_DATA_DIR": str(tmp_path / "data")}) as kernel:
+        kernel.ready()
+        ran(
+            kernel,
+            "import sqlite3, subprocess, sys\n"
+            "db = sqlite3.connect('mine.db', isolation_level=None)\n"
+            "db.execute('create table t (x)'); db.execute('begin immediate')",
+        )
+        assert "mine.db" not in ran(kernel, "%checkpoint a --wait")  # it is kept
+        other = "import sqlite3; sqlite3.connect('mine.db', timeout=0).execute('begin immediate')"
+        done = ran(
+            kernel,
+            f"print(subprocess.run([sys.executable, '-c', {other!r}], capture_output=True,"
+            " text=True).stderr[-30:])",
+        )
+        assert "database is locked" in done

@@ -18,6 +18,7 @@ from typing import Final
 
 from flow_kernel.errors import StoreError
 from flow_kernel.store.files.entries import Kept, Stamp, kept_mode
+from flow_kernel.store.files.opened import OpenFiles
 from flow_kernel.store.files.parts import cut
 from flow_kernel.store.files.rules import Found
 from flow_kernel.store.git.rules import LeftOut
@@ -71,14 +72,14 @@ def capture(
     Raises:
         StoreError: The chunks cannot be written.
     """
-    mapped = _mapped()
+    mapped, opened = _mapped(), OpenFiles()
     done = Captured({}, [])
     for one in found:
         before = known.get(one.path)
         if before is not None and _is_unchanged(before, one, mapped, is_there):
             done.known[one.path] = before
             continue
-        made = _read(root, one, writer, mapped=mapped, now_ns=now_ns)
+        made = _read(root, one, writer, opened, mapped=mapped, now_ns=now_ns)
         if isinstance(made, Known):
             done.known[one.path] = made
         elif made is not None:
@@ -103,6 +104,7 @@ def _read(
     root: Path,
     one: Found,
     writer: Writer,
+    opened: OpenFiles,
     *,
     mapped: frozenset[int],
     now_ns: Callable[[], int],
@@ -113,7 +115,8 @@ def _read(
         if stat.S_ISLNK(one.stat.st_mode):
             return Known(Kept(path=one.path, target=link_target(where)), ())
         for _ in range(_TRIES):
-            made = _read_once(where, one.path, writer, mapped=mapped, now_ns=now_ns)
+            lent = opened.fd(one.stat)
+            made = _read_once(where, one.path, writer, lent, mapped=mapped, now_ns=now_ns)
             if made is not None:
                 return made
     except StoreError:
@@ -127,10 +130,16 @@ def _read(
 
 
 def _read_once(
-    where: str, path: str, writer: Writer, *, mapped: frozenset[int], now_ns: Callable[[], int]
+    where: str,
+    path: str,
+    writer: Writer,
+    lent: int | None,
+    *,
+    mapped: frozenset[int],
+    now_ns: Callable[[], int],
 ) -> Known | LeftOut | None:
-    """One file; None when it changed while it was read."""
-    fd = os.open(where, _READ)
+    """One file, by a descriptor that is lent where it is open; None when it changed meanwhile."""
+    fd = os.open(where, _READ) if lent is None else lent
     try:
         began_ns = now_ns()
         before = os.fstat(fd)
@@ -140,7 +149,8 @@ def _read_once(
         if made is None or Stamp.of(os.fstat(fd)) != Stamp.of(before):
             return None
     finally:
-        os.close(fd)
+        if lent is None:
+            os.close(fd)
     part, digests = made
     kept = Kept(
         path=path,

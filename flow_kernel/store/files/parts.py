@@ -20,7 +20,7 @@ def cut(fd: int, size: int, writer: Writer) -> tuple[Part, tuple[bytes, ...]] | 
     """The content of an open file as chunks; no more of it is in memory than one.
 
     Args:
-        fd: At its beginning.
+        fd: Its place is not moved, and not looked at.
         size: That it should have.
         writer: Takes the chunks.
 
@@ -34,12 +34,12 @@ def cut(fd: int, size: int, writer: Writer) -> tuple[Part, tuple[bytes, ...]] | 
     digests: list[bytes] = []
     left = size
     while left:
-        block = _whole_block(fd, min(CHUNK_BYTES, left))
+        block = _whole_block(fd, size - left, min(CHUNK_BYTES, left))
         if not block:
             return None
         digests.append(writer.put(block))
         left -= len(block)
-    if os.read(fd, 1):
+    if _at(fd, size, 1):
         return None
     if len(digests) <= MOST_IN_PLACE:
         return Part(nbytes=size, chunks=tuple(one.hex() for one in digests)), tuple(digests)
@@ -89,12 +89,19 @@ def content(part: Part, read: Read) -> Iterator[Content]:
         raise ChunkLost("its chunks are not as long as it")
 
 
-def _whole_block(fd: int, nbytes: int) -> bytes:
-    """As many bytes as there are, up to a number: equal content is cut in equal places."""
-    block = os.read(fd, nbytes)
-    while len(block) < nbytes:
-        more = os.read(fd, nbytes - len(block))
-        if not more:
-            break
-        block += more
+def _whole_block(fd: int, start: int, size: int) -> bytes:
+    """So many bytes from a place on; nothing where the file ends before."""
+    block = b""
+    while len(block) < size:
+        got = _at(fd, start + len(block), size - len(block))
+        if not got:
+            return b""
+        block += got
     return block
+
+
+def _at(fd: int, start: int, size: int) -> bytes:
+    if hasattr(os, "pread"):
+        return os.pread(fd, size, start)
+    os.lseek(fd, start, os.SEEK_SET)  # Windows, where no descriptor is lent
+    return os.read(fd, size)

@@ -73,6 +73,11 @@ def is_repository(names: frozenset[str]) -> bool:
     return ".git" in names or is_bare(names)
 
 
+def is_home(names: frozenset[str]) -> bool:
+    """True for a directory that records and checkpoints lie in, wherever it is."""
+    return {"flow.db", "log", "run"} <= names
+
+
 def is_bare(names: frozenset[str]) -> bool:
     """True for a directory of git's own files."""
     return {"HEAD", "objects", "refs"} <= names

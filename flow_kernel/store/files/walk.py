@@ -15,6 +15,7 @@ from flow_kernel.store.files.rules import (
     Found,
     can_be_made_anew,
     is_bare,
+    is_home,
     is_repository,
     is_skipped,
 )
@@ -56,7 +57,7 @@ def walk(root: Path, budget: Budget) -> Walked:
         names = frozenset(entry.name for entry in inside)
         if not folder and is_bare(names):
             raise StoreError("the working directory is a bare git repository")
-        if folder and can_be_made_anew(names):
+        if folder and (can_be_made_anew(names) or is_home(names)):
             continue
         if folder and is_repository(names):
             walked.left_out.append(LeftOut(path=f"{folder}/", reason="nested repository"))
