@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from flow_kernel.errors import FlowError, UsageError
+from flow_kernel.errors import UsageError
 from flow_kernel.records.home import Home
 from flow_kernel.records.journal import utc_now_ms
 from flow_kernel.session.announcer import Emit
@@ -175,6 +175,7 @@ class StateParts:
             closers=self.closers,
             emit=self.emit,
             on_capture=self._follow,
+            is_under_way=self.tracking.is_under_way,
             budget_bytes=self.parts.settings.checkpoints.budget_bytes,
         )
 
@@ -204,7 +205,7 @@ class StateParts:
             return
         try:
             tell(self.automatic)
-        except FlowError as error:
+        except Exception as error:  # noqa: BLE001 - the user's cell goes on whatever became of ours
             self.notices.say(f"automatic checkpoints are not taken: {error}")
 
     def _carry_durably(self) -> None:

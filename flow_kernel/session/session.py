@@ -284,5 +284,5 @@ class Session:
         if os.getpid() != self.pid:
             return
         self.recorder.close()
+        self.sign_off()  # what is still on its way is noted in the journal
         self.journal.close()
-        self.sign_off()

@@ -170,15 +170,19 @@ class Attachment:
     # -- what the shell tells ----------------------------------------------------------------------
 
     def _pre_run_cell(self, info: Any) -> None:
-        if self.session.tracking.is_on:
-            self._guard(self.session.tracking.begin_cell)
+        must_interrupt = False
+        if self.session.tracking.is_on and not self._running.get(_get_ident()):
+            try:
+                self._guard(self.session.tracking.begin_cell, info.raw_cell)
+            except KeyboardInterrupt:  # it is for the cell: the gate and the record come first
+                must_interrupt = True
         with HeldInterrupts() as held:
             self._gate.begin(info, is_nested=bool(self._running.get(_get_ident())))
             cell = self._guard(self._begin, info)
             self._running.setdefault(_get_ident(), []).append((info, cell))
             if cell is not None:
                 self._tee.install()
-        if held.was_interrupted:
+        if held.was_interrupted or must_interrupt:
             self._must_interrupt = True
 
     def _begin(self, info: Any) -> OpenCell | None:

@@ -315,3 +315,21 @@ def test_an_interrupt_stops_a_checkpoint_and_leaves_nothing_of_it(kernel: Kernel
     assert ran(kernel, "del slow", "n = 1", "%checkpoint", "n = 2", "%rollback -1", "print(n)") == (
         "1\n"
     )
+
+
+@promise("checkpoint.exact", "rollback.undoable")
+def test_what_a_cell_has_changed_before_it_goes_back_is_undone_and_can_be_had_again(
+    kernel: Kernel,
+) -> None:
+    ran(kernel, "from flow_kernel import current_session", "x = [1]", "%checkpoint a --wait")
+    ran(kernel, "q = 0", "%checkpoint b --wait")
+    ran(kernel, "x.append(99)\n%rollback b --state")
+    assert ran(kernel, "print(x)") == "[1]\n"
+    ran(
+        kernel,
+        "%rollback -1 --state",
+        "x.append(5); current_session().rollback('b', what='state');",
+    )
+    assert ran(kernel, "print(x)") == "[1]\n"
+    said = ran(kernel, "%checkpoint list")
+    assert "safety" in said

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, NamedTuple
 
-from flow_kernel.errors import FlowError, StoreError
+from flow_kernel.errors import StoreError
 from flow_kernel.session.checkpoints.reach_look import Reach
 from flow_kernel.session.checkpoints.service import Checkpoints
 from flow_kernel.session.checkpoints.taking import Taking
@@ -152,11 +152,10 @@ class Automatic:
             if not pending.is_done:
                 self._failed(StoreError("the one before it is still being written"))
                 return
-        if not self._checkpoints.is_quick():
-            self._failed(StoreError("this session is large and cannot be forked; try: %checkpoint"))
-            return
         self._taken += 1
         try:
+            if not self._checkpoints.is_quick():
+                raise StoreError("this session is large and cannot be forked; try: %checkpoint")  # noqa: TRY301 - told below like the rest
             taking = self._checkpoints.begin(
                 name,
                 reason=reason,
@@ -166,7 +165,7 @@ class Automatic:
                 # At the end of a cell, its reply comes first; within one, what it does next.
                 after_s=0.0 if self._is_in_cell() else _REPLY_S,
             )
-        except (FlowError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - the user's cell goes on whatever became of ours
             self._failed(error)
             return
         taking.then(self._told)

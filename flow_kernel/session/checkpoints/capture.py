@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -30,10 +31,15 @@ from flow_kernel.session.checkpoints.reach_facts import SaveFacts, facts_of
 from flow_kernel.session.checkpoints.reach_types import Types
 from flow_kernel.session.checkpoints.saving import NotSaved, Saved, save
 from flow_kernel.store.snapshots.content import store_content
+from flow_kernel.store.snapshots.fast import Content
 from flow_kernel.store.snapshots.writer import Writer
 
 SILENCE_S: Final = 20.0
 """How long one variable may take before its checkpoint goes on without it."""
+_DISK: Final = ""
+"""In place of a name while nothing but the disk can be slow."""
+_DISK_S: Final = 600.0
+_CHUNKS_A_SIGN: Final = 64
 _MOST_CULPRITS: Final = 20
 _READ_BYTES: Final = 1 << 16
 
@@ -158,6 +164,38 @@ def _save(
     return document
 
 
+class _Telling:
+    """A writer that gives a sign of life now and then: gigabytes take their time.
+
+    Args:
+        writer: Does the work.
+        tell: Gives the sign.
+    """
+
+    def __init__(self, writer: Writer, tell: Callable[[], object]) -> None:
+        self._writer = writer
+        self._tell = tell
+        self._count = 0
+        self.bytes_new: int = 0
+
+    def put(self, raw: Content, *, is_code: bool = True) -> bytes:
+        """Take content. Returns its digest."""
+        self._count += 1
+        if self._count % _CHUNKS_A_SIGN == 0:
+            self._tell()
+        digest = self._writer.put(raw, is_code=is_code)
+        self.bytes_new = self._writer.bytes_new
+        return digest
+
+    def sync(self) -> None:
+        """What was taken is safe."""
+        self._writer.sync()
+
+    def close(self) -> None:
+        """The end."""
+        self._writer.close()
+
+
 def _stored_groups(
     saved: Saved, writer: Writer, on_name: Callable[[str], object]
 ) -> list[dict[str, Any]]:
@@ -165,17 +203,20 @@ def _stored_groups(
     groups = []
     try:
         for group in saved.groups:
-            on_name(group.names[0])
+            name = group.names[0]
+            on_name(name)
+            telling = _Telling(writer, partial(on_name, name))
             groups.append(
                 {
                     "names": list(group.names),
-                    "stream": store_content(writer, group.stream),
+                    "stream": store_content(telling, group.stream),
                     "buffers": [
-                        store_content(writer, buffer, is_code=False) for buffer in group.buffers
+                        store_content(telling, buffer, is_code=False) for buffer in group.buffers
                     ],
                     "filled_in": list(group.filled_in),
                 }
             )
+        on_name(_DISK)
         writer.sync()
     finally:
         writer.close()
@@ -260,7 +301,8 @@ def _listen(reader: int, wanted: Wanted, silence_s: float) -> tuple[list[bytes],
         if not got:
             return _whole_lines(data), False
         data += got
-        deadline = time.monotonic() + silence_s
+        is_disk = bytes(data).rstrip(b"\n").endswith(b'{"at":""}')
+        deadline = time.monotonic() + (_DISK_S if is_disk else silence_s)
     return _whole_lines(data), True
 
 

@@ -37,6 +37,14 @@ def hidden_state() -> dict[str, object]:
     return found
 
 
+def prepare(states: Mapping[str, Any]) -> None:
+    """Load the libraries of states, so that `restore` cannot fail for want of them."""
+    if NUMPY in states:
+        importlib.import_module("numpy.random")
+    if TORCH in states:
+        importlib.import_module("torch")
+
+
 def restore(states: Mapping[str, Any]) -> None:
     """Go on from states of `hidden_state`; their libraries are loaded where they are not yet."""
     if RANDOM in states:

@@ -28,6 +28,8 @@ from flow_kernel.store.sqlite import left_open
 
 _READ_BYTES: Final = 1 << 16
 _STANDARD: Final = (0, 1, 2)
+_LOOK_MS: Final = 200
+_HELD: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class Wanted(Protocol):
@@ -72,6 +74,8 @@ class Keeper:
     def __init__(self, reader: int, go_between: int) -> None:
         self._reader = reader
         self._go_between = go_between
+        self._is_read = False
+        self._is_given_up = False
 
     @classmethod
     def start(cls, work: Work) -> "Keeper":
@@ -83,18 +87,26 @@ class Keeper:
         Raises:
             OSError: There can be no more processes.
         """
+        held = _hold_signals()
         reader, mouth = os.pipe()
+        pid = -1
         try:
             with left_open():
                 pid = fork()
-        except OSError:
+                if pid == 0:
+                    _go_between(work, reader, mouth)  # never returns
+            made = cls(reader, pid)
+        except BaseException:
+            if pid == 0:
+                os._exit(1)  # a second session must not go on
             os.close(reader)
-            os.close(mouth)
             raise
-        if pid == 0:
-            _go_between(work, reader, mouth)
-        os.close(mouth)
-        return cls(reader, pid)
+        else:
+            return made
+        finally:
+            if pid != 0:
+                os.close(mouth)
+                _let_signals_go(held)
 
     def disown(self) -> None:
         """Wait for the go-between: from here on the cell has no child that it did not start."""
@@ -105,12 +117,24 @@ class Keeper:
         """What the work has come to; waits for it.
 
         Raises:
-            StoreError: The disk refused, or the keeper was killed.
+            StoreError: The disk refused, the keeper was killed, or it was given up.
         """
         data = bytearray()
-        with suppress(OSError):  # closed by `close` in another thread
-            while got := os.read(self._reader, _READ_BYTES):
+        self._is_read = True
+        poll = select.poll()
+        poll.register(self._reader, select.POLLIN)
+        try:
+            # A read that blocks would keep the pipe open for a keeper that nobody wants any more.
+            while not self._is_given_up:
+                if not poll.poll(_LOOK_MS):
+                    continue
+                got = os.read(self._reader, _READ_BYTES)
+                if not got:
+                    break
                 data += got
+        finally:
+            self._is_read = False
+            self._close()
         try:
             document: dict[str, Any] = orjson.loads(data)
         except orjson.JSONDecodeError:
@@ -123,9 +147,27 @@ class Keeper:
 
     def close(self) -> None:
         """Give the answer up if it has not come; harmless the second time."""
+        self._is_given_up = True
+        if not self._is_read:
+            self._close()
+
+    def _close(self) -> None:
         reader, self._reader = self._reader, -1
         if reader >= 0:
             os.close(reader)
+
+
+def _hold_signals() -> Any:
+    """Keep interrupts away while there are two of us; what they were before."""
+    try:
+        return signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
+    except (AttributeError, OSError):  # a system without
+        return None
+
+
+def _let_signals_go(before: Any) -> None:
+    if before is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def can_fork() -> bool:
@@ -170,6 +212,7 @@ def _go_between(work: Work, reader: int, mouth: int) -> NoReturn:
         # Before anything else: an interrupt of the next cell is for that cell.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
         gc.disable()  # finalizers are the session's
         if fork() == 0:  # the hooks are still told to leave the stores alone
             _keeper(work, reader, mouth)

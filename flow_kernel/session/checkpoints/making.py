@@ -109,6 +109,13 @@ class Making:
         if isinstance(self._document, Keeper):
             self._document.close()
 
+    def abandon(self) -> None:
+        """It will never be finished."""
+        if isinstance(self._document, Keeper):
+            self._document.disown()
+        self.give_up()
+        self._locked.close()
+
     def _put(self, found: Mapping[str, Any], kept: KeptParts) -> Checkpoint:
         moment = self._moment
         now = merged(moment.base, moment.plan, found, moment.idents)

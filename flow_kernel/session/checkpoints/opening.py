@@ -99,6 +99,7 @@ def open_checkpoints(  # noqa: PLR0913 - called once, each by name
     closers: list[Callable[[], None]],
     emit: Emit,
     on_capture: Callable[[], None],
+    is_under_way: Callable[[], bool] = lambda: False,
     budget_bytes: int = 0,
 ) -> Checkpoints:
     """The time machine of a session.
@@ -116,6 +117,7 @@ def open_checkpoints(  # noqa: PLR0913 - called once, each by name
         closers: Told what ends with the session.
         emit: Tells agents.
         on_capture: Told when the variables are looked at.
+        is_under_way: True while a cell runs that may have changed variables already.
         budget_bytes: What checkpoints may take on the disk; 0 for `default_budget`.
     """
     home.ensure()
@@ -176,6 +178,7 @@ def open_checkpoints(  # noqa: PLR0913 - called once, each by name
             note=note,
             made_by=made_by,
             emit=emit,
+            is_under_way=is_under_way,
             trim=trim,
             on_capture=on_capture,
         )

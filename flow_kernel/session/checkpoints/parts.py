@@ -42,6 +42,7 @@ class CheckpointParts:
         note: Brings a record of a kind into the log.
         made_by: The record of the cell that made a variable, if that is known.
         emit: Tells agents.
+        is_under_way: True while a cell runs that may have changed variables already.
         trim: Keeps the checkpoints of the home within their budget.
         on_capture: Told when the variables are looked at: what cells reach matters from then on.
     """
@@ -59,6 +60,7 @@ class CheckpointParts:
     note: Callable[[str, Mapping[str, object]], object]
     made_by: Callable[[str], int | None]
     emit: Emit
+    is_under_way: Callable[[], bool]
     trim: Callable[[], object]
     on_capture: Callable[[], None]
 

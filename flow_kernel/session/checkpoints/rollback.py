@@ -18,12 +18,12 @@ from typing import Any
 from flow_kernel.errors import CheckpointDamaged, FlowError, UntrustedCheckpoint
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint, LeftName, Part
 from flow_kernel.session.checkpoints.compatibility import code_reason
-from flow_kernel.session.checkpoints.hidden_state import is_hidden, restore
+from flow_kernel.session.checkpoints.hidden_state import is_hidden, prepare, restore
 from flow_kernel.session.checkpoints.loading import load
 from flow_kernel.session.checkpoints.plan import same_names
-from flow_kernel.session.checkpoints.service import Checkpoints, waited_for
+from flow_kernel.session.checkpoints.service import Checkpoints
 from flow_kernel.session.checkpoints.shelf import Shelf
-from flow_kernel.session.checkpoints.taking import Taking
+from flow_kernel.session.checkpoints.taking import Taking, waited_for
 from flow_kernel.session.checkpoints.tombstone import Tombstone
 from flow_kernel.store.files.entries import spelled
 from flow_kernel.store.git.rules import NO_CHANGES, FileChanges
@@ -239,6 +239,10 @@ def _loaded(checkpoints: Checkpoints, target: Checkpoint, same: frozenset[str]) 
             raise _damaged(target, group.names, f"{type(error).__name__}: {error}") from error
         found.update(zip(group.names, values, strict=True))
     states = {name: found.pop(name) for name in list(found) if is_hidden(name)}
+    try:
+        prepare(states)
+    except ImportError as error:
+        raise _damaged(target, tuple(states), str(error)) from None
     return Aside(values=found, states=states, same=same, refused=refused)
 
 

@@ -30,7 +30,7 @@ from flow_kernel.session.checkpoints.pruning import Pruned, prune
 from flow_kernel.session.checkpoints.reach_tracker import ReachTracker
 from flow_kernel.session.checkpoints.shelf import Shelf  # noqa: TC001 - users ask for the types
 from flow_kernel.session.checkpoints.sizes import idents, is_small
-from flow_kernel.session.checkpoints.taking import Taking
+from flow_kernel.session.checkpoints.taking import Taking, waited_for
 from flow_kernel.store.snapshots.collect import held
 from flow_kernel.store.snapshots.writer import ChunkWriter, DigestWriter, Writer
 
@@ -113,7 +113,8 @@ class Checkpoints:
         called = checked_name(name) if name is not None else f"{reason}-{number}"
         values = self._saved()
         now = self._idents(values)
-        scope = self.tracker.to_save()
+        # What a cell that still runs has done, nobody has judged.
+        scope = None if parts.is_under_way() else self.tracker.to_save()
         files = self._files(called, number, tag=tag) if with_files else _NO_FILES_ASKED
         facts = parts.facts(called, reason, values, self.head_id)
         facts["anchors"] = self.anchors().names()
@@ -143,20 +144,27 @@ class Checkpoints:
             made_by=parts.made_by,
             locked=locked,
         )
-        before = self._head
+        before, count = self._head, self._count
         taking = Taking(
             str(facts["checkpoint_id"]),
             called,
             lambda read: self._finished(making, read),
             making.give_up,
+            on_end=lambda taken, error: self._ended(taking, taken, error, before),
             taken_over=frozenset(now.keys() - plan.again),
         )
-        taking.then(lambda done: self._told(done, before))
-        self._count, self._pending = number, taking
-        self.tracker.save_begins()
-        self._head = Head(taking.checkpoint_id, None, before.filed)
-        parts.on_capture()
-        return taking.start(after_s=after_s)
+        try:
+            self._count, self._pending = number, taking
+            self.tracker.save_begins()
+            self._head = Head(taking.checkpoint_id, None, before.filed)
+            parts.on_capture()
+            return taking.start(after_s=after_s)
+        except BaseException:
+            # As if it had never been asked for: nobody may wait for what never ends.
+            making.abandon()
+            self._count, self._pending, self._head = count, None, before
+            self.tracker.save_failed()
+            raise
 
     def keep(self, name: str | None, *, tag: bool = False, wait: bool | None = None) -> Taking:
         """A checkpoint that the user has asked for.
@@ -204,6 +212,7 @@ class Checkpoints:
         self.settle()
         values = self._saved()
         now = self._idents(values)
+        whole = whole or self._parts.is_under_way()
         plan = planned(self.base, now, None if whole else self.tracker.to_save())
         again = {one: values[one] for one in values if one in plan.again}
         found = self._document(again, is_wide=False, keeps=False)
@@ -355,19 +364,21 @@ class Checkpoints:
             self._news.append(partial(self.tracker.saved, facts_for_cells(making.now)))
         if making.is_new:
             self._acknowledge(taken, making.noticed_late)
-            self._parts.trim()
+            if taken.reason != "safety":  # a way back is under way, maybe to the oldest
+                self._parts.trim()
         return taken
 
-    def _told(self, done: Taking, before: Head) -> None:
-        """In the thread of a checkpoint: it has come about, or not."""
-        if done.error is not None:
+    def _ended(
+        self, taking: Taking, taken: Checkpoint | None, error: BaseException | None, before: Head
+    ) -> None:
+        """In the thread of a checkpoint, before anybody hears of it."""
+        is_head = self._head.checkpoint_id == taking.checkpoint_id
+        if error is not None or taken is None:
             self._news.append(self.tracker.save_failed)
-            if self._head.checkpoint_id == done.checkpoint_id:
+            if is_head:
                 self._head = before
-            return
-        taken = done.wait()
-        if self._head.checkpoint_id == done.checkpoint_id:
-            filed = before.filed if taken.git is None else taken
+        elif is_head:
+            filed = before.filed if taken.git is None and taken.files is None else taken
             self._head = Head(taken.checkpoint_id, taken, filed)
 
     def _acknowledge(self, taken: Checkpoint, late: list[str]) -> None:
@@ -384,12 +395,3 @@ class Checkpoints:
 
 
 _NO_FILES_ASKED: Final = "only the variables were kept"
-
-
-def waited_for(taking: Taking) -> Checkpoint:
-    """A checkpoint, once it is on the disk; whoever stops waiting gives it up."""
-    try:
-        return taking.wait()
-    except BaseException:
-        taking.give_up()
-        raise

@@ -6,6 +6,7 @@ Made by `service`; held by users through `session.checkpoint()`.
 import _thread
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from flow_kernel.errors import StoreError
@@ -24,6 +25,7 @@ class Taking:
         name: Likewise.
         finish: Brings it to the disk; told whom to tell that the files have been read.
         give_up: Ends what `finish` waits for.
+        on_end: Told what it has come to, before anybody else.
         taken_over: Names that are there, and as they were at the last capture.
     """
 
@@ -34,12 +36,14 @@ class Taking:
         finish: Callable[[Callable[[], None]], Checkpoint],
         give_up: Callable[[], None],
         *,
+        on_end: Callable[[Checkpoint | None, BaseException | None], None] = lambda *_: None,
         taken_over: frozenset[str] = frozenset(),
     ) -> None:
         self.checkpoint_id: str = checkpoint_id
         self.name: str = name
         self.taken_over: frozenset[str] = taken_over
         self._finish = finish
+        self._on_end = on_end
         self._give_up = give_up
         self._after_s = 0.0
         self._is_wanted = threading.Event()
@@ -59,7 +63,11 @@ class Taking:
         """
         self._after_s = after_s
         # Not by `threading`, which waits until it runs: milliseconds where the machine is busy.
-        _thread.start_new_thread(self._run, ())
+        try:
+            _thread.start_new_thread(self._run, ())
+        except RuntimeError:  # there can be no more threads
+            self._after_s = 0.0
+            self._run()
         return self
 
     def run(self) -> "Taking":
@@ -137,11 +145,14 @@ class Taking:
         finally:
             if self._result is None and self._error is None:
                 self._error = StoreError(f"checkpoint {self.checkpoint_id} was given up")
+            with suppress(Exception):  # whoever waits is told in any case
+                self._on_end(self._result, self._error)
             with self._lock:
                 self._has_files.set()
                 self._done.set()
             for told in self._after:
-                told(self)
+                with suppress(Exception):  # one that fails takes the word from no other
+                    told(self)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -165,3 +176,12 @@ def found_again(checkpoint_id: str, name: str) -> Taking:
         return found
 
     return Taking(checkpoint_id, name, find, lambda: None).run()
+
+
+def waited_for(taking: Taking) -> Checkpoint:
+    """A checkpoint, once it is on the disk; whoever stops waiting gives it up."""
+    try:
+        return taking.wait()
+    except BaseException:
+        taking.give_up()
+        raise

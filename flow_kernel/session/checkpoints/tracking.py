@@ -64,12 +64,13 @@ class Tracking:
         is_on: True while it has to be told.
     """
 
-    __slots__ = ("_after", "_before", "_codes", "_doubts", "is_on")
+    __slots__ = ("_after", "_before", "_codes", "_doubts", "_source", "is_on")
 
     def __init__(self) -> None:
         self.is_on: bool = False
         self._codes: list[CodeType] = []
         self._doubts: set[str] = set()
+        self._source: str | None = None
         self._before: Callable[[], object] = lambda: None
         self._after: Callable[[Ran], object] = lambda ran: None
 
@@ -87,6 +88,7 @@ class Tracking:
         if not self.is_on:
             self.is_on = True
             self._doubts = {"began before anybody looked"} if in_cell else set()
+            self._source = "" if in_cell else None
 
     def note(self, code: CodeType) -> None:
         """Code was compiled by the shell."""
@@ -99,13 +101,18 @@ class Tracking:
         """Something runs that the shell does not compile."""
         self._doubts.add(why)
 
-    def begin_cell(self) -> None:
-        """A cell is about to run."""
+    def begin_cell(self, source: str) -> None:
+        """A cell is about to run; what runs in it is part of it."""
+        self._source = source
         self._before()
+
+    def is_under_way(self) -> bool:
+        """True while a cell runs that may have changed variables already."""
+        return self._source is not None and not is_ours(self._source)
 
     def end_cell(self, ended: Ended) -> None:
         """A cell has ended."""
-        codes, doubts = self._codes, self._doubts
+        codes, doubts, self._source = self._codes, self._doubts, None
         if ended.added is None:
             doubts.add("was not recorded")
         if ended.has_failed:
