@@ -11,7 +11,7 @@ from functools import cached_property
 from flow_kernel.errors import UsageError
 from flow_kernel.records.home import Home
 from flow_kernel.records.journal import utc_now_ms
-from flow_kernel.session.announcer import Emit
+from flow_kernel.session.announcer import Emit, Scalar
 from flow_kernel.session.approval_parts import ApprovalParts, Prompter
 from flow_kernel.session.approvals import Approvals
 from flow_kernel.session.carrier import Carrier
@@ -173,7 +173,7 @@ class StateParts:
             store=self.store,
             carry=self._carry_durably,
             closers=self.closers,
-            emit=self.emit,
+            emit=self._tell,
             on_capture=self._follow,
             is_under_way=self.tracking.is_under_way,
             budget_bytes=self.parts.settings.checkpoints.budget_bytes,
@@ -194,6 +194,10 @@ class StateParts:
         )
         self.closers.append(automatic.close)
         return automatic
+
+    def _tell(self, name: str, /, **fields: Scalar) -> None:
+        # A line between two cells would be nobody's: it is told with the next one.
+        (self.emit if self.tracking.is_running() else self.keep)(name, **fields)
 
     def _follow(self) -> None:
         # Not as an argument: what is automatic needs the checkpoints, which are not there yet.

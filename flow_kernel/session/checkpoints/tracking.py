@@ -106,6 +106,10 @@ class Tracking:
         self._source = source
         self._before()
 
+    def is_running(self) -> bool:
+        """True while a cell runs."""
+        return self._source is not None
+
     def is_under_way(self) -> bool:
         """True while a cell runs that may have changed variables already."""
         return self._source is not None and not is_ours(self._source)
