@@ -16,6 +16,7 @@ import os
 import select
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -29,7 +30,6 @@ from flow_kernel.store.sqlite import left_open
 _READ_BYTES: Final = 1 << 16
 _STANDARD: Final = (0, 1, 2)
 _LOOK_MS: Final = 200
-_HELD: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class Wanted(Protocol):
@@ -87,7 +87,17 @@ class Keeper:
         Raises:
             OSError: There can be no more processes.
         """
-        held = _hold_signals()
+        with _Held() as held:
+            keeper = cls._fork(work)
+        try:
+            held.pass_on()
+        except BaseException:  # the interrupt that came meanwhile
+            keeper.close()
+            raise
+        return keeper
+
+    @classmethod
+    def _fork(cls, work: Work) -> "Keeper":
         reader, mouth = os.pipe()
         pid = -1
         try:
@@ -95,18 +105,16 @@ class Keeper:
                 pid = fork()
                 if pid == 0:
                     _go_between(work, reader, mouth)  # never returns
-            made = cls(reader, pid)
         except BaseException:
             if pid == 0:
                 os._exit(1)  # a second session must not go on
             os.close(reader)
             raise
         else:
-            return made
+            return cls(reader, pid)
         finally:
             if pid != 0:
                 os.close(mouth)
-                _let_signals_go(held)
 
     def disown(self) -> None:
         """Wait for the go-between: from here on the cell has no child that it did not start."""
@@ -157,17 +165,36 @@ class Keeper:
             os.close(reader)
 
 
-def _hold_signals() -> Any:
-    """Keep interrupts away while there are two of us; what they were before."""
-    try:
-        return signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
-    except (AttributeError, OSError):  # a system without
-        return None
+class _Held:
+    """Keeps an interrupt until the fork is over.
 
+    Raised in one of the functions that Python calls at a fork it would be lost: those swallow what
+    is raised in them. It is held by a handler and not by a mask of the thread, because the system
+    gives a masked signal to another thread, for which Python interrupts the main one all the same.
+    """
 
-def _let_signals_go(before: Any) -> None:
-    if before is not None:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    def __init__(self) -> None:
+        self._before: Any = None
+        self._came = False
+
+    def __enter__(self) -> "_Held":
+        before = signal.getsignal(signal.SIGINT)
+        if before is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, self._note)
+            self._before = before
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _note(self, *_: object) -> None:
+        self._came = True
+
+    def pass_on(self) -> None:
+        """Do what the interrupt would have done."""
+        if self._came and callable(self._before):
+            self._before(signal.SIGINT, None)
 
 
 def can_fork() -> bool:
@@ -212,7 +239,6 @@ def _go_between(work: Work, reader: int, mouth: int) -> NoReturn:
         # Before anything else: an interrupt of the next cell is for that cell.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
         gc.disable()  # finalizers are the session's
         if fork() == 0:  # the hooks are still told to leave the stores alone
             _keeper(work, reader, mouth)
