@@ -307,11 +307,7 @@ def test_an_interrupt_stops_a_checkpoint_and_leaves_nothing_of_it(kernel: Kernel
     )
     request = kernel.send("%checkpoint first")
     kernel.wait((kernel.cwd / "began").exists)
-    # A known defect: with 16 such kernels at once on 2 cores the first was lost in 5 of 48 runs.
-    for _ in range(4):
-        kernel.interrupt()
-        if kernel.wait(lambda: request in kernel.replies, timeout=5, fail=False):
-            break
+    kernel.interrupt()
 
     assert kernel.collect(request).reply["ename"] == "KeyboardInterrupt"
     assert ran(kernel, "%checkpoint list") == "no checkpoints yet"
