@@ -27,7 +27,7 @@ from flow_kernel.session.checkpoints.anchors import Anchors
 from flow_kernel.session.checkpoints.hidden_state import is_hidden
 from flow_kernel.session.checkpoints.keeper import Wanted, fork
 from flow_kernel.session.checkpoints.plan import CULPRIT
-from flow_kernel.session.checkpoints.reach_facts import SaveFacts, facts_of
+from flow_kernel.session.checkpoints.reach_facts import SaveFacts, facts_of, state_of_libraries
 from flow_kernel.session.checkpoints.reach_types import Types
 from flow_kernel.session.checkpoints.saving import NotSaved, Saved, save
 from flow_kernel.store.snapshots.content import store_content
@@ -44,8 +44,8 @@ _MOST_CULPRITS: Final = 20
 _READ_BYTES: Final = 1 << 16
 
 Document = dict[str, Any]
-"""What was saved, as JSON: groups, summaries, not_saved (name, type, reason), statuses, bytes_new;
-doubt where the libraries were looked at."""
+"""What was saved, as JSON: groups, summaries, not_saved (name, type, reason), statuses, loose,
+bytes_new; doubt where the libraries were looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +62,18 @@ class Look:
     namespace: dict[str, Any]
     is_wide: bool
 
-    def facts(self, values: Mapping[str, object], groups: Iterable[tuple[str, ...]]) -> SaveFacts:
-        """What there is to say of values."""
+    def facts(
+        self,
+        values: Mapping[str, object],
+        groups: Iterable[tuple[str, ...]],
+        holding: frozenset[str],
+    ) -> SaveFacts:
+        """What there is to say of values; for the arguments see `facts_of`."""
         return facts_of(
             values,
             groups,
             self.types,
+            holding=holding,
             namespace=self.namespace,
             looks_for_code=self.is_wide,
         )
@@ -99,6 +105,7 @@ def states_saved(
         "summaries": {},
         "not_saved": [],
         "statuses": {},
+        "loose": [],
         "bytes_new": made.bytes_new,
     }
 
@@ -148,15 +155,16 @@ def _save(
     look: Look,
     on_name: Callable[[str], object],
 ) -> Document:
-    saved = save(values, anchors, on_name=on_name)
+    saved = save(values, anchors, on_name=on_name, marks=state_of_libraries())
     groups = _stored_groups(saved, writer, on_name)
     names = [name for group in saved.groups for name in group.names]
-    facts = look.facts(values, [group.names for group in saved.groups])
+    facts = look.facts(values, [group.names for group in saved.groups], saved.marked)
     document: Document = {
         "groups": groups,
         "summaries": {name: dict(summarise(values[name])) for name in names if not is_hidden(name)},
         "not_saved": [_listed(left) for left in saved.not_saved],
         "statuses": {name: status.value for name, status in facts.statuses.items()},
+        "loose": sorted(facts.loose),
         "bytes_new": writer.bytes_new,
     }
     if look.is_wide or facts.doubt is not None:
