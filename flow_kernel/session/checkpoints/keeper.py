@@ -87,14 +87,20 @@ class Keeper:
         Raises:
             OSError: There can be no more processes.
         """
-        # Raised in one of the functions that Python calls at a fork it would be lost: those swallow
-        # what is raised in them.
-        with NotedInterrupts() as noted:
-            keeper = cls._fork(work)
+        # An interrupt that is raised in one of the functions that Python calls at a fork would be
+        # lost: those swallow what is raised in them.
+        noted = NotedInterrupts()
+        try:
+            with noted:
+                keeper = cls._fork(work)
+        except OSError:
+            noted.pass_on()
+            raise
         try:
             noted.pass_on()
-        except BaseException:  # the interrupt that came meanwhile
+        except BaseException:
             keeper.close()
+            keeper.disown()
             raise
         return keeper
 
