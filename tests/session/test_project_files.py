@@ -169,6 +169,16 @@ def test_memory_that_is_written_to_is_read_at_each_checkpoint(
     del mapped
 
 
+def test_a_file_that_is_being_written_is_kept_as_far_as_it_is(bare: Project) -> None:
+    path = bare.top / "a.log"
+    with path.open("wb", buffering=0) as file:
+        file.write(b"begun")
+        taken = bare.take()
+        file.write(b", ended")
+    bare.back(taken)
+    assert path.read_bytes() == b"begun"
+
+
 def test_one_edit_of_a_large_file_costs_a_chunk(bare: Project) -> None:
     start(bare.top)
     bare.take()
