@@ -8,15 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from flow_kernel.store.files.opened import OpenFiles
-
-FLAGS = os.O_RDONLY | os.O_CLOEXEC
+from flow_kernel.store.files.opened import OpenFiles, read_at
 
 
 def content(opened: OpenFiles, path: Path, found: os.stat_result) -> bytes:
-    with opened.reading(path, found, FLAGS) as (fd, status):
+    with opened.reading(path, found, follows_links=True) as (fd, status):
         assert os.path.samestat(status, found)
-        return os.pread(fd, 100, 0)
+        return read_at(fd, 0, 100)
 
 
 def test_a_look_at_a_file_that_is_open_leaves_its_locks(tmp_path: Path) -> None:
@@ -46,11 +44,11 @@ def test_a_number_that_was_given_to_another_file_is_not_read_for_the_one_before(
     for name in "ab":
         (tmp_path / name).write_text(name)
     opened = OpenFiles()
-    a = os.open(tmp_path / "a", FLAGS)
+    a = os.open(tmp_path / "a", os.O_RDONLY)
     found = (tmp_path / "a").stat()
     assert content(opened, tmp_path / "a", found) == b"a"
     os.close(a)
-    b = os.open(tmp_path / "b", FLAGS)
+    b = os.open(tmp_path / "b", os.O_RDONLY)
     try:
         assert a == b
         assert content(opened, tmp_path / "a", found) == b"a"
@@ -61,12 +59,12 @@ def test_a_number_that_was_given_to_another_file_is_not_read_for_the_one_before(
 def test_a_file_that_is_closed_while_it_is_read_is_an_error(tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / name).write_text(name)
-    a = os.open(tmp_path / "a", FLAGS)
-    other = os.open(tmp_path / "b", FLAGS)
+    a = os.open(tmp_path / "a", os.O_RDONLY)
+    other = os.open(tmp_path / "b", os.O_RDONLY)
     try:
         with (
             pytest.raises(OSError, match="closed") as refused,
-            OpenFiles().reading(tmp_path / "a", (tmp_path / "a").stat(), FLAGS),
+            OpenFiles().reading(tmp_path / "a", (tmp_path / "a").stat(), follows_links=True),
         ):
             os.dup2(other, a)
     finally:

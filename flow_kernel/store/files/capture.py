@@ -27,12 +27,6 @@ from flow_kernel.store.snapshots.writer import Writer
 
 _SETTLED_NS: Final = 2_000_000_000
 _TRIES: Final = 2
-_READ: Final = (
-    os.O_RDONLY
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_NONBLOCK", 0)  # a pipe that took the file's place does not hold us
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +135,7 @@ def _read_once(
     """One file as it is now; None when it changed meanwhile."""
     began_ns = now_ns()
     try:
-        with opened.reading(where, one.stat, _READ) as (fd, before):
+        with opened.reading(where, one.stat, follows_links=False) as (fd, before):
             if not stat.S_ISREG(before.st_mode):
                 return LeftOut(path=one.path, reason="special file", size=before.st_size)
             made = cut(fd, before.st_size, writer)

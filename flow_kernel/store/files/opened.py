@@ -1,6 +1,6 @@
 """Which files this process has open: those are read where they are open, and never opened again.
 
-Called by `store.files.capture` and `session.artifacts` to read a file.
+Called by `store.files.capture`, `store.files.parts` and `session.artifacts` to read a file.
 
 Closing any descriptor of a file gives up all locks that the process has on it. A database of the
 user, or our own, would lose its locks to a mere look, and be written to by two at once.
@@ -22,6 +22,12 @@ from pathlib import Path
 from typing import Final
 
 _FRESH_S: Final = 0.02
+_READ: Final = (
+    os.O_RDONLY
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NONBLOCK", 0)  # neither a pipe nor a device that took its place holds us
+)
+_NO_LINKS: Final = getattr(os, "O_NOFOLLOW", 0)
 _NO_CONTENT: Final[int] = getattr(os, "O_PATH", 0)
 
 
@@ -34,16 +40,16 @@ class OpenFiles:
 
     @contextmanager
     def reading(
-        self, path: str | os.PathLike[str], found: os.stat_result, flags: int
+        self, path: str | os.PathLike[str], found: os.stat_result, *, follows_links: bool
     ) -> Iterator[tuple[int, os.stat_result]]:
-        """A descriptor to read a file by with `pread`, for the time of the block.
+        """A descriptor to read a file by with `read_at`, for the time of the block.
 
         A file that is open only to be written is opened once more: no database is.
 
         Args:
             path: Where it is opened if it is open nowhere in this process.
             found: What it was said to be there.
-            flags: It is opened with.
+            follows_links: False when a link at its end is refused.
 
         Yields:
             The descriptor, whose place is not to be moved, and what it is of.
@@ -53,7 +59,7 @@ class OpenFiles:
         """
         lent = self._lent(found)
         if lent is None:
-            fd = os.open(path, flags)
+            fd = os.open(path, _READ if follows_links else _READ | _NO_LINKS)
             try:
                 yield fd, os.fstat(fd)
             finally:
@@ -91,6 +97,14 @@ class OpenFiles:
                 status = os.fstat(fd)
                 if stat.S_ISREG(status.st_mode) and _is_readable(fd):
                     self._found[status.st_dev, status.st_ino] = fd
+
+
+def read_at(fd: int, start: int, size: int) -> bytes:
+    """At most so many bytes from a place on, by a descriptor that others read and write by."""
+    if hasattr(os, "pread"):
+        return os.pread(fd, size, start)
+    os.lseek(fd, start, os.SEEK_SET)  # Windows, where no descriptor is lent
+    return os.read(fd, size)
 
 
 if sys.platform == "win32":
