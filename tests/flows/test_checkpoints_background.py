@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.test_checkpoints import flow, ran
+from tests.checkpoint_kernels import flow, kernel_in_git, ran
 from tests.kernels import Kernel
 from tests.promises import promise
 
@@ -23,9 +23,7 @@ SLOW = (
 
 @pytest.fixture
 def kernel(tmp_path: Path) -> Iterator[Kernel]:
-    with Kernel(env={"JUPYTER_DATA_DIR": str(tmp_path / "data")}) as kernel:
-        kernel.ready()
-        ran(kernel, "!git init -q && printf 'at first' > made.txt && git add made.txt")
+    with kernel_in_git(tmp_path / "data") as kernel:
         yield kernel
 
 
