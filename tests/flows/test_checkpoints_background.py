@@ -1,7 +1,6 @@
 """A checkpoint is what it was at its moment, however long the way to the disk takes."""
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -231,9 +230,8 @@ def test_what_nobody_asked_for_makes_room_when_the_budget_is_exceeded(tmp_path: 
 
 def taken_by_itself(kernel: Kernel, count: int) -> None:
     """Wait for so many checkpoints; asking the kernel would be a cell that reaches everything."""
-    where, deadline = kernel.home / "objects/checkpoints", time.monotonic() + 20
-    while len(list(where.glob("*.json"))) < count:
-        assert time.monotonic() < deadline
+    where = kernel.home / "objects/checkpoints"
+    kernel.wait(lambda: len(list(where.glob("*.json"))) >= count)
 
 
 @promise("checkpoint.survives")
