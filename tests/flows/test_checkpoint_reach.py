@@ -6,7 +6,7 @@ from pathlib import Path  # noqa: TC003 - fixtures are looked at when they run
 
 import pytest
 
-from tests.flows.test_checkpoints import ran
+from tests.checkpoint_kernels import ran
 from tests.kernels import Kernel
 from tests.promises import promise
 
