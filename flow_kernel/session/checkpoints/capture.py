@@ -13,7 +13,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -90,26 +90,6 @@ def capture_here(
     return _save(values, anchors, writer, look, lambda _: None)
 
 
-def states_saved(
-    states: Mapping[str, object], anchors: Anchors, writer: Callable[[], Writer]
-) -> Document:
-    """Save the states of random numbers, which run no code and need no child.
-
-    Raises:
-        StoreError: The disk refuses.
-    """
-    made = writer()
-    groups = _stored_groups(save(states, anchors), made, lambda _: None)
-    return {
-        "groups": groups,
-        "summaries": {},
-        "not_saved": [],
-        "statuses": {},
-        "loose": [],
-        "bytes_new": made.bytes_new,
-    }
-
-
 def capture(
     values: Mapping[str, object],
     anchors: Anchors,
@@ -156,7 +136,7 @@ def _save(
     on_name: Callable[[str], object],
 ) -> Document:
     saved = save(values, anchors, on_name=on_name, marks=state_of_libraries())
-    groups = _stored_groups(saved, writer, on_name)
+    groups = stored_groups(saved, writer, on_name)
     names = [name for group in saved.groups for name in group.names]
     facts = look.facts(values, [group.names for group in saved.groups], saved.marked)
     document: Document = {
@@ -188,12 +168,20 @@ class _Telling:
 
     def put(self, raw: Content, *, is_code: bool = True) -> bytes:
         """Take content. Returns its digest."""
-        self._count += 1
-        if self._count % _CHUNKS_A_SIGN == 0:
-            self._tell()
-        digest = self._writer.put(raw, is_code=is_code)
+        return self.put_all([raw], is_code=is_code)[0]
+
+    def put_all(self, pieces: Iterable[Content], *, is_code: bool = True) -> list[bytes]:
+        """Take many. Returns their digests."""
+        digests = self._writer.put_all(self._counted(pieces), is_code=is_code)
         self.bytes_new = self._writer.bytes_new
-        return digest
+        return digests
+
+    def _counted(self, pieces: Iterable[Content]) -> Iterator[Content]:
+        for piece in pieces:
+            self._count += 1
+            if self._count % _CHUNKS_A_SIGN == 0:
+                self._tell()
+            yield piece
 
     def sync(self) -> None:
         """What was taken is safe."""
@@ -204,7 +192,7 @@ class _Telling:
         self._writer.close()
 
 
-def _stored_groups(
+def stored_groups(
     saved: Saved, writer: Writer, on_name: Callable[[str], object]
 ) -> list[dict[str, Any]]:
     """The groups as a manifest lists them; on the disk when this returns."""

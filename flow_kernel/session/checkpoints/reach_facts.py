@@ -21,7 +21,7 @@ from flow_kernel.session.checkpoints.reach_libraries import (
     is_known_module,
 )
 from flow_kernel.session.checkpoints.reach_types import Types, module_of
-from flow_kernel.session.checkpoints.reach_walk import Status, Walk, can_settle, has_levels, walk
+from flow_kernel.session.checkpoints.reach_walk import Status, Walk, is_loose, walk
 from flow_kernel.session.checkpoints.reach_words import MODULES
 
 _CONTAINERS: Final = (dict, list, set, tuple, frozenset)
@@ -79,8 +79,7 @@ def facts_of(
     for name, walked in walks.items():
         is_shared = name in holding
         statuses[name] = Status.WILD if is_shared else walked.status
-        seen = walked.seen.values()
-        if is_shared or can_settle(seen) or has_levels(seen):
+        if is_shared or is_loose(walked.seen.values()):
             loose.add(name)
         if not of_shell.isdisjoint(walked.seen):
             doubt = f"{name} holds a list of the shell, which every cell changes"

@@ -102,6 +102,10 @@ class ReachTracker:
             found.update(self._peers.get(name, ()))
         return frozenset(found)
 
+    def is_tame(self, names: Iterable[str]) -> bool:
+        """True when all of these are of known types, by what ran."""
+        return self._tame.issuperset(names)
+
     def save_begins(self) -> None:
         """The variables are frozen as they are now; what it finds comes with `saved`."""
         self._reach_before = self.reach

@@ -7,7 +7,7 @@ The types of a whole level are compared at once, in C; attributes are read only 
 is known.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import chain
@@ -200,7 +200,7 @@ class _Walker:
         return inside
 
 
-def can_settle(objects: Iterable[Any]) -> bool:
+def can_settle(objects: Collection[Any]) -> bool:
     """True when frames have blocks that pandas puts together when they are looked at.
 
     The values stay what they are, and the memory that they lie in does not.
@@ -217,7 +217,7 @@ def can_settle(objects: Iterable[Any]) -> bool:
     return False
 
 
-def has_levels(objects: Iterable[Any]) -> bool:
+def has_levels(objects: Collection[Any]) -> bool:
     """True when there are labels of several levels, which pandas lays out anew when it likes.
 
     Args:
@@ -228,6 +228,15 @@ def has_levels(objects: Iterable[Any]) -> bool:
         is_plain_kind(kind) and (module_of(kind), name_of(kind)) in _LEVELS
         for kind in kinds.values()
     )
+
+
+def is_loose(objects: Collection[Any]) -> bool:
+    """True when a look at a value may change what it lies in.
+
+    Args:
+        objects: What a walk through it has seen.
+    """
+    return can_settle(objects) or has_levels(objects)
 
 
 def _attributes(holder: object, names: tuple[str, ...]) -> list[object]:
