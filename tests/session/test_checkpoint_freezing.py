@@ -1,8 +1,6 @@
 """What is small and known is saved without a fork, as it was at its moment."""
 
-import os
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,6 @@ from flow_kernel.session.checkpoints.reach_types import known_types
 from flow_kernel.store.snapshots.content import listed
 from flow_kernel.store.snapshots.segments import Chunks
 from flow_kernel.store.snapshots.writer import ChunkWriter
-from tests.forks import forks_of_this_process
 
 
 def anchors() -> Anchors:
@@ -103,47 +100,3 @@ class Own:
 def test_what_is_large_or_not_known_is_left_to_a_child(tmp_path: Path, value: object) -> None:
     assert frozen({"value": value}, anchors(), writer(tmp_path), look()) is None
     assert not list(tmp_path.iterdir())
-
-
-@pytest.fixture
-def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    from IPython.core.interactiveshell import InteractiveShell
-    from traitlets.config import Config
-
-    for name in ("FLOW_HOME", "JUPYTER_DATA_DIR", "IPYTHONDIR"):
-        monkeypatch.setenv(name, str(tmp_path / name.lower()))
-    monkeypatch.chdir(tmp_path)
-    config = Config()
-    config.HistoryManager.enabled = False
-    config.FlowKernel.checkpoint_every_cells = 1
-    main = sys.modules["__main__"]
-    InteractiveShell.clear_instance()
-    shell = InteractiveShell.instance(config=config)
-    shell.run_line_magic("load_ext", "flow_kernel")
-    yield shell
-    shell.run_line_magic("unload_ext", "flow_kernel")
-    InteractiveShell.clear_instance()
-    sys.modules["__main__"] = main
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing is forked where there is no fork")
-def test_a_small_change_forks_nothing_and_can_be_undone(shell: Any) -> None:
-    from flow_kernel import current_session
-
-    checkpoints = current_session().checkpoints
-    for cell in ("import numpy as np", "rows = [1]; X = np.arange(1000.)", "def f(): pass"):
-        shell.run_cell(cell, store_history=True)
-        checkpoints.settle()
-    before = checkpoints.head_id
-    with forks_of_this_process() as forks:
-        shell.run_cell("rows.append(2); X[0] = 7", store_history=True)
-        checkpoints.settle()
-        assert checkpoints.head_id not in (None, before)
-        shell.run_cell("print(len(rows), X.mean())", store_history=True)
-        assert forks == []
-        shell.run_cell("f.note = rows", store_history=True)
-        checkpoints.settle()
-        assert forks != []
-    current_session().rollback(before)
-    assert shell.user_ns["rows"] == [1]
-    assert shell.user_ns["X"][0] == 0

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from flow_kernel.session.checkpoints.reach import judge
-from flow_kernel.session.checkpoints.reach_facts import SaveFacts, facts_of, state_of_libraries
+from flow_kernel.session.checkpoints.reach_facts import SaveFacts, facts_of, landmarks
 from flow_kernel.session.checkpoints.reach_look import CellLook, Known
 from flow_kernel.session.checkpoints.saving import save
 from tests.session.following import Session, set_up
@@ -149,14 +149,12 @@ def test_no_code_of_the_user_runs_while_a_cell_is_judged(session: Session) -> No
 
 
 def facts(session: Session) -> SaveFacts:
-    values = session.variables()
-    groups = [(name,) for name in values]
-    types = session.tracker.types()
+    values, anchors = session.variables(), session.anchors()
+    marks = landmarks(session.namespace, anchors.by_name.values())
     return facts_of(
         values,
-        groups,
-        types,
-        holding=save(values, session.anchors(), marks=state_of_libraries()).marked,
+        save(values, anchors, landmarks=marks),
+        session.tracker.types(),
         namespace=session.namespace,
         looks_for_code=False,
     )

@@ -24,10 +24,11 @@ import orjson
 from flow_kernel.errors import StoreError
 from flow_kernel.records.summaries import summarise
 from flow_kernel.session.checkpoints.anchors import Anchors
+from flow_kernel.session.checkpoints.early import EarlyWriter
 from flow_kernel.session.checkpoints.hidden_state import is_hidden
 from flow_kernel.session.checkpoints.keeper import Wanted, fork
 from flow_kernel.session.checkpoints.plan import CULPRIT
-from flow_kernel.session.checkpoints.reach_facts import SaveFacts, facts_of, state_of_libraries
+from flow_kernel.session.checkpoints.reach_facts import SaveFacts, facts_of, landmarks
 from flow_kernel.session.checkpoints.reach_types import Types
 from flow_kernel.session.checkpoints.saving import NotSaved, Saved, save
 from flow_kernel.store.snapshots.content import store_content
@@ -56,24 +57,20 @@ class Look:
         types: Of the libraries that are loaded.
         namespace: Of the user.
         is_wide: True to look at the libraries as well.
+        is_first: True where nothing of it has been written before.
     """
 
     types: Types
     namespace: dict[str, Any]
     is_wide: bool
+    is_first: bool = False
 
-    def facts(
-        self,
-        values: Mapping[str, object],
-        groups: Iterable[tuple[str, ...]],
-        holding: frozenset[str],
-    ) -> SaveFacts:
+    def facts(self, values: Mapping[str, object], saved: Saved) -> SaveFacts:
         """What there is to say of values; for the arguments see `facts_of`."""
         return facts_of(
             values,
-            groups,
+            saved,
             self.types,
-            holding=holding,
             namespace=self.namespace,
             looks_for_code=self.is_wide,
         )
@@ -87,7 +84,7 @@ def capture_here(
     Raises:
         StoreError: The disk refuses.
     """
-    return _save(values, anchors, writer, look, lambda _: None)
+    return _save(values, anchors, writer, look, lambda _: None, EarlyWriter())
 
 
 def capture(
@@ -115,9 +112,14 @@ def capture(
     left = dict(values)
     culprits: list[list[str]] = []
     while True:
-        document, at, end = _in_child(
-            lambda say: _save(left, anchors, writer(), look, say), wanted, silence_s
-        )
+
+        def work(say: Callable[[str], object]) -> Document:
+            early = EarlyWriter()
+            if look.is_first:
+                early = EarlyWriter.begin(left, anchors, writer, look.types, look.namespace)
+            return _save(left, anchors, writer(), look, say, early)
+
+        document, at, end = _in_child(work, wanted, silence_s)
         if document is not None:
             document["not_saved"] = sorted([*document["not_saved"], *culprits])
             return document
@@ -134,11 +136,16 @@ def _save(
     writer: Writer,
     look: Look,
     on_name: Callable[[str], object],
+    early: EarlyWriter,
 ) -> Document:
-    saved = save(values, anchors, on_name=on_name, marks=state_of_libraries())
+    marks = landmarks(look.namespace, anchors.by_name.values())
+    saved = save(values, anchors, on_name=on_name, landmarks=marks)
+    facts = look.facts(values, saved)
+    on_name(_DISK)
+    early.finish()
+    writer.refresh()
     groups = stored_groups(saved, writer, on_name)
     names = [name for group in saved.groups for name in group.names]
-    facts = look.facts(values, [group.names for group in saved.groups], saved.marked)
     document: Document = {
         "groups": groups,
         "summaries": {name: dict(summarise(values[name])) for name in names if not is_hidden(name)},
@@ -170,9 +177,11 @@ class _Telling:
         """Take content. Returns its digest."""
         return self.put_all([raw], is_code=is_code)[0]
 
-    def put_all(self, pieces: Iterable[Content], *, is_code: bool = True) -> list[bytes]:
+    def put_all(
+        self, pieces: Iterable[Content], *, is_code: bool = True, is_still: bool = False
+    ) -> list[bytes]:
         """Take many. Returns their digests."""
-        digests = self._writer.put_all(self._counted(pieces), is_code=is_code)
+        digests = self._writer.put_all(self._counted(pieces), is_code=is_code, is_still=is_still)
         self.bytes_new = self._writer.bytes_new
         return digests
 
@@ -182,6 +191,10 @@ class _Telling:
             if self._count % _CHUNKS_A_SIGN == 0:
                 self._tell()
             yield piece
+
+    def refresh(self) -> None:
+        """See what others have written."""
+        self._writer.refresh()
 
     def sync(self) -> None:
         """What was taken is safe."""

@@ -7,6 +7,7 @@ variable that is the list or the dict of a library changes without being named.
 """
 
 import functools
+import gc
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,6 +24,7 @@ from flow_kernel.session.checkpoints.reach_libraries import (
 from flow_kernel.session.checkpoints.reach_types import Types, module_of
 from flow_kernel.session.checkpoints.reach_walk import Status, Walk, is_loose, walk
 from flow_kernel.session.checkpoints.reach_words import MODULES
+from flow_kernel.session.checkpoints.saving import Landmarks, Saved
 
 _CONTAINERS: Final = (dict, list, set, tuple, frozenset)
 _CHANGED: Final = (list, dict, set, deque, bytearray)
@@ -32,6 +34,7 @@ _OF_SHELL: Final = ("In", "Out", "_ih", "_oh", "_dh")
 _OWNERS: Final = MODULES | {"warnings", "linecache", "sys", "os", "abc", "locale"}
 _LOOKED_AT: Final = MODULES | {"IPython", "ipykernel", "traitlets", "flow_kernel"}
 _DEEPEST: Final = 6
+_NOTHING_FOUND: Final = Walk()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +57,9 @@ class SaveFacts:
 
 def facts_of(
     values: Mapping[str, object],
-    groups: Iterable[tuple[str, ...]],
+    saved: Saved,
     types: Types,
     *,
-    holding: frozenset[str],
     namespace: dict[str, Any],
     looks_for_code: bool = True,
 ) -> SaveFacts:
@@ -65,25 +67,48 @@ def facts_of(
 
     Args:
         values: Variables by name.
-        groups: Those that share something.
+        saved: What saving them with `landmarks` has shown.
         types: What is known.
-        holding: Names of values that hold something of `state_of_libraries`.
         namespace: Of the notebook.
         looks_for_code: False when no cell since the last look may have done anything.
     """
-    walks = {name: _walked(value, types, namespace) for name, value in values.items()}
-    of_shell = {id(namespace[name]) for name in _OF_SHELL if name in namespace}
+    of_shell = _of_shell(namespace)
+    walks: dict[int, Walk] = {}
     statuses: dict[str, Status] = {}
     loose = set()
     doubt = foreign_code(namespace) if looks_for_code else None
-    for name, walked in walks.items():
-        is_shared = name in holding
+    for name, value in values.items():
+        walked = _NOTHING_FOUND
+        if name not in saved.bare:
+            if id(value) not in walks:  # another name of the same object
+                walks[id(value)] = _walked(value, types, namespace)
+            walked = walks[id(value)]
+        is_shared = name in saved.holding
         statuses[name] = Status.WILD if is_shared else walked.status
         if is_shared or is_loose(walked.seen.values()):
             loose.add(name)
         if not of_shell.isdisjoint(walked.seen):
             doubt = f"{name} holds a list of the shell, which every cell changes"
-    return SaveFacts(statuses=statuses, groups=tuple(groups), loose=frozenset(loose), doubt=doubt)
+    groups = tuple(group.names for group in saved.groups)
+    return SaveFacts(statuses=statuses, groups=groups, loose=frozenset(loose), doubt=doubt)
+
+
+def landmarks(namespace: dict[str, Any], anchors: Iterable[object]) -> Landmarks:
+    """What to look out for while variables are saved, so that `facts_of` has less to do.
+
+    Args:
+        namespace: Of the notebook.
+        anchors: Objects of the session; what holds one of them is no mere container.
+    """
+    kept = list(anchors)
+    return Landmarks(
+        owned=state_of_libraries() - frozenset(map(id, kept)),
+        strange=_of_shell(namespace).union(map(id, gc.get_referrers(*kept))),
+    )
+
+
+def _of_shell(namespace: dict[str, Any]) -> frozenset[int]:
+    return frozenset(id(namespace[name]) for name in _OF_SHELL if name in namespace)
 
 
 def _walked(value: object, types: Types, namespace: dict[str, Any]) -> Walk:

@@ -14,6 +14,7 @@ import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final
 
 from flow_kernel.session.checkpoints.anchors import Anchors
@@ -43,6 +44,7 @@ _IMMUTABLE: Final = frozenset(
         type(None),
     ]
 )
+_BARE: Final = frozenset(map(id, (list, dict, tuple, set, frozenset, str, bytes)))
 _IMMUTABLE_MODULES: Final = ("numpy.dtypes", "datetime", "decimal", "zoneinfo", "_cython_")
 
 
@@ -79,19 +81,42 @@ class Saved:
     Attributes:
         groups: Those that were saved.
         not_saved: The others.
-        marked: Names of values that hold an object that was asked for.
+        holding: Names of values that hold an object of `Landmarks.owned`.
+        bare: Names of values that consist of nothing but containers and texts of Python.
     """
 
     groups: list[Group]
     not_saved: list[NotSaved]
-    marked: frozenset[str] = frozenset()
+    holding: frozenset[str] = frozenset()
+    bare: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Landmarks:
+    """Objects to look out for on the way, by id.
+
+    Attributes:
+        owned: What belongs to a library and may change at any time.
+        strange: What makes of a container more than a container: it is the shell's, or holds it.
+    """
+
+    owned: frozenset[int] = frozenset()
+    strange: frozenset[int] = frozenset()
+
+
+NOTHING_SPECIAL: Final = Landmarks()
+
+
+_Memo = Mapping[int, tuple[int, object]]
+_LARGE_MEMO: Final = 20_000
+_MOST_LARGE: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
 class _Pickled:
     stream: bytes
     buffers: list[pickle.PickleBuffer]
-    memo: dict[int, tuple[int, object]]
+    memo: _Memo
 
 
 def save(
@@ -99,7 +124,7 @@ def save(
     anchors: Anchors,
     *,
     on_name: Callable[[str], object] = len,
-    marks: frozenset[int] = frozenset(),
+    landmarks: Landmarks = NOTHING_SPECIAL,
 ) -> Saved:
     """Turn variables into bytes.
 
@@ -107,7 +132,7 @@ def save(
         values: By name.
         anchors: What is referred to and not saved.
         on_name: Told each variable before its classes' own code may run.
-        marks: Ids of objects to look out for.
+        landmarks: Objects to look out for.
 
     Returns:
         Each name in one group or among those not saved. Nothing of the values was changed.
@@ -127,10 +152,14 @@ def save(
                 not_saved.append(NotSaved(name=name, type=_type_name(value), reason=_reason(error)))
         groups = Groups(singles)
         _unite(singles, groups, anchors)
-        marks -= anchors.ids()  # the memo of a pickler begins with them
-        marked = frozenset(
-            name for name, single in singles.items() if not marks.isdisjoint(single.memo)
-        )
+        owned, strange = landmarks.owned, landmarks.strange
+        holding = [n for n, single in singles.items() if not owned.isdisjoint(single.memo)]
+        kept = anchors.ids()
+        bare = [
+            name
+            for name, single in singles.items()
+            if id(values[name]) not in kept and _is_bare(single.memo, strange)
+        ]
         made = []
         for names in groups.all():
             single = singles[names[0]]
@@ -156,7 +185,8 @@ def save(
     return Saved(
         groups=made,
         not_saved=sorted(not_saved, key=lambda left: left.name),
-        marked=marked,
+        holding=frozenset(holding),
+        bare=frozenset(bare),
     )
 
 
@@ -164,31 +194,37 @@ def _unite(singles: Mapping[str, _Pickled], groups: Groups, anchors: Anchors) ->
     """Put names together whose memos have a mutable object in common."""
     namespace = anchors.by_name["namespace"]
     owners: dict[int, str] = {}
-    skipped = anchors.ids()
+    large: dict[str, _Memo] = {}  # to put them together takes longer than to look through a few
     twins: dict[int, str] = {}
     for name, single in singles.items():
         memo = single.memo
         if (twin := twins.setdefault(id(single), name)) != name:
-            if any(
-                ident not in skipped and _is_shareable(value, namespace)
-                for ident, (_, value) in memo.items()
-            ):
+            if any(_is_shareable(value, namespace) for _, value in memo.values()):
                 groups.unite(name, twin)
             continue
         joined: set[str] = set()
-        for common in owners.keys() & memo.keys():
-            owner = owners[common]
+        for common, owner in _in_common(memo, owners, large):
             # One thing in common is enough; there may be a hundred thousand.
-            if (
-                owner not in joined
-                and common not in skipped
-                and _is_shareable(memo[common][1], namespace)
-            ):
+            if owner not in joined and _is_shareable(memo[common][1], namespace):
                 groups.unite(name, owner)
                 joined.add(owner)
-        owners.update(dict.fromkeys(memo, name))
+        if len(memo) > _LARGE_MEMO and len(large) < _MOST_LARGE:
+            large[name] = memo
+        else:
+            owners.update(dict.fromkeys(memo, name))
     for one, other in overlapping({name: single.buffers for name, single in singles.items()}):
         groups.unite(one, other)
+
+
+def _in_common(
+    memo: _Memo, owners: Mapping[int, str], large: Mapping[str, _Memo]
+) -> Iterator[tuple[int, str]]:
+    """What a memo holds that an earlier one holds as well, and whose that is."""
+    for common in owners.keys() & memo.keys():
+        yield common, owners[common]
+    for owner, other in large.items():
+        for common in other.keys() & memo.keys():
+            yield common, owner
 
 
 def _is_shareable(value: object, namespace: object) -> bool:
@@ -205,7 +241,19 @@ def _pickled(values: tuple[object, ...], anchors: Anchors) -> _Pickled:
     pickler = Pickler(file, buffers, anchors)
     pickler.dump(values)
     refuse_overlaps(buffers)
-    return _Pickled(file.getvalue(), buffers, pickler.memo.copy())
+    memo = pickler.memo.copy()
+    for ident in anchors.ids():  # it began with them
+        memo.pop(ident, None)
+    return _Pickled(file.getvalue(), buffers, memo)
+
+
+def _is_bare(memo: _Memo, strange: frozenset[int]) -> bool:
+    """True when all that was written is containers, texts and numbers of Python.
+
+    Numbers are in no memo, but for those of a class of their own.
+    """
+    kinds = set(map(id, map(type, map(itemgetter(1), memo.values()))))
+    return kinds <= _BARE and strange.isdisjoint(memo)
 
 
 def _type_name(value: object) -> str:

@@ -326,7 +326,12 @@ class Checkpoints:
     ) -> "dict[str, Any] | Keeper | Callable[[], dict[str, Any]]":
         """What saving values comes to: at once, from a keeper, or when it is called."""
         anchors = self.anchors()
-        look = Look(types=self.tracker.types(), namespace=self._parts.namespace, is_wide=is_wide)
+        look = Look(
+            types=self.tracker.types(),
+            namespace=self._parts.namespace,
+            is_wide=is_wide,
+            is_first=keeps and self.base is None,
+        )
         writer: Callable[[], Writer] = self._writer if keeps else DigestWriter
         if not is_wide and self.tracker.is_tame(name for name in values if not is_hidden(name)):
             known = frozen(values, anchors, writer, look)

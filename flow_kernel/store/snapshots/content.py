@@ -8,6 +8,7 @@ Called by `session.checkpoints.capture` to write and by `session.checkpoints.she
 So a gigabyte is 64 characters in a manifest, and two checkpoints share its list like any chunk.
 """
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from flow_kernel.store.snapshots.fast import Content
@@ -34,13 +35,17 @@ def store_content(writer: Writer, content: Content, *, is_code: bool = True) -> 
     Raises:
         StoreError: The disk refuses.
     """
-    view = memoryview(content).cast("B")
-    nbytes = len(view)
-    pieces = (view[start : start + CHUNK_BYTES] for start in range(0, nbytes, CHUNK_BYTES))
-    digests = writer.put_all(pieces, is_code=is_code)
+    nbytes = memoryview(content).nbytes
+    digests = writer.put_all(pieces_of(content), is_code=is_code)
     if len(digests) <= MOST_IN_PLACE:
         return {"nbytes": nbytes, "chunks": [digest.hex() for digest in digests]}
     return {"nbytes": nbytes, "list": writer.put(b"".join(digests)).hex()}
+
+
+def pieces_of(content: Content) -> Iterator[memoryview]:
+    """Content, cut into chunks."""
+    view = memoryview(content).cast("B")
+    return (view[start : start + CHUNK_BYTES] for start in range(0, len(view), CHUNK_BYTES))
 
 
 def listed(content: Content) -> list[bytes]:

@@ -49,8 +49,19 @@ class Writer(Protocol):
             is_code: False for raw buffers: a fast hash is enough to know them again.
         """
 
-    def put_all(self, pieces: Iterable[Content], *, is_code: bool = True) -> list[bytes]:
-        """Take many. Returns their digests; for the arguments see `put`."""
+    def put_all(
+        self, pieces: Iterable[Content], *, is_code: bool = True, is_still: bool = False
+    ) -> list[bytes]:
+        """Take many. Returns their digests.
+
+        Args:
+            pieces: Bytes.
+            is_code: As for `put`.
+            is_still: True when nobody can change them meanwhile.
+        """
+
+    def refresh(self) -> None:
+        """See what others have written."""
 
     def sync(self) -> None:
         """What was taken is safe."""
@@ -78,9 +89,14 @@ class DigestWriter:
                 return known
         return digest_of(raw)
 
-    def put_all(self, pieces: Iterable[Content], *, is_code: bool = True) -> list[bytes]:
+    def put_all(
+        self, pieces: Iterable[Content], *, is_code: bool = True, is_still: bool = False
+    ) -> list[bytes]:
         """The digests of many."""
         return list(ahead(partial(self.put, is_code=is_code), pieces))
+
+    def refresh(self) -> None:
+        """Nothing is looked up but what was known at first."""
 
     def sync(self) -> None:
         """Nothing has to be."""
@@ -106,7 +122,7 @@ class _Ready(NamedTuple):
     stored: Content
 
     @classmethod
-    def of(cls, raw: bytes, digest: bytes) -> "_Ready":
+    def of(cls, raw: Content, digest: bytes) -> "_Ready":
         """All that there is to know of content."""
         fast = fast_hash(raw)
         return cls(digest, fast, len(raw), *pack(raw, digest, fast))
@@ -149,26 +165,32 @@ class ChunkWriter:
         """
         return self._put(self._ready(raw, is_code=is_code))
 
-    def put_all(self, pieces: Iterable[Content], *, is_code: bool = True) -> list[bytes]:
+    def put_all(
+        self, pieces: Iterable[Content], *, is_code: bool = True, is_still: bool = False
+    ) -> list[bytes]:
         """Keep many pieces; of many, the next ones are made ready while one is written.
 
         Args:
             pieces: As `put` takes them.
             is_code: Likewise.
+            is_still: True when nobody can change them meanwhile; they need not be copied then.
 
         Raises:
             StoreError: The disk refuses; the writer is of no use any more.
         """
-        return [self._put(ready) for ready in ahead(partial(self._ready, is_code=is_code), pieces)]
+        return [
+            self._put(ready)
+            for ready in ahead(partial(self._ready, is_code=is_code, is_still=is_still), pieces)
+        ]
 
-    def _ready(self, raw: Content, *, is_code: bool) -> "_Ready | _Known":
+    def _ready(self, raw: Content, *, is_code: bool, is_still: bool = False) -> "_Ready | _Known":
         """Content as it will be written; of the writer itself nothing is changed."""
         if not is_code and (fast := fast_hash(raw)) is not None:
             known = self._fresh_fast.get((fast, len(raw))) or self._chunks.known(fast, len(raw))
             if known is not None:
                 return _Known(known, raw)
-        # A copy: what is hashed and what is written must be one, whatever other threads do.
-        raw = bytes(raw)
+        if not is_still:  # what is hashed and what is written must be one, whatever threads do
+            raw = bytes(raw)
         digest = digest_of(raw)
         if digest in self._fresh or digest in self._chunks:
             return _Known(digest, raw)
@@ -197,6 +219,10 @@ class ChunkWriter:
             self._fresh_fast[fast, raw_bytes] = digest
         self.bytes_new += len(head) + len(stored)
         return digest
+
+    def refresh(self) -> None:
+        """See what others have written meanwhile."""
+        self._chunks.refresh()
 
     def sync(self) -> None:
         """Everything put so far is on the disk when this returns.

@@ -1,0 +1,116 @@
+"""Begins to write large arrays while the rest of the variables is still being pickled.
+
+Used by `capture`, in the child that saves.
+
+    writer:  fork ── pickles everything ──────────▶ waits ─▶ writes the rest
+    early:           hashes and writes large arrays ─▶ gone
+
+The disk takes a second for a gigabyte and pickling half of one; threads would wait for the
+interpreter instead. What was written early is known again by its hash. Whatever goes wrong here
+costs time and nothing else: the writer writes what it does not find.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+from flow_kernel.session.checkpoints.anchors import Anchors
+from flow_kernel.session.checkpoints.keeper import fork
+from flow_kernel.session.checkpoints.reach_types import Types, is_plain_kind
+from flow_kernel.session.checkpoints.reach_walk import Status, walk
+from flow_kernel.session.checkpoints.saving import save
+from flow_kernel.session.checkpoints.sizes import is_small
+from flow_kernel.store.snapshots.content import pieces_of
+from flow_kernel.store.snapshots.fast import Content
+from flow_kernel.store.snapshots.writer import Writer
+
+_LARGE_BYTES: Final = 32 << 20
+"""Of one variable: below it a process more pays for nothing."""
+_BUFFER_BYTES: Final = 4 << 20
+
+
+class EarlyWriter:
+    """The process that writes large arrays.
+
+    Args:
+        pid: Of it; 0 for none.
+    """
+
+    def __init__(self, pid: int = 0) -> None:
+        self._pid = pid
+
+    @classmethod
+    def begin(
+        cls,
+        values: Mapping[str, object],
+        anchors: Anchors,
+        writer: Callable[[], Writer],
+        types: Types,
+        namespace: dict[str, Any],
+    ) -> "EarlyWriter":
+        """Start it, where there is something for it to do.
+
+        Args:
+            values: All that is to be saved.
+            anchors: What is referred to and not saved.
+            writer: Makes a writer of chunks.
+            types: What is known of types; nothing else is touched.
+            namespace: Of the notebook.
+        """
+        large = {
+            name: value
+            for name, value in values.items()
+            if not is_small([value], most_bytes=_LARGE_BYTES)
+            and _is_array(value, types)
+            # The memory is the array's own, which nobody changes in a copy of the process.
+            and walk(value, types, namespace).status is Status.TAME
+        }
+        if not large:
+            return cls()
+        owner = os.getpid()
+        try:
+            pid = fork()
+        except OSError:
+            return cls()
+        if pid == 0:
+            try:
+                _write(large, anchors, writer, owner)
+            finally:
+                os._exit(0)
+        return cls(pid)
+
+    def finish(self) -> None:
+        """Wait until it is gone."""
+        pid, self._pid = self._pid, 0
+        if pid:
+            with suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+
+
+def _is_array(value: object, types: Types) -> bool:
+    kind = type(value)
+    return is_plain_kind(kind) and (kind in types.arrays or kind in types.holders)
+
+
+def _write(
+    values: Mapping[str, object], anchors: Anchors, writer: Callable[[], Writer], owner: int
+) -> None:
+    """The life of the process."""
+    made = writer()
+    for name, value in values.items():
+        for group in save({name: value}, anchors).groups:
+            for buffer in group.buffers:
+                if buffer.nbytes >= _BUFFER_BYTES:
+                    made.put_all(
+                        _while_wanted(pieces_of(buffer), owner), is_code=False, is_still=True
+                    )
+    made.sync()
+    made.close()
+
+
+def _while_wanted(pieces: Iterator[Content], owner: int) -> Iterator[Content]:
+    for piece in pieces:
+        if os.getppid() != owner:
+            os._exit(0)  # the writer was killed
+        yield piece
