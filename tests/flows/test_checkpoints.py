@@ -317,6 +317,28 @@ def test_an_interrupt_stops_a_checkpoint_and_leaves_nothing_of_it(kernel: Kernel
     )
 
 
+@promise("rollback.undoable")
+@pytest.mark.parametrize("line", ["%rollback a --state", "session.rollback('a', what='state')"])
+def test_an_interrupt_in_the_middle_of_a_way_back_comes_when_it_is_whole(
+    kernel: Kernel, line: str
+) -> None:
+    ran(
+        kernel,
+        "import ctypes, functools, flow_kernel; session = flow_kernel.current_session()\n"
+        "class Interrupts:  # whoever drops it, before his next instruction\n"
+        "    __del__ = staticmethod(functools.partial(getattr(ctypes.CDLL(None), 'raise'), 2))",
+        "n = 1",
+        "%checkpoint a --wait",
+        "among = Interrupts(); born = 1; n = 2",
+    )
+    assert kernel.run(line).reply.get("ename") == "KeyboardInterrupt"
+
+    head = "session.checkpoints.shelf.find(session.checkpoints.head_id).name"
+    assert ran(kernel, f"print(n, 'among' in dir(), 'born' in dir(), {head})") == (
+        "1 False False a\n"
+    )
+
+
 @promise("checkpoint.exact", "rollback.undoable")
 def test_what_a_cell_has_changed_before_it_goes_back_is_undone_and_can_be_had_again(
     kernel: Kernel,

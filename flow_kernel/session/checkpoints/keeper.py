@@ -16,7 +16,6 @@ import os
 import select
 import signal
 import sys
-import threading
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,6 +24,7 @@ from typing import Any, Final, NoReturn, Protocol
 import orjson
 
 from flow_kernel.errors import StoreError
+from flow_kernel.session.checkpoints.holding import HeldInterrupt
 from flow_kernel.store.sqlite import left_open
 
 _READ_BYTES: Final = 1 << 16
@@ -87,7 +87,9 @@ class Keeper:
         Raises:
             OSError: There can be no more processes.
         """
-        with _Held() as held:
+        # Raised in one of the functions that Python calls at a fork it would be lost: those swallow
+        # what is raised in them.
+        with HeldInterrupt() as held:
             keeper = cls._fork(work)
         try:
             held.pass_on()
@@ -163,38 +165,6 @@ class Keeper:
         reader, self._reader = self._reader, -1
         if reader >= 0:
             os.close(reader)
-
-
-class _Held:
-    """Keeps an interrupt until the fork is over.
-
-    Raised in one of the functions that Python calls at a fork it would be lost: those swallow what
-    is raised in them. It is held by a handler and not by a mask of the thread, because the system
-    gives a masked signal to another thread, for which Python interrupts the main one all the same.
-    """
-
-    def __init__(self) -> None:
-        self._before: Any = None
-        self._came = False
-
-    def __enter__(self) -> "_Held":
-        before = signal.getsignal(signal.SIGINT)
-        if before is not None and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, self._note)
-            self._before = before
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-
-    def _note(self, *_: object) -> None:
-        self._came = True
-
-    def pass_on(self) -> None:
-        """Do what the interrupt would have done."""
-        if self._came and callable(self._before):
-            self._before(signal.SIGINT, None)
 
 
 def can_fork() -> bool:

@@ -10,8 +10,6 @@ session holds already is not read.
 """
 
 import platform
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +17,7 @@ from flow_kernel.errors import CheckpointDamaged, FlowError, UntrustedCheckpoint
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint, LeftName, Part
 from flow_kernel.session.checkpoints.compatibility import code_reason
 from flow_kernel.session.checkpoints.hidden_state import is_hidden, prepare, restore
+from flow_kernel.session.checkpoints.holding import HeldInterrupt
 from flow_kernel.session.checkpoints.loading import load
 from flow_kernel.session.checkpoints.plan import same_names
 from flow_kernel.session.checkpoints.service import Checkpoints
@@ -64,9 +63,10 @@ def go_back(
     what: str = "all",
     dry_run: bool = False,
     trusts: bool = False,
-    hold: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> Rollback:
     """Make session and files as they were at a checkpoint.
+
+    Half a way back is none: an interrupt waits while things are changed.
 
     Args:
         checkpoints: Of the session.
@@ -74,7 +74,6 @@ def go_back(
         what: all, state or files.
         dry_run: True to say what would happen, and to change nothing.
         trusts: True to load a checkpoint that this user has not signed.
-        hold: Keeps interrupts away while things are changed: half a way back is none.
 
     Raises:
         UntrustedCheckpoint: It is signed by somebody else; its values would run their code.
@@ -111,7 +110,7 @@ def go_back(
         there = {*values, *aside.same, *kept, *(left.name for left in lost)}
         removed = sorted(checkpoints.variables().keys() - there)
     files, files_reason = NO_CHANGES, ""
-    with hold():
+    with HeldInterrupt() as held:
         if what != "state":
             files, files_reason = checkpoints.files.restore(
                 target, must=what == "files", dry_run=dry_run
@@ -122,30 +121,31 @@ def go_back(
             namespace.update(values)
             restore(states)
             namespace.update({left.name: Tombstone(left.name, _epitaph(left)) for left in lost})
-    done = Rollback(
-        target=target,
-        safety=safety,
-        restored=sorted(values),
-        removed=removed,
-        lost=lost,
-        kept=kept,
-        files=files,
-        files_reason=files_reason,
-        is_dry_run=dry_run,
-    )
-    if safety is not None:
-        checkpoints.moved(
-            target,
-            {
-                "what": what,
-                "safety_id": safety.checkpoint_id,
-                "restored": done.restored,
-                "removed": removed,
-                "lost": [left.name for left in lost],
-                "files": [*map(spelled, (*files.added, *files.changed, *files.removed))],
-            },
-            lost=[left.name for left in lost],
+        done = Rollback(
+            target=target,
+            safety=safety,
+            restored=sorted(values),
+            removed=removed,
+            lost=lost,
+            kept=kept,
+            files=files,
+            files_reason=files_reason,
+            is_dry_run=dry_run,
         )
+        if safety is not None:
+            checkpoints.moved(
+                target,
+                {
+                    "what": what,
+                    "safety_id": safety.checkpoint_id,
+                    "restored": done.restored,
+                    "removed": removed,
+                    "lost": [left.name for left in lost],
+                    "files": [*map(spelled, (*files.added, *files.changed, *files.removed))],
+                },
+                lost=[left.name for left in lost],
+            )
+    held.pass_on()
     return done
 
 
