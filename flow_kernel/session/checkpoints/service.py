@@ -19,7 +19,7 @@ from typing import Any, Final
 from flow_kernel.records.diff import Visibility
 from flow_kernel.session.checkpoints.anchors import Anchors, anchors_of
 from flow_kernel.session.checkpoints.capture import Look, capture, capture_here, states_saved
-from flow_kernel.session.checkpoints.checkpoint import Checkpoint, Difference, differing, parsed
+from flow_kernel.session.checkpoints.checkpoint import Checkpoint, Difference, differing
 from flow_kernel.session.checkpoints.hidden_state import hidden_state, is_hidden
 from flow_kernel.session.checkpoints.keeper import Keeper, can_fork
 from flow_kernel.session.checkpoints.making import Making, Moment
@@ -226,24 +226,7 @@ class Checkpoints:
 
     def now(self) -> Checkpoint:
         """What a checkpoint of now would be, but for the files; nothing is written."""
-        now = self.peek()
-        left = [
-            {"name": name, "type": kind, "reason": why, "ident": now.idents[name]}
-            for name, kind, why in now.not_saved
-        ]
-        return parsed(
-            {
-                **self._parts.facts("", "peek", {}, self.head_id),
-                "anchors": self.anchors().names(),
-                "variables": now.summaries,
-                "groups": now.groups,
-                "not_saved": left,
-                "git": None,
-                "files_reason": "not looked at",
-                "bytes_new": 0,
-            },
-            is_trusted=True,
-        )
+        return self._parts.as_of(self.peek(), self.head_id, self.anchors().names())
 
     def difference(self, before: Checkpoint, after: Checkpoint | None = None) -> Difference:
         """How two checkpoints differ; None stands for now. No value is loaded."""
