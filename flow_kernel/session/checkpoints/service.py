@@ -13,14 +13,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, closing, suppress
 from functools import partial
-from itertools import count
 from typing import Any, Final
 
-from flow_kernel.records.diff import Visibility
 from flow_kernel.session.checkpoints.anchors import Anchors, anchors_of
 from flow_kernel.session.checkpoints.capture import Look, capture, capture_here, states_saved
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint, Difference, differing
-from flow_kernel.session.checkpoints.hidden_state import hidden_state, is_hidden
+from flow_kernel.session.checkpoints.hidden_state import is_hidden
 from flow_kernel.session.checkpoints.keeper import Keeper, can_fork
 from flow_kernel.session.checkpoints.making import Making, Moment
 from flow_kernel.session.checkpoints.parts import NO_HEAD, CheckpointParts, Head, checked_name
@@ -31,6 +29,7 @@ from flow_kernel.session.checkpoints.reach_tracker import ReachTracker
 from flow_kernel.session.checkpoints.shelf import Shelf  # noqa: TC001 - users ask for the types
 from flow_kernel.session.checkpoints.sizes import idents, is_small
 from flow_kernel.session.checkpoints.taking import Taking, waited_for
+from flow_kernel.session.checkpoints.variables import Variables
 from flow_kernel.store.snapshots.collect import held
 from flow_kernel.store.snapshots.writer import ChunkWriter, DigestWriter, Writer
 
@@ -48,7 +47,7 @@ class Checkpoints:
         self._head: Head = NO_HEAD
         self._count = 0
         self._pending: Taking | None = None
-        self._moments = count(1)
+        self._variables = Variables(parts.namespace, parts.hidden)
         # For the tracker, which belongs to the thread that runs cells.
         self._news: deque[Callable[[], None]] = deque()
 
@@ -111,8 +110,8 @@ class Checkpoints:
         parts = self._parts
         number = self._count + 1
         called = checked_name(name) if name is not None else f"{reason}-{number}"
-        values = self._saved()
-        now = self._idents(values)
+        values = self._variables.saved()
+        now = self._variables.idents(values)
         # What a cell that still runs has done, nobody has judged.
         scope = None if parts.is_under_way() else self.tracker.to_save()
         files = self._files(called, number, tag=tag) if with_files else _NO_FILES_ASKED
@@ -210,8 +209,8 @@ class Checkpoints:
     def peek(self, *, whole: bool = True) -> Base:
         """What a checkpoint of now would hold; nothing is written, and files are not looked at."""
         self.settle()
-        values = self._saved()
-        now = self._idents(values)
+        values = self._variables.saved()
+        now = self._variables.idents(values)
         whole = whole or self._parts.is_under_way()
         plan = planned(self.base, now, None if whole else self.tracker.to_save())
         again = {one: values[one] for one in values if one in plan.again}
@@ -241,13 +240,7 @@ class Checkpoints:
 
     def variables(self) -> dict[str, object]:
         """The user's variables as they are now."""
-        visible = Visibility(self._parts.hidden)
-        found = dict(self._parts.namespace)
-        return {
-            name: value
-            for name, value in found.items()
-            if type(name) is str and visible(name, id(value)) and not name.startswith("__")
-        }
+        return self._variables.now()
 
     def anchors(self) -> Anchors:
         """What variables may refer to and what is never saved."""
@@ -321,16 +314,6 @@ class Checkpoints:
                     lambda wanted: capture(values, anchors, writer, look, wanted=wanted)
                 )
         return capture_here(values, anchors, writer(), look)
-
-    def _saved(self) -> dict[str, object]:
-        """All that is saved: the variables, and the random numbers to come."""
-        return self.variables() | hidden_state()
-
-    def _idents(self, values: Mapping[str, object]) -> dict[str, int]:
-        """`id` of each value; states that were made now are told apart by a number of their own."""
-        found = idents(values)
-        found.update({name: -next(self._moments) for name in found if is_hidden(name)})
-        return found
 
     def _writer(self) -> ChunkWriter:
         shelf = self._parts.shelf
