@@ -9,6 +9,7 @@ Nothing here fails a cell: what goes wrong is said once.
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Final, NamedTuple
 
 from flow_kernel.errors import StoreError
@@ -128,9 +129,20 @@ class Automatic:
     def _after_cell(self, ran: Ran) -> None:
         due, self._due, self._has_taken = self._due, None, False
         if not ran.is_ours:
-            self._count(ran, self._reach(ran, self._checkpoints))
+            self._count(ran, self._judged(ran))
         if due is not None:
             self._take(*due)
+
+    def _judged(self, ran: Ran) -> Reach:
+        """What a cell may have changed: everything where another thread is at it for long."""
+        checkpoints = self._checkpoints
+        try:
+            return checkpoints.turns.alone(
+                partial(self._reach, ran, checkpoints), within_s=_TURN_WAIT_S
+            )
+        except StoreError as error:
+            checkpoints.turns.later(partial(checkpoints.tracker.missed, ran.codes, error.message))
+            return Reach(everything=error.message)
 
     def _count(self, ran: Ran, reach: Reach) -> None:
         if not self._settings.counts or not ran.ended.is_cell:
@@ -146,12 +158,6 @@ class Automatic:
     def _take(
         self, reason: str, name: str | None, tag: bool = False, *, only_if_changed: bool = False
     ) -> None:
-        pending = self._checkpoints.pending
-        if pending is not None:
-            pending.wait_for_end(_TURN_WAIT_S)
-            if not pending.is_done:
-                self._failed(StoreError("the one before it is still being written"))
-                return
         self._taken += 1
         try:
             if not self._checkpoints.is_quick():
@@ -164,6 +170,7 @@ class Automatic:
                 only_if_changed=only_if_changed,
                 # At the end of a cell, its reply comes first; within one, what it does next.
                 after_s=0.0 if self._is_in_cell() else _REPLY_S,
+                within_s=_TURN_WAIT_S,
             )
         except Exception as error:  # noqa: BLE001 - the user's cell goes on whatever became of ours
             self._failed(error)

@@ -120,6 +120,18 @@ class CheckpointParts:
         )
 
 
+class Asked(NamedTuple):
+    """What was asked for; see `Checkpoints.begin`."""
+
+    name: str | None
+    reason: str
+    tag: bool
+    whole: bool
+    with_files: bool
+    only_if_changed: bool
+    after_s: float
+
+
 class Head(NamedTuple):
     """What a session was last equal to.
 

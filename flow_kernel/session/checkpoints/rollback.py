@@ -86,6 +86,13 @@ def go_back(
             "run whatever code is in it; nothing was changed",
             hint="if you know where it comes from: --trust",
         )
+    return checkpoints.turns.settled(
+        lambda: _go_back(checkpoints, target, what=what, dry_run=dry_run)
+    )
+
+
+def _go_back(checkpoints: Checkpoints, target: Checkpoint, *, what: str, dry_run: bool) -> Rollback:
+    """While no other thread takes a checkpoint or goes back."""
     namespace = checkpoints.namespace
     safety, aside = None, Aside()
     if dry_run:

@@ -9,7 +9,6 @@ Called by the `%checkpoint` and `%rollback` magics and by users through
 What an interrupted one leaves behind is thrown away by `prune`.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, closing, suppress
 from functools import partial
@@ -21,7 +20,13 @@ from flow_kernel.session.checkpoints.checkpoint import Checkpoint, Difference, d
 from flow_kernel.session.checkpoints.hidden_state import is_hidden
 from flow_kernel.session.checkpoints.keeper import Keeper, can_fork
 from flow_kernel.session.checkpoints.making import Making, Moment
-from flow_kernel.session.checkpoints.parts import NO_HEAD, CheckpointParts, Head, checked_name
+from flow_kernel.session.checkpoints.parts import (
+    NO_HEAD,
+    Asked,
+    CheckpointParts,
+    Head,
+    checked_name,
+)
 from flow_kernel.session.checkpoints.plan import Base, base_of, facts_for_cells, merged, planned
 from flow_kernel.session.checkpoints.project_files import ProjectFiles, TakenFiles
 from flow_kernel.session.checkpoints.pruning import Pruned, prune
@@ -29,13 +34,14 @@ from flow_kernel.session.checkpoints.reach_tracker import ReachTracker
 from flow_kernel.session.checkpoints.shelf import Shelf  # noqa: TC001 - users ask for the types
 from flow_kernel.session.checkpoints.sizes import idents, is_small
 from flow_kernel.session.checkpoints.taking import Taking, waited_for
+from flow_kernel.session.checkpoints.turns import Turns
 from flow_kernel.session.checkpoints.variables import Variables
 from flow_kernel.store.snapshots.collect import held
 from flow_kernel.store.snapshots.writer import ChunkWriter, DigestWriter, Writer
 
 
 class Checkpoints:
-    """The checkpoints of one session; one thread at a time."""
+    """The checkpoints of one session; threads take turns."""
 
     def __init__(self, parts: CheckpointParts) -> None:
         self._parts = parts
@@ -48,8 +54,8 @@ class Checkpoints:
         self._count = 0
         self._pending: Taking | None = None
         self._variables = Variables(parts.namespace, parts.hidden)
-        # For the tracker, which belongs to the thread that runs cells.
-        self._news: deque[Callable[[], None]] = deque()
+        self.turns: Turns = Turns(lambda: self.pending)
+        """Of the threads that take checkpoints, go back, or tell of cells."""
 
     @property
     def head_id(self) -> str | None:
@@ -90,6 +96,7 @@ class Checkpoints:
         with_files: bool = True,
         only_if_changed: bool = False,
         after_s: float = 0.0,
+        within_s: float | None = None,
     ) -> Taking:
         """Keep variables and files as they are now; the way to the disk goes on by itself.
 
@@ -101,28 +108,32 @@ class Checkpoints:
             with_files: False to leave the files out.
             only_if_changed: True to give back the last one where nothing differs from it.
             after_s: How long its thread lets the cell come to its end first.
+            within_s: How long to wait for the one before it; None for as long as it takes.
 
         Raises:
-            StoreError: The home cannot be written.
+            StoreError: The home cannot be written, or the one before it takes too long.
             UsageError: That is no name.
         """
-        self.settle()
+        asked = Asked(name, reason, tag, whole, with_files, only_if_changed, after_s)
+        return self.turns.settled(lambda: self._begin(asked), within_s=within_s)
+
+    def _begin(self, asked: Asked) -> Taking:
         parts = self._parts
         number = self._count + 1
-        called = checked_name(name) if name is not None else f"{reason}-{number}"
+        called = f"{asked.reason}-{number}" if asked.name is None else checked_name(asked.name)
         values = self._variables.saved()
         now = self._variables.idents(values)
         # What a cell that still runs has done, nobody has judged.
         scope = None if parts.is_under_way() else self.tracker.to_save()
-        files = self._files(called, number, tag=tag) if with_files else _NO_FILES_ASKED
-        facts = parts.facts(called, reason, values, self.head_id)
+        files = self._files(called, number, tag=asked.tag) if asked.with_files else _NO_FILES_ASKED
+        facts = parts.facts(called, asked.reason, values, self.head_id)
         facts["anchors"] = self.anchors().names()
         with ExitStack() as stack:
             # While its chunks are named by no manifest, nobody may collect them.
             stack.enter_context(held(parts.shelf.segments_dir, is_alone=False))
             if parts.shelf.has_lost():
                 self.base = None  # another process may have thrown away what it names
-            plan = planned(self.base, now, None if whole else scope)
+            plan = planned(self.base, now, None if asked.whole else scope)
             again = {one: values[one] for one in values if one in plan.again}
             document = self._document(again, is_wide=scope is None or self.base is None)
             locked = stack.pop_all()
@@ -132,7 +143,7 @@ class Checkpoints:
             scope=scope,
             plan=plan,
             idents=now,
-            same_as=parts.shelf.still(self._head.checkpoint) if only_if_changed else None,
+            same_as=parts.shelf.still(self._head.checkpoint) if asked.only_if_changed else None,
         )
         making = Making(
             moment,
@@ -157,7 +168,7 @@ class Checkpoints:
             self.tracker.save_begins()
             self._head = Head(taking.checkpoint_id, None, before.filed)
             parts.on_capture()
-            return taking.start(after_s=after_s)
+            return taking.start(after_s=asked.after_s)
         except BaseException:
             # As if it had never been asked for: nobody may wait for what never ends.
             making.abandon()
@@ -196,19 +207,13 @@ class Checkpoints:
 
     def settle(self) -> None:
         """Wait for the one that is on its way; what it comes to is its own affair."""
-        pending = self._pending
-        if pending is not None:
-            pending.wait_for_end()
-        self.catch_up()
-
-    def catch_up(self) -> None:
-        """Take in what checkpoints have found that came to their end meanwhile."""
-        while self._news:
-            self._news.popleft()()
+        self.turns.settled(lambda: None)
 
     def peek(self, *, whole: bool = True) -> Base:
         """What a checkpoint of now would hold; nothing is written, and files are not looked at."""
-        self.settle()
+        return self.turns.settled(lambda: self._peek(whole=whole))
+
+    def _peek(self, *, whole: bool) -> Base:
         values = self._variables.saved()
         now = self._variables.idents(values)
         whole = whole or self._parts.is_under_way()
@@ -229,14 +234,14 @@ class Checkpoints:
 
     def difference(self, before: Checkpoint, after: Checkpoint | None = None) -> Difference:
         """How two checkpoints differ; None stands for now. No value is loaded."""
-        self.settle()  # its thread works with the files, too
-        files = self.files.difference(before, after)
+        # Its thread works with the files, too.
+        files = self.turns.settled(lambda: self.files.difference(before, after))
         return differing(before, after or self.now(), files)
 
     def prune(self, *, keep: int) -> Pruned:
         """Delete all but the newest `keep` checkpoints of the home; see `pruning`."""
-        self.settle()
-        return prune(self._parts.shelf, keep=keep, files=self.files.git_or_none())
+        files = self.files
+        return self.turns.settled(lambda: prune(self.shelf, keep=keep, files=files.git_or_none()))
 
     def variables(self) -> dict[str, object]:
         """The user's variables as they are now."""
@@ -327,7 +332,7 @@ class Checkpoints:
         taken = making.finish(files_are_read)
         if making.now is not None:
             self.base = making.now
-            self._news.append(partial(self.tracker.saved, facts_for_cells(making.now)))
+            self.turns.later(partial(self.tracker.saved, facts_for_cells(making.now)))
         if making.is_new:
             self._acknowledge(taken, making.noticed_late)
             if taken.reason != "safety":  # a way back is under way, maybe to the oldest
@@ -340,7 +345,7 @@ class Checkpoints:
         """In the thread of a checkpoint, before anybody hears of it."""
         is_head = self._head.checkpoint_id == taking.checkpoint_id
         if error is not None or taken is None:
-            self._news.append(self.tracker.save_failed)
+            self.turns.later(self.tracker.save_failed)
             if is_head:
                 self._head = before
         elif is_head:
