@@ -1,6 +1,7 @@
 """A checkpoint is what it was at its moment, however long the way to the disk takes."""
 
 import json
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -258,6 +259,41 @@ def test_what_another_process_threw_away_is_saved_again_by_the_next_checkpoint(
         assert [item["reason"] for item in listed] == ["asked", "cells"]
         verified = flow(one, "checkpoints", "verify", "--json")
         assert (verified.returncode, json.loads(verified.stdout)["damaged"]) == (0, [])
+
+
+@promise("checkpoint.automatic")
+def test_each_reason_for_which_none_is_taken_is_said_once_until_one_is_taken(
+    tmp_path: Path,
+) -> None:
+    settle = "from flow_kernel import current_session; current_session().checkpoints.settle()"
+    said: list[str] = []
+    every = "--FlowKernel.checkpoint_every_cells=1"
+    with Kernel(arguments=(every,), env={"JUPYTER_DATA_DIR": str(tmp_path)}) as kernel:
+
+        def cells() -> int:
+            """Run some; returns how many failures one has heard by then."""
+            for _ in range(2):
+                said.append(kernel.run("n = globals().get('n', 0) + 1").stderr)
+                kernel.run(settle, store_history=False)
+            said.append(kernel.run("pass").stderr)
+            return "".join(said).count("an automatic checkpoint was not taken")
+
+        manifests, segments = kernel.home / "objects/checkpoints", kernel.home / "objects/segments"
+        assert cells() == 0
+        shutil.rmtree(manifests)
+        manifests.write_text("in the way")
+        assert cells() == 1
+        shutil.rmtree(segments)
+        segments.write_text("in the way")
+        both = cells()
+        assert both > 1
+        segments.unlink()
+        assert cells() == both
+        manifests.unlink()
+        assert cells() == both
+        shutil.rmtree(manifests)
+        manifests.write_text("in the way")
+        assert cells() == both + 1
 
 
 @promise("checkpoint.automatic")

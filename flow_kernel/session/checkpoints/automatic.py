@@ -3,9 +3,10 @@
 Built by `session.assembly_state`; told by `tracking` of cells, by `session.tasks` of steps and
 tasks, and by the shell of cells that were approved.
 
-Nothing here fails a cell: what goes wrong is said once.
+Nothing here fails a cell: what goes wrong is said.
 """
 
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,6 +23,8 @@ from flow_kernel.settings import CheckpointSettings
 _WHOLE_EVERY: Final = 20
 """Each so many automatic checkpoints everything is looked at, whatever was thought to change."""
 _NAME_CHARS: Final = 120
+_NUMBER: Final = re.compile(r"\b[0-9a-f]*[0-9][0-9a-f]*\b")
+"""Ids and sizes, by which one reason differs from itself."""
 
 
 def is_due(settings: CheckpointSettings, *, cells: int, minutes: float) -> bool:
@@ -81,7 +84,7 @@ class Automatic:
         self._taken = 0
         self._last_s = now_s()
         self._is_approved = False
-        self._has_failed = False
+        self._failures: set[str] = set()
         self._has_taken = False
         self._due: _Wish | None = None
 
@@ -180,10 +183,14 @@ class Automatic:
     def _told(self, done: Taking) -> None:
         if done.error is not None:
             self._failed(done.error)
+        else:
+            self._failures.clear()
 
     def _failed(self, error: BaseException) -> None:
-        if not self._has_failed:
-            self._has_failed = True
+        """Say each reason once, until one is taken again."""
+        reason = _NUMBER.sub("", str(error))
+        if reason not in self._failures:
+            self._failures.add(reason)
             self._say(f"an automatic checkpoint was not taken: {error}")
 
     def close(self) -> None:
