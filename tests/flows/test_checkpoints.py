@@ -339,6 +339,30 @@ def test_an_interrupt_in_the_middle_of_a_way_back_comes_when_it_is_whole(
     )
 
 
+@promise("rollback.undoable")
+def test_a_way_back_that_the_log_cannot_note_is_one_all_the_same(kernel: Kernel) -> None:
+    ran(
+        kernel,
+        "import resource; limit = resource.getrlimit(resource.RLIMIT_FSIZE)",
+        "n = 1",
+        "%checkpoint a --wait",
+        "n = 2",
+        "%checkpoint b --wait",
+    )
+    done = kernel.run(
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1, limit[1]))\n"
+        "card = get_ipython().run_line_magic('rollback', 'a --state')\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, limit)\n"
+        "print(n, card)"
+    )
+
+    assert done.status == "ok"
+    assert "1 went back to a\n" in done.stdout
+    assert "the log could not note it: " in done.stdout
+    assert "nothing was changed" not in done.stdout
+    assert ran(kernel, "%rollback b --state", "print(n)") == "2\n"
+
+
 @promise("checkpoint.exact", "rollback.undoable")
 def test_what_a_cell_has_changed_before_it_goes_back_is_undone_and_can_be_had_again(
     kernel: Kernel,

@@ -10,7 +10,7 @@ session holds already is not read.
 """
 
 import platform
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flow_kernel.errors import CheckpointDamaged, FlowError, UntrustedCheckpoint
@@ -43,6 +43,7 @@ class Rollback:
         files: Paths that were changed.
         files_reason: Why no files were; empty when they were, or not asked for.
         is_dry_run: True when nothing was changed.
+        unnoted: Why the log could not note it; empty when it did.
     """
 
     target: Checkpoint
@@ -54,6 +55,7 @@ class Rollback:
     files: FileChanges
     files_reason: str
     is_dry_run: bool
+    unnoted: str = ""
 
 
 def go_back(
@@ -140,7 +142,7 @@ def _go_back(checkpoints: Checkpoints, target: Checkpoint, *, what: str, dry_run
             is_dry_run=dry_run,
         )
         if safety is not None:
-            checkpoints.moved(
+            unnoted = checkpoints.moved(
                 target,
                 {
                     "what": what,
@@ -152,6 +154,7 @@ def _go_back(checkpoints: Checkpoints, target: Checkpoint, *, what: str, dry_run
                 },
                 lost=[left.name for left in lost],
             )
+            done = replace(done, unnoted=unnoted)
     held.pass_on()
     return done
 

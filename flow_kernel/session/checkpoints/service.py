@@ -14,6 +14,7 @@ from contextlib import ExitStack, closing, suppress
 from functools import partial
 from typing import Any, Final
 
+from flow_kernel.errors import FlowError
 from flow_kernel.session.checkpoints.anchors import Anchors, anchors_of
 from flow_kernel.session.checkpoints.capture import Look, capture, capture_here, states_saved
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint, Difference, differing
@@ -273,13 +274,16 @@ class Checkpoints:
 
     def moved(
         self, target: Checkpoint, fields: Mapping[str, object], *, lost: Iterable[str]
-    ) -> None:
+    ) -> str:
         """The session is equal to a checkpoint again.
 
         Args:
             target: Which.
             fields: What the log says of the way back.
             lost: Names that could not be restored.
+
+        Returns:
+            Why the log could not note it; empty when it did.
         """
         filed = self._head.filed
         if fields["what"] != "files":
@@ -295,9 +299,14 @@ class Checkpoints:
         # After a way back of files alone the variables are those of no checkpoint.
         equal = target if fields["what"] != "files" else None
         self._head = Head(target.checkpoint_id, equal, filed)
-        self._parts.note("rollback", {"checkpoint_id": target.checkpoint_id, **fields})
+        unnoted = ""
+        try:
+            self._parts.note("rollback", {"checkpoint_id": target.checkpoint_id, **fields})
+        except FlowError as error:  # it is done all the same
+            unnoted = error.message.removesuffix("; nothing was changed")
         what, safety_id = str(fields["what"]), str(fields["safety_id"])
         self._parts.emit("rollback", id=target.checkpoint_id, what=what, safety_id=safety_id)
+        return unnoted
 
     # -- inside ------------------------------------------------------------------------------------
 
