@@ -131,6 +131,19 @@ def test_what_cannot_be_kept_is_said_and_a_touch_of_it_says_it_again(kernel: Ker
     assert "cannot be kept in a checkpoint" in done.reply["evalue"]
 
 
+@promise("checkpoint.named")
+def test_an_object_at_the_address_of_one_that_could_not_be_kept_is_another(kernel: Kernel) -> None:
+    ran(kernel, "x = (i for i in range(3)); where = id(x)", "%checkpoint a")
+    ran(
+        kernel,
+        "others = []\nwhile others[-1:] != [where]: del x; "
+        "x = (i for i in range(9)); others.append(id(x))",
+    )
+
+    assert "not restored: x" in ran(kernel, "%rollback a")
+    assert "x was not restored" in ran(kernel, "print(x)")
+
+
 @promise("checkpoint.verified")
 def test_a_damaged_part_is_named_and_nothing_is_changed(kernel: Kernel) -> None:
     ran(kernel, SESSION, "%checkpoint first")

@@ -276,7 +276,7 @@ def _left(checkpoints: Checkpoints, target: Checkpoint) -> tuple[list[LeftName],
         is_same = (
             target.session == checkpoints.session
             and left.name in now
-            and id(now[left.name]) == left.ident
+            and checkpoints.unsaved.is_same(target.checkpoint_id, left, now[left.name])
         )
         if is_same:
             kept.append(left.name)

@@ -36,6 +36,7 @@ from flow_kernel.session.checkpoints.shelf import Shelf  # noqa: TC001 - users a
 from flow_kernel.session.checkpoints.sizes import idents, is_small
 from flow_kernel.session.checkpoints.taking import Taking, waited_for
 from flow_kernel.session.checkpoints.turns import Turns
+from flow_kernel.session.checkpoints.unsaved import References, Unsaved
 from flow_kernel.session.checkpoints.variables import Variables
 from flow_kernel.store.snapshots.collect import held
 from flow_kernel.store.snapshots.writer import ChunkWriter, DigestWriter, Writer
@@ -55,6 +56,8 @@ class Checkpoints:
         self._count = 0
         self._pending: Taking | None = None
         self._variables = Variables(parts.namespace, parts.hidden)
+        self.unsaved: Unsaved = Unsaved()
+        """What the checkpoints of this session could not hold."""
         self.turns: Turns = Turns(lambda: self.pending)
         """Of the threads that take checkpoints, go back, or tell of cells."""
 
@@ -136,6 +139,7 @@ class Checkpoints:
                 self.base = None  # another process may have thrown away what it names
             plan = planned(self.base, now, None if asked.whole else scope)
             again = {one: values[one] for one in values if one in plan.again}
+            unsaved = self.unsaved.looked_at(again, (left[0] for left in plan.not_saved))
             document = self._document(again, is_wide=scope is None or self.base is None)
             locked = stack.pop_all()
         moment = Moment(
@@ -159,7 +163,7 @@ class Checkpoints:
         taking = Taking(
             str(facts["checkpoint_id"]),
             called,
-            lambda read: self._finished(making, read),
+            lambda read: self._finished(making, unsaved, read),
             making.give_up,
             on_end=lambda taken, error: self._ended(taking, taken, error, before),
             taken_over=frozenset(now.keys() - plan.again),
@@ -336,10 +340,14 @@ class Checkpoints:
     def _files(self, name: str, number: int, *, tag: bool) -> TakenFiles:
         return self.files.begin(name, number=number, tag=tag, parent=self._head.filed)
 
-    def _finished(self, making: Making, files_are_read: Callable[[], None]) -> Checkpoint:
+    def _finished(
+        self, making: Making, unsaved: References, files_are_read: Callable[[], None]
+    ) -> Checkpoint:
         """In the thread of a checkpoint: it is on the disk, and said to be."""
         taken = making.finish(files_are_read)
         if making.now is not None:
+            left = (name for name, *_ in making.now.not_saved)
+            self.unsaved.keep(taken.checkpoint_id, unsaved, left)
             self.base = making.now
             self.turns.later(partial(self.tracker.saved, facts_for_cells(making.now)))
         if making.is_new:
