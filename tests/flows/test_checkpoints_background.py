@@ -1,11 +1,14 @@
 """A checkpoint is what it was at its moment, however long the way to the disk takes."""
 
+import fcntl
 import json
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.flows.test_checkpoints import flow, ran
@@ -40,6 +43,16 @@ def slow(kernel: Kernel) -> Iterator[Kernel]:
 
 def go(kernel: Kernel) -> None:
     (kernel.cwd / "go").touch()
+
+
+def forked(kernel: Kernel) -> set[int]:
+    """The kernel and whatever it has forked, children or not."""
+    found = set()
+    for one in psutil.process_iter():
+        with suppress(psutil.Error):
+            if str(kernel.root / "c.json") in one.cmdline():
+                found.add(one.pid)
+    return found
 
 
 def names(kernel: Kernel) -> list[str]:
@@ -93,6 +106,20 @@ def test_no_cell_finds_a_child_that_it_did_not_start(slow: Kernel) -> None:
 
     done = slow.run("import os\nos.wait()")
     assert done.reply["ename"] == "ChildProcessError"
+
+
+@promise("checkpoint.background")
+def test_a_process_that_a_cell_forks_meanwhile_keeps_nothing_of_a_checkpoint(slow: Kernel) -> None:
+    ran(slow, "%checkpoint first --no-wait")
+    ran(slow, "import multiprocessing; pool = multiprocessing.get_context('fork').Pool(1)")
+    pid = int(ran(slow, "print(pool.apply(os.getpid))"))
+    with (slow.home / "objects/segments/lock").open() as lock:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        ran(slow, "import flow_kernel; flow_kernel.current_session().checkpoints.pending.give_up()")
+        slow.wait(lambda: forked(slow) == {slow.pid, pid})
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    ran(slow, "pool.terminate(); pool.join()")
 
 
 @promise("checkpoint.background")
