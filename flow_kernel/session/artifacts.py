@@ -14,9 +14,11 @@ from typing import Final
 
 from flow_kernel.errors import UsageError
 from flow_kernel.records.plain import human_bytes, one_line
+from flow_kernel.store.files.opened import OpenFiles, read_at
 
 KEY: Final = "artifacts"
 _MAX_HASHED: Final = 1 << 30
+_BLOCK_BYTES: Final = 1 << 18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,23 +101,27 @@ def look_at(project: Path, artifact: Artifact) -> Artifact:
     """`artifact` as the file is now. Reads up to 1 GiB of it."""
     path = artifact.path
     try:
-        # Neither a pipe nor a device may stop the end of a task.
-        fd = os.open(project / path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        found = (project / path).stat()
+        if stat.S_ISREG(found.st_mode):
+            opened = OpenFiles().reading(project / path, found, follows_links=True)
+            with opened as (fd, found):
+                if stat.S_ISREG(found.st_mode):
+                    digest = _sha256(fd) if found.st_size <= _MAX_HASHED else None
+                    return Artifact(path=path, bytes=found.st_size, sha256=digest)
     except (OSError, ValueError) as error:
         is_missing = isinstance(error, OSError) and error.errno in (errno.ENOENT, errno.ENOTDIR)
         return Artifact(path=path, problem="missing" if is_missing else "cannot be read")
-    try:
-        found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode):
-            return Artifact(path=path, problem="no regular file")
-        is_small = found.st_size <= _MAX_HASHED
-        with open(fd, "rb", closefd=False) as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest() if is_small else None
-    except OSError:
-        return Artifact(path=path, problem="cannot be read")
-    finally:
-        os.close(fd)
-    return Artifact(path=path, bytes=found.st_size, sha256=digest)
+    return Artifact(path=path, problem="no regular file")
+
+
+def _sha256(fd: int) -> str:
+    """Of the content of a file that others read and write by the same descriptor."""
+    digest = hashlib.sha256()
+    at = 0
+    while block := read_at(fd, at, _BLOCK_BYTES):
+        digest.update(block)
+        at += len(block)
+    return digest.hexdigest()
 
 
 def _read(item: object) -> Artifact | None:

@@ -3,17 +3,14 @@
 Called by every tap: nothing of ours runs in a cell's path but through here.
 """
 
-import os
 import signal
 import sys
-import threading
 import traceback
 from collections.abc import Callable
-from importlib import import_module
-from types import FrameType
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
+from flow_kernel.records.interrupts import NotedInterrupts
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
@@ -21,13 +18,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _LIMIT: Final = 3
-_SIGINT: Final = int(signal.SIGINT)
-# The function of C: Python's wrapper turns numbers into enums, with builtins that a cell may patch.
-_set_handler: Final = import_module("_signal").signal
-_DEFAULT: Final = int(signal.SIG_DFL)
-_get_ident: Final = threading.get_ident
-_main_ident: Final = threading.main_thread().ident
-_getpid: Final = os.getpid
+_RAISES: Final = signal.default_int_handler
 
 
 class Guard:
@@ -62,41 +53,17 @@ class Guard:
             self.last_failure = "unknown"
 
 
-class HeldInterrupts:
+class HeldInterrupts(NotedInterrupts):
     """Holds Ctrl-C back while our few microseconds last, so that it hits the cell and not us.
 
     Without it the interrupt would end in IPython's "Error in callback" and the cell would go on.
+    A handler of the user's is told afterwards; where there is none, the caller interrupts the cell.
     """
 
-    _previous: Any = None
-    _is_set: bool = False
-    was_interrupted: bool = False
-
-    def __enter__(self) -> "HeldInterrupts":
-        if _get_ident() == _main_ident:
-            try:
-                self._previous = _set_handler(_SIGINT, self._note)
-                self._is_set = True
-            except ValueError:  # not the main interpreter: nothing can be held
-                self._is_set = False
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if not self._is_set:
-            return
-        previous = self._previous
-        # None: a handler that Python did not install and cannot put back.
-        _set_handler(_SIGINT, _DEFAULT if previous is None else previous)
-        if (
-            self.was_interrupted
-            and previous is not signal.default_int_handler
-            and callable(previous)
-        ):
-            previous(_SIGINT, None)
-            self.was_interrupted = False
-
-    def _note(self, _number: int, _frame: FrameType | None) -> None:
-        self.was_interrupted = True
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        if self.before is not _RAISES:
+            self.pass_on()
 
 
 def say(text: str) -> None:

@@ -10,7 +10,7 @@ import select
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,19 +51,10 @@ class ToolKind:
 FLOW: Final = ToolKind(
     name="flow", title="flow", environment="checkpoint-flow", script="checkpoint_flow.py"
 )
-PLAIN: Final = ToolKind(
-    name="plain",
-    title="flow, without the extra",
-    environment="checkpoint-plain",
-    script="checkpoint_flow.py",
+PLAIN: Final = replace(
+    FLOW, name="plain", title="flow, without the extra", environment="checkpoint-plain"
 )
-BARE: Final = ToolKind(
-    name="bare",
-    title="no tool",
-    environment="checkpoint-flow",
-    script="checkpoint_flow.py",
-    argument="bare",
-)
+BARE: Final = replace(FLOW, name="bare", title="no tool", argument="bare")
 KISHU: Final = ToolKind(
     name="kishu",
     title="Kishu",

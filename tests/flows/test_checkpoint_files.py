@@ -2,12 +2,12 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.checkpoint_kernels import flow, ran
 from tests.kernels import Kernel
 from tests.promises import promise
 from tests.source import ROOT
@@ -30,21 +30,6 @@ def kernel(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kernel]:
             ran(kernel, "!git init -q")
         ran(kernel, LARGE, "open('a.txt', 'w').write('one');")
         yield kernel
-
-
-def ran(kernel: Kernel, *cells: str) -> str:
-    """The text of the last of some cells that all succeed."""
-    for cell in cells:
-        done = kernel.run(cell)
-        assert (done.status, done.stderr) == ("ok", ""), cell
-    return done.stdout or done.result or ""
-
-
-def flow(kernel: Kernel, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "flow_kernel.apps.cli", *arguments, "--home", str(kernel.home)],
-        capture_output=True, text=True, check=False, env=kernel.env, cwd=kernel.cwd,
-    )  # fmt: skip
 
 
 @promise("checkpoint.files", "rollback.undoable")

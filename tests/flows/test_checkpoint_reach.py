@@ -6,7 +6,7 @@ from pathlib import Path  # noqa: TC003 - fixtures are looked at when they run
 
 import pytest
 
-from tests.flows.test_checkpoints import ran
+from tests.checkpoint_kernels import ran
 from tests.kernels import Kernel
 from tests.promises import promise
 
@@ -46,10 +46,10 @@ def reach(kernel: Kernel, cell: str, *, store_history: bool = True) -> list[obje
         ("X[0] = 1", ["X"]),
         ("n.append(2)", ["n"]),
         ("df.loc[0, 'x'] = 9", ["df"]),
-        ("df['x'].sum()", ["df"]),
+        ("df['x'].sample()", ["df"]),
         ("print(count())", ["count", "n"]),
         ("late = X + 1", ["X", "late"]),
-        ("text.upper()", ["text"]),
+        ("again = text.upper()", ["again", "text"]),
     ],
 )
 def test_a_cell_reaches_what_it_names(kernel: Kernel, cell: str, names: list[str]) -> None:
@@ -61,7 +61,6 @@ def test_a_cell_reaches_what_it_names(kernel: Kernel, cell: str, names: list[str
     ("code", "names"),
     [
         ("n.append(2)", ["n"]),
-        ("print(df.x.sum(), len(n))", ["df", "n"]),
         ("found = [len(n)]", ["found", "n"]),
         ("import math; math.sqrt(2)", ["math"]),
     ],
@@ -91,8 +90,14 @@ def test_a_request_of_a_tool_that_nobody_can_judge_may_have_changed_everything(
 
 
 @promise("checkpoint.reached")
-@pytest.mark.parametrize("cell", ["1 + 1", "print('x')", "# nothing", "'a' * 3"])
-def test_a_cell_that_names_nothing_changes_nothing(kernel: Kernel, cell: str) -> None:
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "1 + 1", "print('x')", "# nothing", "'a' * 3", "df['x'].sum()", "text.upper()", "df.head()",
+        "print(f'{len(df)} rows, {X.mean():.1f}')",
+    ],
+)  # fmt: skip
+def test_a_cell_that_names_nothing_or_only_looks_changes_nothing(kernel: Kernel, cell: str) -> None:
     assert reach(kernel, cell) == [[], True, None]
 
 

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ import psutil
 import pytest
 from jupyter_client import BlockingKernelClient
 
+from tests.checkpoint_kernels import flow
 from tests.kernels import DEADLINE_S, Kernel
 from tests.promises import promise
 
@@ -37,17 +37,6 @@ def kernel(tmp_path: Path) -> Iterator[Kernel]:
         for cell in (SESSION, "%checkpoint first"):
             assert kernel.run(cell).status == "ok"
         yield kernel
-
-
-def flow(kernel: Kernel, *arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "flow_kernel.apps.cli", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**kernel.env, **env},
-        cwd=kernel.cwd,
-    )
 
 
 def answered(connection_file: str, code: str) -> str:

@@ -1,13 +1,12 @@
 """What people see of checkpoints: pictures, words, recipes; no saved value is ever loaded."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.checkpoint_kernels import flow, kernel_in_git, ran, refused
 from tests.kernels import Kernel
 from tests.promises import promise
 
@@ -20,34 +19,8 @@ TRAP = (
 
 @pytest.fixture
 def kernel(tmp_path: Path) -> Iterator[Kernel]:
-    with Kernel(env={"JUPYTER_DATA_DIR": str(tmp_path / "data")}) as kernel:
-        kernel.ready()
-        ran(kernel, "!git init -q && printf 'at first' > made.txt && git add made.txt")
+    with kernel_in_git(tmp_path / "data") as kernel:
         yield kernel
-
-
-def ran(kernel: Kernel, *cells: str) -> str:
-    """The text of the last of some cells that all succeed."""
-    for cell in cells:
-        done = kernel.run(cell)
-        assert (done.status, done.stderr) == ("ok", ""), cell
-    return done.stdout or done.result or ""
-
-
-def refused(kernel: Kernel, cell: str) -> str:
-    done = kernel.run(cell)
-    return done.stderr or done.stdout
-
-
-def flow(kernel: Kernel, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "flow_kernel.apps.cli", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=kernel.env,
-        cwd=kernel.cwd,
-    )
 
 
 def document(kernel: Kernel, *arguments: str) -> "dict[str, object]":

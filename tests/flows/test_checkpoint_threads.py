@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.flows.test_checkpoints import flow, ran
+from tests.checkpoint_kernels import flow, ran
 from tests.kernels import Kernel
 from tests.promises import promise
 

@@ -2,14 +2,13 @@
 
 import json
 import random
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.checkpoint_kernels import flow, kernel_in_git, ran, refused
 from tests.kernels import Kernel
 from tests.promises import promise
 
@@ -34,33 +33,8 @@ AFTER = "9 -1.0 -1.0 True [1, 2] True 2 True changed True\n"
 
 @pytest.fixture
 def kernel(tmp_path: Path) -> Iterator[Kernel]:
-    with Kernel(env={"JUPYTER_DATA_DIR": str(tmp_path / "data")}) as kernel:
-        kernel.ready()
-        ran(kernel, "!git init -q && printf 'at first' > made.txt && git add made.txt")
+    with kernel_in_git(tmp_path / "data") as kernel:
         yield kernel
-
-
-def ran(kernel: Kernel, *cells: str) -> str:
-    """The text of the last of some cells that all succeed."""
-    for cell in cells:
-        done = kernel.run(cell)
-        assert (done.status, done.stderr) == ("ok", ""), cell
-    return done.stdout or done.result or ""
-
-
-def refused(kernel: Kernel, cell: str) -> str:
-    done = kernel.run(cell)
-    return done.stderr or done.stdout
-
-
-def flow(kernel: Kernel, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "flow_kernel.apps.cli", *arguments, "--home", str(kernel.home)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=kernel.env,
-    )
 
 
 def segments(kernel: Kernel) -> list[Path]:

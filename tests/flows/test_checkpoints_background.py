@@ -3,7 +3,6 @@
 import fcntl
 import json
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.flows.test_checkpoints import flow, ran
+from tests.checkpoint_kernels import flow, kernel_in_git, ran
 from tests.kernels import Kernel
 from tests.promises import promise
 
@@ -27,9 +26,7 @@ SLOW = (
 
 @pytest.fixture
 def kernel(tmp_path: Path) -> Iterator[Kernel]:
-    with Kernel(env={"JUPYTER_DATA_DIR": str(tmp_path / "data")}) as kernel:
-        kernel.ready()
-        ran(kernel, "!git init -q && printf 'at first' > made.txt && git add made.txt")
+    with kernel_in_git(tmp_path / "data") as kernel:
         yield kernel
 
 
@@ -261,9 +258,8 @@ def test_what_nobody_asked_for_makes_room_when_the_budget_is_exceeded(tmp_path: 
 
 def taken_by_itself(kernel: Kernel, count: int) -> None:
     """Wait for so many checkpoints; asking the kernel would be a cell that reaches everything."""
-    where, deadline = kernel.home / "objects/checkpoints", time.monotonic() + 20
-    while len(list(where.glob("*.json"))) < count:
-        assert time.monotonic() < deadline
+    where = kernel.home / "objects/checkpoints"
+    kernel.wait(lambda: len(list(where.glob("*.json"))) >= count)
 
 
 @promise("checkpoint.survives")

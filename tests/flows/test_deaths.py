@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from flow_kernel.records.home import Home
+from flow_kernel.records.tail import LastWords, read_last_words
 from tests.kernels import Kernel
 from tests.logs import Record, TaskLogs
 from tests.promises import promise
@@ -47,6 +49,12 @@ def dead(home: Path) -> Iterator[Kernel]:
 
 def _death(logs: TaskLogs) -> Record:
     return logs.one("death")
+
+
+def _words(home: Path) -> LastWords:
+    """What the one kernel of a home would leave if it died now."""
+    (path,) = Home(home).run_dir.glob("*.tail")
+    return read_last_words(path)
 
 
 @promise("death.recorded", "death.told")
@@ -102,15 +110,12 @@ def test_what_the_next_kernel_says_is_no_output_of_its_cell(dead: Kernel, home: 
 
 
 @promise("death.recorded")
-def test_the_end_of_a_flood_of_prints_is_kept_once_half_a_second_has_passed(
+def test_the_end_of_a_flood_of_prints_is_kept_while_the_cell_goes_on(
     dead: Kernel, home: Path
 ) -> None:
-    dead.fatal(
-        "import os\n"
-        "for i in range(3000): print('step', i)\n"
-        "import time; time.sleep(0.5)\n"
-        "os.kill(os.getpid(), 9)"
-    )
+    dead.send("for i in range(3000): print('step', i)\nimport signal; signal.pause()")
+    dead.wait(lambda: _words(home).output.endswith("step 2998\nstep 2999\n"))
+    dead.kill()
 
     with Kernel(home=home) as heir:
         heir.run("pass")
@@ -120,9 +125,9 @@ def test_the_end_of_a_flood_of_prints_is_kept_once_half_a_second_has_passed(
 
 @promise("death.recorded")
 def test_the_peak_memory_of_the_dead_kernel_is_kept(dead: Kernel, home: Path) -> None:
-    dead.fatal(
-        "b = bytearray(300 * 2**20); del b\nimport time; time.sleep(0.6)\nimport os; os._exit(1)"
-    )
+    dead.send("b = bytearray(300 * 2**20); del b\nimport signal; signal.pause()")
+    dead.wait(lambda: (_words(home).peak_rss_bytes or 0) > 300 * 2**20)
+    dead.kill()
 
     with Kernel(home=home) as heir:
         heir.run("pass")

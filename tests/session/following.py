@@ -18,7 +18,7 @@ from traitlets.config import Config
 from flow_kernel.records.diff import Visibility
 from flow_kernel.session.checkpoints.anchors import Anchors, anchors_of
 from flow_kernel.session.checkpoints.reach_around import Around, look_around
-from flow_kernel.session.checkpoints.reach_facts import facts_of
+from flow_kernel.session.checkpoints.reach_facts import facts_of, state_of_libraries
 from flow_kernel.session.checkpoints.reach_look import CellLook, Reach, World
 from flow_kernel.session.checkpoints.reach_tracker import ReachTracker
 from flow_kernel.session.checkpoints.saving import save
@@ -131,7 +131,7 @@ class Session:
         values = self.variables()
         if tells:
             self.tracker.save_begins()
-        saved = save(values, self.anchors())
+        saved = save(values, self.anchors(), marks=state_of_libraries())
         contents: dict[str, bytes] = dict.fromkeys(values, UNSAVED)
         for group in saved.groups:
             digest = blake2b(group.stream)
@@ -145,6 +145,7 @@ class Session:
                     values,
                     groups,
                     self.tracker.types(),
+                    holding=saved.marked,
                     namespace=self.namespace,
                     looks_for_code=looks_for_code,
                 )

@@ -47,3 +47,12 @@ def assert_same(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
     assert sorted(names) == sorted(name for name in after if not name.startswith("__"))
     for name in names:
         shapes.compare(before[name], after[name], name)
+
+
+def works_as_before(source: str, look: str) -> dict[str, Any]:
+    """Save all of a cell, and load it: what is looked at is as it was. What was loaded."""
+    before = run(source)
+    after, saved = saved_and_loaded(before)
+    assert saved.not_saved == []
+    assert repr(eval(look, after)) == repr(eval(look, before))
+    return after

@@ -2,7 +2,11 @@
 
 import hashlib
 import os
+import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -37,6 +41,22 @@ def test_a_file_is_named_in_its_project_and_measured_at_the_end(flow: Flow, tmp_
 
     digest = hashlib.sha256(b"late").hexdigest()
     assert _found(flow) == [Artifact(path="out/a.csv", bytes=4, sha256=digest)]
+
+
+def test_a_database_that_the_session_has_open_is_measured_and_keeps_its_locks(flow: Flow) -> None:
+    with closing(sqlite3.connect("mine.db", isolation_level=None)) as database:
+        database.execute("create table t (x)")
+        database.execute("begin immediate")
+        flow.add_artifact("T-0001", "mine.db")
+        (found,) = _found(flow)
+        other = "import sqlite3; sqlite3.connect('mine.db', timeout=0).execute('begin immediate')"
+        done = subprocess.run(
+            [sys.executable, "-c", other], capture_output=True, text=True, check=False
+        )
+
+    digest = hashlib.sha256(Path("mine.db").read_bytes()).hexdigest()
+    assert (found.problem, found.sha256) == ("", digest)
+    assert "database is locked" in done.stderr
 
 
 def test_what_is_no_file_is_said_and_stops_nothing(flow: Flow, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import weakref
 
 import pytest
 
-from tests.session.saved_values import run, saved_and_loaded
+from tests.session.saved_values import run, saved_and_loaded, works_as_before
 
 HABITS = {
     "a class that counts its instances": (
@@ -187,11 +187,7 @@ HABITS = {
 
 @pytest.mark.parametrize("name", HABITS)
 def test_it_works_as_before(name: str) -> None:
-    source, look = HABITS[name]
-    before = run(source)
-    after, saved = saved_and_loaded(before)
-    assert saved.not_saved == []
-    assert repr(eval(look, after)) == repr(eval(look, before))
+    works_as_before(*HABITS[name])
 
 
 def test_members_of_a_set_that_need_attributes_which_come_later_are_refused() -> None:

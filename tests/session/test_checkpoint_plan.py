@@ -28,6 +28,7 @@ def base(*groups: dict[str, Any], left: Iterable[list[str]] = (), doubt: str | N
         not_saved=list(left),
         idents={name: number for number, name in enumerate([*names, *(one[0] for one in left)])},
         statuses=dict.fromkeys(names, "tame"),
+        loose=frozenset(names),
         doubt=doubt,
     )
 
@@ -39,6 +40,7 @@ def found(*groups: dict[str, Any], left: Iterable[list[str]] = ()) -> dict[str, 
         "summaries": {name: {"type": "str"} for name in names},
         "not_saved": list(left),
         "statuses": dict.fromkeys(names, "wild"),
+        "loose": [],
         "bytes_new": 0,
     }
 
@@ -86,6 +88,7 @@ def test_what_was_taken_over_keeps_what_is_known_of_it() -> None:
     assert now.groups == [group("a"), group("b", content="1")]
     assert now.summaries == {"a": {"type": "int"}, "b": {"type": "str"}}
     assert (now.statuses, now.doubt) == ({"a": "tame", "b": "wild"}, "a library was patched")
+    assert now.loose == {"a"}
     assert not is_same(before, now)
 
 

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from flow_kernel.session.checkpoints.reach import judge
-from flow_kernel.session.checkpoints.reach_facts import SaveFacts, facts_of
+from flow_kernel.session.checkpoints.reach_facts import SaveFacts, facts_of, state_of_libraries
 from flow_kernel.session.checkpoints.reach_look import CellLook, Known
+from flow_kernel.session.checkpoints.saving import save
 from tests.session.following import Session, set_up
 
 FRAMES = "import numpy as np, pandas as pd\ndf = pd.DataFrame({'a': [1., 2.]}); X = np.ones(3)"
@@ -151,4 +152,11 @@ def facts(session: Session) -> SaveFacts:
     values = session.variables()
     groups = [(name,) for name in values]
     types = session.tracker.types()
-    return facts_of(values, groups, types, namespace=session.namespace, looks_for_code=False)
+    return facts_of(
+        values,
+        groups,
+        types,
+        holding=save(values, session.anchors(), marks=state_of_libraries()).marked,
+        namespace=session.namespace,
+        looks_for_code=False,
+    )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from flow_kernel.session.checkpoints.anchors import anchors_of
 from flow_kernel.session.checkpoints.saving import save
-from tests.session.saved_values import assert_same, loaded, run, saved_and_loaded
+from tests.session.saved_values import assert_same, loaded, run, saved_and_loaded, works_as_before
 
 CELLS = {
     "a list in two variables": "a = [1]; b = {'a': a}",
@@ -188,10 +188,7 @@ CLASSES = {
 @pytest.mark.parametrize("name", CLASSES)
 def test_classes_of_the_notebook_work_as_before(name: str) -> None:
     source, look = CLASSES[name]
-    before = run(source)
-    after, saved = saved_and_loaded(before)
-    assert saved.not_saved == []
-    assert repr(eval(look, after)) == repr(eval(look, before))
+    after = works_as_before(source, look)
     assert repr(eval(look, after)) == repr(eval(look, run(source)))
 
 

@@ -4,12 +4,14 @@ import os
 import random
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from flow_kernel.errors import StoreError
 from flow_kernel.store.files.rules import Budget
+from tests.opens import files_opened
 from tests.session.file_shapes import LARGE, SHAPES, Make, large, start
 from tests.session.projects import Project
 from tests.store.git_shapes import git, write
@@ -120,22 +122,14 @@ def test_a_file_that_did_not_change_is_not_read_again(
 ) -> None:
     """The clock of the file system cannot be moved, so ours is."""
     start(bare.top)
-    real = os.open
     monkeypatch.setattr("flow_kernel.store.files.capture._SETTLED_NS", -3_600_000_000_000)
     one = bare.take()
     if session == "a new one":
         bare.newest = one.files
         bare.files = bare.opened()
-    read: list[str] = []
-
-    def noting(path: Any, *rest: Any, **options: Any) -> int:
-        read.append(str(path))
-        return real(path, *rest, **options)
-
-    monkeypatch.setattr(os, "open", noting)
     write(bare.top / "b.txt", "changed\n")
-    two = bare.take()
-    monkeypatch.undo()
+    with files_opened() as read:
+        two = bare.take()
     assert [path for path in read if path.startswith(str(bare.top))] == [str(bare.top / "b.txt")]
     assert bare.files.difference(one, two).changed == ["b.txt"]
 
@@ -155,7 +149,6 @@ def test_memory_that_is_written_to_is_read_at_each_checkpoint(
     bare: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Such a write leaves the times of the file as they are, so its age is of no help."""
-    np = pytest.importorskip("numpy")
     path = bare.top / "mapped"
     path.write_bytes(bytes(1000))
     mapped = np.memmap(path, dtype="u1", mode="r+")
@@ -167,6 +160,16 @@ def test_memory_that_is_written_to_is_read_at_each_checkpoint(
     assert bare.files.difference(one, two).changed == ["mapped"]
     assert bare.files.difference(two, None).changed == ["mapped"]
     del mapped
+
+
+def test_a_file_that_is_being_written_is_kept_as_far_as_it_is(bare: Project) -> None:
+    path = bare.top / "a.log"
+    with path.open("wb", buffering=0) as file:
+        file.write(b"begun")
+        taken = bare.take()
+        file.write(b", ended")
+    bare.back(taken)
+    assert path.read_bytes() == b"begun"
 
 
 def test_one_edit_of_a_large_file_costs_a_chunk(bare: Project) -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.store.git_shapes import git, new, shape, write
+from tests.store.git_shapes import git, new, shape, two_branches, write
 
 _POINTER = (
     "version https://git-lfs.github.com/spec/v1\n"
@@ -96,13 +96,7 @@ def a_partial_clone(where: Path) -> Path:
 
 @shape
 def cherry_pick_in_progress(where: Path) -> Path:
-    top = new(where)
-    git(top, "checkout", "-qb", "other")
-    write(top / "a.txt", "theirs\n")
-    git(top, "commit", "-qam", "theirs")
-    git(top, "checkout", "-q", "main")
-    write(top / "a.txt", "ours\n")
-    git(top, "commit", "-qam", "ours")
+    top = two_branches(where)
     git(top, "cherry-pick", "other", ok=False)
     assert (top / ".git/CHERRY_PICK_HEAD").exists()
     return top

@@ -182,8 +182,8 @@ def detached_head(where: Path) -> Path:
     return top
 
 
-@shape
-def merge_in_progress(where: Path) -> Path:
+def two_branches(where: Path) -> Path:
+    """`main`, which is checked out, and `other` have both changed one line of a file."""
     top = new(where)
     git(top, "checkout", "-qb", "other")
     write(top / "a.txt", "theirs\n")
@@ -191,6 +191,12 @@ def merge_in_progress(where: Path) -> Path:
     git(top, "checkout", "-q", "main")
     write(top / "a.txt", "ours\n")
     git(top, "commit", "-qam", "ours")
+    return top
+
+
+@shape
+def merge_in_progress(where: Path) -> Path:
+    top = two_branches(where)
     git(top, "merge", "other", ok=False)
     assert (top / ".git/MERGE_HEAD").exists()
     return top

@@ -225,6 +225,7 @@ def test_what_the_disk_refused_is_written_at_the_next_occasion(
 
 
 def test_short_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of the disk is written whole or refused, so the short write is put in its place."""
     real = os.write
     monkeypatch.setattr(files.os, "write", lambda fd, data: real(fd, data[:1000]))
     digests = written(tmp_path, CONTENTS)

@@ -10,6 +10,7 @@ from flow_kernel.store.snapshots import writer as writers
 from flow_kernel.store.snapshots.frame import MARK_BYTES
 from flow_kernel.store.snapshots.segments import Chunks
 from flow_kernel.store.snapshots.writer import ChunkWriter
+from tests.opens import files_opened
 
 DICE = random.Random(5)
 LARGE = DICE.randbytes(1 << 20)
@@ -165,16 +166,13 @@ def test_a_frame_whose_bytes_never_reached_the_disk_is_written_again(tmp_path: P
     assert names(tmp_path) == ["other-000001", "s-000001"]
 
 
-def test_looking_for_news_opens_no_file_when_there_are_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_looking_for_news_opens_no_file_when_there_are_none(tmp_path: Path) -> None:
     for owner in ("a", "b", "torn"):
         written(tmp_path, owner.encode() * 100, owner=owner)
     [torn] = tmp_path.glob("torn-*.seg")
     torn.write_bytes(torn.read_bytes()[:-1])
     chunks = Chunks(tmp_path)
     chunks.refresh()
-    opens: list[object] = []
-    monkeypatch.setattr(Path, "open", lambda *_, **__: opens.append(_))
-    chunks.refresh()
-    assert opens == []
+    with files_opened() as read:
+        chunks.refresh()
+    assert read == []

@@ -104,6 +104,13 @@ def _strings(text: Text) -> list[Any]:
     return values
 
 
+def _closed(made: Any, is_writeable: bool) -> Any:
+    """A view that could not be written to cannot be now; none is opened."""
+    if made.flags.writeable and not is_writeable:
+        made.flags.writeable = False
+    return made
+
+
 def view(
     owner: Any,
     offset: int,
@@ -126,9 +133,7 @@ def view(
         made = np.ndarray(shape, dtype, owner, offset, strides)
     if opens:
         owner.flags.writeable = False
-    if made.flags.writeable and not is_writeable:
-        made.flags.writeable = False
-    return made
+    return _closed(made, is_writeable)
 
 
 def of_buffer(
@@ -145,9 +150,7 @@ def of_buffer(
     if not memoryview(buffer).nbytes:
         return np.ndarray(shape, dtype)
     made = np.ndarray(shape, dtype, np.frombuffer(buffer, np.uint8), offset, strides)
-    if made.flags.writeable and not is_writeable:
-        made.flags.writeable = False
-    return made
+    return _closed(made, is_writeable)
 
 
 def of_tensor(
@@ -175,9 +178,7 @@ def of_class(  # noqa: PLR0913, PLR0917 - called by an unpickler
     import numpy as np  # only where an array is loaded
 
     made = np.ndarray.__new__(kind, shape, dtype, owner, offset, strides)
-    if made.flags.writeable and not is_writeable:
-        made.flags.writeable = False
-    return made
+    return _closed(made, is_writeable)
 
 
 def set_attributes(value: Any, state: dict[str, Any]) -> None:

@@ -128,6 +128,8 @@ class Automatic:
         pending = self._checkpoints.pending
         if pending is not None:
             pending.wait_for_files(_FILES_WAIT_S)
+        # Not after the cell: what was found out then would pass for what was known before it.
+        self._checkpoints.turns.catch_up()
 
     def _after_cell(self, ran: Ran) -> None:
         due, self._due, self._has_taken = self._due, None, False

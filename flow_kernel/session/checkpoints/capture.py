@@ -13,7 +13,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -27,7 +27,7 @@ from flow_kernel.session.checkpoints.anchors import Anchors
 from flow_kernel.session.checkpoints.hidden_state import is_hidden
 from flow_kernel.session.checkpoints.keeper import Wanted, fork
 from flow_kernel.session.checkpoints.plan import CULPRIT
-from flow_kernel.session.checkpoints.reach_facts import SaveFacts, facts_of
+from flow_kernel.session.checkpoints.reach_facts import SaveFacts, facts_of, state_of_libraries
 from flow_kernel.session.checkpoints.reach_types import Types
 from flow_kernel.session.checkpoints.saving import NotSaved, Saved, save
 from flow_kernel.store.snapshots.content import store_content
@@ -44,8 +44,8 @@ _MOST_CULPRITS: Final = 20
 _READ_BYTES: Final = 1 << 16
 
 Document = dict[str, Any]
-"""What was saved, as JSON: groups, summaries, not_saved (name, type, reason), statuses, bytes_new;
-doubt where the libraries were looked at."""
+"""What was saved, as JSON: groups, summaries, not_saved (name, type, reason), statuses, loose,
+bytes_new; doubt where the libraries were looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +62,18 @@ class Look:
     namespace: dict[str, Any]
     is_wide: bool
 
-    def facts(self, values: Mapping[str, object], groups: Iterable[tuple[str, ...]]) -> SaveFacts:
-        """What there is to say of values."""
+    def facts(
+        self,
+        values: Mapping[str, object],
+        groups: Iterable[tuple[str, ...]],
+        holding: frozenset[str],
+    ) -> SaveFacts:
+        """What there is to say of values; for the arguments see `facts_of`."""
         return facts_of(
             values,
             groups,
             self.types,
+            holding=holding,
             namespace=self.namespace,
             looks_for_code=self.is_wide,
         )
@@ -82,25 +88,6 @@ def capture_here(
         StoreError: The disk refuses.
     """
     return _save(values, anchors, writer, look, lambda _: None)
-
-
-def states_saved(
-    states: Mapping[str, object], anchors: Anchors, writer: Callable[[], Writer]
-) -> Document:
-    """Save the states of random numbers, which run no code and need no child.
-
-    Raises:
-        StoreError: The disk refuses.
-    """
-    made = writer()
-    groups = _stored_groups(save(states, anchors), made, lambda _: None)
-    return {
-        "groups": groups,
-        "summaries": {},
-        "not_saved": [],
-        "statuses": {},
-        "bytes_new": made.bytes_new,
-    }
 
 
 def capture(
@@ -148,15 +135,16 @@ def _save(
     look: Look,
     on_name: Callable[[str], object],
 ) -> Document:
-    saved = save(values, anchors, on_name=on_name)
-    groups = _stored_groups(saved, writer, on_name)
+    saved = save(values, anchors, on_name=on_name, marks=state_of_libraries())
+    groups = stored_groups(saved, writer, on_name)
     names = [name for group in saved.groups for name in group.names]
-    facts = look.facts(values, [group.names for group in saved.groups])
+    facts = look.facts(values, [group.names for group in saved.groups], saved.marked)
     document: Document = {
         "groups": groups,
         "summaries": {name: dict(summarise(values[name])) for name in names if not is_hidden(name)},
         "not_saved": [_listed(left) for left in saved.not_saved],
         "statuses": {name: status.value for name, status in facts.statuses.items()},
+        "loose": sorted(facts.loose),
         "bytes_new": writer.bytes_new,
     }
     if look.is_wide or facts.doubt is not None:
@@ -180,12 +168,20 @@ class _Telling:
 
     def put(self, raw: Content, *, is_code: bool = True) -> bytes:
         """Take content. Returns its digest."""
-        self._count += 1
-        if self._count % _CHUNKS_A_SIGN == 0:
-            self._tell()
-        digest = self._writer.put(raw, is_code=is_code)
+        return self.put_all([raw], is_code=is_code)[0]
+
+    def put_all(self, pieces: Iterable[Content], *, is_code: bool = True) -> list[bytes]:
+        """Take many. Returns their digests."""
+        digests = self._writer.put_all(self._counted(pieces), is_code=is_code)
         self.bytes_new = self._writer.bytes_new
-        return digest
+        return digests
+
+    def _counted(self, pieces: Iterable[Content]) -> Iterator[Content]:
+        for piece in pieces:
+            self._count += 1
+            if self._count % _CHUNKS_A_SIGN == 0:
+                self._tell()
+            yield piece
 
     def sync(self) -> None:
         """What was taken is safe."""
@@ -196,7 +192,7 @@ class _Telling:
         self._writer.close()
 
 
-def _stored_groups(
+def stored_groups(
     saved: Saved, writer: Writer, on_name: Callable[[str], object]
 ) -> list[dict[str, Any]]:
     """The groups as a manifest lists them; on the disk when this returns."""

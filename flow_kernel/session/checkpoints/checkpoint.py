@@ -85,25 +85,27 @@ class Body:
         CheckpointDamaged: At the first touch: it is not the one that the head names.
     """
 
-    __slots__ = ("_head", "_source", "anchors", "groups", "statuses", "variables")
+    __slots__ = ("_head", "_source", "anchors", "groups", "loose", "statuses", "variables")
 
     variables: Mapping[str, Mapping[str, Any]]
     groups: tuple[StoredGroup, ...]
     anchors: tuple[str, ...]
     statuses: Mapping[str, str]
+    loose: frozenset[str]
 
     def __init__(self, head: Mapping[str, Any], source: bytes | dict[str, Any]) -> None:
         self._head = head
         self._source = source
 
     def __getattr__(self, name: str) -> Any:
-        if name not in ("anchors", "groups", "statuses", "variables"):
+        if name not in Body.__slots__ or name.startswith("_"):
             raise AttributeError(name)
         found = self._found()
         self.groups = tuple(_group(group) for group in found["groups"])
         self.anchors = tuple(found["anchors"])
         self.variables = found["variables"]
         self.statuses = found.get("statuses", {})
+        self.loose = frozenset(found.get("loose", self.variables))  # an old one does not say
         return object.__getattribute__(self, name)
 
     def parts(self) -> Iterator[Part]:
@@ -189,6 +191,11 @@ class Checkpoint:
     def statuses(self) -> Mapping[str, str]:
         """What is known of the values; see `reach_walk.Status`."""
         return self.body.statuses
+
+    @property
+    def loose(self) -> frozenset[str]:
+        """Names of values that change when something is looked at; see `reach_facts`."""
+        return self.body.loose
 
     def item(self) -> dict[str, object]:
         """What lists show."""

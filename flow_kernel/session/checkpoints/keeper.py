@@ -24,7 +24,7 @@ from typing import Any, Final, NoReturn, Protocol
 import orjson
 
 from flow_kernel.errors import StoreError
-from flow_kernel.session.checkpoints.holding import HeldInterrupt
+from flow_kernel.records.interrupts import NotedInterrupts
 from flow_kernel.store import forks
 
 _READ_BYTES: Final = 1 << 16
@@ -87,14 +87,20 @@ class Keeper:
         Raises:
             OSError: There can be no more processes.
         """
-        # Raised in one of the functions that Python calls at a fork it would be lost: those swallow
-        # what is raised in them.
-        with HeldInterrupt() as held:
-            keeper = cls._fork(work)
+        # An interrupt that is raised in one of the functions that Python calls at a fork would be
+        # lost: those swallow what is raised in them.
+        noted = NotedInterrupts()
         try:
-            held.pass_on()
-        except BaseException:  # the interrupt that came meanwhile
+            with noted:
+                keeper = cls._fork(work)
+        except OSError:
+            noted.pass_on()
+            raise
+        try:
+            noted.pass_on()
+        except BaseException:
             keeper.close()
+            keeper.disown()
             raise
         return keeper
 

@@ -132,6 +132,7 @@ class Making:
             "variables": now.summaries,
             "groups": list(now.groups),
             "statuses": dict(now.statuses),
+            "loose": sorted(now.loose),
             "not_saved": [
                 {
                     "name": name,

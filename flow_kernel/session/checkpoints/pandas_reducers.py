@@ -9,9 +9,11 @@ writing to one frame would change another.
 """
 
 import sys
-from typing import Any
+from typing import Any, Final
 
 from flow_kernel.session.checkpoints import pandas_rebuild as rebuild
+
+_CACHE: Final = "_cache"
 
 
 def frame(value: Any) -> tuple[Any, ...] | None:
@@ -20,6 +22,21 @@ def frame(value: Any) -> tuple[Any, ...] | None:
     if type(state) is dict and state.get("_metadata") is type(value)._metadata:
         state = {name: one for name, one in state.items() if name != "_metadata"}
         return (made, arguments, state, *rest)
+    return None
+
+
+def array(value: Any) -> tuple[Any, ...] | None:
+    """An array of pandas's own, without what it has worked out when somebody looked at it."""
+    made, arguments, state, *rest = value.__reduce_ex__(5)
+    parts = list(state) if type(state) is tuple else [state]
+    for number, part in enumerate(parts):
+        if type(part) is dict and _CACHE in part:
+            kept = {name: one for name, one in part.items() if name != _CACHE}
+            parts[number] = kept
+            is_empty = not kept and type(state) is tuple and number == len(parts) - 1
+            # What has no other attributes has no dict of them before anybody looks.
+            shorter = tuple(parts[:-1]) if is_empty else tuple(parts)
+            return (made, arguments, shorter if type(state) is tuple else kept, *rest)
     return None
 
 

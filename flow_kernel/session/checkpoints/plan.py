@@ -31,6 +31,7 @@ class Base:
         not_saved: Name, type and reason of what could not be saved.
         idents: `id` of each value, saved or not. No value is held.
         statuses: What is known of the values; see `reach_walk.Status`.
+        loose: Names of values that change when something is looked at; see `reach_facts`.
         doubt: Why no cell can be judged by that; None when they can.
     """
 
@@ -39,6 +40,7 @@ class Base:
     not_saved: Sequence[Sequence[str]]
     idents: Mapping[str, int]
     statuses: Mapping[str, str]
+    loose: frozenset[str]
     doubt: str | None
 
 
@@ -106,11 +108,12 @@ def merged(
         idents: `id` of each variable at the moment of the capture.
     """
     taken_over = [name for group in plan.groups for name in group["names"]]
-    summaries, statuses = {}, {}
+    summaries, statuses, loose = {}, {}, frozenset[str]()
     doubt = None
     if base is not None:
         summaries = {name: base.summaries[name] for name in taken_over if name in base.summaries}
         statuses = {name: base.statuses[name] for name in taken_over if name in base.statuses}
+        loose = base.loose.intersection(taken_over)
         doubt = base.doubt
     return Base(
         groups=sorted([*plan.groups, *found["groups"]], key=_names),
@@ -118,6 +121,7 @@ def merged(
         not_saved=sorted([*plan.not_saved, *found["not_saved"]]),
         idents=dict(idents),
         statuses={**statuses, **found["statuses"]},
+        loose=loose.union(found["loose"]),
         doubt=found.get("doubt", doubt),
     )
 
@@ -145,6 +149,7 @@ def base_of(target: Checkpoint, idents: Mapping[str, int], now: Base) -> Base:
             **target.statuses,
             **{name: status for name, status in now.statuses.items() if name in same},
         },
+        loose=target.loose.difference(same) | now.loose.intersection(same),
         doubt=now.doubt,
     )
 
@@ -154,6 +159,7 @@ def facts_for_cells(base: Base) -> SaveFacts:
     return SaveFacts(
         statuses={name: Status(value) for name, value in base.statuses.items()},
         groups=[tuple(group["names"]) for group in base.groups],
+        loose=base.loose,
         doubt=base.doubt,
     )
 

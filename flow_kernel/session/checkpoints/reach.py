@@ -4,7 +4,8 @@ Called by `reach_tracker` after each cell.
 
     inputs of the cell = what its globals held when they were read
     all of known types, or functions whose code is read too
-        ⇒ only known code ran, and it could change only what it was given: the names that were read
+        ⇒ only known code ran, and it could change only what it was given: the names that were read;
+          nothing at all, when all of it is code that only looks (`reach_reads`)
     anything else
         ⇒ everything
 
@@ -30,9 +31,12 @@ from flow_kernel.session.checkpoints.reach_look import (
     Reach,
     World,
 )
-from flow_kernel.session.checkpoints.reach_types import Types
+from flow_kernel.session.checkpoints.reach_reads import only_look, reads_of
+from flow_kernel.session.checkpoints.reach_types import Types, is_plain_kind, name_of
 from flow_kernel.session.checkpoints.reach_walk import (
     Status,
+    can_settle,
+    has_levels,
     is_named_elsewhere,
     walk,
 )
@@ -94,8 +98,8 @@ class _Judge:
 
     @property
     def is_idle(self) -> bool:
-        """True when neither a variable nor a library was used."""
-        return not (self.touched or self._modules or self._bears_code)
+        """True when neither a variable nor a library was used, or they were only looked at."""
+        return not (self.touched or self._modules or self._bears_code) or self._only_looks()
 
     def decide(self) -> None:
         """Go through the cell.
@@ -281,6 +285,47 @@ class _Judge:
 
     def _is_tame(self, value: object) -> bool:
         return walk(value, self._world.types, self._namespace).status is Status.TAME
+
+    # -- looks -------------------------------------------------------------------------------------
+
+    def _only_looks(self) -> bool:
+        """True when all that the cell names is what it was, and lies where it lay."""
+        if self._stores or self._read or self._makes_classes or self._known.is_held:
+            return False
+        reads = reads_of(self._look.codes)
+        if reads is None:
+            return False
+        functions, builtins_ = [], []
+        for name in reads.names:
+            if name not in self._namespace:
+                builtins_.append(name)
+            elif libraries.is_known_callable(value := self._namespace[name]):
+                functions.append(value)
+        return (
+            only_look(reads, functions, builtins_)
+            and all(self._is_column(name, word) for name, word in reads.parts)
+            and all(map(self._lies_still, self.touched))
+        )
+
+    def _is_column(self, name: str, word: str) -> bool:
+        """True for `df.price`: a frame has no such attribute, so it gave a column."""
+        kind = type(self._namespace.get(name))
+        return (
+            is_plain_kind(kind)
+            and kind in self._world.types.holders
+            and name_of(kind) == "DataFrame"
+            and not hasattr(kind, word)
+        )
+
+    def _lies_still(self, name: str) -> bool:
+        """False when pandas may have put blocks of a frame together."""
+        known = self._known
+        if name in known.settled or name in known.fresh:
+            return True
+        value = self._namespace.get(name)
+        found = walk(value, self._world.types, self._namespace, budget=_GLANCE)
+        seen = found.seen.values()
+        return can_settle(seen) and not has_levels(seen)  # it has not come to that, then
 
     # -- afterwards --------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from flow_kernel.session.checkpoints.reach_libraries import (
     is_known_module,
 )
 from flow_kernel.session.checkpoints.reach_types import Types, module_of
-from flow_kernel.session.checkpoints.reach_walk import Status, Walk, walk
+from flow_kernel.session.checkpoints.reach_walk import Status, Walk, is_loose, walk
 from flow_kernel.session.checkpoints.reach_words import MODULES
 
 _CONTAINERS: Final = (dict, list, set, tuple, frozenset)
@@ -41,11 +41,14 @@ class SaveFacts:
     Attributes:
         statuses: Of each saved name; one that is missing is WILD.
         groups: Names that share something, together.
+        loose: Names of values that change when something is looked at: their memory, of those that
+            are known (`reach_walk.can_settle`), or a library's own state that the others hold.
         doubt: Why cells cannot be judged by it: a library holds code of the notebook.
     """
 
     statuses: Mapping[str, Status]
     groups: Iterable[tuple[str, ...]] = ()
+    loose: frozenset[str] = frozenset()
     doubt: str | None = None
 
 
@@ -54,6 +57,7 @@ def facts_of(
     groups: Iterable[tuple[str, ...]],
     types: Types,
     *,
+    holding: frozenset[str],
     namespace: dict[str, Any],
     looks_for_code: bool = True,
 ) -> SaveFacts:
@@ -63,20 +67,23 @@ def facts_of(
         values: Variables by name.
         groups: Those that share something.
         types: What is known.
+        holding: Names of values that hold something of `state_of_libraries`.
         namespace: Of the notebook.
         looks_for_code: False when no cell since the last look may have done anything.
     """
     walks = {name: _walked(value, types, namespace) for name, value in values.items()}
-    of_libraries = set(_state_of_libraries())
     of_shell = {id(namespace[name]) for name in _OF_SHELL if name in namespace}
     statuses: dict[str, Status] = {}
+    loose = set()
     doubt = foreign_code(namespace) if looks_for_code else None
     for name, walked in walks.items():
-        is_shared = not of_libraries.isdisjoint(walked.seen)
+        is_shared = name in holding
         statuses[name] = Status.WILD if is_shared else walked.status
+        if is_shared or is_loose(walked.seen.values()):
+            loose.add(name)
         if not of_shell.isdisjoint(walked.seen):
             doubt = f"{name} holds a list of the shell, which every cell changes"
-    return SaveFacts(statuses=statuses, groups=tuple(groups), doubt=doubt)
+    return SaveFacts(statuses=statuses, groups=tuple(groups), loose=frozenset(loose), doubt=doubt)
 
 
 def _walked(value: object, types: Types, namespace: dict[str, Any]) -> Walk:
@@ -203,7 +210,7 @@ def _is_of(packages: frozenset[str], kind: type) -> bool:
     return module_of(kind).partition(".")[0].lstrip("_") in packages
 
 
-def _state_of_libraries() -> Iterator[int]:
+def state_of_libraries() -> frozenset[int]:
     """The ids of what may change in containers of the known packages, and in what these contain."""
     level: list[Any] = []
     for _, module in _modules(_OWNERS):
@@ -211,6 +218,7 @@ def _state_of_libraries() -> Iterator[int]:
     arrays = {kind for kind in set(map(type, level)) if kind.__name__ == "ndarray"}
     wanted = {*_CONTAINERS, *arrays}
     seen: set[int] = set()
+    found: set[int] = set()
     while level := [one for one in level if type(one) in wanted]:
         below: list[Any] = []
         for value in level:
@@ -220,9 +228,10 @@ def _state_of_libraries() -> Iterator[int]:
             seen.add(number)
             kind = type(value)
             if kind not in _FIXED:
-                yield number
+                found.add(number)
             if kind is dict:
                 below += value.values()
             elif kind in _CONTAINERS:
                 below += value
         level = below
+    return frozenset(found)

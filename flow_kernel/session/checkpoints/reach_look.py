@@ -83,11 +83,17 @@ class Known:
     Attributes:
         tame: Names of tame values.
         plain: Names of plain ones.
+        settled: Names of values that stay where they are in memory when they are looked at.
+        fresh: Names that are saved again in any case.
+        is_held: True when a value holds a library's own state, which changes as it is used.
         forever: Why no cell can be judged any more.
     """
 
     tame: Collection[str] = frozenset()
     plain: Collection[str] = frozenset()
+    settled: Collection[str] = frozenset()
+    fresh: Collection[str] = frozenset()
+    is_held: bool = False
     forever: str | None = None
 
 

@@ -28,6 +28,8 @@ class ReachTracker:
         self._tame: set[str] = set()
         self._plain: set[str] = set()
         self._wild: set[str] = set()
+        self._settled: set[str] = set()
+        self._is_held = True
         self._peers: dict[str, tuple[str, ...]] = {}
         self._forever: str | None = None
         self._doubt: str | None = None
@@ -65,7 +67,14 @@ class ReachTracker:
         around = World(
             namespace=world.namespace, hidden=world.hidden, types=world.types, doubts=doubts
         )
-        known = Known(tame=self._tame, plain=self._plain, forever=self._forever)
+        known = Known(
+            tame=self._tame,
+            plain=self._plain,
+            settled=self._settled,
+            fresh=self._touched,
+            is_held=self._is_held,
+            forever=self._forever,
+        )
         judged = judge(look, around, known, peers=self._touched)
         self._forever = self._forever or judged.forever
         self.reach |= judged.reach
@@ -99,13 +108,21 @@ class ReachTracker:
             found.update(self._peers.get(name, ()))
         return frozenset(found)
 
+    def is_tame(self, names: Iterable[str]) -> bool:
+        """True when all of these are of known types, by what ran."""
+        return self._tame.issuperset(names)
+
     def save_begins(self) -> None:
         """The variables are frozen as they are now; what it finds comes with `saved`."""
         self._reach_before = self.reach
         self._names_before = self._names
         self._is_waiting = True
+        # Of what is saved now, it is not known yet.
+        self._settled -= self._touched
         if self.reach.everything is not None:
             self._tame, self._plain, self._wild, self._peers = set(), set(), set(), {}
+            self._settled = set()
+            self._is_held = True
         self._begin(set(), NOTHING)
 
     def save_failed(self) -> None:
@@ -123,6 +140,7 @@ class ReachTracker:
         self._is_waiting = False
         self._doubt = facts.doubt
         self._peers = {name: names for names in facts.groups for name in names if len(names) > 1}
+        self._settled = set(facts.statuses.keys() - facts.loose - self._names)
         since_tame, since_plain = self._tame & self._names, self._plain & self._names
         self._begin(self._names, self.reach)
         if self.reach.everything is not None:
@@ -131,6 +149,7 @@ class ReachTracker:
         for name, status in facts.statuses.items():
             by_status[status].add(name)
         self._wild = by_status[Status.WILD]
+        self._is_held = not facts.loose.isdisjoint(self._wild)
         self._tame = (by_status[Status.TAME] - self._touched) | since_tame
         self._plain = (by_status[Status.PLAIN] - self._touched) | since_plain
 

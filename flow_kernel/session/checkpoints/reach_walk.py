@@ -7,7 +7,7 @@ The types of a whole level are compared at once, in C; attributes are read only 
 is known.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import chain
@@ -16,13 +16,21 @@ from typing import Any, Final
 from weakref import getweakrefs
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
-from flow_kernel.session.checkpoints.reach_types import CACHES, Types, is_plain_kind
+from flow_kernel.session.checkpoints.reach_types import (
+    CACHES,
+    Types,
+    is_plain_kind,
+    module_of,
+    name_of,
+)
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
 BUDGET: Final = 20_000
 """Objects looked at on the cell path for one value; more are unknown."""
 _MAX_LEVELS: Final = 10_000
+_LEVELS: Final = ("pandas.core.indexes.multi", "MultiIndex"), ("pandas", "MultiIndex")
+_MANAGER: Final = ("pandas.core.internals.managers", "BlockManager")
 
 
 class Status(Enum):
@@ -190,6 +198,45 @@ class _Walker:
             inside.append(list(function.__closure__ or ()))
             inside.append(list(function.__dict__.values()))
         return inside
+
+
+def can_settle(objects: Collection[Any]) -> bool:
+    """True when frames have blocks that pandas puts together when they are looked at.
+
+    The values stay what they are, and the memory that they lie in does not.
+
+    Args:
+        objects: What a walk has seen.
+    """
+    for one in objects:
+        kind = type(one)
+        if is_plain_kind(kind) and (module_of(kind), name_of(kind)) == _MANAGER:
+            dtypes = [block.dtype for block in one.blocks if block._can_consolidate]
+            if len(dtypes) != len(set(dtypes)):
+                return True
+    return False
+
+
+def has_levels(objects: Collection[Any]) -> bool:
+    """True when there are labels of several levels, which pandas lays out anew when it likes.
+
+    Args:
+        objects: What a walk has seen.
+    """
+    kinds = {id(type(one)): type(one) for one in objects}  # the user may say how one is hashed
+    return any(
+        is_plain_kind(kind) and (module_of(kind), name_of(kind)) in _LEVELS
+        for kind in kinds.values()
+    )
+
+
+def is_loose(objects: Collection[Any]) -> bool:
+    """True when a look at a value may change what it lies in.
+
+    Args:
+        objects: What a walk through it has seen.
+    """
+    return can_settle(objects) or has_levels(objects)
 
 
 def _attributes(holder: object, names: tuple[str, ...]) -> list[object]:

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flow_kernel.errors import CheckpointDamaged, FlowError, UntrustedCheckpoint
+from flow_kernel.records.interrupts import NotedInterrupts
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint, LeftName, Part
 from flow_kernel.session.checkpoints.compatibility import code_reason
 from flow_kernel.session.checkpoints.hidden_state import is_hidden, prepare, restore
-from flow_kernel.session.checkpoints.holding import HeldInterrupt
 from flow_kernel.session.checkpoints.loading import load
 from flow_kernel.session.checkpoints.plan import same_names
 from flow_kernel.session.checkpoints.service import Checkpoints
@@ -119,7 +119,7 @@ def _go_back(checkpoints: Checkpoints, target: Checkpoint, *, what: str, dry_run
         there = {*values, *aside.same, *kept, *(left.name for left in lost)}
         removed = sorted(checkpoints.variables().keys() - there)
     files, files_reason = NO_CHANGES, ""
-    with HeldInterrupt() as held:
+    with NotedInterrupts() as held:
         if what != "state":
             files, files_reason = checkpoints.files.restore(
                 target, must=what == "files", dry_run=dry_run

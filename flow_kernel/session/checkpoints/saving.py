@@ -74,10 +74,17 @@ class NotSaved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saved:
-    """What became of each variable."""
+    """What became of each variable.
+
+    Attributes:
+        groups: Those that were saved.
+        not_saved: The others.
+        marked: Names of values that hold an object that was asked for.
+    """
 
     groups: list[Group]
     not_saved: list[NotSaved]
+    marked: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +95,11 @@ class _Pickled:
 
 
 def save(
-    values: Mapping[str, object], anchors: Anchors, *, on_name: Callable[[str], object] = len
+    values: Mapping[str, object],
+    anchors: Anchors,
+    *,
+    on_name: Callable[[str], object] = len,
+    marks: frozenset[int] = frozenset(),
 ) -> Saved:
     """Turn variables into bytes.
 
@@ -96,6 +107,7 @@ def save(
         values: By name.
         anchors: What is referred to and not saved.
         on_name: Told each variable before its classes' own code may run.
+        marks: Ids of objects to look out for.
 
     Returns:
         Each name in one group or among those not saved. Nothing of the values was changed.
@@ -115,6 +127,10 @@ def save(
                 not_saved.append(NotSaved(name=name, type=_type_name(value), reason=_reason(error)))
         groups = Groups(singles)
         _unite(singles, groups, anchors)
+        marks -= anchors.ids()  # the memo of a pickler begins with them
+        marked = frozenset(
+            name for name, single in singles.items() if not marks.isdisjoint(single.memo)
+        )
         made = []
         for names in groups.all():
             single = singles[names[0]]
@@ -137,7 +153,11 @@ def save(
                     filled_in=[n for n, one in enumerate(buffers) if is_filled_in(one)],
                 )
             )
-    return Saved(groups=made, not_saved=sorted(not_saved, key=lambda left: left.name))
+    return Saved(
+        groups=made,
+        not_saved=sorted(not_saved, key=lambda left: left.name),
+        marked=marked,
+    )
 
 
 def _unite(singles: Mapping[str, _Pickled], groups: Groups, anchors: Anchors) -> None:

@@ -144,6 +144,8 @@ _FAMILIES: Final[dict[str, Reducer]] = {
     "pandas.core.indexes.base.Index": pandas_reducers.reduce,
     "pandas.Index": pandas_reducers.reduce,
     "pandas.core.generic.NDFrame": pandas_reducers.frame,
+    "pandas.core.arrays.base.ExtensionArray": pandas_reducers.array,
+    "pandas.api.extensions.ExtensionArray": pandas_reducers.array,
     "torch.Tensor": torch_reducers.tensor,
     "torch.storage.UntypedStorage": torch_reducers.storage,
     "torch._C.Generator": torch_reducers.generator,

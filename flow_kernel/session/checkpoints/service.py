@@ -16,8 +16,9 @@ from typing import Any, Final
 
 from flow_kernel.errors import FlowError
 from flow_kernel.session.checkpoints.anchors import Anchors, anchors_of
-from flow_kernel.session.checkpoints.capture import Look, capture, capture_here, states_saved
+from flow_kernel.session.checkpoints.capture import Look, capture, capture_here
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint, Difference, differing
+from flow_kernel.session.checkpoints.freezing import frozen
 from flow_kernel.session.checkpoints.hidden_state import is_hidden
 from flow_kernel.session.checkpoints.keeper import Keeper, can_fork
 from flow_kernel.session.checkpoints.making import Making, Moment
@@ -320,12 +321,13 @@ class Checkpoints:
         """What saving values comes to: at once, from a keeper, or when it is called."""
         anchors = self.anchors()
         look = Look(types=self.tracker.types(), namespace=self._parts.namespace, is_wide=is_wide)
-        if all(map(is_hidden, values)) and not is_wide:
-            return partial(states_saved, values, anchors, self._writer if keeps else DigestWriter)
-        writer: Callable[[], Writer] = DigestWriter
+        writer: Callable[[], Writer] = self._writer if keeps else DigestWriter
+        if not is_wide and self.tracker.is_tame(name for name in values if not is_hidden(name)):
+            known = frozen(values, anchors, writer, look)
+            if known is not None:
+                return known
         if keeps:
             self.shelf.chunks.refresh()
-            writer = self._writer
         if can_fork():
             with suppress(OSError):  # there can be no more processes: it is done here
                 return Keeper.start(

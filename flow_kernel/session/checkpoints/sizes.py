@@ -18,12 +18,17 @@ _OBJECT_BYTES: Final = 64
 """What one small object weighs: pickling it takes as long as copying some hundred bytes."""
 
 
-def is_small(values: Iterable[object]) -> bool:
-    """True when all of them together are quickly saved; no code of their classes runs."""
+def is_small(values: Iterable[object], *, most_bytes: int = SMALL_BYTES) -> bool:
+    """True when all of them together are quickly saved; no code of their classes runs.
+
+    Args:
+        values: Of variables.
+        most_bytes: What counts as small.
+    """
     total = 0
     for value in values:
         total += _estimate(value, _DEPTH)
-        if total > SMALL_BYTES:
+        if total > most_bytes:
             return False
     return True
 

@@ -5,16 +5,14 @@ Made by `service`; held by users through `session.checkpoint()`.
 
 import _thread
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any
 
 from flow_kernel.errors import StoreError
+from flow_kernel.records import waits
 from flow_kernel.session.ambient import current_session
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint
-
-_SLICE_S: Final = 0.1
 
 
 class Taking:
@@ -99,7 +97,7 @@ class Taking:
             TimeoutError: It is not there yet.
         """
         self._is_wanted.set()
-        if not _come(self._done, timeout_s):
+        if not waits.wait(self._done, timeout_s):
             raise TimeoutError(f"checkpoint {self.checkpoint_id} is still being written")
         if self._error is not None:
             raise self._error
@@ -113,7 +111,7 @@ class Taking:
             timeout_s: How long; None for as long as it takes.
         """
         self._is_wanted.set()
-        _come(self._done, timeout_s)
+        waits.wait(self._done, timeout_s)
 
     def wait_for_files(self, timeout_s: float | None = None) -> None:
         """Wait until the files have been read; they may be changed afterwards.
@@ -122,13 +120,13 @@ class Taking:
             timeout_s: How long; None for as long as it takes.
         """
         self._is_wanted.set()
-        _come(self._has_files, timeout_s)
+        waits.wait(self._has_files, timeout_s)
 
     def give_up(self) -> None:
         """It is not wanted any more; returns when nothing of it goes on."""
         self._is_wanted.set()
         self._give_up()
-        _come(self._done)
+        waits.wait(self._done)
 
     def then(self, told: "Callable[[Taking], None]") -> None:
         """Tell somebody once it is done; at once when it is."""
@@ -169,21 +167,6 @@ class Taking:
     def __repr__(self) -> str:
         said = "being written" if not self.is_done else "failed" if self._error else "on disk"
         return f"<checkpoint {self.name} [{self.checkpoint_id}], {said}>"
-
-
-def _come(event: threading.Event, timeout_s: float | None = None) -> bool:
-    """Wait for it, in slices.
-
-    An interrupt between the last look of Python's loop and the system's wait ends neither: a wait
-    without an end would sleep through it.
-    """
-    end = None if timeout_s is None else time.monotonic() + timeout_s
-    while True:
-        left_s = _SLICE_S if end is None else min(_SLICE_S, end - time.monotonic())
-        if event.wait(max(0.0, left_s)):
-            return True
-        if left_s <= 0:
-            return False
 
 
 def found_again(checkpoint_id: str, name: str) -> Taking:

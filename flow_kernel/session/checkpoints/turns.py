@@ -10,10 +10,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, TypeVar
 
 from flow_kernel.errors import StoreError
-from flow_kernel.session.checkpoints.holding import HeldInterrupt
+from flow_kernel.records.interrupts import NotedInterrupts
 from flow_kernel.session.checkpoints.taking import Taking
 
 T = TypeVar("T")
@@ -34,8 +35,17 @@ class Turns:
         self._later: deque[Callable[[], object]] = deque()
 
     def later(self, work: Callable[[], object]) -> None:
-        """Leave something to whoever is the next to have a settled turn, before all else."""
+        """Leave something to whoever is the next to have a settled turn, or to catch up."""
         self._later.append(work)
+
+    def catch_up(self) -> None:
+        """Do what was left for later, unless another thread is at it."""
+        with suppress(StoreError):
+            self.alone(self._catch_up, within_s=0.0)
+
+    def _catch_up(self) -> None:
+        while self._later:
+            self._later.popleft()()
 
     def alone(self, work: Callable[[], T], *, within_s: float) -> T:
         """The result of `work`, done while no other thread is at it.
@@ -72,8 +82,7 @@ class Turns:
                 raise StoreError("the one before it is still being written")
             with self._lock:
                 if self._pending() is None:
-                    while self._later:
-                        self._later.popleft()()
+                    self._catch_up()
                     return work()
 
     def _wait(self, end: float | None) -> bool:
@@ -84,7 +93,7 @@ class Turns:
         """
         while True:
             left_s = _left(end)
-            with HeldInterrupt() as held:
+            with NotedInterrupts() as held:
                 is_free = self._lock.acquire(timeout=_slice(left_s))
                 if is_free:
                     self._lock.release()

@@ -8,6 +8,7 @@ file systems count time in steps of up to that; or this process can write to it 
 which no stamp shows.
 """
 
+import errno
 import os
 import stat
 import time
@@ -26,12 +27,6 @@ from flow_kernel.store.snapshots.writer import Writer
 
 _SETTLED_NS: Final = 2_000_000_000
 _TRIES: Final = 2
-_READ: Final = (
-    os.O_RDONLY
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_NONBLOCK", 0)  # a pipe that took the file's place does not hold us
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +110,7 @@ def _read(
         if stat.S_ISLNK(one.stat.st_mode):
             return Known(Kept(path=one.path, target=link_target(where)), ())
         for _ in range(_TRIES):
-            lent = opened.fd(one.stat)
-            made = _read_once(where, one.path, writer, lent, mapped=mapped, now_ns=now_ns)
+            made = _read_once(where, one, writer, opened, mapped=mapped, now_ns=now_ns)
             if made is not None:
                 return made
     except StoreError:
@@ -131,29 +125,29 @@ def _read(
 
 def _read_once(
     where: str,
-    path: str,
+    one: Found,
     writer: Writer,
-    lent: int | None,
+    opened: OpenFiles,
     *,
     mapped: frozenset[int],
     now_ns: Callable[[], int],
 ) -> Known | LeftOut | None:
-    """One file, by a descriptor that is lent where it is open; None when it changed meanwhile."""
-    fd = os.open(where, _READ) if lent is None else lent
+    """One file as it is now; None when it changed meanwhile."""
+    began_ns = now_ns()
     try:
-        began_ns = now_ns()
-        before = os.fstat(fd)
-        if not stat.S_ISREG(before.st_mode):
-            return LeftOut(path=path, reason="special file", size=before.st_size)
-        made = cut(fd, before.st_size, writer)
-        if made is None or Stamp.of(os.fstat(fd)) != Stamp.of(before):
+        with opened.reading(where, one.stat, follows_links=False) as (fd, before):
+            if not stat.S_ISREG(before.st_mode):
+                return LeftOut(path=one.path, reason="special file", size=before.st_size)
+            made = cut(fd, before.st_size, writer)
+            if made is None or Stamp.of(os.fstat(fd)) != Stamp.of(before):
+                return None
+    except OSError as error:
+        if error.errno == errno.EBADF:  # it was read where a cell had it open
             return None
-    finally:
-        if lent is None:
-            os.close(fd)
+        raise
     part, digests = made
     kept = Kept(
-        path=path,
+        path=one.path,
         mode=kept_mode(before),
         part=part,
         stamp=Stamp.of(before),

@@ -3,10 +3,10 @@
 Called by `store.files.capture` to write, by `store.files.swap` and `store.files.table` to read.
 """
 
-import os
 from collections.abc import Callable, Iterator
 
 from flow_kernel.store.files.entries import Part
+from flow_kernel.store.files.opened import read_at
 from flow_kernel.store.snapshots.content import CHUNK_BYTES, MOST_IN_PLACE, ListDamaged, listed
 from flow_kernel.store.snapshots.fast import Content
 from flow_kernel.store.snapshots.segments import ChunkLost
@@ -39,7 +39,7 @@ def cut(fd: int, size: int, writer: Writer) -> tuple[Part, tuple[bytes, ...]] | 
             return None
         digests.append(writer.put(block))
         left -= len(block)
-    if _at(fd, size, 1):
+    if read_at(fd, size, 1):
         return None
     if len(digests) <= MOST_IN_PLACE:
         return Part(nbytes=size, chunks=tuple(one.hex() for one in digests)), tuple(digests)
@@ -93,15 +93,8 @@ def _whole_block(fd: int, start: int, size: int) -> bytes:
     """So many bytes from a place on; nothing where the file ends before."""
     block = b""
     while len(block) < size:
-        got = _at(fd, start + len(block), size - len(block))
+        got = read_at(fd, start + len(block), size - len(block))
         if not got:
             return b""
         block += got
     return block
-
-
-def _at(fd: int, start: int, size: int) -> bytes:
-    if hasattr(os, "pread"):
-        return os.pread(fd, size, start)
-    os.lseek(fd, start, os.SEEK_SET)  # Windows, where no descriptor is lent
-    return os.read(fd, size)

@@ -36,10 +36,8 @@ def store_content(writer: Writer, content: Content, *, is_code: bool = True) -> 
     """
     view = memoryview(content).cast("B")
     nbytes = len(view)
-    digests = [
-        writer.put(view[start : start + CHUNK_BYTES], is_code=is_code)
-        for start in range(0, nbytes, CHUNK_BYTES)
-    ]
+    pieces = (view[start : start + CHUNK_BYTES] for start in range(0, nbytes, CHUNK_BYTES))
+    digests = writer.put_all(pieces, is_code=is_code)
     if len(digests) <= MOST_IN_PLACE:
         return {"nbytes": nbytes, "chunks": [digest.hex() for digest in digests]}
     return {"nbytes": nbytes, "list": writer.put(b"".join(digests)).hex()}

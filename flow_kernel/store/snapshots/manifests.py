@@ -29,7 +29,7 @@ from flow_kernel.store.snapshots.frame import digest_of
 
 FORMAT: Final = 2
 SUFFIX: Final = ".json"
-BODY: Final = ("variables", "groups", "anchors", "statuses")
+BODY: Final = ("variables", "groups", "anchors", "statuses", "loose")
 """What the second line holds; the head has how many variables there are."""
 _ADDED: Final = ("counts", "body_hash")
 """What the head holds beside that."""

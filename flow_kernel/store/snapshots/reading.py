@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from flow_kernel.records.waits import join
 from flow_kernel.store.snapshots.codec import RAW
 from flow_kernel.store.snapshots.frame import FrameDamaged, prove, read_header
 from flow_kernel.store.snapshots.segments import ChunkLost, Chunks, Placed
@@ -78,7 +79,7 @@ def read_into(
     try:
         _read(chunks, digests[:middle], target[:start], is_code=is_code)
     finally:
-        helper.join()
+        join(helper)
     if lost:
         raise lost[0]
 

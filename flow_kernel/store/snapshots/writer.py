@@ -10,22 +10,26 @@ the same content reads such a frame first, and brings its file to the disk befor
 """
 
 import os
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from flow_kernel.errors import StoreError
 from flow_kernel.records.locks import lock
+from flow_kernel.store.snapshots.ahead import ahead
 from flow_kernel.store.snapshots.fast import Content, fast_hash
 from flow_kernel.store.snapshots.files import next_segment, sync_directory, sync_file, write_all
 from flow_kernel.store.snapshots.frame import (
     MARK_BYTES,
     SEGMENT_MAGIC,
     digest_of,
-    mark,
     pack,
     read_header,
 )
 from flow_kernel.store.snapshots.segments import ChunkLost, Chunks, Placed
+from flow_kernel.store.snapshots.settling import Settling, settle
 
 _BUFFER_BYTES: Final = 1 << 20
 SEGMENT_BYTES: Final = 64 << 20
@@ -44,6 +48,9 @@ class Writer(Protocol):
             raw: Bytes.
             is_code: False for raw buffers: a fast hash is enough to know them again.
         """
+
+    def put_all(self, pieces: Iterable[Content], *, is_code: bool = True) -> list[bytes]:
+        """Take many. Returns their digests; for the arguments see `put`."""
 
     def sync(self) -> None:
         """What was taken is safe."""
@@ -71,11 +78,38 @@ class DigestWriter:
                 return known
         return digest_of(raw)
 
+    def put_all(self, pieces: Iterable[Content], *, is_code: bool = True) -> list[bytes]:
+        """The digests of many."""
+        return list(ahead(partial(self.put, is_code=is_code), pieces))
+
     def sync(self) -> None:
         """Nothing has to be."""
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+class _Known(NamedTuple):
+    """Content that seems to be there already."""
+
+    digest: bytes
+    raw: Content
+
+
+class _Ready(NamedTuple):
+    """Content as it will be written."""
+
+    digest: bytes
+    fast: bytes | None
+    raw_bytes: int
+    head: bytes
+    stored: Content
+
+    @classmethod
+    def of(cls, raw: bytes, digest: bytes) -> "_Ready":
+        """All that there is to know of content."""
+        fast = fast_hash(raw)
+        return cls(digest, fast, len(raw), *pack(raw, digest, fast))
 
 
 class ChunkWriter:
@@ -98,6 +132,7 @@ class ChunkWriter:
         self._fresh: dict[bytes, Placed] = {}
         self._fresh_fast: dict[tuple[bytes, int], bytes] = {}
         self._relied: set[Path] = set()
+        self._settling = Settling()
         self.bytes_new: int = 0
 
     def put(self, raw: Content, *, is_code: bool = True) -> bytes:
@@ -112,18 +147,43 @@ class ChunkWriter:
         Raises:
             StoreError: The disk refuses; the writer is of no use any more.
         """
-        fast = fast_hash(raw)
-        if not is_code and fast is not None:
+        return self._put(self._ready(raw, is_code=is_code))
+
+    def put_all(self, pieces: Iterable[Content], *, is_code: bool = True) -> list[bytes]:
+        """Keep many pieces; of many, the next ones are made ready while one is written.
+
+        Args:
+            pieces: As `put` takes them.
+            is_code: Likewise.
+
+        Raises:
+            StoreError: The disk refuses; the writer is of no use any more.
+        """
+        return [self._put(ready) for ready in ahead(partial(self._ready, is_code=is_code), pieces)]
+
+    def _ready(self, raw: Content, *, is_code: bool) -> "_Ready | _Known":
+        """Content as it will be written; of the writer itself nothing is changed."""
+        if not is_code and (fast := fast_hash(raw)) is not None:
             known = self._fresh_fast.get((fast, len(raw))) or self._chunks.known(fast, len(raw))
-            if known is not None and self._is_there(known):
-                return known
+            if known is not None:
+                return _Known(known, raw)
         # A copy: what is hashed and what is written must be one, whatever other threads do.
         raw = bytes(raw)
         digest = digest_of(raw)
+        if digest in self._fresh or digest in self._chunks:
+            return _Known(digest, raw)
+        return _Ready.of(raw, digest)
+
+    def _put(self, ready: "_Ready | _Known") -> bytes:
+        if isinstance(ready, _Known):
+            if self._is_there(ready.digest):
+                return ready.digest
+            raw = bytes(ready.raw)
+            ready = _Ready.of(raw, digest_of(raw))
+        digest, fast, raw_bytes = ready.digest, ready.fast, ready.raw_bytes
         if self._is_there(digest):
             return digest
-        fast = fast_hash(raw)
-        head, stored = pack(raw, digest, fast)
+        head, stored = ready.head, ready.stored
         try:
             if self._path is None or self._end >= SEGMENT_BYTES:
                 self._begin()
@@ -134,7 +194,7 @@ class ChunkWriter:
         assert self._path is not None  # noqa: S101 - `_begin` has set it
         self._fresh[digest] = Placed(path=self._path, offset=at, header=read_header(head))
         if fast is not None:
-            self._fresh_fast[fast, len(raw)] = digest
+            self._fresh_fast[fast, raw_bytes] = digest
         self.bytes_new += len(head) + len(stored)
         return digest
 
@@ -149,9 +209,9 @@ class ChunkWriter:
             for path in self._relied:
                 sync_file(path)
             if self._fd >= 0 and self._fresh:
-                os.fsync(self._fd)
-                write_all(self._fd, mark(self._end))
+                settle(self._fd, self._end)
                 self._end += MARK_BYTES
+            self._settling.wait()
             if self._relied or self._fresh:
                 sync_directory(self._where)
         except OSError as error:
@@ -162,6 +222,8 @@ class ChunkWriter:
 
     def close(self) -> None:
         """Close the file; what was not synced may be lost. Harmless the second time."""
+        with suppress(OSError):
+            self._settling.wait()
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
@@ -186,8 +248,9 @@ class ChunkWriter:
 
     def _begin(self) -> None:
         if self._fd >= 0:
-            self.sync()
-            self.close()
+            self._flush()
+            fd, self._fd = self._fd, -1
+            self._settling.take(fd, self._end)
         elif self._go_on():
             return
         self._where.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,0 +1,70 @@
+"""Brings full segments to the disk while the next one is being written.
+
+Used by `writer`: waiting for the disk after each 64 MB takes a fifth of the time of a gigabyte.
+"""
+
+import os
+import threading
+
+from flow_kernel.store.snapshots.files import write_all
+from flow_kernel.store.snapshots.frame import mark
+
+
+def settle(fd: int, end: int) -> None:
+    """A segment is on the disk, and marked as such, when this returns.
+
+    Args:
+        fd: Of the segment, open to append.
+        end: Its length.
+
+    Raises:
+        OSError: The disk refuses.
+    """
+    os.fsync(fd)
+    write_all(fd, mark(end))
+
+
+class Settling:
+    """Segments on their way to the disk."""
+
+    def __init__(self) -> None:
+        self._threads: list[threading.Thread] = []
+        self._errors: list[OSError] = []
+
+    def take(self, fd: int, end: int) -> None:
+        """Bring a segment to the disk and close it; `wait` says whether that went well.
+
+        Args:
+            fd: Of the segment; this closes it.
+            end: Its length.
+        """
+        thread = threading.Thread(
+            target=self._settle, args=(fd, end), name="flow-settling", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError:  # there can be no more threads
+            self._settle(fd, end)
+        else:
+            self._threads.append(thread)
+
+    def wait(self) -> bool:
+        """All of them are on the disk when this returns; False when there were none.
+
+        Raises:
+            OSError: The disk refused one of them.
+        """
+        threads, self._threads = self._threads, []
+        for thread in threads:
+            thread.join()
+        if self._errors:
+            raise self._errors[0]
+        return bool(threads)
+
+    def _settle(self, fd: int, end: int) -> None:
+        try:
+            settle(fd, end)
+        except OSError as error:
+            self._errors.append(error)
+        finally:
+            os.close(fd)

@@ -1,0 +1,32 @@
+"""Which files this process opens, told by the interpreter itself.
+
+Used by the tests of what is not to be read again.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_listening: list[list[str]] = []
+
+
+def _hear(event: str, arguments: tuple[object, ...]) -> None:
+    if event == "open" and _listening and isinstance(arguments[0], str | bytes | os.PathLike):
+        path = os.fsdecode(arguments[0])
+        for heard in _listening:
+            heard.append(path)
+
+
+@contextmanager
+def files_opened() -> Iterator[list[str]]:
+    """The paths that are opened in the block."""
+    heard: list[str] = []
+    _listening.append(heard)
+    try:
+        yield heard
+    finally:
+        _listening.pop()
+
+
+sys.addaudithook(_hear)  # there is no way to take one back, so there is one for all
