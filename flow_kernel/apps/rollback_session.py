@@ -61,6 +61,7 @@ def checkpoints_at(home: Home, terminal: Terminal) -> Iterator[Checkpoints]:
             closers=closers,
             emit=lambda *_, **__: None,
             on_capture=lambda: None,
+            say=terminal.remark,
         )
     finally:
         for close in closers:

@@ -44,6 +44,7 @@ def files_at(home: Home, terminal: Terminal) -> ProjectFiles:
         session=f"cli-{os.getpid()}",
         cwd=terminal.cwd,
         user_home=Path.home(),
+        say=terminal.remark,
     )
 
 

@@ -1,6 +1,7 @@
 """An interrupt that is noted while something must not be torn in two.
 
-Used by `shell.guard` around our part of a cell and by `session.checkpoints.keeper` around a fork.
+Used by `shell.guard` around our part of a cell and by `session.checkpoints` around a fork, around a
+way back and where threads wait for one another.
 """
 
 import signal

@@ -8,10 +8,10 @@ memory.
 
 import faulthandler
 import os
+import threading
 from collections.abc import Callable, Mapping
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from flow_kernel.errors import FlowError
 from flow_kernel.records import lease
@@ -36,8 +36,11 @@ from flow_kernel.settings import Settings
 if TYPE_CHECKING:
     from flow_kernel.session.approval_parts import Prompter
     from flow_kernel.session.assembly_state import StateParts
+    from flow_kernel.session.checkpoints.automatic import Automatic
     from flow_kernel.session.checkpoints.surroundings import Surroundings
     from flow_kernel.session.steps import ShowProgress
+
+T = TypeVar("T")
 
 
 def assemble(  # noqa: PLR0913 - the shell passes them once, each by name
@@ -100,15 +103,13 @@ def assemble(  # noqa: PLR0913 - the shell passes them once, each by name
         keeper=_output_keeper(home, settings, redactor, notices),
     )
     recorder = Recorder(parts)
-    states: list[StateParts] = []
     tracking = Tracking()
 
-    @cache
     def open_state() -> "StateParts":
         with recorder.own_imports():
             from flow_kernel.session.assembly_state import StateParts  # most sessions need no store
 
-        opened = StateParts(
+        state = StateParts(
             home=home,
             parts=parts,
             recorder=recorder,
@@ -125,22 +126,23 @@ def assemble(  # noqa: PLR0913 - the shell passes them once, each by name
             show_progress=show_progress,
             prompter=prompter,
         )
-        opened.carry()
-        states.append(opened)
-        return opened
+        state.carry()
+        return state
+
+    opened = _Opened(open_state)
 
     def watch_questions() -> None:
         # A session that has never opened the store does not begin to because of others.
-        if states:
-            states[0].approvals.reminders.watch_others()
+        for state in opened.states:
+            state.approvals.reminders.watch_others()
 
     session = Session(
         identity=identity,
         where=where,
-        open_tasks=lambda: open_state().tasks,
-        open_texts=lambda: open_state().texts,
-        open_approvals=lambda: open_state().approvals,
-        open_checkpoints=lambda: open_state().checkpoints,
+        open_tasks=lambda: opened(lambda state: state.tasks),
+        open_texts=lambda: opened(lambda state: state.texts),
+        open_approvals=lambda: opened(lambda state: state.approvals),
+        open_checkpoints=lambda: opened(lambda state: state.checkpoints),
         tracking=tracking,
         watch_questions=watch_questions,
         home=home,
@@ -159,14 +161,29 @@ def assemble(  # noqa: PLR0913 - the shell passes them once, each by name
         _go_on(session, env)
         watch_questions()
     if around is not None and settings.checkpoints.counts:
-        _follow(open_state, notices)
+        _follow(lambda: opened(lambda state: state.automatic), notices)
     return session
 
 
-def _follow(open_state: "Callable[[], StateParts]", notices: Notices) -> None:
+class _Opened:
+    """What needs the store, opened once, by whichever thread is the first to ask."""
+
+    def __init__(self, open_state: "Callable[[], StateParts]") -> None:
+        self._open_state = open_state
+        self._lock = threading.RLock()
+        self.states: list[StateParts] = []
+
+    def __call__(self, part: "Callable[[StateParts], T]") -> T:
+        with self._lock:
+            if not self.states:
+                self.states.append(self._open_state())
+            return part(self.states[0])
+
+
+def _follow(open_automatic: "Callable[[], Automatic]", notices: Notices) -> None:
     """Cells count from the first one on."""
     try:
-        open_state().automatic.follow()
+        open_automatic().follow()
     except FlowError as error:
         notices.say(f"automatic checkpoints are not taken: {error}")
 

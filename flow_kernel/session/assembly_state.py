@@ -175,6 +175,7 @@ class StateParts:
             closers=self.closers,
             emit=self._tell,
             on_capture=self._follow,
+            say=self.notices.say,
             is_under_way=self.tracking.is_under_way,
             budget_bytes=self.parts.settings.checkpoints.budget_bytes,
         )

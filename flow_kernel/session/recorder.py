@@ -14,13 +14,14 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
 from flow_kernel.records.codec import clean_text
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.session.cell import CellRequest, Failure, OpenCell, Watches, facts
+from flow_kernel.session.glance import Glance
 from flow_kernel.session.hidden import HiddenBurst
 from flow_kernel.session.housekeeping import Housekeeper
 from flow_kernel.session.place import Place
@@ -153,6 +154,12 @@ class Recorder:
         """Code that ran and is not a cell: a tool's request, or a cell that wants no record."""
         if _getpid() == self._pid:
             self._hidden.add(code, reason)
+
+    def glance(self, namespace: dict[str, object], hidden: Mapping[str, object]) -> Glance | None:
+        """The session before a request that is no cell; None in a forked child."""
+        if _getpid() != self._pid:
+            return None
+        return Glance(self._watches, namespace, hidden)
 
     def innermost(self) -> OpenCell | None:
         """The cell that runs in this thread now, the innermost when they are nested."""

@@ -21,6 +21,7 @@ from flow_kernel.session import ambient
 from flow_kernel.session.cell import CellRequest, OpenCell
 from flow_kernel.session.checkpoints.surroundings import LookAround
 from flow_kernel.session.checkpoints.tracking import Ended
+from flow_kernel.session.glance import Glance
 from flow_kernel.session.hidden import HIDDEN
 from flow_kernel.session.session import Session
 from flow_kernel.shell.compile_tap import CompileTap
@@ -55,6 +56,7 @@ class Attachment:
         self._recorder = session.recorder
         self._guard = Guard(self._give_up)
         self._running: dict[int, list[tuple[Any, OpenCell | None]]] = {}
+        self._glances: dict[int, Glance] = {}
         self._must_interrupt = False
         taps = usable_taps(shell, kernel)
         self._taps: list[Any] = []
@@ -177,8 +179,11 @@ class Attachment:
             except KeyboardInterrupt:  # it is for the cell: the gate and the record come first
                 must_interrupt = True
         with HeldInterrupts() as held:
-            self._gate.begin(info, is_nested=bool(self._running.get(_get_ident())))
+            is_nested = bool(self._running.get(_get_ident()))
+            self._gate.begin(info, is_nested=is_nested)
             cell = self._guard(self._begin, info)
+            if cell is None and not is_nested and self.session.tracking.is_on:
+                self._guard(self._glance)
             self._running.setdefault(_get_ident(), []).append((info, cell))
             if cell is not None:
                 self._tee.install()
@@ -206,6 +211,12 @@ class Attachment:
         if notices.waiting:
             self._tell_notices()
         return cell
+
+    def _glance(self) -> None:
+        """What is no cell may change variables as well."""
+        glance = self._recorder.glance(self._shell.user_ns, self._shell.user_ns_hidden)
+        if glance is not None:
+            self._glances[_get_ident()] = glance
 
     def _request(
         self, code: str, cell_id: str | None, count: int | None, msg_id: str | None
@@ -237,8 +248,9 @@ class Attachment:
             self._gate.end()
             self.session.watch_reminders()
         if cell is None:
+            glance = None if running else self._glances.pop(_get_ident(), None)
             if not running and self.session.tracking.is_on:
-                self.session.tracking.end_cell(Ended(info.raw_cell))
+                self.session.tracking.end_cell(_ended_unrecorded(info.raw_cell, glance, result))
             return
         self._tee.remove()
         self._must_interrupt = False
@@ -292,6 +304,22 @@ class Attachment:
         self.detach(keeps_gate=True)
         reason = failure.strip().rpartition("\n")[2]
         self._show(f"flow: recording stopped after three failures ({reason}); cells run on\n")
+
+
+def _ended_unrecorded(source: str, glance: Glance | None, result: Any) -> Ended:
+    """What is no cell, as the time machine wants to know it."""
+    if glance is None:
+        return Ended(source)
+    failure, _ = failure_of_result(result)
+    found = glance.end()
+    return Ended(
+        source=source,
+        has_failed=failure is not None,
+        added=found.added,
+        removed=found.removed,
+        has_bound=bool(found.added or found.changed or found.removed),
+        imports=found.imports,
+    )
 
 
 def _ended(cell: OpenCell, *, has_failed: bool) -> Ended:

@@ -30,7 +30,6 @@ from flow_kernel.shell.checkpoint_display import (
 )
 from flow_kernel.shell.checkpoint_list import CheckpointList
 from flow_kernel.shell.checkpoint_pending import PendingCard
-from flow_kernel.shell.guard import HeldInterrupts
 
 
 def checkpoint(session: Session, words: list[str]) -> object:
@@ -127,7 +126,6 @@ def rollback(session: Session, words: list[str]) -> RollbackCard:
         what=what,
         dry_run="--dry-run" in flags,
         trusts="--trust" in flags,
-        hold=HeldInterrupts,
     )
     lost = [left.name for left in back.lost]
     found = recipes_for(session.home, target, lost, transform=_python_of)

@@ -141,6 +141,8 @@ class RollbackCard(Lines):
             warnings.append(f"left as they are, they cannot be kept: {_named(rollback.kept, '')}")
         if rollback.files_reason:
             warnings.append(f"files are as they were: {one_line(rollback.files_reason, 160)}")
+        if rollback.unnoted:
+            warnings.append(f"the log could not note it: {one_line(rollback.unnoted, 200)}")
         warnings += [one_line(remark, 200) for remark in remarks]
         super().__init__(title, lines, warnings)
 

@@ -26,6 +26,7 @@ from typing import Final
 from weakref import WeakSet
 
 from flow_kernel.errors import FlowError, StoreDamaged, StoreError, UsageError
+from flow_kernel.store.forks import is_apart
 from flow_kernel.store.sqlite_file import is_busy, open_file
 from flow_kernel.store.sqlite_rows import SqliteTransaction
 
@@ -36,8 +37,6 @@ _DAMAGED: Final = ("CORRUPT", "NOTADB", "FORMAT")
 
 _stores: "Final[WeakSet[SqliteStore]]" = WeakSet()
 """Closed before a fork: hooks of the process cannot be taken back, so there is one for all."""
-_forking: Final = threading.local()
-"""Says to the hooks that the fork of this thread is one that `left_open` is about."""
 
 
 class SqliteStore:
@@ -246,22 +245,8 @@ def _explained(error: sqlite3.Error | UnicodeEncodeError, path: Path) -> FlowErr
     return StoreError(f"{path}: {error}; nothing was changed")
 
 
-@contextmanager
-def left_open() -> Iterator[None]:
-    """Leave the files open over a fork in the block: the child never uses a store.
-
-    What it inherits is of no use to it and refuses to be used; it ends with `os._exit`, so nothing
-    of SQLite runs in it. Closing and opening a store takes milliseconds.
-    """
-    _forking.is_apart = True
-    try:
-        yield
-    finally:
-        _forking.is_apart = False
-
-
 def _before_fork() -> None:
-    if getattr(_forking, "is_apart", False):
+    if is_apart():
         return
     for store in [*_stores]:
         store.before_fork()

@@ -1,6 +1,7 @@
 """Files that git does not hold, in real kernels: large ones, and all where there is no git."""
 
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,9 @@ import pytest
 from tests.checkpoint_kernels import flow, ran
 from tests.kernels import Kernel
 from tests.promises import promise
+from tests.source import ROOT
+from tests.store.git_shapes import write
+from tests.store.test_files_swap import program
 
 LARGE = "import os, random; os.makedirs('data', exist_ok=True)\n"
 LARGE += "open('data/big.bin', 'wb').write(random.Random(1).randbytes(6_100_000));"
@@ -42,6 +46,27 @@ def test_files_come_back_with_the_variables_and_going_back_can_be_undone(kernel:
     assert ran(kernel, "print(n, back.rollback.files)") == f"1 {dry}"
     ran(kernel, "%rollback {back.rollback.safety.checkpoint_id}")
     assert ran(kernel, FACTS) == later
+
+
+@promise("checkpoint.files")
+def test_where_files_lie_that_a_killed_way_back_had_taken_away_is_said_once(
+    kernel: Kernel, tmp_path: Path
+) -> None:
+    write(tmp_path / "after/new", "new")
+    for name in ("staged", "moved"):
+        (kernel.cwd / "gone").write_text("precious")
+        with subprocess.Popen(
+            program(name, kernel.cwd, tmp_path), cwd=ROOT, stdout=subprocess.PIPE
+        ) as child:
+            assert child.stdout is not None
+            child.stdout.readline()
+            child.kill()
+    assert len([*kernel.cwd.glob("*.flow-draft")]) == 2
+    said = [kernel.run(cell).stderr for cell in 2 * ("%checkpoint --wait", "1")]
+
+    [left] = kernel.cwd.glob(".*.flow-draft")
+    assert "".join(said).count(str(left)) == 1
+    assert b"precious" in {one.read_bytes() for one in left.iterdir() if one.is_file()}
 
 
 @promise("checkpoint.files", "checkpoint.survives")

@@ -32,8 +32,9 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
         yield kernel
 
 
-def reach(kernel: Kernel, cell: str) -> list[object]:
-    ran(kernel, "%checkpoint --wait", "_seen.clear()", "%checkpoint --wait", cell)
+def reach(kernel: Kernel, cell: str, *, store_history: bool = True) -> list[object]:
+    ran(kernel, "%checkpoint --wait", "_seen.clear()", "%checkpoint --wait")
+    kernel.run(cell, store_history=store_history)
     found: list[list[object]] = json.loads(ran(kernel, "import json; print(json.dumps(_seen))"))
     return found[-1]
 
@@ -53,6 +54,39 @@ def reach(kernel: Kernel, cell: str) -> list[object]:
 )
 def test_a_cell_reaches_what_it_names(kernel: Kernel, cell: str, names: list[str]) -> None:
     assert reach(kernel, cell) == [names, False, None]
+
+
+@promise("checkpoint.reached")
+@pytest.mark.parametrize(
+    ("code", "names"),
+    [
+        ("n.append(2)", ["n"]),
+        ("found = [len(n)]", ["found", "n"]),
+        ("import math; math.sqrt(2)", ["math"]),
+    ],
+)
+def test_a_request_that_is_no_cell_reaches_what_it_names(
+    kernel: Kernel, code: str, names: list[str]
+) -> None:
+    assert reach(kernel, code, store_history=False) == [names, False, None]
+
+
+@promise("checkpoint.reached")
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def _VSCODE_get(name): print(repr(globals()[name]))\n_VSCODE_get('n')\ndel _VSCODE_get",
+        "import json as _VSCODE_json; print(_VSCODE_json.dumps(n)); del _VSCODE_json",
+        "_probe = n; _probe.append(3)",
+        "1 / 0",
+    ],
+)
+def test_a_request_of_a_tool_that_nobody_can_judge_may_have_changed_everything(
+    kernel: Kernel, code: str
+) -> None:
+    found = reach(kernel, code, store_history=False)
+    assert found[2]
+    assert "recorded" not in str(found[2])
 
 
 @promise("checkpoint.reached")

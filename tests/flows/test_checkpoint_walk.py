@@ -100,6 +100,14 @@ def test_each_step_of_a_walk_at_random_can_be_gone_back_to(shell: Any, seed: int
     walk(shell, random.Random(seed), steps=30)
 
 
+@promise("rollback.everywhere", "checkpoint.reached")
+@pytest.mark.parametrize("seed", range(3))
+def test_what_requests_that_are_no_cells_have_changed_is_kept_as_well(
+    shell: Any, seed: int
+) -> None:
+    walk(shell, random.Random(seed), steps=30, hidden=2)
+
+
 @promise("rollback.everywhere")
 def test_where_no_fork_is_safe_the_cell_waits_and_all_is_kept(
     shell: Any, monkeypatch: pytest.MonkeyPatch
@@ -126,10 +134,10 @@ def test_where_there_can_be_no_more_processes_all_is_kept_as_well(
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(100, 160))
 def test_long_walks(shell: Any, seed: int) -> None:
-    walk(shell, random.Random(seed), steps=300)
+    walk(shell, random.Random(seed), steps=300, hidden=seed % 3)
 
 
-def walk(shell: Any, dice: random.Random, *, steps: int) -> None:
+def walk(shell: Any, dice: random.Random, *, steps: int, hidden: int = 0) -> None:
     session = current_session()
     known: dict[str, str] = {}
     path = []
@@ -143,6 +151,9 @@ def walk(shell: Any, dice: random.Random, *, steps: int) -> None:
             session.rollback(to, what="state")
             assert contents(shell) == known[to], "\n".join(path)
             continue
+        for request in dice.choices(CELLS, k=dice.randint(0, hidden)):
+            path.append(f"request: {request}")
+            run(shell, request, is_cell=False)
         cell = dice.choice(CELLS)
         path.append(cell)
         run(shell, cell)
@@ -159,9 +170,9 @@ def walk(shell: Any, dice: random.Random, *, steps: int) -> None:
     assert late == []
 
 
-def run(shell: Any, cell: str) -> None:
+def run(shell: Any, cell: str, *, is_cell: bool = True) -> None:
     with capture_output():
-        shell.run_cell(cell, store_history=True)
+        shell.run_cell(cell, store_history=is_cell)
 
 
 def contents(shell: Any) -> str:

@@ -105,6 +105,19 @@ def test_what_cannot_be_kept_is_said_and_a_touch_of_it_says_it_again(kernel: Ker
     assert "cannot be kept in a checkpoint" in done.reply["evalue"]
 
 
+@promise("checkpoint.named")
+def test_an_object_at_the_address_of_one_that_could_not_be_kept_is_another(kernel: Kernel) -> None:
+    ran(kernel, "x = (i for i in range(3)); where = id(x)", "%checkpoint a")
+    ran(
+        kernel,
+        "others = []\nwhile others[-1:] != [where]: del x; "
+        "x = (i for i in range(9)); others.append(id(x))",
+    )
+
+    assert "not restored: x" in ran(kernel, "%rollback a")
+    assert "x was not restored" in ran(kernel, "print(x)")
+
+
 @promise("checkpoint.verified")
 def test_a_damaged_part_is_named_and_nothing_is_changed(kernel: Kernel) -> None:
     ran(kernel, SESSION, "%checkpoint first")
@@ -289,6 +302,52 @@ def test_an_interrupt_stops_a_checkpoint_and_leaves_nothing_of_it(kernel: Kernel
     assert ran(kernel, "del slow", "n = 1", "%checkpoint", "n = 2", "%rollback -1", "print(n)") == (
         "1\n"
     )
+
+
+@promise("rollback.undoable")
+@pytest.mark.parametrize("line", ["%rollback a --state", "session.rollback('a', what='state')"])
+def test_an_interrupt_in_the_middle_of_a_way_back_comes_when_it_is_whole(
+    kernel: Kernel, line: str
+) -> None:
+    ran(
+        kernel,
+        "import ctypes, functools, flow_kernel; session = flow_kernel.current_session()\n"
+        "class Interrupts:  # whoever drops it, before his next instruction\n"
+        "    __del__ = staticmethod(functools.partial(getattr(ctypes.CDLL(None), 'raise'), 2))",
+        "n = 1",
+        "%checkpoint a --wait",
+        "among = Interrupts(); born = 1; n = 2",
+    )
+    assert kernel.run(line).reply.get("ename") == "KeyboardInterrupt"
+
+    head = "session.checkpoints.shelf.find(session.checkpoints.head_id).name"
+    assert ran(kernel, f"print(n, 'among' in dir(), 'born' in dir(), {head})") == (
+        "1 False False a\n"
+    )
+
+
+@promise("rollback.undoable")
+def test_a_way_back_that_the_log_cannot_note_is_one_all_the_same(kernel: Kernel) -> None:
+    ran(
+        kernel,
+        "import resource; limit = resource.getrlimit(resource.RLIMIT_FSIZE)",
+        "n = 1",
+        "%checkpoint a --wait",
+        "n = 2",
+        "%checkpoint b --wait",
+    )
+    done = kernel.run(
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1, limit[1]))\n"
+        "card = get_ipython().run_line_magic('rollback', 'a --state')\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, limit)\n"
+        "print(n, card)"
+    )
+
+    assert done.status == "ok"
+    assert "1 went back to a\n" in done.stdout
+    assert "the log could not note it: " in done.stdout
+    assert "nothing was changed" not in done.stdout
+    assert ran(kernel, "%rollback b --state", "print(n)") == "2\n"
 
 
 @promise("checkpoint.exact", "rollback.undoable")

@@ -1,9 +1,13 @@
 """A checkpoint is what it was at its moment, however long the way to the disk takes."""
 
+import fcntl
 import json
+import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.checkpoint_kernels import flow, kernel_in_git, ran
@@ -36,6 +40,16 @@ def slow(kernel: Kernel) -> Iterator[Kernel]:
 
 def go(kernel: Kernel) -> None:
     (kernel.cwd / "go").touch()
+
+
+def forked(kernel: Kernel) -> set[int]:
+    """The kernel and whatever it has forked, children or not."""
+    found = set()
+    for one in psutil.process_iter():
+        with suppress(psutil.Error):
+            if str(kernel.root / "c.json") in one.cmdline():
+                found.add(one.pid)
+    return found
 
 
 def names(kernel: Kernel) -> list[str]:
@@ -89,6 +103,20 @@ def test_no_cell_finds_a_child_that_it_did_not_start(slow: Kernel) -> None:
 
     done = slow.run("import os\nos.wait()")
     assert done.reply["ename"] == "ChildProcessError"
+
+
+@promise("checkpoint.background")
+def test_a_process_that_a_cell_forks_meanwhile_keeps_nothing_of_a_checkpoint(slow: Kernel) -> None:
+    ran(slow, "%checkpoint first --no-wait")
+    ran(slow, "import multiprocessing; pool = multiprocessing.get_context('fork').Pool(1)")
+    pid = int(ran(slow, "print(pool.apply(os.getpid))"))
+    with (slow.home / "objects/segments/lock").open() as lock:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        ran(slow, "import flow_kernel; flow_kernel.current_session().checkpoints.pending.give_up()")
+        slow.wait(lambda: forked(slow) == {slow.pid, pid})
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    ran(slow, "pool.terminate(); pool.join()")
 
 
 @promise("checkpoint.background")
@@ -254,6 +282,41 @@ def test_what_another_process_threw_away_is_saved_again_by_the_next_checkpoint(
         assert [item["reason"] for item in listed] == ["asked", "cells"]
         verified = flow(one, "checkpoints", "verify", "--json")
         assert (verified.returncode, json.loads(verified.stdout)["damaged"]) == (0, [])
+
+
+@promise("checkpoint.automatic")
+def test_each_reason_for_which_none_is_taken_is_said_once_until_one_is_taken(
+    tmp_path: Path,
+) -> None:
+    settle = "from flow_kernel import current_session; current_session().checkpoints.settle()"
+    said: list[str] = []
+    every = "--FlowKernel.checkpoint_every_cells=1"
+    with Kernel(arguments=(every,), env={"JUPYTER_DATA_DIR": str(tmp_path)}) as kernel:
+
+        def cells() -> int:
+            """Run some; returns how many failures one has heard by then."""
+            for _ in range(2):
+                said.append(kernel.run("n = globals().get('n', 0) + 1").stderr)
+                kernel.run(settle, store_history=False)
+            said.append(kernel.run("pass").stderr)
+            return "".join(said).count("an automatic checkpoint was not taken")
+
+        manifests, segments = kernel.home / "objects/checkpoints", kernel.home / "objects/segments"
+        assert cells() == 0
+        shutil.rmtree(manifests)
+        manifests.write_text("in the way")
+        assert cells() == 1
+        shutil.rmtree(segments)
+        segments.write_text("in the way")
+        both = cells()
+        assert both > 1
+        segments.unlink()
+        assert cells() == both
+        manifests.unlink()
+        assert cells() == both
+        shutil.rmtree(manifests)
+        manifests.write_text("in the way")
+        assert cells() == both + 1
 
 
 @promise("checkpoint.automatic")

@@ -33,6 +33,7 @@ class Project:
             git(self.top, "init", "-q")
         self.newest: Mapping[str, Any] | None = None
         self.budgets: dict[str, Budget] = {}
+        self.said: list[str] = []
         self.files = self.opened()
         self.count = 0
 
@@ -53,6 +54,7 @@ class Project:
                 cwd=self.top,
                 user_home=home,
                 base=self.where,
+                say=self.said.append,
             ),
             SESSION,
         )

@@ -4,6 +4,7 @@ Called by `test_files_swap`.
 """
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -99,6 +100,28 @@ def to_and_fro(top: Path, work: Path) -> None:
     while True:
         for wanted in (other, one):
             assert exchange(top, chunked, wanted)
+
+
+def interrupted(top: Path, work: Path, *, has_moved: bool) -> None:
+    """Half of an exchange, and then nothing more until somebody ends it."""
+    chunked, one = taken(top, work / "segments")
+    _, other = taken(work / "after", work / "segments")
+    swap = Swap(top)
+    swap.stage(other.values(), chunked.read)
+    if has_moved:
+        swap.clear([path for path in one if path not in other])
+    print("ready", flush=True)
+    signal.pause()
+
+
+def staged(top: Path, work: Path) -> None:
+    """Until the tree would be changed."""
+    interrupted(top, work, has_moved=False)
+
+
+def moved(top: Path, work: Path) -> None:
+    """Until files were taken away."""
+    interrupted(top, work, has_moved=True)
 
 
 if __name__ == "__main__":

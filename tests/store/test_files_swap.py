@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from flow_kernel.store.files.entries import Kept
+from flow_kernel.store.files.leftovers import tidy
 from flow_kernel.store.files.swap import Swap
 from tests.mounting import NAMESPACE
 from tests.source import ROOT
@@ -104,8 +105,31 @@ def test_a_kill_at_any_moment_loses_no_file_that_a_way_back_does_not_bring(tmp_p
             child.kill()
         chunked.keep(chunked.everything())
         assert exchange(top, chunked, one)
+        assert {*tidy(top)} == {*top.glob("*.flow-draft")}
         there = {p: one for p, one in files(top).items() if ".flow-draft/" not in p}
         assert there == at_first
+
+
+@pytest.mark.parametrize("name", ["staged", "moved"])
+def test_of_what_a_kill_leaves_only_copies_are_thrown_away(
+    tmp_path: Path, wanted: dict[str, Kept], name: str
+) -> None:
+    top = tmp_path / "top"
+    top.mkdir()
+    before(top)
+    with subprocess.Popen(program(name, top, tmp_path), cwd=ROOT, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        [left] = top.glob("*.flow-draft")
+        assert tidy(top) == []  # its owner lives
+        assert left.is_dir()
+        child.kill()
+
+    assert tidy(top) == ([left] if name == "moved" else [])
+    assert left.exists() == (name == "moved")
+    if name == "moved":
+        there = {one.read_bytes() for one in left.iterdir() if one.is_file()}
+        assert {b"gone\n", b"only\n"} <= there
 
 
 def test_a_file_that_came_about_meanwhile_goes_back_to_its_place(

@@ -3,12 +3,14 @@
 Built by `session.assembly_state`; told by `tracking` of cells, by `session.tasks` of steps and
 tasks, and by the shell of cells that were approved.
 
-Nothing here fails a cell: what goes wrong is said once.
+Nothing here fails a cell: what goes wrong is said.
 """
 
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Final, NamedTuple
 
 from flow_kernel.errors import StoreError
@@ -21,6 +23,8 @@ from flow_kernel.settings import CheckpointSettings
 _WHOLE_EVERY: Final = 20
 """Each so many automatic checkpoints everything is looked at, whatever was thought to change."""
 _NAME_CHARS: Final = 120
+_NUMBER: Final = re.compile(r"\b[0-9a-f]*[0-9][0-9a-f]*\b")
+"""Ids and sizes, by which one reason differs from itself."""
 
 
 def is_due(settings: CheckpointSettings, *, cells: int, minutes: float) -> bool:
@@ -80,7 +84,7 @@ class Automatic:
         self._taken = 0
         self._last_s = now_s()
         self._is_approved = False
-        self._has_failed = False
+        self._failures: set[str] = set()
         self._has_taken = False
         self._due: _Wish | None = None
 
@@ -125,14 +129,25 @@ class Automatic:
         if pending is not None:
             pending.wait_for_files(_FILES_WAIT_S)
         # Not after the cell: what was found out then would pass for what was known before it.
-        self._checkpoints.catch_up()
+        self._checkpoints.turns.catch_up()
 
     def _after_cell(self, ran: Ran) -> None:
         due, self._due, self._has_taken = self._due, None, False
         if not ran.is_ours:
-            self._count(ran, self._reach(ran, self._checkpoints))
+            self._count(ran, self._judged(ran))
         if due is not None:
             self._take(*due)
+
+    def _judged(self, ran: Ran) -> Reach:
+        """What a cell may have changed: everything where another thread is at it for long."""
+        checkpoints = self._checkpoints
+        try:
+            return checkpoints.turns.alone(
+                partial(self._reach, ran, checkpoints), within_s=_TURN_WAIT_S
+            )
+        except StoreError as error:
+            checkpoints.turns.later(partial(checkpoints.tracker.missed, ran.codes, error.message))
+            return Reach(everything=error.message)
 
     def _count(self, ran: Ran, reach: Reach) -> None:
         if not self._settings.counts or not ran.ended.is_cell:
@@ -148,12 +163,6 @@ class Automatic:
     def _take(
         self, reason: str, name: str | None, tag: bool = False, *, only_if_changed: bool = False
     ) -> None:
-        pending = self._checkpoints.pending
-        if pending is not None:
-            pending.wait_for_end(_TURN_WAIT_S)
-            if not pending.is_done:
-                self._failed(StoreError("the one before it is still being written"))
-                return
         self._taken += 1
         try:
             if not self._checkpoints.is_quick():
@@ -166,6 +175,7 @@ class Automatic:
                 only_if_changed=only_if_changed,
                 # At the end of a cell, its reply comes first; within one, what it does next.
                 after_s=0.0 if self._is_in_cell() else _REPLY_S,
+                within_s=_TURN_WAIT_S,
             )
         except Exception as error:  # noqa: BLE001 - the user's cell goes on whatever became of ours
             self._failed(error)
@@ -175,10 +185,14 @@ class Automatic:
     def _told(self, done: Taking) -> None:
         if done.error is not None:
             self._failed(done.error)
+        else:
+            self._failures.clear()
 
     def _failed(self, error: BaseException) -> None:
-        if not self._has_failed:
-            self._has_failed = True
+        """Say each reason once, until one is taken again."""
+        reason = _NUMBER.sub("", str(error))
+        if reason not in self._failures:
+            self._failures.add(reason)
             self._say(f"an automatic checkpoint was not taken: {error}")
 
     def close(self) -> None:

@@ -25,7 +25,7 @@ import orjson
 
 from flow_kernel.errors import StoreError
 from flow_kernel.records.interrupts import NotedInterrupts
-from flow_kernel.store.sqlite import left_open
+from flow_kernel.store import forks
 
 _READ_BYTES: Final = 1 << 16
 _STANDARD: Final = (0, 1, 2)
@@ -109,7 +109,7 @@ class Keeper:
         reader, mouth = os.pipe()
         pid = -1
         try:
-            with left_open():
+            with forks.left_open():
                 pid = fork()
                 if pid == 0:
                     _go_between(work, reader, mouth)  # never returns
@@ -119,7 +119,7 @@ class Keeper:
             os.close(reader)
             raise
         else:
-            return cls(reader, pid)
+            return cls(forks.keep_from_children(reader), pid)
         finally:
             if pid != 0:
                 os.close(mouth)
@@ -170,7 +170,7 @@ class Keeper:
     def _close(self) -> None:
         reader, self._reader = self._reader, -1
         if reader >= 0:
-            os.close(reader)
+            forks.close(reader)
 
 
 def can_fork() -> bool:

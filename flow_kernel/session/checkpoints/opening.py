@@ -50,7 +50,7 @@ def offer_of(home: Home, session: str, key_path: Path) -> str:
     )
 
 
-def project_files(
+def project_files(  # noqa: PLR0913 - called twice, each by name
     home: Home,
     shelf: Shelf,
     *,
@@ -58,6 +58,7 @@ def project_files(
     session: str,
     cwd: Path,
     user_home: Path,
+    say: Callable[[str], object],
 ) -> ProjectFiles:
     """The files of a project.
 
@@ -68,6 +69,7 @@ def project_files(
         session: 32 hex.
         cwd: Where the session works.
         user_home: Never captured as a whole.
+        say: Tells the person.
     """
 
     def newest() -> Mapping[str, Any] | None:
@@ -81,6 +83,7 @@ def project_files(
         cwd=cwd,
         user_home=user_home,
         base=home.root.parent,
+        say=say,
     )
     return ProjectFiles(place, session)
 
@@ -99,6 +102,7 @@ def open_checkpoints(  # noqa: PLR0913 - called once, each by name
     closers: list[Callable[[], None]],
     emit: Emit,
     on_capture: Callable[[], None],
+    say: Callable[[str], object],
     is_under_way: Callable[[], bool] = lambda: False,
     budget_bytes: int = 0,
 ) -> Checkpoints:
@@ -117,6 +121,7 @@ def open_checkpoints(  # noqa: PLR0913 - called once, each by name
         closers: Told what ends with the session.
         emit: Tells agents.
         on_capture: Told when the variables are looked at.
+        say: Tells the person.
         is_under_way: True while a cell runs that may have changed variables already.
         budget_bytes: What checkpoints may take on the disk; 0 for `default_budget`.
     """
@@ -174,6 +179,7 @@ def open_checkpoints(  # noqa: PLR0913 - called once, each by name
                 session=session,
                 cwd=around.cwd,
                 user_home=around.user_home,
+                say=say,
             ),
             note=note,
             made_by=made_by,

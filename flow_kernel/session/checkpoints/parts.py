@@ -6,14 +6,15 @@ Put together by `opening`; used by `service`.
 import platform
 import secrets
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from flow_kernel.errors import UsageError
 from flow_kernel.records.codec import clean_text
 from flow_kernel.session.announcer import Emit
-from flow_kernel.session.checkpoints.checkpoint import Checkpoint
+from flow_kernel.session.checkpoints.checkpoint import Checkpoint, parsed
+from flow_kernel.session.checkpoints.plan import Base
 from flow_kernel.session.checkpoints.project_files import ProjectFiles
 from flow_kernel.session.checkpoints.shelf import Shelf
 from flow_kernel.session.place import Whereabouts
@@ -91,6 +92,44 @@ class CheckpointParts:
             "python": platform.python_version(),
             "libraries": _libraries(values),
         }
+
+    def as_of(self, now: Base, parent_id: str | None, anchors: Sequence[str]) -> Checkpoint:
+        """What a checkpoint of now would be, but for the files.
+
+        Args:
+            now: What it would hold.
+            parent_id: The checkpoint before it.
+            anchors: What the variables may refer to.
+        """
+        left = [
+            {"name": name, "type": kind, "reason": why, "ident": now.idents[name]}
+            for name, kind, why in now.not_saved
+        ]
+        return parsed(
+            {
+                **self.facts("", "peek", {}, parent_id),
+                "anchors": anchors,
+                "variables": now.summaries,
+                "groups": now.groups,
+                "not_saved": left,
+                "git": None,
+                "files_reason": "not looked at",
+                "bytes_new": 0,
+            },
+            is_trusted=True,
+        )
+
+
+class Asked(NamedTuple):
+    """What was asked for; see `Checkpoints.begin`."""
+
+    name: str | None
+    reason: str
+    tag: bool
+    whole: bool
+    with_files: bool
+    only_if_changed: bool
+    after_s: float
 
 
 class Head(NamedTuple):

@@ -16,6 +16,7 @@ from flow_kernel.errors import CheckpointDamaged, StoreError
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint
 from flow_kernel.session.checkpoints.way_back import WayBack
 from flow_kernel.store.files.entries import differences, spelled, together, unspelled
+from flow_kernel.store.files.leftovers import tidy
 from flow_kernel.store.files.snapshots import ChunkedFiles
 from flow_kernel.store.files.table import Contents
 from flow_kernel.store.git.rules import (
@@ -42,6 +43,7 @@ class FilesPlace:
         cwd: Where the session works.
         user_home: Never captured as a whole.
         base: What checkpoints name a working directory from, so that both can move together.
+        say: Tells the person.
     """
 
     git: Callable[[], GitSnapshots]
@@ -50,6 +52,7 @@ class FilesPlace:
     cwd: Path
     user_home: Path
     base: Path
+    say: Callable[[str], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +94,18 @@ class ProjectFiles:
         self._place = place
         self._session = session
         self._chunked: ChunkedFiles | None = None
+        self._told_of: set[Path] = set()
+
+    def tidy(self, root: Path) -> None:
+        """Throw away what a way back that was killed has left, or say where it lies."""
+        for folder in tidy(root):
+            if folder not in self._told_of:
+                self._told_of.add(folder)
+                self._place.say(
+                    "a way back was killed before its end; files that it had taken away are in"
+                    f" {spelled(str(folder))}: go back again, to where it went or to the"
+                    " checkpoint before it, and delete that directory"
+                )
 
     def begin(
         self, name: str, *, number: int, tag: bool, parent: Checkpoint | None
@@ -212,6 +227,7 @@ class ProjectFiles:
 
     def _way_with_git(self, target: Checkpoint, commit: str) -> WayBack:
         git = self._place.git()
+        self.tidy(git.top)
         if not git.has(commit):
             raise StoreError(
                 f"checkpoint {target.checkpoint_id}: its commit {commit[:12]} is not in the"
@@ -242,6 +258,7 @@ class ProjectFiles:
                 "this session works elsewhere; nothing was changed",
                 hint="the variables alone: --state",
             )
+        self.tidy(self._place.cwd)
         chunked = self.chunked_at(self._place.cwd)
         old = _contents(chunked, target)
         now = chunked.now(chunked.also(chunked.everything(), old.kept))
@@ -289,6 +306,7 @@ class TakenFiles:
             if self._tag:
                 raise
             return self._without_git(error.message)
+        self._files.tidy(git.top)
         taken = git.take(self._message, ref=self._ref, parent=self._parent)
         self._taken = taken
         if self._tag is not None:
@@ -328,6 +346,7 @@ class TakenFiles:
             return KeptParts(
                 reason=f"files are not captured: the working directory is all of {place.cwd}"
             )
+        self._files.tidy(place.cwd)
         chunked = self._files.chunked_at(place.cwd)
         try:
             walked = chunked.everything()

@@ -87,6 +87,12 @@ class ReachTracker:
             self._touched.update(self._peers.get(name, (name,)))
         return judged.reach
 
+    def missed(self, codes: Iterable[CodeType], why: str) -> None:
+        """Take in a cell that could not be looked at when it ended."""
+        self._note_forever(codes)
+        self._before = (why,)
+        self.reach |= Reach(everything=why)
+
     def _note_forever(self, codes: Iterable[CodeType]) -> None:
         for code in codes:
             self._forever = self._forever or read(code, is_module=True).forever

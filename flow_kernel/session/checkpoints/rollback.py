@@ -10,12 +10,11 @@ session holds already is not read.
 """
 
 import platform
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flow_kernel.errors import CheckpointDamaged, FlowError, UntrustedCheckpoint
+from flow_kernel.records.interrupts import NotedInterrupts
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint, LeftName, Part
 from flow_kernel.session.checkpoints.compatibility import code_reason
 from flow_kernel.session.checkpoints.hidden_state import is_hidden, prepare, restore
@@ -44,6 +43,7 @@ class Rollback:
         files: Paths that were changed.
         files_reason: Why no files were; empty when they were, or not asked for.
         is_dry_run: True when nothing was changed.
+        unnoted: Why the log could not note it; empty when it did.
     """
 
     target: Checkpoint
@@ -55,6 +55,7 @@ class Rollback:
     files: FileChanges
     files_reason: str
     is_dry_run: bool
+    unnoted: str = ""
 
 
 def go_back(
@@ -64,9 +65,10 @@ def go_back(
     what: str = "all",
     dry_run: bool = False,
     trusts: bool = False,
-    hold: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> Rollback:
     """Make session and files as they were at a checkpoint.
+
+    Half a way back is none: an interrupt waits while things are changed.
 
     Args:
         checkpoints: Of the session.
@@ -74,7 +76,6 @@ def go_back(
         what: all, state or files.
         dry_run: True to say what would happen, and to change nothing.
         trusts: True to load a checkpoint that this user has not signed.
-        hold: Keeps interrupts away while things are changed: half a way back is none.
 
     Raises:
         UntrustedCheckpoint: It is signed by somebody else; its values would run their code.
@@ -87,6 +88,13 @@ def go_back(
             "run whatever code is in it; nothing was changed",
             hint="if you know where it comes from: --trust",
         )
+    return checkpoints.turns.settled(
+        lambda: _go_back(checkpoints, target, what=what, dry_run=dry_run)
+    )
+
+
+def _go_back(checkpoints: Checkpoints, target: Checkpoint, *, what: str, dry_run: bool) -> Rollback:
+    """While no other thread takes a checkpoint or goes back."""
     namespace = checkpoints.namespace
     safety, aside = None, Aside()
     if dry_run:
@@ -111,7 +119,7 @@ def go_back(
         there = {*values, *aside.same, *kept, *(left.name for left in lost)}
         removed = sorted(checkpoints.variables().keys() - there)
     files, files_reason = NO_CHANGES, ""
-    with hold():
+    with NotedInterrupts() as held:
         if what != "state":
             files, files_reason = checkpoints.files.restore(
                 target, must=what == "files", dry_run=dry_run
@@ -122,30 +130,32 @@ def go_back(
             namespace.update(values)
             restore(states)
             namespace.update({left.name: Tombstone(left.name, _epitaph(left)) for left in lost})
-    done = Rollback(
-        target=target,
-        safety=safety,
-        restored=sorted(values),
-        removed=removed,
-        lost=lost,
-        kept=kept,
-        files=files,
-        files_reason=files_reason,
-        is_dry_run=dry_run,
-    )
-    if safety is not None:
-        checkpoints.moved(
-            target,
-            {
-                "what": what,
-                "safety_id": safety.checkpoint_id,
-                "restored": done.restored,
-                "removed": removed,
-                "lost": [left.name for left in lost],
-                "files": [*map(spelled, (*files.added, *files.changed, *files.removed))],
-            },
-            lost=[left.name for left in lost],
+        done = Rollback(
+            target=target,
+            safety=safety,
+            restored=sorted(values),
+            removed=removed,
+            lost=lost,
+            kept=kept,
+            files=files,
+            files_reason=files_reason,
+            is_dry_run=dry_run,
         )
+        if safety is not None:
+            unnoted = checkpoints.moved(
+                target,
+                {
+                    "what": what,
+                    "safety_id": safety.checkpoint_id,
+                    "restored": done.restored,
+                    "removed": removed,
+                    "lost": [left.name for left in lost],
+                    "files": [*map(spelled, (*files.added, *files.changed, *files.removed))],
+                },
+                lost=[left.name for left in lost],
+            )
+            done = replace(done, unnoted=unnoted)
+    held.pass_on()
     return done
 
 
@@ -266,7 +276,7 @@ def _left(checkpoints: Checkpoints, target: Checkpoint) -> tuple[list[LeftName],
         is_same = (
             target.session == checkpoints.session
             and left.name in now
-            and id(now[left.name]) == left.ident
+            and checkpoints.unsaved.is_same(target.checkpoint_id, left, now[left.name])
         )
         if is_same:
             kept.append(left.name)

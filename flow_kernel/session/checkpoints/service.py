@@ -9,22 +9,26 @@ Called by the `%checkpoint` and `%rollback` magics and by users through
 What an interrupted one leaves behind is thrown away by `prune`.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, closing, suppress
 from functools import partial
-from itertools import count
 from typing import Any, Final
 
-from flow_kernel.records.diff import Visibility
+from flow_kernel.errors import FlowError
 from flow_kernel.session.checkpoints.anchors import Anchors, anchors_of
 from flow_kernel.session.checkpoints.capture import Look, capture, capture_here
-from flow_kernel.session.checkpoints.checkpoint import Checkpoint, Difference, differing, parsed
+from flow_kernel.session.checkpoints.checkpoint import Checkpoint, Difference, differing
 from flow_kernel.session.checkpoints.freezing import frozen
-from flow_kernel.session.checkpoints.hidden_state import hidden_state, is_hidden
+from flow_kernel.session.checkpoints.hidden_state import is_hidden
 from flow_kernel.session.checkpoints.keeper import Keeper, can_fork
 from flow_kernel.session.checkpoints.making import Making, Moment
-from flow_kernel.session.checkpoints.parts import NO_HEAD, CheckpointParts, Head, checked_name
+from flow_kernel.session.checkpoints.parts import (
+    NO_HEAD,
+    Asked,
+    CheckpointParts,
+    Head,
+    checked_name,
+)
 from flow_kernel.session.checkpoints.plan import Base, base_of, facts_for_cells, merged, planned
 from flow_kernel.session.checkpoints.project_files import ProjectFiles, TakenFiles
 from flow_kernel.session.checkpoints.pruning import Pruned, prune
@@ -32,12 +36,15 @@ from flow_kernel.session.checkpoints.reach_tracker import ReachTracker
 from flow_kernel.session.checkpoints.shelf import Shelf  # noqa: TC001 - users ask for the types
 from flow_kernel.session.checkpoints.sizes import idents, is_small
 from flow_kernel.session.checkpoints.taking import Taking, waited_for
+from flow_kernel.session.checkpoints.turns import Turns
+from flow_kernel.session.checkpoints.unsaved import References, Unsaved
+from flow_kernel.session.checkpoints.variables import Variables
 from flow_kernel.store.snapshots.collect import held
 from flow_kernel.store.snapshots.writer import ChunkWriter, DigestWriter, Writer
 
 
 class Checkpoints:
-    """The checkpoints of one session; one thread at a time."""
+    """The checkpoints of one session; threads take turns."""
 
     def __init__(self, parts: CheckpointParts) -> None:
         self._parts = parts
@@ -49,9 +56,11 @@ class Checkpoints:
         self._head: Head = NO_HEAD
         self._count = 0
         self._pending: Taking | None = None
-        self._moments = count(1)
-        # For the tracker, which belongs to the thread that runs cells.
-        self._news: deque[Callable[[], None]] = deque()
+        self._variables = Variables(parts.namespace, parts.hidden)
+        self.unsaved: Unsaved = Unsaved()
+        """What the checkpoints of this session could not hold."""
+        self.turns: Turns = Turns(lambda: self.pending)
+        """Of the threads that take checkpoints, go back, or tell of cells."""
 
     @property
     def head_id(self) -> str | None:
@@ -92,6 +101,7 @@ class Checkpoints:
         with_files: bool = True,
         only_if_changed: bool = False,
         after_s: float = 0.0,
+        within_s: float | None = None,
     ) -> Taking:
         """Keep variables and files as they are now; the way to the disk goes on by itself.
 
@@ -103,29 +113,34 @@ class Checkpoints:
             with_files: False to leave the files out.
             only_if_changed: True to give back the last one where nothing differs from it.
             after_s: How long its thread lets the cell come to its end first.
+            within_s: How long to wait for the one before it; None for as long as it takes.
 
         Raises:
-            StoreError: The home cannot be written.
+            StoreError: The home cannot be written, or the one before it takes too long.
             UsageError: That is no name.
         """
-        self.settle()
+        asked = Asked(name, reason, tag, whole, with_files, only_if_changed, after_s)
+        return self.turns.settled(lambda: self._begin(asked), within_s=within_s)
+
+    def _begin(self, asked: Asked) -> Taking:
         parts = self._parts
         number = self._count + 1
-        called = checked_name(name) if name is not None else f"{reason}-{number}"
-        values = self._saved()
-        now = self._idents(values)
+        called = f"{asked.reason}-{number}" if asked.name is None else checked_name(asked.name)
+        values = self._variables.saved()
+        now = self._variables.idents(values)
         # What a cell that still runs has done, nobody has judged.
         scope = None if parts.is_under_way() else self.tracker.to_save()
-        files = self._files(called, number, tag=tag) if with_files else _NO_FILES_ASKED
-        facts = parts.facts(called, reason, values, self.head_id)
+        files = self._files(called, number, tag=asked.tag) if asked.with_files else _NO_FILES_ASKED
+        facts = parts.facts(called, asked.reason, values, self.head_id)
         facts["anchors"] = self.anchors().names()
         with ExitStack() as stack:
             # While its chunks are named by no manifest, nobody may collect them.
             stack.enter_context(held(parts.shelf.segments_dir, is_alone=False))
             if parts.shelf.has_lost():
                 self.base = None  # another process may have thrown away what it names
-            plan = planned(self.base, now, None if whole else scope)
+            plan = planned(self.base, now, None if asked.whole else scope)
             again = {one: values[one] for one in values if one in plan.again}
+            unsaved = self.unsaved.looked_at(again, (left[0] for left in plan.not_saved))
             document = self._document(again, is_wide=scope is None or self.base is None)
             locked = stack.pop_all()
         moment = Moment(
@@ -134,7 +149,7 @@ class Checkpoints:
             scope=scope,
             plan=plan,
             idents=now,
-            same_as=parts.shelf.still(self._head.checkpoint) if only_if_changed else None,
+            same_as=parts.shelf.still(self._head.checkpoint) if asked.only_if_changed else None,
         )
         making = Making(
             moment,
@@ -149,7 +164,7 @@ class Checkpoints:
         taking = Taking(
             str(facts["checkpoint_id"]),
             called,
-            lambda read: self._finished(making, read),
+            lambda read: self._finished(making, unsaved, read),
             making.give_up,
             on_end=lambda taken, error: self._ended(taking, taken, error, before),
             taken_over=frozenset(now.keys() - plan.again),
@@ -159,7 +174,7 @@ class Checkpoints:
             self.tracker.save_begins()
             self._head = Head(taking.checkpoint_id, None, before.filed)
             parts.on_capture()
-            return taking.start(after_s=after_s)
+            return taking.start(after_s=asked.after_s)
         except BaseException:
             # As if it had never been asked for: nobody may wait for what never ends.
             making.abandon()
@@ -198,21 +213,15 @@ class Checkpoints:
 
     def settle(self) -> None:
         """Wait for the one that is on its way; what it comes to is its own affair."""
-        pending = self._pending
-        if pending is not None:
-            pending.wait_for_end()
-        self.catch_up()
-
-    def catch_up(self) -> None:
-        """Take in what checkpoints have found that came to their end meanwhile."""
-        while self._news:
-            self._news.popleft()()
+        self.turns.settled(lambda: None)
 
     def peek(self, *, whole: bool = True) -> Base:
         """What a checkpoint of now would hold; nothing is written, and files are not looked at."""
-        self.settle()
-        values = self._saved()
-        now = self._idents(values)
+        return self.turns.settled(lambda: self._peek(whole=whole))
+
+    def _peek(self, *, whole: bool) -> Base:
+        values = self._variables.saved()
+        now = self._variables.idents(values)
         whole = whole or self._parts.is_under_way()
         plan = planned(self.base, now, None if whole else self.tracker.to_save())
         again = {one: values[one] for one in values if one in plan.again}
@@ -227,45 +236,22 @@ class Checkpoints:
 
     def now(self) -> Checkpoint:
         """What a checkpoint of now would be, but for the files; nothing is written."""
-        now = self.peek()
-        left = [
-            {"name": name, "type": kind, "reason": why, "ident": now.idents[name]}
-            for name, kind, why in now.not_saved
-        ]
-        return parsed(
-            {
-                **self._parts.facts("", "peek", {}, self.head_id),
-                "anchors": self.anchors().names(),
-                "variables": now.summaries,
-                "groups": now.groups,
-                "not_saved": left,
-                "git": None,
-                "files_reason": "not looked at",
-                "bytes_new": 0,
-            },
-            is_trusted=True,
-        )
+        return self._parts.as_of(self.peek(), self.head_id, self.anchors().names())
 
     def difference(self, before: Checkpoint, after: Checkpoint | None = None) -> Difference:
         """How two checkpoints differ; None stands for now. No value is loaded."""
-        self.settle()  # its thread works with the files, too
-        files = self.files.difference(before, after)
+        # Its thread works with the files, too.
+        files = self.turns.settled(lambda: self.files.difference(before, after))
         return differing(before, after or self.now(), files)
 
     def prune(self, *, keep: int) -> Pruned:
         """Delete all but the newest `keep` checkpoints of the home; see `pruning`."""
-        self.settle()
-        return prune(self._parts.shelf, keep=keep, files=self.files.git_or_none())
+        files = self.files
+        return self.turns.settled(lambda: prune(self.shelf, keep=keep, files=files.git_or_none()))
 
     def variables(self) -> dict[str, object]:
         """The user's variables as they are now."""
-        visible = Visibility(self._parts.hidden)
-        found = dict(self._parts.namespace)
-        return {
-            name: value
-            for name, value in found.items()
-            if type(name) is str and visible(name, id(value)) and not name.startswith("__")
-        }
+        return self._variables.now()
 
     def anchors(self) -> Anchors:
         """What variables may refer to and what is never saved."""
@@ -293,13 +279,16 @@ class Checkpoints:
 
     def moved(
         self, target: Checkpoint, fields: Mapping[str, object], *, lost: Iterable[str]
-    ) -> None:
+    ) -> str:
         """The session is equal to a checkpoint again.
 
         Args:
             target: Which.
             fields: What the log says of the way back.
             lost: Names that could not be restored.
+
+        Returns:
+            Why the log could not note it; empty when it did.
         """
         filed = self._head.filed
         if fields["what"] != "files":
@@ -315,9 +304,14 @@ class Checkpoints:
         # After a way back of files alone the variables are those of no checkpoint.
         equal = target if fields["what"] != "files" else None
         self._head = Head(target.checkpoint_id, equal, filed)
-        self._parts.note("rollback", {"checkpoint_id": target.checkpoint_id, **fields})
+        unnoted = ""
+        try:
+            self._parts.note("rollback", {"checkpoint_id": target.checkpoint_id, **fields})
+        except FlowError as error:  # it is done all the same
+            unnoted = error.message.removesuffix("; nothing was changed")
         what, safety_id = str(fields["what"]), str(fields["safety_id"])
         self._parts.emit("rollback", id=target.checkpoint_id, what=what, safety_id=safety_id)
+        return unnoted
 
     # -- inside ------------------------------------------------------------------------------------
 
@@ -346,16 +340,6 @@ class Checkpoints:
                 )
         return capture_here(values, anchors, writer(), look)
 
-    def _saved(self) -> dict[str, object]:
-        """All that is saved: the variables, and the random numbers to come."""
-        return self.variables() | hidden_state()
-
-    def _idents(self, values: Mapping[str, object]) -> dict[str, int]:
-        """`id` of each value; states that were made now are told apart by a number of their own."""
-        found = idents(values)
-        found.update({name: -next(self._moments) for name in found if is_hidden(name)})
-        return found
-
     def _writer(self) -> ChunkWriter:
         shelf = self._parts.shelf
         return ChunkWriter(shelf.segments_dir, shelf.chunks, owner=self._parts.session[:16])
@@ -363,12 +347,16 @@ class Checkpoints:
     def _files(self, name: str, number: int, *, tag: bool) -> TakenFiles:
         return self.files.begin(name, number=number, tag=tag, parent=self._head.filed)
 
-    def _finished(self, making: Making, files_are_read: Callable[[], None]) -> Checkpoint:
+    def _finished(
+        self, making: Making, unsaved: References, files_are_read: Callable[[], None]
+    ) -> Checkpoint:
         """In the thread of a checkpoint: it is on the disk, and said to be."""
         taken = making.finish(files_are_read)
         if making.now is not None:
+            left = (name for name, *_ in making.now.not_saved)
+            self.unsaved.keep(taken.checkpoint_id, unsaved, left)
             self.base = making.now
-            self._news.append(partial(self.tracker.saved, facts_for_cells(making.now)))
+            self.turns.later(partial(self.tracker.saved, facts_for_cells(making.now)))
         if making.is_new:
             self._acknowledge(taken, making.noticed_late)
             if taken.reason != "safety":  # a way back is under way, maybe to the oldest
@@ -381,7 +369,7 @@ class Checkpoints:
         """In the thread of a checkpoint, before anybody hears of it."""
         is_head = self._head.checkpoint_id == taking.checkpoint_id
         if error is not None or taken is None:
-            self._news.append(self.tracker.save_failed)
+            self.turns.later(self.tracker.save_failed)
             if is_head:
                 self._head = before
         elif is_head:

@@ -84,6 +84,7 @@ class WayBack:
         except BaseException as error:
             if not swap.undo():
                 where = ", ".join(spelled(str(folder)) for folder in swap.asides)
+                swap.leave()
                 raise StoreError(
                     f"{_said(error)}; not every file could be put back: what is missing is in"
                     f" {where} and in the newest checkpoint",

@@ -6,13 +6,13 @@ Called by `session.checkpoints.way_back`.
                                                       undo ◀── anything fails ──┘
 
 Whatever is moved is moved by renaming, within one file system, so the way back from any point is a
-list of renames, too. `close` throws away what lies aside.
+list of renames, too. `close` throws away what lies aside; what a kill leaves of it is told apart by
+`leftovers`.
 """
 
 import ctypes
 import os
 import secrets
-import shutil
 import stat
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import Final
 
 from flow_kernel.errors import StoreError
+from flow_kernel.store import forks
 from flow_kernel.store.files.entries import Kept
+from flow_kernel.store.files.leftovers import owned, takes_originals, throw_away
 from flow_kernel.store.files.parts import Read, content
 from flow_kernel.store.git.rules import DRAFT_SUFFIX
 from flow_kernel.store.snapshots.files import sync_directory, sync_file
@@ -48,6 +50,8 @@ class Swap:
         self._root = root
         self._name = f".{secrets.token_hex(4)}{DRAFT_SUFFIX}"
         self._asides: dict[int, Path] = {}
+        self._locks: list[int] = []
+        self._has_moved = False
         self._count = 0
         self._drafts: list[_Draft] = []
         self._undo: list[Callable[[], object]] = []
@@ -128,7 +132,13 @@ class Swap:
     def close(self) -> None:
         """Throw away what lies aside."""
         for folder in self.asides:
-            shutil.rmtree(folder, ignore_errors=True)
+            throw_away(folder)
+        self.leave()
+
+    def leave(self) -> None:
+        """Leave what lies aside to whoever finds it."""
+        while self._locks:
+            forks.close(self._locks.pop())
 
     # -- inside ------------------------------------------------------------------------------------
 
@@ -153,16 +163,26 @@ class Swap:
             ours = folder / self._name
             ours.mkdir(0o700)
             self._asides[device] = ours
+            self._locks.append(owned(ours, is_for_copies=not self._has_moved))
         self._count += 1
         return self._asides[device] / str(self._count)
 
+    def _moves(self) -> None:
+        """From now on what lies aside may be nowhere else."""
+        if not self._has_moved:
+            self._has_moved = True
+            for folder in self.asides:
+                takes_originals(folder)
+
     def _set_aside(self, path: Path) -> None:
+        self._moves()
         aside = self._aside(path)
         path.rename(aside)
         self._undo.append(lambda: aside.replace(path))
 
     def _replace(self, draft: _Draft) -> None:
         """Put a file in the place of another; at each moment one of them is there."""
+        self._moves()
         aside = self._aside(draft.target)
         try:
             os.link(draft.target, aside, follow_symlinks=False)

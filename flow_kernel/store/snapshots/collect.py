@@ -17,6 +17,7 @@ from typing import Final
 
 from flow_kernel.errors import StoreError
 from flow_kernel.records.locks import EXCLUSIVE, SHARED, flock, lock
+from flow_kernel.store import forks
 from flow_kernel.store.snapshots.copying import FrameCopier
 from flow_kernel.store.snapshots.files import SUFFIX
 from flow_kernel.store.snapshots.frame import FrameDamaged
@@ -49,6 +50,7 @@ def held(where: Path, *, is_alone: bool) -> Iterator[bool]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise StoreError(f"{where} cannot be written: {reason}") from error
+    forks.keep_from_children(fd)
     try:
         operation = EXCLUSIVE if is_alone else SHARED
         is_held = lock(fd, _ALONE_WAIT_S if is_alone else _SHARED_WAIT_S, operation=operation)
@@ -56,7 +58,7 @@ def held(where: Path, *, is_alone: bool) -> Iterator[bool]:
             raise StoreError(f"{where} cannot be written: another process is tidying it up")
         yield is_held
     finally:
-        os.close(fd)
+        forks.close(fd)
 
 
 def collect(
