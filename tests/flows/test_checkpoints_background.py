@@ -331,3 +331,25 @@ def test_of_many_steps_in_one_cell_the_first_and_the_last_leave_one(kernel: Kern
     assert names(kernel) == ["step s0", "step s29"]
     ran(kernel, "%rollback step s0 --state")
     assert ran(kernel, "print(done)") == "[0]\n"
+
+
+@promise("checkpoint.background")
+def test_a_small_change_of_known_values_forks_nothing_and_can_be_undone(tmp_path: Path) -> None:
+    every = "--FlowKernel.checkpoint_every_cells=1"
+    with Kernel(arguments=(every,), env={"JUPYTER_DATA_DIR": str(tmp_path)}) as kernel:
+        ran(
+            kernel,
+            "import os; os.register_at_fork(before=lambda: open('forks', 'a').write('.'))",
+            "import numpy as np; rows = [1]; X = np.arange(1000.)\ndef f(): pass",
+            "%checkpoint --wait before",
+        )
+        log = kernel.cwd / "forks"
+        taken, forks = len(names(kernel)), len(log.read_text())
+        ran(kernel, "rows.append(2); X[0] = 7")
+        taken_by_itself(kernel, taken + 1)
+        assert len(log.read_text()) == forks
+        ran(kernel, "f.note = rows")
+        taken_by_itself(kernel, taken + 2)
+        assert len(log.read_text()) > forks
+        ran(kernel, "%rollback before --state")
+        assert ran(kernel, "print(rows, X[0])") == "[1] 0.0\n"

@@ -10,6 +10,7 @@ import math
 import random
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -115,7 +116,10 @@ LEFT_OUT = ("sleep", "product", "permutations", "combinations_with_replacement",
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_no_word_changes_what_it_is_called_on_or_with(name: str) -> None:
+def test_no_word_changes_what_it_is_called_on_or_with(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # `to_string("x")` writes a file
     dice = random.Random(name)
     called = 0
     for word, most in READING_WORDS.items():

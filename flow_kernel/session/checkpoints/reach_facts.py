@@ -16,6 +16,7 @@ from itertools import chain
 from types import BuiltinFunctionType, FunctionType, MethodType, MethodWrapperType, ModuleType
 from typing import Any, Final
 
+from flow_kernel.session.checkpoints.by_name import is_found
 from flow_kernel.session.checkpoints.reach_libraries import (
     PLACES,
     is_known_callable,
@@ -85,6 +86,8 @@ def facts_of(
             walked = walks[id(value)]
         is_shared = name in saved.holding
         statuses[name] = Status.WILD if is_shared else walked.status
+        if statuses[name] is Status.WILD and _is_a_name(value, namespace):
+            statuses[name] = Status.NAME
         if is_shared or is_loose(walked.seen.values()):
             loose.add(name)
         if not of_shell.isdisjoint(walked.seen):
@@ -117,6 +120,15 @@ def _walked(value: object, types: Types, namespace: dict[str, Any]) -> Walk:
     if is_known_callable(value):
         return Walk(Status.PLAIN)
     return walk(value, types, namespace, budget=None)
+
+
+def _is_a_name(value: object, namespace: dict[str, Any]) -> bool:
+    """True for what is saved as the way to it."""
+    if type(value) is ModuleType:
+        return sys.modules.get(value.__name__) is value
+    if type(value) is FunctionType:
+        return value.__globals__ is not namespace and is_found(value)
+    return isinstance(value, type) and is_found(value)
 
 
 def foreign_code(namespace: dict[str, Any]) -> str | None:

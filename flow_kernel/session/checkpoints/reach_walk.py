@@ -42,6 +42,9 @@ class Status(Enum):
     """The same, with functions of the notebook among it: to drop it runs no code."""
     WILD = "wild"
     """Anything else."""
+    NAME = "name"
+    """A name for a module, class or function of somebody else: using it may run any code, and what
+    is saved is the name. Only a save says so; for a cell it is WILD."""
 
 
 @dataclass(slots=True)
