@@ -15,7 +15,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -145,7 +145,7 @@ def repair_store(home: Home, *, at: str) -> Repaired | None:
 def _repair(home: Home, logged: Logged, folder: Path, *, at: str) -> Repaired:
     found = _salvaged(home.store_path, folder)
     told = {(change.store_id, change.number): change for change in logged.changes}
-    untold = [one for one in found.changes if (one.store_id, one.number) not in told]
+    untold = _untold(found.changes, logged.changes)
     state = rebuilt(
         [*_whole(told, found), *untold], sure=lambda row: _is_unused(row, found, logged)
     )
@@ -169,6 +169,26 @@ def _repair(home: Home, logged: Logged, folder: Path, *, at: str) -> Repaired:
         damaged_lines=logged.damaged,
         state=state,
     )
+
+
+def _untold(salvaged: Iterable[Change], logged: Iterable[Change]) -> list[Change]:
+    """Changes that the damaged store holds and no log does.
+
+    Where the page is lost that says which store it was, a change is known by all the rest.
+    """
+    told = set()
+    for one in logged:
+        told.update({(one.store_id, one.number), ("", *_all_but_store(one))})
+    return [
+        one
+        for one in salvaged
+        if (one.store_id, one.number) not in told
+        and (one.store_id, *_all_but_store(one)) not in told
+    ]
+
+
+def _all_but_store(change: Change) -> tuple[object, ...]:
+    return (change.number, change.kind, change.plan_id, change.task_id, change.at)
 
 
 # -- what is wrong -------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from flow_kernel.records.home import Home
@@ -46,6 +46,7 @@ _ACTIONS = st.one_of(
 
 @few
 @given(st.lists(_ACTIONS, max_size=25), st.integers(0, 40))
+@example([("task", "local", "doing")] * 6 + [("set", 1, {"k": None})], 7)  # its name is lost
 def test_a_store_is_the_same_after_it_was_lost_and_made_anew(
     actions: list[tuple[Any, ...]], page: int
 ) -> None:
