@@ -12,11 +12,11 @@ FROM := pyproject.toml $(wildcard kernelspec/*)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench bench-peers soak lab test-all clean \
+.PHONY: help demo test check bench bench-peers bench-checkpoints soak lab test-all clean \
 	check-ruff check-format check-mypy check-types check-floors
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venv/.test ## Run the tour notebook on kernel flow, then print its task log
 	@$(BIN)/jupyter-flow demo $(ARGS)
@@ -50,6 +50,9 @@ bench: .venv/.test ## Run the benchmarks (ARGS="NAME… --json FILE" picks and s
 
 bench-peers: .venv/.test ## Run ipyflow and Kishu beside us, each in its own environment
 	@$(BIN)/python tests/benchmarks/peers.py $(ARGS)
+
+bench-checkpoints: .venv/.test ## Run checkpoints beside Kishu, dill and pickle (ARGS="--size 240")
+	@$(BIN)/python tests/benchmarks/checkpoints.py $(ARGS)
 
 soak: .venv/.test ## Run the long counts (10,000 kills and the like)
 	@$(RUN) pytest -n 2 --dist worksteal --timeout 7200 -m soak $(ARGS)
