@@ -57,4 +57,5 @@ def _after_fork() -> None:
                 os.close(_ours.pop())
 
 
-os.register_at_fork(after_in_child=_after_fork)
+if hasattr(os, "register_at_fork"):  # Windows forks nothing
+    os.register_at_fork(after_in_child=_after_fork)

@@ -257,8 +257,9 @@ def _after_fork(*, is_child: bool = False) -> None:
         store.after_fork(is_child=is_child)
 
 
-os.register_at_fork(
-    before=_before_fork,
-    after_in_parent=_after_fork,
-    after_in_child=partial(_after_fork, is_child=True),
-)
+if hasattr(os, "register_at_fork"):  # Windows forks nothing
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork,
+        after_in_child=partial(_after_fork, is_child=True),
+    )
