@@ -1,6 +1,8 @@
 """What is small and known is saved without a fork, as it was at its moment."""
 
+import copyreg
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -100,3 +102,30 @@ class Own:
 def test_what_is_large_or_not_known_is_left_to_a_child(tmp_path: Path, value: object) -> None:
     assert frozen({"value": value}, anchors(), writer(tmp_path), look()) is None
     assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_pickled_here_that_other_code_has_a_say_in(tmp_path: Path) -> None:
+    objects = np.array([1, 2, Own()], dtype=object)
+    for value in (
+        objects[:2],  # its owner is saved with it
+        np.zeros(3, np.dtype("f8", metadata={"own": Own()})),
+        np.zeros(3, np.dtype([("a", np.dtype("f8", metadata={"own": Own()}))])),
+        np.random.Generator(np.random.PCG64(OwnSeeds())),
+    ):
+        assert frozen({"value": value}, anchors(), writer(tmp_path), look()) is None
+
+
+def test_a_type_that_the_notebook_takes_apart_is_left_to_a_child(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space: dict[str, Any] = {"__name__": "__main__"}
+    exec("def reduced(value): raise AssertionError", space)
+    monkeypatch.setitem(copyreg.dispatch_table, Fraction, space["reduced"])
+    assert frozen({"value": [Fraction(1, 3)]}, anchors(), writer(tmp_path), look()) is None
+
+
+class OwnSeeds(np.random.bit_generator.ISeedSequence):
+    """Seeds of a class that is not known."""
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> Any:
+        return np.arange(n_words, dtype=dtype)

@@ -62,7 +62,9 @@ def test_no_argument_by_position_makes_a_look_write() -> None:
     for owner in owners():
         for word in READING_WORDS:
             value = getattr(owner, word, None)
-            writing = [n for n, name in enumerate(parameters(value)) if name in WRITING_ARGUMENTS]
+            # A function that is given by position is looked at where it is named.
+            names = WRITING_ARGUMENTS - {"func"}
+            writing = [n for n, name in enumerate(parameters(value)) if name in names]
             assert not writing or min(writing) + 1 >= READING_WORDS[word], (owner, word)
             if isinstance(value, np.ufunc):
                 assert READING_WORDS[word] <= value.nin + 1, f"{word}.at, and its out"

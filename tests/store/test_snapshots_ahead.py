@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from flow_kernel.errors import StoreError
+from flow_kernel.store.snapshots import settling
 from flow_kernel.store.snapshots import writer as writers
 from flow_kernel.store.snapshots.ahead import ahead
 from flow_kernel.store.snapshots.segments import Chunks
@@ -114,3 +115,27 @@ def test_every_full_segment_ends_with_its_mark(
 
 def test_nothing_on_its_way_is_nothing_to_wait_for() -> None:
     assert not Settling().wait()
+
+
+def test_a_name_is_on_the_disk_before_its_mark_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: dict[int, list[str]] = {}
+    for name in ("sync_directory", "write_all"):
+        work = getattr(settling, name)
+        monkeypatch.setattr(
+            settling,
+            name,
+            lambda *a, name=name, work=work: (
+                done.setdefault(threading.get_ident(), []).append(name),
+                work(*a),
+            )[1],
+        )
+    monkeypatch.setattr(writers, "SEGMENT_BYTES", 100_000)
+    writer = ChunkWriter(tmp_path, Chunks(tmp_path), owner="s")
+    writer.put_all(PIECES[:20])
+    writer.sync()
+    writer.close()
+    assert sum(map(len, done.values())) > 4
+    for names in done.values():
+        assert names == ["sync_directory", "write_all"] * (len(names) // 2)

@@ -142,7 +142,7 @@ def _save(
     saved = save(values, anchors, on_name=on_name, landmarks=marks)
     facts = look.facts(values, saved)
     on_name(_DISK)
-    early.finish()
+    bytes_early = early.finish()
     writer.refresh()
     groups = stored_groups(saved, writer, on_name)
     names = [name for group in saved.groups for name in group.names]
@@ -152,7 +152,7 @@ def _save(
         "not_saved": [_listed(left) for left in saved.not_saved],
         "statuses": {name: status.value for name, status in facts.statuses.items()},
         "loose": sorted(facts.loose),
-        "bytes_new": writer.bytes_new,
+        "bytes_new": writer.bytes_new + bytes_early,
     }
     if look.is_wide or facts.doubt is not None:
         document["doubt"] = facts.doubt

@@ -11,6 +11,8 @@ costs time and nothing else: the writer writes what it does not find.
 """
 
 import os
+import select
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final
@@ -28,6 +30,11 @@ from flow_kernel.store.snapshots.writer import Writer
 _LARGE_BYTES: Final = 32 << 20
 """Of one variable: below it a process more pays for nothing."""
 _BUFFER_BYTES: Final = 4 << 20
+_MOUTH: Final = 3
+_MOST_FILES: Final = 1 << 20
+_READ_BYTES: Final = 1 << 16
+_PIECES_A_SIGN: Final = 16
+_SILENCE_MS: Final = 20_000
 
 
 class EarlyWriter:
@@ -35,10 +42,12 @@ class EarlyWriter:
 
     Args:
         pid: Of it; 0 for none.
+        reader: Where it tells of itself: a dot now and then, and at last how much it has written.
     """
 
-    def __init__(self, pid: int = 0) -> None:
+    def __init__(self, pid: int = 0, reader: int = -1) -> None:
         self._pid = pid
+        self._reader = reader
 
     @classmethod
     def begin(
@@ -61,8 +70,8 @@ class EarlyWriter:
         large = {
             name: value
             for name, value in values.items()
-            if not is_small([value], most_bytes=_LARGE_BYTES)
-            and _is_array(value, types)
+            if _is_array(value, types)
+            and not is_small([value], most_bytes=_LARGE_BYTES)
             # The memory is the array's own, which nobody changes in a copy of the process.
             and walk(value, types, namespace).status is Status.TAME
         }
@@ -70,22 +79,47 @@ class EarlyWriter:
             return cls()
         owner = os.getpid()
         try:
+            reader, mouth = os.pipe()
+        except OSError:
+            return cls()
+        try:
             pid = fork()
         except OSError:
+            os.close(reader)
+            os.close(mouth)
             return cls()
         if pid == 0:
             try:
+                # The pipes of the writer end with the writer.
+                os.dup2(mouth, _MOUTH)
+                os.closerange(_MOUTH + 1, _MOST_FILES)
                 _write(large, anchors, writer, owner)
             finally:
                 os._exit(0)
-        return cls(pid)
+        os.close(mouth)
+        return cls(pid, reader)
 
-    def finish(self) -> None:
-        """Wait until it is gone."""
+    def finish(self) -> int:
+        """Wait until it is gone, and end it when it gives no sign of life.
+
+        Returns:
+            How many bytes it has written.
+        """
         pid, self._pid = self._pid, 0
-        if pid:
-            with suppress(ChildProcessError):
-                os.waitpid(pid, 0)
+        if not pid:
+            return 0
+        said = bytearray()
+        poll = select.poll()
+        poll.register(self._reader, select.POLLIN)
+        while poll.poll(_SILENCE_MS) and (got := os.read(self._reader, _READ_BYTES)):
+            said += got
+        os.close(self._reader)
+        with suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+        with suppress(ChildProcessError):
+            os.waitpid(pid, 0)
+        last = said.rpartition(b".")[2]
+        return int(last) if last.isdigit() else 0
 
 
 def _is_array(value: object, types: Types) -> bool:
@@ -107,10 +141,13 @@ def _write(
                     )
     made.sync()
     made.close()
+    os.write(_MOUTH, b".%d" % made.bytes_new)
 
 
 def _while_wanted(pieces: Iterator[Content], owner: int) -> Iterator[Content]:
-    for piece in pieces:
+    for number, piece in enumerate(pieces):
         if os.getppid() != owner:
             os._exit(0)  # the writer was killed
+        if number % _PIECES_A_SIGN == 0:
+            os.write(_MOUTH, b".")
         yield piece

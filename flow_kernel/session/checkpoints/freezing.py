@@ -5,6 +5,7 @@ a few megabytes does not. Only values whose types are all known are pickled here
 itself: nothing of their classes can hang it or end it.
 """
 
+import copyreg
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -14,6 +15,7 @@ from flow_kernel.records.summaries import summarise
 from flow_kernel.session.checkpoints.anchors import Anchors
 from flow_kernel.session.checkpoints.capture import Document, Look, stored_groups
 from flow_kernel.session.checkpoints.hidden_state import is_hidden
+from flow_kernel.session.checkpoints.reach_facts import is_of_notebook
 from flow_kernel.session.checkpoints.reach_walk import Status, Walk, is_loose, walk
 from flow_kernel.session.checkpoints.saving import Saved, save
 from flow_kernel.session.checkpoints.sizes import is_small
@@ -42,6 +44,8 @@ def frozen(
         None where they are too large, or not of known types.
     """
     variables = {name: value for name, value in values.items() if not is_hidden(name)}
+    if not anchors.serialisers.is_ours_alone or _runs_other_code(look.namespace):
+        return None
     if not is_small(variables.values(), most_bytes=_MOST_BYTES):
         return None
     walks: dict[str, Walk] = {}
@@ -60,6 +64,11 @@ def frozen(
         "loose": sorted(name for name, one in walks.items() if is_loose(one.seen.values())),
     }
     return partial(_written, _copied(saved), document, writer)
+
+
+def _runs_other_code(namespace: dict[str, Any]) -> bool:
+    """True when the notebook has told pickle how to take types apart."""
+    return any(is_of_notebook(one, namespace) for one in copyreg.dispatch_table.values())
 
 
 def _copied(saved: Saved) -> Saved:

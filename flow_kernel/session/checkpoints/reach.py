@@ -36,8 +36,8 @@ from flow_kernel.session.checkpoints.reach_types import Types, is_plain_kind, na
 from flow_kernel.session.checkpoints.reach_walk import (
     Status,
     can_settle,
-    has_levels,
     is_named_elsewhere,
+    is_restless,
     walk,
 )
 from flow_kernel.session.checkpoints.reach_words import BY_NAME
@@ -48,6 +48,7 @@ _MOST_FUNCTIONS: Final = 64
 _MOST_LOOKS: Final = 64
 _MOST_TEXTS: Final = 200
 _GLANCE: Final = 200
+_MOST_LOOKED_AT: Final = 2_000
 _HARMLESS_NAMES: Final = frozenset(["__name__", "__build_class__", "__doc__"])
 _RUNNER: Final = frozenset(["display"])
 
@@ -318,14 +319,18 @@ class _Judge:
         )
 
     def _lies_still(self, name: str) -> bool:
-        """False when pandas may have put blocks of a frame together."""
-        known = self._known
-        if name in known.settled or name in known.fresh:
+        """False when it is not known all the way down, or pandas may have laid it out anew."""
+        is_fresh = name in self._known.fresh
+        if name in self._known.settled and not is_fresh:
             return True
         value = self._namespace.get(name)
-        found = walk(value, self._world.types, self._namespace, budget=_GLANCE)
+        found = walk(value, self._world.types, self._namespace, budget=_MOST_LOOKED_AT)
+        if found.status is not Status.TAME:
+            return False  # a function may be in it, and may have been called
+        if is_fresh:
+            return True
         seen = found.seen.values()
-        return can_settle(seen) and not has_levels(seen)  # it has not come to that, then
+        return can_settle(seen) and not is_restless(seen)  # it has not come to that, then
 
     # -- afterwards --------------------------------------------------------------------------------
 

@@ -6,11 +6,13 @@ A value is known when all of it is of known types, and when none of it belongs t
 variable that is the list or the dict of a library changes without being named.
 """
 
+import copyreg
 import functools
 import gc
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from copyreg import dispatch_table
 from dataclasses import dataclass
 from itertools import chain
 from types import BuiltinFunctionType, FunctionType, MethodType, MethodWrapperType, ModuleType
@@ -77,6 +79,7 @@ def facts_of(
     walks: dict[int, Walk] = {}
     statuses: dict[str, Status] = {}
     loose = set()
+    kept = {name for group in saved.groups for name in group.names}
     doubt = foreign_code(namespace) if looks_for_code else None
     for name, value in values.items():
         walked = _NOTHING_FOUND
@@ -86,7 +89,7 @@ def facts_of(
             walked = walks[id(value)]
         is_shared = name in saved.holding
         statuses[name] = Status.WILD if is_shared else walked.status
-        if statuses[name] is Status.WILD and _is_a_name(value, namespace):
+        if statuses[name] is Status.WILD and name in kept and _is_a_name(value, namespace):
             statuses[name] = Status.NAME
         if is_shared or is_loose(walked.seen.values()):
             loose.add(name)
@@ -104,9 +107,12 @@ def landmarks(namespace: dict[str, Any], anchors: Iterable[object]) -> Landmarks
         anchors: Objects of the session; what holds one of them is no mere container.
     """
     kept = list(anchors)
+    # What is frozen tells of no referrers, and what has a code of its own is in no memo.
+    is_hidden = gc.get_freeze_count() or vars(copyreg)["_extension_registry"]
+    holders = None if is_hidden else frozenset(map(id, gc.get_referrers(*kept)))
     return Landmarks(
         owned=state_of_libraries() - frozenset(map(id, kept)),
-        strange=_of_shell(namespace).union(map(id, gc.get_referrers(*kept))),
+        strange=None if holders is None else holders | _of_shell(namespace),
     )
 
 
@@ -122,13 +128,18 @@ def _walked(value: object, types: Types, namespace: dict[str, Any]) -> Walk:
     return walk(value, types, namespace, budget=None)
 
 
-def _is_a_name(value: object, namespace: dict[str, Any]) -> bool:
+def _is_a_name(value: Any, namespace: dict[str, Any]) -> bool:
     """True for what is saved as the way to it."""
-    if type(value) is ModuleType:
-        return sys.modules.get(value.__name__) is value
-    if type(value) is FunctionType:
-        return value.__globals__ is not namespace and is_found(value)
-    return isinstance(value, type) and is_found(value)
+    kind = type(value)
+    try:
+        if kind is ModuleType:
+            return sys.modules.get(vars(value)["__name__"]) is value
+        if kind is FunctionType:
+            return value.__globals__ is not namespace and is_found(value)
+        # A metaclass may say otherwise.
+        return issubclass(kind, type) and kind not in dispatch_table and is_found(value)
+    except Exception:  # noqa: BLE001 - modules and metaclasses may run any code
+        return False
 
 
 def foreign_code(namespace: dict[str, Any]) -> str | None:
@@ -138,7 +149,7 @@ def foreign_code(namespace: dict[str, Any]) -> str | None:
     hold. About 50 ms with pandas, so only after cells that may have done anything.
     """
     for path, value in _parts():
-        if _is_of_notebook(value, namespace):
+        if is_of_notebook(value, namespace):
             return f"{path} holds code of the notebook"
     numpy = sys.modules.get("numpy")
     return "numpy calls back" if numpy is not None and _calls_back(numpy) else None
@@ -151,18 +162,19 @@ def _calls_back(numpy: Any) -> bool:
     return any(one is not None for one in kept)
 
 
-def _is_of_notebook(value: Any, namespace: dict[str, Any]) -> bool:
+def is_of_notebook(value: Any, namespace: dict[str, Any]) -> bool:
+    """True for code of the notebook, and of modules that lie elsewhere than libraries do."""
     kind = type(value)
     if kind is MethodType:
-        return _is_of_notebook(value.__func__, namespace) or _is_of_notebook(
+        return is_of_notebook(value.__func__, namespace) or is_of_notebook(
             value.__self__, namespace
         )
     if kind is FunctionType:
         return value.__globals__ is namespace or not _is_of_library(value.__code__.co_filename)
     if kind in (staticmethod, classmethod):
-        return _is_of_notebook(value.__func__, namespace)
+        return is_of_notebook(value.__func__, namespace)
     if kind is property:
-        return any(_is_of_notebook(one, namespace) for one in (value.fget, value.fset, value.fdel))
+        return any(is_of_notebook(one, namespace) for one in (value.fget, value.fset, value.fdel))
     if kind in (BuiltinFunctionType, MethodWrapperType):
         # `calls.append` as somebody's callback; tables of a library look things up.
         is_look_up = value.__name__ in ("__getitem__", "__contains__", "get")

@@ -29,10 +29,11 @@ READING_BUILTINS: Final = _words("""
 
 WRITING_ARGUMENTS: Final = _words("""
     out inplace overwrite overwrite_input overwrite_a overwrite_b buf file path_or_buf aggfunc
+    func memo transient metadata
 """)
 """Arguments by which a function is told to change something, or to call what a text names."""
 
-_MANY: Final = 1 << 16
+MANY: Final = 1 << 16
 _LOOKS: Final = """
     T columns index values dtype dtypes shape size ndim nbytes itemsize strides flags base empty
     iloc loc iat at axes name names levels nlevels is_unique is_monotonic_increasing
@@ -57,10 +58,10 @@ _LOOKS: Final = """
     is_year_start categories codes ordered tz freq days_in_month
 
     upper lower title capitalize swapcase casefold strip lstrip rstrip split rsplit splitlines
-    startswith endswith find rfind rindex zfill ljust rjust center isdigit isalpha
-    isalnum isnumeric isdecimal islower isupper isspace encode decode expandtabs removeprefix
+    rindex zfill ljust rjust center
+    encode decode expandtabs removeprefix
     removesuffix contains match fullmatch extract extractall findall slice len wrap pad cat get
-    format isidentifier istitle maketrans translate
+    format isidentifier maketrans translate
 
     union intersection difference symmetric_difference issubset issuperset isdisjoint most_common
     total elements as_integer_ratio bit_length bit_count hex is_integer fromkeys
@@ -88,10 +89,10 @@ _LOOKS: Final = """
     json dumps loads re compile search finditer escape sub subn group groupdict span start end
     collections Counter OrderedDict deque statistics fmean stdev pstdev variance pvariance
     itertools chain from_iterable product permutations combinations combinations_with_replacement
-    islice zip_longest accumulate takewhile dropwhile starmap pairwise batched groupby
-    functools reduce operator itemgetter string ascii_letters ascii_lowercase ascii_uppercase digits
+    islice zip_longest takewhile dropwhile pairwise batched groupby
+    functools operator itemgetter string ascii_letters ascii_lowercase ascii_uppercase digits
     punctuation textwrap dedent indent shorten fractions Fraction numerator denominator
-    bisect bisect_left bisect_right heapq merge nlargest nsmallest deepcopy typing numbers calendar
+    bisect bisect_left bisect_right heapq merge nlargest nsmallest typing numbers calendar
     monthrange isleap month_abbr
 """
 _ONE_GIVEN: Final = """
@@ -100,7 +101,7 @@ _ONE_GIVEN: Final = """
     abs absolute exp exp2 expm1 log log2 log10 log1p sqrt square cbrt reciprocal negative positive
     sign sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh floor ceil rint
     trunc isnan isinf isfinite signbit deg2rad rad2deg fabs logical_not invert dot cummax
-    cummin set_names choose info asin acos
+    cummin set_names choose deepcopy info asin acos
     atan degrees radians frexp modf
 """
 _TWO_GIVEN: Final = """
@@ -109,15 +110,25 @@ _TWO_GIVEN: Final = """
     er mod remainder fmod maximum minimum fmax fmin greater greater_equal less less_equal equal
     not_equal arctan2 logaddexp logical_and logical_or logical_xor bitwise_and bitwise_or
     bitwise_xor clip replace where mask trace mul div truediv floordiv hypot gcd lcm copysign ldexp
-    nextafter pow concat atan2 combine
+    nextafter pow concat atan2
 """
-_NONE_GIVEN: Final = "to_string conj conjugate"
+_NONE_GIVEN: Final = """
+    to_string conj conjugate isalpha isdigit isspace isnumeric isdecimal isalnum islower isupper
+    istitle
+"""
+_FOUR_GIVEN: Final = "startswith endswith find rfind"
 _THREE_GIVEN: Final = "quantile percentile nanquantile nanpercentile nanmean nansum nanstd nanvar"
 
 
 def _limits() -> Mapping[str, int]:
-    found = dict.fromkeys(_LOOKS.split(), _MANY)
-    for given, words in ((4, _THREE_GIVEN), (3, _TWO_GIVEN), (2, _ONE_GIVEN), (1, _NONE_GIVEN)):
+    found = dict.fromkeys(_LOOKS.split(), MANY)
+    for given, words in (
+        (5, _FOUR_GIVEN),
+        (4, _THREE_GIVEN),
+        (3, _TWO_GIVEN),
+        (2, _ONE_GIVEN),
+        (1, _NONE_GIVEN),
+    ):
         # The later ones are the stricter ones.
         found.update(dict.fromkeys(words.split(), given))
     return found

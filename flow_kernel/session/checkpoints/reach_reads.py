@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.session.checkpoints.reach_reading_words import (
+    MANY,
     READING_BUILTINS,
     READING_WORDS,
     WRITING_ARGUMENTS,
@@ -69,6 +70,8 @@ _HAS_FLAG: Final = _numbers(
 _BINARY_OP: Final = _OPS["BINARY_OP"]
 _IN_PLACE: Final = range(13, 26)
 """`+=` and its like. Source: CPython `Include/opcode.h`, NB_INPLACE_ADD and after it."""
+_MAPS_ONE: Final = 2
+"""`map` with more than a function and one thing calls it with several arguments."""
 _MAX_CODES: Final = 50
 
 
@@ -115,7 +118,8 @@ def only_look(reads: Reads, functions: Iterable[Any], builtins: Iterable[str]) -
         functions: Values of those of its names that stand for functions and classes.
         builtins: Those of its names that are builtins.
     """
-    if not READING_BUILTINS.issuperset(builtins):
+    names = set(builtins)
+    if not names <= READING_BUILTINS or ("map" in names and reads.most_given > _MAPS_ONE):
         return False
     words = set(reads.words)
     for function in functions:  # by the name that it was given by its library
@@ -158,6 +162,12 @@ def _name(code: CodeType, op: int, arg: int) -> str:
     return code.co_names[arg >> 1 if op in _HAS_FLAG else arg]
 
 
+def _is_called(load: tuple[int, int]) -> bool:
+    """True for an attribute that is asked for to be called at once."""
+    op, arg = load
+    return op != _LOAD_ATTR or bool(op in _HAS_FLAG and arg & 1)
+
+
 def _note_attribute(
     code: CodeType, load: tuple[int, int], before: tuple[int, int], found: Reads
 ) -> None:
@@ -166,6 +176,8 @@ def _note_attribute(
         found.parts.add((_name(code, *before), word))
     else:
         found.words.add(word)
+        if not _is_called(load) and READING_WORDS.get(word, MANY) < MANY:
+            found.most_given = MANY  # who calls it is not seen, nor what with
 
 
 def _count_of(code: CodeType, load: tuple[int, int]) -> int:

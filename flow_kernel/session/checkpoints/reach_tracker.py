@@ -140,7 +140,8 @@ class ReachTracker:
         self._is_waiting = False
         self._doubt = facts.doubt
         self._peers = {name: names for names in facts.groups for name in names if len(names) > 1}
-        self._settled = set(facts.statuses.keys() - facts.loose - self._names)
+        tame = {name for name, status in facts.statuses.items() if status is Status.TAME}
+        self._settled = tame - facts.loose - self._names
         since_tame, since_plain = self._tame & self._names, self._plain & self._names
         self._begin(self._names, self.reach)
         if self.reach.everything is not None:

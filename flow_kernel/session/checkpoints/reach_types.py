@@ -73,7 +73,8 @@ _OF_PANDAS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 _OF_NUMPY_RANDOM: Final[Mapping[str, tuple[str, ...]]] = {
     "numpy.random._generator.Generator": ("bit_generator",),
-    "numpy.random._pcg64.PCG64": (),
+    "numpy.random._pcg64.PCG64": ("seed_seq",),
+    "numpy.random.bit_generator.SeedSequence": (),
 }
 CACHES: Final = frozenset(
     ["_cache", "_engine", "_references", "_id", "_item_cache", "_flags", "_metadata", "_cacher"]

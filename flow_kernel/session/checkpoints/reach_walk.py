@@ -30,6 +30,7 @@ BUDGET: Final = 20_000
 """Objects looked at on the cell path for one value; more are unknown."""
 _MAX_LEVELS: Final = 10_000
 _LEVELS: Final = ("pandas.core.indexes.multi", "MultiIndex"), ("pandas", "MultiIndex")
+_TIMES: Final = ("DatetimeIndex", "TimedeltaIndex", "DatetimeArray", "TimedeltaArray")
 _MANAGER: Final = ("pandas.core.internals.managers", "BlockManager")
 
 
@@ -171,6 +172,8 @@ class _Walker:
         for array in arrays:
             if _has_callback(array) or not self._owns(array):
                 return None
+            if not _is_plain_dtype(array.dtype):
+                return None
             if not array.dtype.hasobject:
                 continue
             if array.dtype.kind != "O":
@@ -178,6 +181,8 @@ class _Walker:
             if self._left is not None and array.size > self._left:
                 return None
             inside.append(array.reshape(-1).tolist())
+            if array.base is not None:  # what it is a part of can be had from it
+                inside.append([array.base])
         return inside
 
     def _owns(self, array: Any) -> bool:
@@ -220,17 +225,22 @@ def can_settle(objects: Collection[Any]) -> bool:
     return False
 
 
-def has_levels(objects: Collection[Any]) -> bool:
-    """True when there are labels of several levels, which pandas lays out anew when it likes.
+def is_restless(objects: Collection[Any]) -> bool:
+    """True when pandas changes something of labels as it likes.
+
+    Those of several levels are laid out anew; times lose the step between them when they are
+    aligned with others.
 
     Args:
         objects: What a walk has seen.
     """
-    kinds = {id(type(one)): type(one) for one in objects}  # the user may say how one is hashed
-    return any(
-        is_plain_kind(kind) and (module_of(kind), name_of(kind)) in _LEVELS
-        for kind in kinds.values()
-    )
+    for one in objects:
+        kind = type(one)
+        if is_plain_kind(kind):
+            name = (module_of(kind), name_of(kind))
+            if name in _LEVELS or (name[1] in _TIMES and getattr(one, "_freq", None) is not None):
+                return True
+    return False
 
 
 def is_loose(objects: Collection[Any]) -> bool:
@@ -239,13 +249,21 @@ def is_loose(objects: Collection[Any]) -> bool:
     Args:
         objects: What a walk through it has seen.
     """
-    return can_settle(objects) or has_levels(objects)
+    return can_settle(objects) or is_restless(objects)
 
 
 def _attributes(holder: object, names: tuple[str, ...]) -> list[object]:
     if names == ("*",):
         return [value for name, value in vars(holder).items() if name not in CACHES]
     return [getattr(holder, name, None) for name in names]
+
+
+def _is_plain_dtype(dtype: Any) -> bool:
+    """False when anything at all may be tied to it."""
+    if dtype.metadata is not None or dtype.subdtype is not None:
+        return False
+    fields = (dtype.fields or {}).values()
+    return all(field[0].metadata is None and field[0].names is None for field in fields)
 
 
 def _content(cell: CellType) -> list[object]:

@@ -98,10 +98,11 @@ class Landmarks:
     Attributes:
         owned: What belongs to a library and may change at any time.
         strange: What makes of a container more than a container: it is the shell's, or holds it.
+            None where that is not known.
     """
 
     owned: frozenset[int] = frozenset()
-    strange: frozenset[int] = frozenset()
+    strange: frozenset[int] | None = frozenset()
 
 
 NOTHING_SPECIAL: Final = Landmarks()
@@ -247,13 +248,13 @@ def _pickled(values: tuple[object, ...], anchors: Anchors) -> _Pickled:
     return _Pickled(file.getvalue(), buffers, memo)
 
 
-def _is_bare(memo: _Memo, strange: frozenset[int]) -> bool:
+def _is_bare(memo: _Memo, strange: frozenset[int] | None) -> bool:
     """True when all that was written is containers, texts and numbers of Python.
 
     Numbers are in no memo, but for those of a class of their own.
     """
     kinds = set(map(id, map(type, map(itemgetter(1), memo.values()))))
-    return kinds <= _BARE and strange.isdisjoint(memo)
+    return strange is not None and kinds <= _BARE and strange.isdisjoint(memo)
 
 
 def _type_name(value: object) -> str:

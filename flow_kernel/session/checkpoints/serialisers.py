@@ -51,6 +51,11 @@ class Serialisers(dict[type, Reducer]):
         self.update(_OURS)
         self._plugged = plugged
 
+    @property
+    def is_ours_alone(self) -> bool:
+        """True when no other package has a say in it."""
+        return not self._plugged
+
     def __missing__(self, kind: type) -> Reducer:
         found = self._find(kind)
         if is_found(kind):  # a class of the notebook may be another one by the next time

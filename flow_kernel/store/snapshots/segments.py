@@ -65,6 +65,7 @@ class Chunks:
         self._where = where
         # The thread of a checkpoint looks as well; no fork happens meanwhile.
         self._refreshing = threading.Lock()
+        self._pid = os.getpid()
         self._placed: dict[bytes, Placed] = {}
         self._again: dict[bytes, list[Placed]] = {}
         self._by_fast: dict[tuple[bytes, int], bytes] = {}
@@ -76,6 +77,8 @@ class Chunks:
 
     def refresh(self) -> None:
         """See what was written since, by anybody; about 2 µs a file where nothing was."""
+        if self._pid != os.getpid():  # who held the lock at the fork is not here to let it go
+            self._refreshing, self._pid = threading.Lock(), os.getpid()
         with self._refreshing:
             self._refresh()
 

@@ -5,23 +5,30 @@ Used by `writer`: waiting for the disk after each 64 MB takes a fifth of the tim
 
 import os
 import threading
+from pathlib import Path
+from typing import Final
 
-from flow_kernel.store.snapshots.files import write_all
+from flow_kernel.store.snapshots.files import sync_directory, write_all
 from flow_kernel.store.snapshots.frame import mark
 
 
-def settle(fd: int, end: int) -> None:
-    """A segment is on the disk, and marked as such, when this returns.
+def settle(fd: int, end: int, where: Path) -> None:
+    """A segment is on the disk, its name too, and marked as such, when this returns.
 
     Args:
         fd: Of the segment, open to append.
         end: Its length.
+        where: The directory that it lies in.
 
     Raises:
         OSError: The disk refuses.
     """
     os.fsync(fd)
+    sync_directory(where)  # before the mark: whoever sees that relies on the name as well
     write_all(fd, mark(end))
+
+
+_AT_ONCE: Final = 4
 
 
 class Settling:
@@ -31,20 +38,23 @@ class Settling:
         self._threads: list[threading.Thread] = []
         self._errors: list[OSError] = []
 
-    def take(self, fd: int, end: int) -> None:
+    def take(self, fd: int, end: int, where: Path) -> None:
         """Bring a segment to the disk and close it; `wait` says whether that went well.
 
         Args:
             fd: Of the segment; this closes it.
             end: Its length.
+            where: The directory that it lies in.
         """
+        if len(self._threads) >= _AT_ONCE:  # a slow disk shall not gather threads
+            self._threads.pop(0).join()
         thread = threading.Thread(
-            target=self._settle, args=(fd, end), name="flow-settling", daemon=True
+            target=self._settle, args=(fd, end, where), name="flow-settling", daemon=True
         )
         try:
             thread.start()
         except RuntimeError:  # there can be no more threads
-            self._settle(fd, end)
+            self._settle(fd, end, where)
         else:
             self._threads.append(thread)
 
@@ -61,9 +71,9 @@ class Settling:
             raise self._errors[0]
         return bool(threads)
 
-    def _settle(self, fd: int, end: int) -> None:
+    def _settle(self, fd: int, end: int, where: Path) -> None:
         try:
-            settle(fd, end)
+            settle(fd, end, where)
         except OSError as error:
             self._errors.append(error)
         finally:

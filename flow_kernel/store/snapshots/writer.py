@@ -235,10 +235,10 @@ class ChunkWriter:
             for path in self._relied:
                 sync_file(path)
             if self._fd >= 0 and self._fresh:
-                settle(self._fd, self._end)
+                settle(self._fd, self._end, self._where)
                 self._end += MARK_BYTES
             self._settling.wait()
-            if self._relied or self._fresh:
+            if self._relied:
                 sync_directory(self._where)
         except OSError as error:
             raise _refused(self._where, error) from error
@@ -276,7 +276,7 @@ class ChunkWriter:
         if self._fd >= 0:
             self._flush()
             fd, self._fd = self._fd, -1
-            self._settling.take(fd, self._end)
+            self._settling.take(fd, self._end, self._where)
         elif self._go_on():
             return
         self._where.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,0 +1,108 @@
+"""What a save says of values is so, whatever their classes say of themselves."""
+
+import copyreg
+import gc
+import os
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from flow_kernel.session.checkpoints.anchors import anchors_of
+from flow_kernel.session.checkpoints.capture import Look, capture
+from flow_kernel.session.checkpoints.reach_facts import landmarks
+from flow_kernel.session.checkpoints.reach_types import known_types
+from flow_kernel.session.checkpoints.saving import save
+from flow_kernel.store.snapshots.segments import Chunks
+from flow_kernel.store.snapshots.writer import ChunkWriter
+
+
+class Wanted:
+    """A reader that is there to the end."""
+
+    def __init__(self, mouth: int) -> None:
+        self._mouth = mouth
+
+    def __call__(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._mouth
+
+
+class Lazy:
+    """Says what it is only once it is set up."""
+
+    @property
+    def __class__(self) -> Any:
+        raise RuntimeError("not set up")
+
+
+def captured(where: Path, values: dict[str, Any], *, is_first: bool = False) -> dict[str, Any]:
+    look = Look(types=known_types(), namespace={}, is_wide=False, is_first=is_first)
+    chunks = Chunks(where)
+    chunks.refresh()
+    ends = os.pipe()
+    try:
+        return capture(
+            values,
+            anchors_of({}, {}),
+            lambda: ChunkWriter(where, chunks, owner="s"),
+            look,
+            wanted=Wanted(ends[1]),
+        )
+    finally:
+        for end in ends:
+            os.close(end)
+
+
+def nameless() -> types.ModuleType:
+    module = types.ModuleType("m")
+    del module.__name__
+    return module
+
+
+@pytest.mark.parametrize("made", [Lazy, nameless])
+def test_a_value_that_raises_when_it_is_asked_costs_no_other(
+    tmp_path: Path, made: Callable[[], object]
+) -> None:
+    found = captured(tmp_path, {"a": [1], "bad": made(), "y": [5], "z": (6,)})
+    left = {name for name, _, _ in found["not_saved"]}
+    assert left <= {"bad"}
+    assert {"a", "y", "z"} <= {name for group in found["groups"] for name in group["names"]}
+
+
+def test_what_was_written_early_is_counted(tmp_path: Path) -> None:
+    large = np.random.default_rng(1).random(8_000_000)
+    found = captured(tmp_path, {"large": large, "small": [1]}, is_first=True)
+    there = sum(path.stat().st_size for path in tmp_path.iterdir())
+    assert large.nbytes < found["bytes_new"] <= there
+    assert captured(tmp_path, {"large": large}, is_first=True)["bytes_new"] < 10_000
+
+
+def bare(space: dict[str, Any], values: dict[str, Any]) -> frozenset[str]:
+    anchors = anchors_of(space, {})
+    return save(values, anchors, landmarks=landmarks(space, anchors.by_name.values())).bare
+
+
+def test_only_containers_that_hold_nothing_of_the_session_are_bare() -> None:
+    space: dict[str, Any] = {"In": []}
+    values = {"plain": [1, {"a": (2, "b")}], "held": [space], "own": space, "shell": space["In"]}
+    assert bare(space, values) == {"plain"}
+
+
+def test_nothing_is_bare_where_the_collector_or_pickle_do_not_tell(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    space: dict[str, Any] = {}
+    held = [space]
+    gc.freeze()
+    try:
+        assert bare(space, {"held": held}) == frozenset()
+    finally:
+        gc.unfreeze()
+    monkeypatch.setitem(vars(copyreg)["_extension_registry"], ("json", "dumps"), 240)
+    assert bare(space, {"plain": [1]}) == frozenset()
