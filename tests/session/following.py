@@ -21,7 +21,7 @@ from flow_kernel.session.checkpoints.reach_around import Around, look_around
 from flow_kernel.session.checkpoints.reach_facts import facts_of, landmarks
 from flow_kernel.session.checkpoints.reach_look import CellLook, Reach, World
 from flow_kernel.session.checkpoints.reach_tracker import ReachTracker
-from flow_kernel.session.checkpoints.saving import save
+from flow_kernel.session.checkpoints.saving import NOTHING_SPECIAL, save
 from flow_kernel.shell.compile_tap import CompileTap
 
 UNSAVED = b"?"
@@ -131,7 +131,9 @@ class Session:
         values = self.variables()
         if tells:
             self.tracker.save_begins()
-        marks = landmarks(self.namespace, self.anchors().by_name.values())
+        marks = NOTHING_SPECIAL
+        if tells:  # they take a look at every object of the process
+            marks = landmarks(self.namespace, self.anchors().by_name.values())
         saved = save(values, self.anchors(), landmarks=marks)
         contents: dict[str, bytes] = dict.fromkeys(values, UNSAVED)
         for group in saved.groups:
