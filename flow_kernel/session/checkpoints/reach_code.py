@@ -28,7 +28,8 @@ globals()["__builtins__"] = FROZEN_BUILTINS
 _OPS: Final = opcode.opmap
 
 
-def _numbers(*names: str) -> frozenset[int]:
+def numbers(*names: str) -> frozenset[int]:
+    """Instructions by name, as far as this Python has them."""
     return frozenset(_OPS[name] for name in names if name in _OPS)
 
 
@@ -37,15 +38,15 @@ _EXTENDED: Final = _OPS["EXTENDED_ARG"]
 _LOAD_GLOBAL: Final = _OPS["LOAD_GLOBAL"]
 _LOAD_CONST: Final = _OPS["LOAD_CONST"]
 _FLAG_BITS: Final = 1 if sys.version_info >= (3, 12) else 0
-_ATTRIBUTES: Final = {_OPS["LOAD_ATTR"]: _FLAG_BITS} | dict.fromkeys(_numbers("LOAD_METHOD"), 0)
+_ATTRIBUTES: Final = {_OPS["LOAD_ATTR"]: _FLAG_BITS} | dict.fromkeys(numbers("LOAD_METHOD"), 0)
 _FORMATS: Final = ("format", "format_map")
-_SKIPPED: Final = _numbers("CACHE", "NOP", "RESUME", "NOT_TAKEN")
-_LOADS: Final = _numbers("LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
-_DELETES: Final = _numbers("DELETE_NAME", "DELETE_GLOBAL")
-_GLOBAL_BINDS: Final = _numbers("STORE_GLOBAL", "DELETE_GLOBAL")
-_BINDS: Final = _GLOBAL_BINDS | _numbers("STORE_NAME", "DELETE_NAME")
-_SETS_ATTRIBUTE: Final = _numbers("STORE_ATTR", "DELETE_ATTR")
-_IMPORTS: Final = _numbers("IMPORT_NAME")
+_SKIPPED: Final = numbers("CACHE", "NOP", "RESUME", "NOT_TAKEN")
+_LOADS: Final = numbers("LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
+_DELETES: Final = numbers("DELETE_NAME", "DELETE_GLOBAL")
+_GLOBAL_BINDS: Final = numbers("STORE_GLOBAL", "DELETE_GLOBAL")
+_BINDS: Final = _GLOBAL_BINDS | numbers("STORE_NAME", "DELETE_NAME")
+_SETS_ATTRIBUTE: Final = numbers("STORE_ATTR", "DELETE_ATTR")
+_IMPORTS: Final = numbers("IMPORT_NAME")
 _DOUBTFUL: Final = {
     _OPS[name]: why
     for name, why in (
@@ -59,7 +60,7 @@ _DOUBTFUL: Final = {
 }
 _INTRINSIC: Final = _OPS.get("CALL_INTRINSIC_1", -1)
 _IMPORT_STAR_INTRINSIC: Final = 2
-_CALLS: Final = _numbers(
+_CALLS: Final = numbers(
     "CALL", "CALL_KW", "CALL_FUNCTION_EX", "FOR_ITER", "BEFORE_WITH", "LOAD_SPECIAL", "IMPORT_NAME",
     "BINARY_OP", "BINARY_SUBSCR", "COMPARE_OP", "CONTAINS_OP", "LOAD_ATTR", "LOAD_METHOD",
     "GET_ITER", "UNPACK_SEQUENCE", "UNPACK_EX", "STORE_SUBSCR", "STORE_ATTR", "DELETE_SUBSCR",
@@ -72,7 +73,7 @@ _JUMPS: Final = frozenset(opcode.hasjrel) | frozenset(getattr(opcode, "hasjabs",
 _COMPREHENSIONS: Final = frozenset(["<listcomp>", "<setcomp>", "<dictcomp>"])
 _ASYNC: Final = 0x80 | 0x100 | 0x200
 _GENERATOR: Final = 0x20
-_CLEANS_UP: Final = _numbers("PUSH_EXC_INFO")
+_CLEANS_UP: Final = numbers("PUSH_EXC_INFO")
 _MAX_CODES: Final = 500
 
 
@@ -179,7 +180,7 @@ class _Reader:
             self.doubt = "is asynchronous"
         names = code.co_names
         before: tuple[int, int] = (0, 0)
-        for op, arg in _instructions(code):
+        for op, arg in instructions(code):
             if op == _LOAD_GLOBAL:
                 self.loads.add(names[arg >> 1])
             elif op in _LOADS:
@@ -260,7 +261,8 @@ def strangeness(text: str) -> str | None:
     return None
 
 
-def _instructions(code: CodeType) -> Iterator[tuple[int, int]]:
+def instructions(code: CodeType) -> Iterator[tuple[int, int]]:
+    """Instruction and argument, without those that do nothing."""
     raw = code.co_code
     extended = 0
     for op, arg in zip(raw[::2], raw[1::2], strict=True):

@@ -12,7 +12,6 @@ import gc
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from copyreg import dispatch_table
 from dataclasses import dataclass
 from itertools import chain
 from types import BuiltinFunctionType, FunctionType, MethodType, MethodWrapperType, ModuleType
@@ -137,7 +136,7 @@ def _is_a_name(value: Any, namespace: dict[str, Any]) -> bool:
         if kind is FunctionType:
             return value.__globals__ is not namespace and is_found(value)
         # A metaclass may say otherwise.
-        return issubclass(kind, type) and kind not in dispatch_table and is_found(value)
+        return issubclass(kind, type) and kind not in copyreg.dispatch_table and is_found(value)
     except Exception:  # noqa: BLE001 - modules and metaclasses may run any code
         return False
 

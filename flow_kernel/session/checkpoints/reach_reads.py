@@ -15,6 +15,7 @@ from types import CodeType
 from typing import Any, Final
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
+from flow_kernel.session.checkpoints.reach_code import instructions, numbers
 from flow_kernel.session.checkpoints.reach_reading_words import (
     MANY,
     READING_BUILTINS,
@@ -27,45 +28,34 @@ globals()["__builtins__"] = FROZEN_BUILTINS
 _OPS: Final = opcode.opmap
 
 
-def _numbers(text: str) -> frozenset[int]:
-    return frozenset(_OPS[name] for name in text.split() if name in _OPS)
-
-
-_KNOWN: Final = _numbers("""
-    CACHE NOP RESUME NOT_TAKEN PUSH_NULL POP_TOP COPY SWAP RETURN_VALUE RETURN_CONST PRINT_EXPR
-    LOAD_CONST LOAD_SMALL_INT LOAD_COMMON_CONSTANT EXTENDED_ARG
-    LOAD_FAST LOAD_FAST_CHECK LOAD_FAST_AND_CLEAR LOAD_FAST_LOAD_FAST LOAD_FAST_BORROW
-    LOAD_FAST_BORROW_LOAD_FAST_BORROW STORE_FAST STORE_FAST_STORE_FAST STORE_FAST_LOAD_FAST
-    LOAD_DEREF LOAD_CLOSURE COPY_FREE_VARS MAKE_CELL
-    PRECALL KW_NAMES
-    BINARY_OP BINARY_SUBSCR BINARY_SLICE COMPARE_OP IS_OP CONTAINS_OP
-    UNARY_NOT UNARY_NEGATIVE UNARY_POSITIVE UNARY_INVERT TO_BOOL
-    BUILD_TUPLE BUILD_LIST BUILD_SET BUILD_MAP BUILD_CONST_KEY_MAP BUILD_STRING BUILD_SLICE
-    LIST_APPEND SET_ADD MAP_ADD LIST_EXTEND SET_UPDATE DICT_UPDATE LIST_TO_TUPLE
-    FORMAT_VALUE FORMAT_SIMPLE FORMAT_WITH_SPEC CONVERT_VALUE
-    GET_ITER FOR_ITER END_FOR POP_ITER UNPACK_SEQUENCE
-    RETURN_GENERATOR YIELD_VALUE RERAISE
-    JUMP_FORWARD JUMP_BACKWARD JUMP_BACKWARD_NO_INTERRUPT
-    POP_JUMP_IF_TRUE POP_JUMP_IF_FALSE POP_JUMP_IF_NONE POP_JUMP_IF_NOT_NONE
-    POP_JUMP_FORWARD_IF_TRUE POP_JUMP_FORWARD_IF_FALSE POP_JUMP_FORWARD_IF_NONE
-    POP_JUMP_FORWARD_IF_NOT_NONE POP_JUMP_BACKWARD_IF_TRUE POP_JUMP_BACKWARD_IF_FALSE
-    POP_JUMP_BACKWARD_IF_NONE POP_JUMP_BACKWARD_IF_NOT_NONE
-    JUMP_IF_TRUE_OR_POP JUMP_IF_FALSE_OR_POP
-    MAKE_FUNCTION SET_FUNCTION_ATTRIBUTE CALL_INTRINSIC_1
-""")
+_KNOWN_NAMES: Final = """
+    PUSH_NULL POP_TOP COPY SWAP RETURN_VALUE RETURN_CONST PRINT_EXPR LOAD_CONST LOAD_SMALL_INT
+    LOAD_COMMON_CONSTANT LOAD_FAST LOAD_FAST_CHECK LOAD_FAST_AND_CLEAR LOAD_FAST_LOAD_FAST
+    LOAD_FAST_BORROW LOAD_FAST_BORROW_LOAD_FAST_BORROW STORE_FAST STORE_FAST_STORE_FAST
+    STORE_FAST_LOAD_FAST LOAD_DEREF LOAD_CLOSURE COPY_FREE_VARS MAKE_CELL PRECALL KW_NAMES
+    BINARY_OP BINARY_SUBSCR BINARY_SLICE COMPARE_OP IS_OP CONTAINS_OP UNARY_NOT UNARY_NEGATIVE
+    UNARY_POSITIVE UNARY_INVERT TO_BOOL BUILD_TUPLE BUILD_LIST BUILD_SET BUILD_MAP
+    BUILD_CONST_KEY_MAP BUILD_STRING BUILD_SLICE LIST_APPEND SET_ADD MAP_ADD LIST_EXTEND
+    SET_UPDATE DICT_UPDATE LIST_TO_TUPLE FORMAT_VALUE FORMAT_SIMPLE FORMAT_WITH_SPEC
+    CONVERT_VALUE GET_ITER FOR_ITER END_FOR POP_ITER UNPACK_SEQUENCE RETURN_GENERATOR
+    YIELD_VALUE RERAISE JUMP_FORWARD JUMP_BACKWARD JUMP_BACKWARD_NO_INTERRUPT POP_JUMP_IF_TRUE
+    POP_JUMP_IF_FALSE POP_JUMP_IF_NONE POP_JUMP_IF_NOT_NONE POP_JUMP_FORWARD_IF_TRUE
+    POP_JUMP_FORWARD_IF_FALSE POP_JUMP_FORWARD_IF_NONE POP_JUMP_FORWARD_IF_NOT_NONE
+    POP_JUMP_BACKWARD_IF_TRUE POP_JUMP_BACKWARD_IF_FALSE POP_JUMP_BACKWARD_IF_NONE
+    POP_JUMP_BACKWARD_IF_NOT_NONE JUMP_IF_TRUE_OR_POP JUMP_IF_FALSE_OR_POP MAKE_FUNCTION
+    SET_FUNCTION_ATTRIBUTE CALL_INTRINSIC_1
+"""
+_KNOWN: Final = numbers(*_KNOWN_NAMES.split())
 """Instructions that change nothing but the stack, locals of their own code, and containers that
 were made by the instruction before."""
 _LOAD_ATTR: Final = _OPS["LOAD_ATTR"]
-_LOADS: Final = _numbers("LOAD_NAME LOAD_GLOBAL")
-_ATTRIBUTES: Final = _numbers("LOAD_ATTR LOAD_METHOD")
-_CALLS: Final = _numbers("CALL CALL_KW")
-_EXTENDED: Final = _OPS["EXTENDED_ARG"]
+_LOADS: Final = numbers("LOAD_NAME", "LOAD_GLOBAL")
+_ATTRIBUTES: Final = numbers("LOAD_ATTR", "LOAD_METHOD")
+_CALLS: Final = numbers("CALL", "CALL_KW")
 _KW_NAMES: Final = _OPS.get("KW_NAMES", -1)
 _CALL_KW: Final = _OPS.get("CALL_KW", -1)
 _LOAD_CONST: Final = _OPS["LOAD_CONST"]
-_HAS_FLAG: Final = _numbers(
-    "LOAD_GLOBAL LOAD_ATTR" if sys.version_info >= (3, 12) else "LOAD_GLOBAL"
-)
+_HAS_FLAG: Final = numbers("LOAD_GLOBAL", *(["LOAD_ATTR"] if sys.version_info >= (3, 12) else []))
 """Whose lowest bit is no part of the name."""
 _BINARY_OP: Final = _OPS["BINARY_OP"]
 _IN_PLACE: Final = range(13, 26)
@@ -134,12 +124,9 @@ def _takes_in(code: CodeType, found: Reads) -> bool:
     """False when an instruction does more than look."""
     if any(map(_is_writing, code.co_consts)):
         return False
-    raw = code.co_code
-    extended = by_name = 0
+    by_name = 0
     before: tuple[int, int] = (0, 0)
-    for op, short in zip(raw[::2], raw[1::2], strict=True):
-        arg = extended | short
-        extended = arg << 8 if op == _EXTENDED else 0
+    for op, arg in instructions(code):
         if op in _LOADS:
             found.names.add(_name(code, op, arg))
         elif op in _ATTRIBUTES:
@@ -153,8 +140,7 @@ def _takes_in(code: CodeType, found: Reads) -> bool:
             by_name = _count_of(code, (_LOAD_CONST, arg))
         elif op not in _KNOWN or (op == _BINARY_OP and arg in _IN_PLACE):
             return False
-        if op != 0:
-            before = (op, arg)
+        before = (op, arg)
     return True
 
 
