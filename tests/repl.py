@@ -69,6 +69,7 @@ class Repl:
         self.stdout = self.process.stdout
         self._stdin = self.process.stdin
         self.lines: list[bytes] = []
+        self.checkpoints: list[dict[str, Any]] = []
         self._queue: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         # Reads all the time: a full pipe would make the other side wait for us.
         self._reader = threading.Thread(target=self._read)
@@ -100,7 +101,20 @@ class Repl:
     # -- hearing -----------------------------------------------------------------------------------
 
     def next(self) -> Said:
-        """The next object on stdout.
+        """The next object on stdout that no checkpoint has said.
+
+        A checkpoint is told of when it is durable, which may be after the answer of its cell; those
+        are in `checkpoints`.
+
+        Raises:
+            EOFError: There is none any more.
+        """
+        while (said := self.next_line()).get("event", {}).get("name") == "checkpoint":
+            self.checkpoints.append(said["event"])
+        return said
+
+    def next_line(self) -> Said:
+        """The next object on stdout, whoever said it.
 
         Raises:
             EOFError: There is none any more.

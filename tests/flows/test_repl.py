@@ -167,6 +167,15 @@ def test_an_isolated_cell_is_refused_honestly_and_does_not_run(shared: Repl) -> 
     assert shared.run("'isolated' in globals()", isolated=False)["result"] == "False"
 
 
+@promise("repl.answers")
+def test_a_checkpoint_is_told_when_it_is_durable(repl: Repl) -> None:
+    made = repl.run("x = 1\n%checkpoint mark")
+    while not repl.checkpoints:
+        assert repl.next_line()["event"]["name"] == "checkpoint"
+
+    assert made["success"]
+
+
 @promise("repl.asks")
 def test_input_and_passwords_are_asked_for_and_given(shared: Repl) -> None:
     shared.say(id=1, code="import getpass\ninput('who? ') + getpass.getpass('word? ')")
