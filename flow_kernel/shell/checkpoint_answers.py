@@ -58,6 +58,7 @@ _FLAGS: Final = ("--tag", "--wait", "--no-wait")
 
 def _list(session: Session, words: list[str], *, is_tree: bool = False) -> CheckpointList:
     _none_of(words)
+    session.checkpoints.settle()  # the one on its way to the disk is one of them
     shelf, here = session.checkpoints.shelf, session.checkpoints.head_id
     return CheckpointList(shelf.all(), dict(shelf.damaged), here=here, is_tree=is_tree)
 
@@ -83,6 +84,7 @@ def _diff(session: Session, words: list[str]) -> DifferenceCard:
 
 
 def _verify(session: Session, words: list[str]) -> VerifyCard:
+    session.checkpoints.settle()
     shelf = session.checkpoints.shelf
     chosen = [_found(session, _one_of(words))] if words else shelf.all()
     trouble = [
@@ -164,6 +166,7 @@ _ANSWERS: Final[dict[str, Callable[[Session, list[str]], object]]] = {
 
 
 def _found(session: Session, name: str) -> Checkpoint:
+    session.checkpoints.settle()  # it may be the one on its way to the disk
     return find_near(session.checkpoints.shelf, name, session=session.identity.session)
 
 

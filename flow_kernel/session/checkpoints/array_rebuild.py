@@ -26,6 +26,10 @@ def owner(data: Any, dtype: Any, shape: tuple[int, ...], order: str, is_writeabl
     """An array that owns its memory."""
     import numpy as np  # only where an array is loaded
 
+    if hasattr(data, "taken_over"):  # it may be in the session already
+        found = data.taken_over(dtype, shape, order, is_writeable=is_writeable)
+        if found is not None:
+            return found
     return _filled(np.empty(shape, dtype, order=_order(order)), data, order, is_writeable)
 
 

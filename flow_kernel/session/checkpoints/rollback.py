@@ -9,24 +9,19 @@ last, because assigning names cannot fail. Every byte that is loaded is proven f
 session holds already is not read.
 """
 
-import platform
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
-from flow_kernel.errors import CheckpointDamaged, FlowError, UntrustedCheckpoint
+from flow_kernel.errors import UntrustedCheckpoint
 from flow_kernel.records.interrupts import NotedInterrupts
-from flow_kernel.session.checkpoints.checkpoint import Checkpoint, LeftName, Part
-from flow_kernel.session.checkpoints.compatibility import code_reason
-from flow_kernel.session.checkpoints.hidden_state import is_hidden, prepare, restore
-from flow_kernel.session.checkpoints.loading import load
+from flow_kernel.session.checkpoints.aside import Aside, in_two, load_aside
+from flow_kernel.session.checkpoints.checkpoint import Checkpoint, LeftName
+from flow_kernel.session.checkpoints.hidden_state import is_hidden, restore
 from flow_kernel.session.checkpoints.plan import same_names
 from flow_kernel.session.checkpoints.service import Checkpoints
-from flow_kernel.session.checkpoints.shelf import Shelf
 from flow_kernel.session.checkpoints.taking import Taking, waited_for
 from flow_kernel.session.checkpoints.tombstone import Tombstone
 from flow_kernel.store.files.entries import spelled
 from flow_kernel.store.git.rules import NO_CHANGES, FileChanges
-from flow_kernel.store.snapshots.segments import ChunkLost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +31,7 @@ class Rollback:
     Attributes:
         target: Where it went.
         safety: The checkpoint that undoes it; None for a dry run.
-        restored: Names whose value is another object now.
+        restored: Names whose value was brought back.
         removed: Names that were born later.
         lost: Names that the checkpoint could not hold, or this Python cannot load; tombstones now.
         kept: Names that it could not hold and that are the same objects still.
@@ -95,20 +90,25 @@ def go_back(
 
 def _go_back(checkpoints: Checkpoints, target: Checkpoint, *, what: str, dry_run: bool) -> Rollback:
     """While no other thread takes a checkpoint or goes back."""
+    aside = Aside()
+    try:
+        return _gone_back(checkpoints, target, aside, what=what, dry_run=dry_run)
+    except BaseException:
+        with NotedInterrupts() as held:
+            aside.written.undo()
+        held.pass_on()
+        raise
+
+
+def _gone_back(
+    checkpoints: Checkpoints, target: Checkpoint, aside: Aside, *, what: str, dry_run: bool
+) -> Rollback:
     namespace = checkpoints.namespace
-    safety, aside = None, Aside()
-    if dry_run:
-        aside = _compared(checkpoints, target) if what != "files" else aside
-    else:
-        before = checkpoints.base
-        taking = _safety(checkpoints, with_files=what != "state")
-        if what != "files":
-            # Both take a while and neither needs the other, but for what turns out to be the same.
-            sure = same_names(before, target) & taking.taken_over if before else frozenset()
-            aside = _loaded(checkpoints, target, sure)
-        safety = waited_for(taking)
-        if checkpoints.base is not None:
-            aside.leave(same_names(checkpoints.base, target))
+    safety = None
+    if not dry_run:
+        safety = _prepare(checkpoints, target, aside, what=what)
+    elif what != "files":
+        _compare(checkpoints, target, aside)
     values, states = aside.values, aside.states
     removed: list[str] = []
     lost: list[LeftName] = []
@@ -125,6 +125,7 @@ def _go_back(checkpoints: Checkpoints, target: Checkpoint, *, what: str, dry_run
                 target, must=what == "files", dry_run=dry_run
             )
         if not dry_run:
+            aside.written.keep()
             for name in removed:
                 namespace.pop(name, None)
             namespace.update(values)
@@ -159,6 +160,26 @@ def _go_back(checkpoints: Checkpoints, target: Checkpoint, *, what: str, dry_run
     return done
 
 
+def _prepare(
+    checkpoints: Checkpoints, target: Checkpoint, aside: Aside, *, what: str
+) -> Checkpoint:
+    """Take what undoes the way back, and load what differs. Returns the safety checkpoint."""
+    before = checkpoints.base
+    taking = _safety(checkpoints, with_files=what != "state")
+    if what == "files":
+        return waited_for(taking)
+    # Both take a while and neither needs the other, but for what turns out to be the same.
+    sure = same_names(before, target) & taking.taken_over if before else frozenset()
+    at_once, later = in_two(checkpoints, target.groups, sure)
+    load_aside(checkpoints, target, at_once, aside)
+    safety = waited_for(taking)
+    if (now := checkpoints.base) is not None:
+        aside.leave(same_names(now, target))
+    wanted = [group for group in later if not aside.same.issuperset(group.names)]
+    load_aside(checkpoints, target, wanted, aside, now=now)
+    return safety
+
+
 def _safety(checkpoints: Checkpoints, *, with_files: bool) -> Taking:
     """What undoes the way back: a checkpoint of now, or the last one where nothing differs."""
     return checkpoints.begin(
@@ -166,106 +187,11 @@ def _safety(checkpoints: Checkpoints, *, with_files: bool) -> Taking:
     )
 
 
-@dataclass(slots=True, kw_only=True)
-class Aside:
-    """What was loaded, and nothing of the session changed by it.
-
-    Attributes:
-        values: By name.
-        states: Of random numbers.
-        same: Names that are what they were.
-        refused: What this Python must not load.
-    """
-
-    values: dict[str, Any] = field(default_factory=dict)
-    states: dict[str, Any] = field(default_factory=dict)
-    same: frozenset[str] = frozenset()
-    refused: list[LeftName] = field(default_factory=list)
-
-    def leave(self, same: frozenset[str]) -> None:
-        """What is the same stays the object that it is."""
-        self.same = same
-        for name in same:
-            self.values.pop(name, None)
-            self.states.pop(name, None)
-        self.refused = [left for left in self.refused if left.name not in same]
-
-
-class Filling:
-    """A buffer that is read, and proven, by what takes it.
-
-    Args:
-        shelf: Where it lies.
-        part: Which.
-    """
-
-    def __init__(self, shelf: Shelf, part: Part) -> None:
-        self._shelf = shelf
-        self._part = part
-
-    def read_into(self, target: memoryview) -> None:
-        """Its bytes, into memory that is as long as it.
-
-        Raises:
-            ChunkLost: They are missing or damaged.
-        """
-        self._shelf.read_into(self._part, target)
-
-
-def _compared(checkpoints: Checkpoints, target: Checkpoint) -> Aside:
+def _compare(checkpoints: Checkpoints, target: Checkpoint, aside: Aside) -> None:
     """What would be loaded; nothing is."""
-    same = same_names(checkpoints.peek(whole=False), target)
-    names = [name for group in target.groups for name in group.names if name not in same]
-    return Aside(values={name: None for name in names if not is_hidden(name)}, same=same)
-
-
-def _loaded(checkpoints: Checkpoints, target: Checkpoint, same: frozenset[str]) -> Aside:
-    """The values that differ, loaded aside; those that this Python must not load are listed."""
-    found: dict[str, Any] = {}
-    refused: list[LeftName] = []
-    here = platform.python_version()
-    anchors = checkpoints.anchors()
-    shelf = checkpoints.shelf
-    for group in target.groups:
-        if same.issuperset(group.names):
-            continue
-        try:
-            buffers = [
-                Filling(shelf, part) if number in group.filled_in
-                else shelf.content(part, is_code=False)
-                for number, part in enumerate(group.buffers)
-            ]  # fmt: skip
-            stream = bytes(shelf.content(group.stream))
-            if (reason := code_reason(stream, taken=target.python, here=here)) is not None:
-                refused += [
-                    LeftName(name=name, type=_type_of(target, name), reason=reason)
-                    for name in group.names
-                ]
-                continue
-            values = load(stream, buffers, anchors, list(target.anchors))
-        except (ChunkLost, FlowError) as error:
-            raise _damaged(target, group.names, str(error)) from None
-        except Exception as error:  # code of the values' classes may raise anything
-            raise _damaged(target, group.names, f"{type(error).__name__}: {error}") from error
-        found.update(zip(group.names, values, strict=True))
-    states = {name: found.pop(name) for name in list(found) if is_hidden(name)}
-    try:
-        prepare(states)
-    except ImportError as error:
-        raise _damaged(target, tuple(states), str(error)) from None
-    return Aside(values=found, states=states, same=same, refused=refused)
-
-
-def _type_of(target: Checkpoint, name: str) -> str:
-    return str(target.variables.get(name, {}).get("type", "value"))
-
-
-def _damaged(target: Checkpoint, names: tuple[str, ...], reason: str) -> CheckpointDamaged:
-    return CheckpointDamaged(
-        f"checkpoint {target.checkpoint_id}: {', '.join(names)} cannot be loaded: {reason[:300]}; "
-        "nothing was changed",
-        variables=names,
-    )
+    aside.same = same_names(checkpoints.peek(whole=False), target)
+    names = (name for group in target.groups for name in group.names if name not in aside.same)
+    aside.values = {name: None for name in names if not is_hidden(name)}
 
 
 def _left(checkpoints: Checkpoints, target: Checkpoint) -> tuple[list[LeftName], list[str]]:

@@ -34,6 +34,7 @@ from flow_kernel.store.git.rules import (
 from flow_kernel.store.git.way import in_the_way
 
 DEADLINE_S: Final = 10.0
+_NOTHING: Final = "; nothing was changed"
 _NOTHING_THERE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
@@ -224,7 +225,8 @@ class GitSnapshots:
                     f"{error.message}; files could not be put back: {second.message}",
                     hint="the newest checkpoint holds them",
                 ) from error
-            raise
+            said = error.message.removesuffix(_NOTHING)
+            raise StoreError(said + _NOTHING, hint=error.hint) from error
 
     def _point(self, ref: str, commit: str) -> bool:
         """Make a ref, or find it pointing there already: False."""

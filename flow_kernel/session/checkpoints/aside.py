@@ -1,0 +1,161 @@
+"""What a way back brings back, loaded beside the session before anything of it is changed.
+
+Called by `rollback`. Of large values memory may be taken over from the session; see `reusing`.
+"""
+
+import platform
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flow_kernel.errors import CheckpointDamaged, FlowError
+from flow_kernel.session.checkpoints.checkpoint import Checkpoint, LeftName, Part, StoredGroup
+from flow_kernel.session.checkpoints.compatibility import code_reason
+from flow_kernel.session.checkpoints.hidden_state import is_hidden, prepare
+from flow_kernel.session.checkpoints.loading import load
+from flow_kernel.session.checkpoints.plan import Base
+from flow_kernel.session.checkpoints.reusing import Reused, Written, can_reuse, reused
+from flow_kernel.session.checkpoints.service import Checkpoints
+from flow_kernel.session.checkpoints.shelf import Shelf
+from flow_kernel.store.snapshots.segments import ChunkLost
+
+
+@dataclass(slots=True, kw_only=True)
+class Aside:
+    """What was loaded, and nothing of the session changed by it that `written` cannot undo.
+
+    Attributes:
+        values: By name.
+        states: Of random numbers.
+        same: Names that are what they were.
+        refused: What this Python must not load.
+        written: Memory of the session that was written to.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    states: dict[str, Any] = field(default_factory=dict)
+    same: frozenset[str] = frozenset()
+    refused: list[LeftName] = field(default_factory=list)
+    written: Written = field(default_factory=Written)
+
+    def leave(self, same: frozenset[str]) -> None:
+        """What is the same stays the object that it is."""
+        self.same = same
+        for name in same:
+            self.values.pop(name, None)
+            self.states.pop(name, None)
+        self.refused = [left for left in self.refused if left.name not in same]
+
+
+class Filling:
+    """A buffer that is read, and proven, by what takes it.
+
+    Args:
+        shelf: Where it lies.
+        part: Which.
+        there: What has it in the session already, if anything does.
+    """
+
+    def __init__(self, shelf: Shelf, part: Part, there: Reused | None = None) -> None:
+        self._shelf = shelf
+        self._part = part
+        self._there = there
+
+    def taken_over(
+        self, dtype: Any, shape: tuple[int, ...], order: str, *, is_writeable: bool
+    ) -> Any:
+        """An array of the session that has it now; None where it has to be read."""
+        if self._there is None:
+            return None
+        return self._there.taken_over(dtype, shape, order, is_writeable=is_writeable)
+
+    def read_into(self, target: memoryview) -> None:
+        """Its bytes, into memory that is as long as it.
+
+        Raises:
+            ChunkLost: They are missing or damaged.
+        """
+        self._shelf.read_into(self._part, target)
+
+
+def in_two(
+    checkpoints: Checkpoints, groups: Iterable[StoredGroup], same: frozenset[str]
+) -> tuple[list[StoredGroup], list[StoredGroup]]:
+    """What to load at once, and what once it is known what the session holds.
+
+    Args:
+        checkpoints: Of the session.
+        groups: Of the checkpoint that is gone back to.
+        same: Names that need not be loaded.
+    """
+    wanted = [group for group in groups if not same.issuperset(group.names)]
+    later = [group for group in wanted if can_reuse(group, checkpoints.namespace)]
+    return [group for group in wanted if group not in later], later
+
+
+def load_aside(
+    checkpoints: Checkpoints,
+    target: Checkpoint,
+    groups: Iterable[StoredGroup],
+    aside: Aside,
+    *,
+    now: Base | None = None,
+) -> None:
+    """Load values beside the session; those that this Python must not load are listed.
+
+    Args:
+        checkpoints: Of the session.
+        target: Where the way back goes.
+        groups: Those of it that are wanted.
+        aside: Takes them.
+        now: What the session holds, where memory of it may be taken over.
+
+    Raises:
+        CheckpointDamaged: A part fails its hash, or a value cannot be loaded.
+    """
+    found: dict[str, Any] = {}
+    anchors = checkpoints.anchors()
+    shelf = checkpoints.shelf
+    for group in groups:
+        try:
+            there: Mapping[int, Reused] = {}
+            if now is not None:
+                there = reused(group, now, checkpoints.namespace, shelf, anchors, aside.written)
+            buffers = [
+                Filling(shelf, part, there.get(number)) if number in group.filled_in
+                else shelf.content(part, is_code=False)
+                for number, part in enumerate(group.buffers)
+            ]  # fmt: skip
+            stream = bytes(shelf.content(group.stream))
+            reason = code_reason(stream, taken=target.python, here=platform.python_version())
+            if reason is not None:
+                aside.refused += [
+                    LeftName(name=name, type=_type_of(target, name), reason=reason)
+                    for name in group.names
+                ]
+                continue
+            values = load(stream, buffers, anchors, list(target.anchors))
+        except (ChunkLost, FlowError) as error:
+            raise _damaged(target, group.names, str(error)) from None
+        except Exception as error:  # code of the values' classes may raise anything
+            raise _damaged(target, group.names, f"{type(error).__name__}: {error}") from error
+        found.update(zip(group.names, values, strict=True))
+    states = {name: found.pop(name) for name in list(found) if is_hidden(name)}
+    try:
+        prepare(states)
+    except ImportError as error:
+        raise _damaged(target, tuple(states), str(error)) from None
+    aside.values.update(found)
+    aside.states.update(states)
+
+
+def _type_of(target: Checkpoint, name: str) -> str:
+    return str(target.variables.get(name, {}).get("type", "value"))
+
+
+def _damaged(target: Checkpoint, names: tuple[str, ...], reason: str) -> CheckpointDamaged:
+    return CheckpointDamaged(
+        f"checkpoint {target.checkpoint_id}: {', '.join(names)} cannot be loaded: {reason[:300]}; "
+        "nothing was changed",
+        variables=names,
+    )

@@ -1,0 +1,152 @@
+"""A way back takes over memory that nobody else can see, and only that."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.checkpoint_kernels import kernel_in_git, ran, refused
+from tests.kernels import Kernel
+from tests.promises import promise
+
+FRAME = (
+    "import numpy as np, pandas as pd\n"
+    "def block(df): return df._mgr.blocks[0].values\n"
+    "def whole(a): return a if a.base is None else a.base\n"
+    "def place(a): return whole(a).__array_interface__['data'][0]\n"
+    "df = pd.DataFrame(np.arange(3e6).reshape(-1, 10), columns=list('abcdefghij'))\n"
+    "df = df.copy(); at_first = df.sum().tolist(); before = place(block(df))"
+)
+ARRAY = (
+    "import numpy as np\nX = np.arange(2_000_000.)\n"
+    "def place(a): return a.__array_interface__['data'][0]\n"
+    "before = place(X), id(X)"
+)
+
+DAMAGE = """
+def damage(name, buffer=None):
+    import flow_kernel
+    shelf = flow_kernel.current_session().checkpoints.shelf
+    group = next(g for g in shelf.find('first').groups if name in g.names)
+    part = group.stream if buffer is None else group.buffers[buffer]
+    placed = shelf.chunks.place(shelf.digests(part)[-1])
+    with open(placed.path, 'r+b') as file:
+        file.seek(placed.offset + placed.header.head_bytes + 3)
+        byte = file.read(1)
+        file.seek(-1, 1)
+        file.write(bytes([byte[0] ^ 1]))
+"""
+
+
+@pytest.fixture
+def kernel(tmp_path: Path) -> Iterator[Kernel]:
+    with kernel_in_git(tmp_path / "data") as kernel:
+        yield kernel
+
+
+@promise("checkpoint.exact")
+@pytest.mark.parametrize(
+    "change",
+    [
+        "df = df.drop(columns=['j'])",
+        "df.iloc[5, 3] = -1.0",
+        "df.iloc[5, 3] = df.iloc[250_000, 9] = -1.0",
+        "df.columns = list('ABCDEFGHIJ')",
+        "df.attrs['note'] = [1]",
+        "df = df.drop(columns=['j']); df.iloc[5, 3] = -1.0",
+    ],
+)
+def test_a_frame_that_comes_back_lies_where_it_lay(kernel: Kernel, change: str) -> None:
+    ran(kernel, FRAME, "%checkpoint first", change, "%rollback first")
+
+    facts = (
+        "print(df.sum().tolist() == at_first, [*df.columns], df.attrs, place(block(df)) == before)"
+    )
+    assert ran(kernel, facts) == f"True {[*'abcdefghij']} {{}} True\n"
+    ran(kernel, "df.iloc[7, 7] = 5.0; df['k'] = 1")
+    assert ran(kernel, "print(df.iloc[7, 7], df.shape)") == "5.0 (300000, 11)\n"
+
+
+@promise("checkpoint.exact", "rollback.undoable")
+def test_an_array_is_written_back_in_place_and_the_way_back_can_be_undone(kernel: Kernel) -> None:
+    ran(kernel, ARRAY, "%checkpoint first", "X[3] = X[1_999_999] = -1", "back = %rollback first")
+    facts = "print(X[3], X[-1], X.sum() == sum(range(2_000_000)), (place(X), id(X)) == before)"
+    assert ran(kernel, facts) == "3.0 1999999.0 True True\n"
+
+    ran(kernel, "%rollback {back.rollback.safety.checkpoint_id}")
+    assert ran(kernel, facts) == "-1.0 -1.0 False True\n"
+
+
+@promise("checkpoint.exact")
+@pytest.mark.parametrize(
+    ("held", "look"),
+    [
+        ("df", "it.iloc[3, 0]"),
+        ("df['a']", "it.iloc[3]"),
+        ("df[['a', 'b']]", "it.iloc[3, 0]"),
+        ("whole(block(df))", "it.flat[3]"),
+        ("df._mgr", "it.blocks[0].values.flat[3]"),
+        ("df._mgr.blocks", "it[0].values.flat[3]"),
+        ("df._mgr.blocks[0]", "it.values.flat[3]"),
+        ("vars(df)", "it['_mgr'].blocks[0].values.flat[3]"),
+        ("memoryview(whole(block(df)))", "np.asarray(it).flat[3]"),
+        ("(frame for frame in [df, df])", "next(it).iloc[3, 0]"),
+        ("(lambda it: lambda: it)(df)", "it().iloc[3, 0]"),
+    ],
+)
+def test_what_somebody_else_holds_stays_as_it_is(kernel: Kernel, held: str, look: str) -> None:
+    ran(
+        kernel, FRAME, "%checkpoint first", "df.iloc[3, 0] = -1.0", f"import sys; sys.held = {held}"
+    )
+    ran(kernel, "%rollback first", "import sys; it = sys.held")
+
+    facts = f"print({look}, df.iloc[3, 0], df.sum().tolist() == at_first)"
+    assert ran(kernel, facts) == "-1.0 30.0 True\n"
+    ran(kernel, "df.iloc[3, 0] = 7")
+    assert ran(kernel, facts) == "-1.0 7.0 False\n"
+
+
+@promise("checkpoint.exact", "rollback.undoable")
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        "X[0] = X[-1] = -1; del text; spoiled = 1",
+        "X[0] = X[-1] = -1; del big; spoiled = 1",
+        "X[0] = X[-1] = -1; del first; spoiled = 1",
+    ],
+)
+def test_what_was_written_in_place_is_taken_back_where_another_part_is_damaged(
+    kernel: Kernel, spoil: str
+) -> None:
+    """Whichever comes before it or after it."""
+    names = "text = ['x' * 9] * 50; big = np.arange(10.); first = {1: [2]}"
+    ran(kernel, ARRAY, names, "%checkpoint first --wait", spoil, "%checkpoint second --wait")
+    lost = spoil.partition("del ")[2].partition(";")[0]
+    ran(kernel, DAMAGE, f"damage({lost!r})")
+
+    said = refused(kernel, "%rollback first")
+    assert f"{lost} cannot be loaded" in said
+    assert "nothing was changed" in said
+    assert ran(kernel, "print(X[0], X[-1], X[1], place(X) == before[0])") == "-1.0 -1.0 1.0 True\n"
+
+
+@promise("checkpoint.exact")
+def test_a_damaged_piece_is_not_written_and_the_others_are_taken_back(kernel: Kernel) -> None:
+    ran(kernel, ARRAY, "%checkpoint first --wait", "X[0] = X[-1] = -1", "%checkpoint --wait")
+    ran(kernel, DAMAGE, "damage('X', buffer=-1)")
+
+    assert "X cannot be loaded" in refused(kernel, "%rollback first")
+    assert ran(kernel, "print(X[0], X[-1], X[1], (place(X), id(X)) == before)") == (
+        "-1.0 -1.0 1.0 True\n"
+    )
+
+
+@promise("checkpoint.exact", "rollback.undoable")
+def test_what_was_written_in_place_is_taken_back_where_the_files_refuse(kernel: Kernel) -> None:
+    ran(kernel, ARRAY, "%checkpoint first --wait", "X[0] = -1; open('made.txt', 'w').write('new');")
+    ran(kernel, "from pathlib import Path\nblob = !printf 'at first' | git hash-object --stdin")
+    ran(kernel, "next(Path('.git/objects', blob[0][:2]).glob(blob[0][2:])).unlink()")
+
+    said = refused(kernel, "%rollback first")
+    assert "nothing was changed" in said, said
+    assert ran(kernel, "print(X[0], open('made.txt').read())") == "-1.0 new\n"
