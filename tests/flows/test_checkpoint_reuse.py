@@ -67,6 +67,26 @@ def test_a_frame_that_comes_back_lies_where_it_lay(kernel: Kernel, change: str) 
     assert ran(kernel, "print(df.iloc[7, 7], df.shape)") == "5.0 (300000, 11)\n"
 
 
+@promise("checkpoint.exact")
+def test_what_has_two_names_lies_where_it_lay_and_has_them_still(kernel: Kernel) -> None:
+    ran(kernel, FRAME, "other = df", "%checkpoint first", "df.iloc[5, 3] = -1.0", "%rollback first")
+
+    facts = "print(df.sum().tolist() == at_first, other is df, place(block(df)) == before)"
+    assert ran(kernel, facts) == "True True True\n"
+
+
+@promise("checkpoint.exact")
+def test_memory_that_two_variables_share_is_left_to_them(kernel: Kernel) -> None:
+    share = "column = df['a']; holder = [df]; raw = block(df)[1]"
+    ran(kernel, FRAME, share, "%checkpoint first", "df.iloc[3, 0] = -1.0; raw[0] = -5")
+    ran(kernel, "%rollback first")
+
+    facts = "print(df.sum().tolist() == at_first, holder[0] is df, raw[0], column[3])"
+    assert ran(kernel, facts) == "True True 1.0 30.0\n"
+    ran(kernel, "raw[0] = 7")
+    assert ran(kernel, "print(df.iloc[0, 1], holder[0].iloc[0, 1])") == "7.0 7.0\n"
+
+
 @promise("checkpoint.exact", "rollback.undoable")
 def test_an_array_is_written_back_in_place_and_the_way_back_can_be_undone(kernel: Kernel) -> None:
     ran(kernel, ARRAY, "%checkpoint first", "X[3] = X[1_999_999] = -1", "back = %rollback first")

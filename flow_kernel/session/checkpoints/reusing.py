@@ -99,11 +99,11 @@ def can_reuse(group: StoredGroup, namespace: Mapping[str, Any]) -> bool:
         group: Of the checkpoint that is gone back to.
         namespace: Of the session.
     """
-    if len(group.names) != 1 or group.names[0] not in namespace:
+    if not namespace.keys() >= {*group.names}:
         return False
     if sum(group.buffers[number].nbytes for number in group.filled_in) < _LEAST_BYTES:
         return False
-    return bool(owners(namespace, group.names[0]))
+    return bool(owners(namespace, group.names))
 
 
 def reused(
@@ -127,16 +127,16 @@ def reused(
     Raises:
         ChunkLost: One that differs is missing or damaged.
     """
-    (name,) = group.names
-    there = next((one for one in now.groups if one["names"] == [name]), None)
-    if there is None or now.statuses.get(name) != Status.TAME.value:
+    names = [*group.names]
+    there = next((one for one in now.groups if one["names"] == names), None)
+    if there is None or any(now.statuses.get(name) != Status.TAME.value for name in names):
         return {}
     parts = [_part(one) for one in there["buffers"]]
     filled_in = there["filled_in"]
     beside = sum(one.nbytes for number, one in enumerate(parts) if number not in filled_in)
     if beside + there["stream"]["nbytes"] > _MOST_BESIDE:
         return {}
-    memory = _memory_of(namespace, name, anchors, parts)
+    memory = _memory_of(namespace, names, anchors, parts)
     found: dict[int, Reused] = {}
     for number in group.filled_in:
         wanted = group.buffers[number]
@@ -180,12 +180,12 @@ def _differing(there: Part, wanted: Part, shelf: Shelf) -> list[tuple[int, memor
 
 
 def _memory_of(
-    namespace: Mapping[str, Any], name: str, anchors: Anchors, parts: Sequence[Part]
+    namespace: Mapping[str, Any], names: Sequence[str], anchors: Anchors, parts: Sequence[Part]
 ) -> dict[int, Any]:
-    """The owners of memory that can be had from a variable, by the number of their buffer."""
-    owned = {address_of(one): one for one in owners(namespace, name)}
+    """The owners of memory that can be had from variables, by the number of their buffer."""
+    owned = {address_of(one): one for one in owners(namespace, names)}
     buffers: list[Any] = []
-    Pickler(io.BytesIO(), buffers, anchors).dump((namespace[name],))
+    Pickler(io.BytesIO(), buffers, anchors).dump(tuple(namespace[name] for name in names))
     raw = [one.raw() for one in buffers]
     if [one.nbytes for one in raw] != [one.nbytes for one in parts]:
         return {}
