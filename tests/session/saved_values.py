@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flow_kernel.session.checkpoints.anchors import Anchors, anchors_of
-from flow_kernel.session.checkpoints.loading import load
+from flow_kernel.session.checkpoints.loading import by_name, load
 from flow_kernel.session.checkpoints.saving import Saved, save
 from tests.session.shapes import Shapes
 
@@ -25,7 +25,7 @@ def loaded(saved: Saved, anchors: Anchors, fresh: dict[str, Any]) -> dict[str, A
     for group in saved.groups:
         buffers = [bytes(buffer) for buffer in group.buffers]
         values = load(group.stream, buffers, here, anchors.names())
-        fresh.update(zip(group.names, values, strict=True))
+        fresh.update(by_name(group.names, values))
     return fresh
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from flow_kernel.session.checkpoints.anchors import anchors_of
@@ -16,8 +17,10 @@ from flow_kernel.session.checkpoints.capture import Look, capture
 from flow_kernel.session.checkpoints.reach_facts import landmarks
 from flow_kernel.session.checkpoints.reach_types import known_types
 from flow_kernel.session.checkpoints.saving import save
+from flow_kernel.store.snapshots.content import listed
 from flow_kernel.store.snapshots.segments import Chunks
 from flow_kernel.store.snapshots.writer import ChunkWriter
+from tests.session.saved_values import saved_and_loaded
 
 
 class Wanted:
@@ -81,6 +84,53 @@ def test_what_was_written_early_is_counted(tmp_path: Path) -> None:
     there = sum(path.stat().st_size for path in tmp_path.iterdir())
     assert large.nbytes < found["bytes_new"] <= there
     assert captured(tmp_path, {"large": large}, is_first=True)["bytes_new"] < 10_000
+
+
+def test_what_was_written_early_is_what_would_have_been_written_later(tmp_path: Path) -> None:
+    large = np.random.default_rng(1).random((1_000_000, 8))
+    values = {"large": large, "same": large, "view": large[:, :3], "other": large + 1, "n": [1]}
+    early = captured(tmp_path / "a", values, is_first=True)
+    assert early == captured(tmp_path / "b", values)
+    assert early["bytes_new"] < 2.1 * large.nbytes
+
+
+class Killer:
+    """Kills whoever writes for its writer, at a moment at random."""
+
+    def __init__(self, after_s: float) -> None:
+        self.after_s = after_s
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        children = psutil.Process().children()
+        psutil.wait_procs(children, timeout=self.after_s)
+        for child in children:
+            child.kill()
+        return Killer, (self.after_s,)
+
+
+@pytest.mark.parametrize("after_s", [0, 0.01, 0.02, 0.03])
+def test_whenever_the_early_writer_is_killed_everything_is_written(
+    tmp_path: Path, after_s: float
+) -> None:
+    values = {"a": Killer(after_s), "large": np.random.default_rng(1).random(8_000_000)}
+    found = captured(tmp_path / "a", values, is_first=True)
+    assert found["groups"] == captured(tmp_path / "b", values)["groups"]
+    chunks = Chunks(tmp_path / "a")
+    chunks.refresh()
+    parts = [part for group in found["groups"] for part in group["buffers"]]
+    (listing,) = [part["list"] for part in parts if "list" in part]
+    pieces = (chunks.read(one) for one in listed(chunks.read(bytes.fromhex(listing))))
+    assert b"".join(pieces) == values["large"].tobytes()
+
+
+def test_a_value_of_several_names_is_written_once(tmp_path: Path) -> None:
+    value = {f"k{number}": [number] for number in range(20_000)}
+    once, twice = ({"a": value}, {"a": value, "b": value, "c": value})
+    sizes = [captured(tmp_path / str(len(v)), v)["groups"][0]["stream"] for v in (once, twice)]
+    assert sizes[0] == sizes[1]
+    after, _ = saved_and_loaded(twice)
+    assert after["a"] is after["b"] is after["c"]
+    assert after["a"] == value
 
 
 def bare(space: dict[str, Any], values: dict[str, Any]) -> frozenset[str]:

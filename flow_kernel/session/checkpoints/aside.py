@@ -12,7 +12,7 @@ from flow_kernel.errors import CheckpointDamaged, FlowError
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint, LeftName, Part, StoredGroup
 from flow_kernel.session.checkpoints.compatibility import code_reason
 from flow_kernel.session.checkpoints.hidden_state import is_hidden, prepare
-from flow_kernel.session.checkpoints.loading import load
+from flow_kernel.session.checkpoints.loading import by_name, load
 from flow_kernel.session.checkpoints.plan import Base
 from flow_kernel.session.checkpoints.reusing import Reused, Written, can_reuse, reused
 from flow_kernel.session.checkpoints.service import Checkpoints
@@ -135,11 +135,11 @@ def load_aside(
                 ]
                 continue
             values = load(stream, buffers, anchors, list(target.anchors))
+            found.update(by_name(group.names, values))
         except (ChunkLost, FlowError) as error:
             raise _damaged(target, group.names, str(error)) from None
         except Exception as error:  # code of the values' classes may raise anything
             raise _damaged(target, group.names, f"{type(error).__name__}: {error}") from error
-        found.update(zip(group.names, values, strict=True))
     states = {name: found.pop(name) for name in list(found) if is_hidden(name)}
     try:
         prepare(states)

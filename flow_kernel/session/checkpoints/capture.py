@@ -13,10 +13,11 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Final
 
 import orjson
@@ -24,7 +25,7 @@ import orjson
 from flow_kernel.errors import StoreError
 from flow_kernel.records.summaries import summarise
 from flow_kernel.session.checkpoints.anchors import Anchors
-from flow_kernel.session.checkpoints.early import EarlyWriter
+from flow_kernel.session.checkpoints.early import EarlyWriter, Place, place_of
 from flow_kernel.session.checkpoints.hidden_state import is_hidden
 from flow_kernel.session.checkpoints.keeper import Wanted, fork
 from flow_kernel.session.checkpoints.plan import CULPRIT
@@ -142,9 +143,9 @@ def _save(
     saved = save(values, anchors, on_name=on_name, landmarks=marks)
     facts = look.facts(values, saved)
     on_name(_DISK)
-    bytes_early = early.finish()
+    written = early.finish()
     writer.refresh()
-    groups = stored_groups(saved, writer, on_name)
+    groups = stored_groups(saved, writer, on_name, written.digests)
     names = [name for group in saved.groups for name in group.names]
     document: Document = {
         "groups": groups,
@@ -152,7 +153,7 @@ def _save(
         "not_saved": [_listed(left) for left in saved.not_saved],
         "statuses": {name: status.value for name, status in facts.statuses.items()},
         "loose": sorted(facts.loose),
-        "bytes_new": writer.bytes_new + bytes_early,
+        "bytes_new": writer.bytes_new + written.bytes_new,
     }
     if look.is_wide or facts.doubt is not None:
         document["doubt"] = facts.doubt
@@ -192,6 +193,10 @@ class _Telling:
                 self._tell()
             yield piece
 
+    def has(self, digests: Sequence[bytes]) -> bool:
+        """True when all of them need not be written again."""
+        return self._writer.has(digests)
+
     def refresh(self) -> None:
         """See what others have written."""
         self._writer.refresh()
@@ -206,9 +211,19 @@ class _Telling:
 
 
 def stored_groups(
-    saved: Saved, writer: Writer, on_name: Callable[[str], object]
+    saved: Saved,
+    writer: Writer,
+    on_name: Callable[[str], object],
+    early: Mapping[Place, Sequence[bytes]] = MappingProxyType({}),
 ) -> list[dict[str, Any]]:
-    """The groups as a manifest lists them; on the disk when this returns."""
+    """The groups as a manifest lists them; on the disk when this returns.
+
+    Args:
+        saved: What to write.
+        writer: Takes it.
+        on_name: Told now and then at which variable it is.
+        early: What was written before, by where it lies.
+    """
     groups = []
     try:
         for group in saved.groups:
@@ -220,7 +235,13 @@ def stored_groups(
                     "names": list(group.names),
                     "stream": store_content(telling, group.stream),
                     "buffers": [
-                        store_content(telling, buffer, is_code=False) for buffer in group.buffers
+                        store_content(
+                            telling,
+                            buffer,
+                            is_code=False,
+                            digests=early.get(place_of(buffer)) if early else None,
+                        )
+                        for buffer in group.buffers
                     ],
                     "filled_in": list(group.filled_in),
                 }

@@ -6,25 +6,31 @@ Used by `capture`, in the child that saves.
     early:           hashes and writes large arrays ─▶ gone
 
 The disk takes a second for a gigabyte and pickling half of one; threads would wait for the
-interpreter instead. What was written early is known again by its hash. Whatever goes wrong here
-costs time and nothing else: the writer writes what it does not find.
+interpreter instead. What was written early is known again by where it lies: both see the memory of
+one moment. Whatever goes wrong here costs time and nothing else: the writer writes what it does not
+find.
 """
 
 import os
 import select
 import signal
-from collections.abc import Callable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+
+import orjson
 
 from flow_kernel.session.checkpoints.anchors import Anchors
 from flow_kernel.session.checkpoints.keeper import fork
+from flow_kernel.session.checkpoints.ownership import address_of
 from flow_kernel.session.checkpoints.reach_types import Types, is_plain_kind
 from flow_kernel.session.checkpoints.reach_walk import Status, walk
 from flow_kernel.session.checkpoints.saving import save
 from flow_kernel.session.checkpoints.sizes import is_small
 from flow_kernel.store.snapshots.content import pieces_of
 from flow_kernel.store.snapshots.fast import Content
+from flow_kernel.store.snapshots.files import write_all
 from flow_kernel.store.snapshots.writer import Writer
 
 _LARGE_BYTES: Final = 32 << 20
@@ -37,12 +43,28 @@ _PIECES_A_SIGN: Final = 16
 _SILENCE_MS: Final = 20_000
 
 
+Place = tuple[int, int]
+"""Where memory begins, and its length."""
+
+
+class Early(NamedTuple):
+    """What was written early.
+
+    Attributes:
+        bytes_new: How much.
+        digests: Of the chunks of what lies somewhere.
+    """
+
+    bytes_new: int = 0
+    digests: Mapping[Place, Sequence[bytes]] = {}
+
+
 class EarlyWriter:
     """The process that writes large arrays.
 
     Args:
         pid: Of it; 0 for none.
-        reader: Where it tells of itself: a dot now and then, and at last how much it has written.
+        reader: Where it tells of itself: a dot now and then, and at last what it has written.
     """
 
     def __init__(self, pid: int = 0, reader: int = -1) -> None:
@@ -99,15 +121,11 @@ class EarlyWriter:
         os.close(mouth)
         return cls(pid, reader)
 
-    def finish(self) -> int:
-        """Wait until it is gone, and end it when it gives no sign of life.
-
-        Returns:
-            How many bytes it has written.
-        """
+    def finish(self) -> Early:
+        """What it has written; ends it when it gives no sign of life."""
         pid, self._pid = self._pid, 0
         if not pid:
-            return 0
+            return Early()
         said = bytearray()
         poll = select.poll()
         poll.register(self._reader, select.POLLIN)
@@ -118,8 +136,30 @@ class EarlyWriter:
             os.kill(pid, signal.SIGKILL)
         with suppress(ChildProcessError):
             os.waitpid(pid, 0)
-        last = said.rpartition(b".")[2]
-        return int(last) if last.isdigit() else 0
+        return _heard(bytes(said).lstrip(b"."))
+
+
+def place_of(buffer: memoryview) -> Place:
+    """Where the memory of an array lies.
+
+    Args:
+        buffer: Of a large array: numpy is loaded.
+    """
+    np = sys.modules["numpy"]
+    return address_of(np.frombuffer(buffer, np.uint8)), buffer.nbytes
+
+
+def _heard(said: bytes) -> Early:
+    """What it has said at its end; nothing where it did not get there."""
+    try:
+        bytes_new, places = orjson.loads(said)
+    except orjson.JSONDecodeError:
+        return Early()
+    digests = {
+        (address, nbytes): [bytes.fromhex(one) for one in chunks]
+        for address, nbytes, chunks in places
+    }
+    return Early(bytes_new, digests)
 
 
 def _is_array(value: object, types: Types) -> bool:
@@ -132,16 +172,19 @@ def _write(
 ) -> None:
     """The life of the process."""
     made = writer()
+    done: dict[Place, list[str]] = {}
     for name, value in values.items():
         for group in save({name: value}, anchors).groups:
             for buffer in group.buffers:
-                if buffer.nbytes >= _BUFFER_BYTES:
-                    made.put_all(
-                        _while_wanted(pieces_of(buffer), owner), is_code=False, is_still=True
-                    )
+                if buffer.nbytes < _BUFFER_BYTES or (place := place_of(buffer)) in done:
+                    continue
+                pieces = _while_wanted(pieces_of(buffer), owner)
+                digests = made.put_all(pieces, is_code=False, is_still=True)
+                done[place] = [one.hex() for one in digests]
     made.sync()
     made.close()
-    os.write(_MOUTH, b".%d" % made.bytes_new)
+    places = [(*place, chunks) for place, chunks in done.items()]
+    write_all(_MOUTH, orjson.dumps([made.bytes_new, places]))
 
 
 def _while_wanted(pieces: Iterator[Content], owner: int) -> Iterator[Content]:

@@ -49,6 +49,13 @@ def load(
     return found
 
 
+def by_name(names: Sequence[str], values: tuple[object, ...]) -> dict[str, object]:
+    """The values of a group by their names; one that has several is there once."""
+    if len(values) == 1:
+        values *= len(names)
+    return dict(zip(names, values, strict=True))
+
+
 class _Unpickler(pickle.Unpickler):  # noqa: S301 - see above
     """Begins with objects that it is given; assigning `persistent_load` fails in CPython 3.13.0."""
 

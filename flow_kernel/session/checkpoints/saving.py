@@ -54,7 +54,8 @@ class Group:
 
     Attributes:
         names: Sorted.
-        stream: A pickle of the tuple of their values in this order.
+        stream: A pickle of the tuple of their values in this order; of one where that has all the
+            names.
         buffers: What it refers to out of band.
         filled_in: Which of these a load may leave to what takes them; by number.
     """
@@ -164,7 +165,7 @@ def save(
         made = []
         for names in groups.all():
             single = singles[names[0]]
-            if len(names) > 1:
+            if any(singles[name] is not single for name in names):
                 on_name(names[0])
                 try:
                     single = _pickled(tuple(values[n] for n in names), anchors)

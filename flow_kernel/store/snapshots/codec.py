@@ -21,10 +21,12 @@ RAW: Final = 0
 ZLIB: Final = 1
 ZSTD: Final = 2
 _LEVEL: Final = 1
-_SAMPLE_BYTES: Final = 16 * 1024
+_SAMPLE_BYTES: Final = 4 * 1024
+"""Of random floats, dates, text, counts and images it tells as much as four times as many."""
 _TINY_BYTES: Final = 64
 _SMALL_BYTES: Final = 64 * 1024
 _WORTH: Final = 0.6
+_WORTH_OF_SAMPLE: Final = 0.7
 _WORTH_OF_SMALL: Final = 0.9
 
 
@@ -41,7 +43,7 @@ def packed(raw: Content) -> tuple[int, Content]:
     if not is_small:
         start = nbytes // 2
         sample = raw[start : start + _SAMPLE_BYTES]
-        if len(_tried(sample)[1]) > _WORTH * len(sample):
+        if len(_tried(sample)[1]) > _WORTH_OF_SAMPLE * len(sample):
             return RAW, raw
     codec, stored = _tried(raw)
     worth = _WORTH_OF_SMALL if is_small else _WORTH

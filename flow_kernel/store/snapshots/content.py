@@ -8,7 +8,7 @@ Called by `session.checkpoints.capture` to write and by `session.checkpoints.she
 So a gigabyte is 64 characters in a manifest, and two checkpoints share its list like any chunk.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from flow_kernel.store.snapshots.fast import Content
@@ -24,19 +24,27 @@ class ListDamaged(ValueError):
     """The bytes are no list of digests."""
 
 
-def store_content(writer: Writer, content: Content, *, is_code: bool = True) -> dict[str, Any]:
+def store_content(
+    writer: Writer,
+    content: Content,
+    *,
+    is_code: bool = True,
+    digests: Sequence[bytes] | None = None,
+) -> dict[str, Any]:
     """Put content as chunks. Returns the JSON of its part.
 
     Args:
         writer: Takes the chunks.
         content: Contiguous, of any length.
         is_code: False for raw buffers; see `writer.ChunkWriter.put`.
+        digests: Of its chunks, where somebody has put it already.
 
     Raises:
         StoreError: The disk refuses.
     """
     nbytes = memoryview(content).nbytes
-    digests = writer.put_all(pieces_of(content), is_code=is_code)
+    if digests is None or not writer.has(digests):
+        digests = writer.put_all(pieces_of(content), is_code=is_code)
     if len(digests) <= MOST_IN_PLACE:
         return {"nbytes": nbytes, "chunks": [digest.hex() for digest in digests]}
     return {"nbytes": nbytes, "list": writer.put(b"".join(digests)).hex()}

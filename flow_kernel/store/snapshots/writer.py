@@ -10,7 +10,7 @@ the same content reads such a frame first, and brings its file to the disk befor
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -60,6 +60,9 @@ class Writer(Protocol):
             is_still: True when nobody can change them meanwhile.
         """
 
+    def has(self, digests: Sequence[bytes]) -> bool:
+        """True when content of all these digests need not be put again."""
+
     def refresh(self) -> None:
         """See what others have written."""
 
@@ -95,6 +98,10 @@ class DigestWriter:
         """The digests of many."""
         return list(ahead(partial(self.put, is_code=is_code), pieces))
 
+    def has(self, digests: Sequence[bytes]) -> bool:
+        """Nothing is kept."""
+        return False
+
     def refresh(self) -> None:
         """Nothing is looked up but what was known at first."""
 
@@ -122,9 +129,8 @@ class _Ready(NamedTuple):
     stored: Content
 
     @classmethod
-    def of(cls, raw: Content, digest: bytes) -> "_Ready":
+    def of(cls, raw: Content, digest: bytes, fast: bytes | None) -> "_Ready":
         """All that there is to know of content."""
-        fast = fast_hash(raw)
         return cls(digest, fast, len(raw), *pack(raw, digest, fast))
 
 
@@ -185,23 +191,25 @@ class ChunkWriter:
 
     def _ready(self, raw: Content, *, is_code: bool, is_still: bool = False) -> "_Ready | _Known":
         """Content as it will be written; of the writer itself nothing is changed."""
-        if not is_code and (fast := fast_hash(raw)) is not None:
+        fast = fast_hash(raw)
+        if not is_code and fast is not None:
             known = self._fresh_fast.get((fast, len(raw))) or self._chunks.known(fast, len(raw))
             if known is not None:
                 return _Known(known, raw)
         if not is_still:  # what is hashed and what is written must be one, whatever threads do
             raw = bytes(raw)
+            fast = fast_hash(raw)
         digest = digest_of(raw)
         if digest in self._fresh or digest in self._chunks:
             return _Known(digest, raw)
-        return _Ready.of(raw, digest)
+        return _Ready.of(raw, digest, fast)
 
     def _put(self, ready: "_Ready | _Known") -> bytes:
         if isinstance(ready, _Known):
             if self._is_there(ready.digest):
                 return ready.digest
             raw = bytes(ready.raw)
-            ready = _Ready.of(raw, digest_of(raw))
+            ready = _Ready.of(raw, digest_of(raw), fast_hash(raw))
         digest, fast, raw_bytes = ready.digest, ready.fast, ready.raw_bytes
         if self._is_there(digest):
             return digest
@@ -219,6 +227,10 @@ class ChunkWriter:
             self._fresh_fast[fast, raw_bytes] = digest
         self.bytes_new += len(head) + len(stored)
         return digest
+
+    def has(self, digests: Sequence[bytes]) -> bool:
+        """True when content of all these digests need not be put again."""
+        return all(map(self._is_there, digests))
 
     def refresh(self) -> None:
         """See what others have written meanwhile."""
