@@ -170,3 +170,43 @@ def test_what_was_written_in_place_is_taken_back_where_the_files_refuse(kernel: 
     said = refused(kernel, "%rollback first")
     assert "nothing was changed" in said, said
     assert ran(kernel, "print(X[0], open('made.txt').read())") == "-1.0 new\n"
+
+
+@promise("checkpoint.exact")
+def test_types_that_are_only_equal_are_not_the_same(kernel: Kernel) -> None:
+    ran(kernel, ARRAY, "X = np.zeros(1_000_000, np.dtype('f8', metadata={'unit': 'm'}))")
+    ran(kernel, "%checkpoint first", "X = np.zeros(1_000_000)", "%rollback first")
+    assert ran(kernel, "print(X.dtype.metadata)") == "{'unit': 'm'}\n"
+    ran(
+        kernel, "X = np.zeros(1_000_000, 'q')", "%checkpoint second", "X = np.zeros(1_000_000, 'l')"
+    )
+    assert ran(kernel, "%rollback second", "print(X.dtype.char)") == "q\n"
+
+
+@promise("checkpoint.exact", "rollback.undoable")
+def test_code_of_other_classes_sees_no_memory_of_the_session(kernel: Kernel) -> None:
+    (kernel.cwd / "careful.py").write_text(
+        "class Frozen:\n"
+        "    def __setstate__(self, state):\n"
+        "        vars(self).update(state)\n"
+        "        self.w += 1\n"
+        "        self.w.setflags(write=False)\n"
+    )
+    made = "import careful; first = careful.Frozen(); first.w = np.arange(1e6)"
+    ran(kernel, ARRAY, made, "%checkpoint first --wait", "first = np.arange(1e6); X[-1] = -1")
+    ran(kernel, "%checkpoint second --wait", DAMAGE, "damage('X', buffer=-1)")
+
+    assert "X cannot be loaded" in refused(kernel, "%rollback first")
+    assert ran(kernel, "print(first[0], first.flags.writeable)") == "0.0 True\n"
+
+
+@promise("checkpoint.exact")
+def test_nothing_is_written_in_place_while_another_thread_may_write_too(kernel: Kernel) -> None:
+    ran(kernel, ARRAY, "%checkpoint first")
+    ran(
+        kernel, "import threading; go = threading.Event()\nthreading.Thread(target=go.wait).start()"
+    )
+    ran(kernel, "X[0] = -1", "import sys; sys.go = go", "%rollback first")
+
+    assert ran(kernel, "print(X[0], place(X) == before[0])") == "0.0 False\n"
+    ran(kernel, "import sys; sys.go.set()")

@@ -45,6 +45,10 @@ EXACT = {
         "import numpy as np\ns = np.zeros(3, [('a', 'i4'), ('b', 'f8')]); row = s[1]",
         "(row.__setitem__('a', 5), s.tolist(), row.tolist(), type(row).__name__)",
     ),
+    "a row of a structured array with dates": (
+        "import numpy as np\ns = np.zeros(3, [('a', 'i4'), ('b', 'M8[ns]')]); row = s[1]",
+        "(row.__setitem__('a', 5), s.tolist(), row.tolist(), type(row).__name__)",
+    ),
     "types of arrays": (
         "import numpy as np\na = np.ones(3); d = a.dtype; b = a.astype('>i4'); s = np.float32(1)\n"
         "m = np.dtype('i4', metadata={'a': 1}); t = np.dtype('M8[s]')",

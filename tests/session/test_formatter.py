@@ -1,6 +1,6 @@
 """Words of the user's for tasks: used, made safe to print, and stood in for when they fail."""
 
-from importlib import metadata
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +10,7 @@ from flow_kernel.session.progress import Progress
 from flow_kernel.session.task_text import TaskFormatter
 from flow_kernel.settings import ISOLATED_TYPES
 from flow_kernel.store.contract import StepRow, TaskRow
+from tests.installed import offer
 
 TASK = TaskRow(plan_id="local", task_id="T-0001", name="Clean", type="build")
 STEP = StepRow(plan_id="local", task_id="T-0001", number=1, name="load")
@@ -95,12 +96,11 @@ def test_a_formatter_that_cannot_be_had_is_said_and_ours_is_used(name: str, why:
     assert why in said[0]
 
 
-def test_a_package_can_offer_a_formatter_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Installing a package for one line of metadata would cost seconds.
-    point = metadata.EntryPoint("loud", f"{__name__}:Words", "flow_kernel.formatters")
-    monkeypatch.setattr(
-        metadata, "entry_points", lambda group, name: [point] * (group == point.group)
-    )
+def test_a_package_can_offer_a_formatter_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offer(tmp_path, group="flow_kernel.formatters", name="loud", value=f"{__name__}:Words")
+    monkeypatch.syspath_prepend(tmp_path)
 
     texts = load_texts("loud", isolated_types=(), say=pytest.fail)
 

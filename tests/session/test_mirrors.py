@@ -4,7 +4,6 @@ import base64
 import json
 import time
 from collections.abc import Iterable, Mapping
-from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +14,7 @@ from flow_kernel.records.home import Home
 from flow_kernel.session import mirrors
 from flow_kernel.session.mirror_thread import MirrorThread
 from flow_kernel.session.open_home import flow_of
+from tests.installed import offer
 from tests.session.repairing import worked_home
 from tests.store.stores import start
 
@@ -42,15 +42,10 @@ def home(tmp_path: Path) -> Home:
 
 
 @pytest.fixture
-def taken(monkeypatch: pytest.MonkeyPatch) -> Taken:
-    """What the mirror `listed` is given; it is an installed entry point as far as we can see."""
-    point = EntryPoint(name="listed", value=f"{__name__}:Listed", group=mirrors.GROUP)
-    known = mirrors.entry_points
-    monkeypatch.setattr(
-        mirrors,
-        "entry_points",
-        lambda **wanted: EntryPoints([point]) if wanted["name"] == "listed" else known(**wanted),
-    )
+def taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Taken:
+    """What the mirror `listed` of another package is given."""
+    offer(tmp_path / "site", group=mirrors.GROUP, name="listed", value=f"{__name__}:Listed")
+    monkeypatch.syspath_prepend(tmp_path / "site")
     monkeypatch.setattr(Listed, "taken", [])
     monkeypatch.setattr(Listed, "refused", set())
     return Listed.taken

@@ -12,6 +12,7 @@ from flow_kernel.session.checkpoints.anchors import Anchors, anchors_of
 from flow_kernel.session.checkpoints.loading import load
 from flow_kernel.session.checkpoints.saving import Saved, save
 from flow_kernel.session.checkpoints.serialisers import GROUP, Serialisers, installed, plugged
+from tests.installed import offer
 from tests.session.saved_values import loaded
 
 PLUGIN = """
@@ -73,11 +74,7 @@ def test_a_plug_in_that_fails_is_named_and_costs_its_variable_only(
 def test_plug_ins_are_found_by_what_is_installed(
     grids: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path / "grids-1.0.dist-info"
-    folder.mkdir()
-    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: grids\nVersion: 1.0\n", "utf-8")
-    entry = f'[{GROUP}]\n"grids_of_a_test.Grid" = grids_of_a_test:reduce\n'.replace('"', "")
-    (folder / "entry_points.txt").write_text(entry, "utf-8")
+    offer(tmp_path, group=GROUP, name="grids_of_a_test.Grid", value="grids_of_a_test:reduce")
     installed.cache_clear()
     try:
         saved = save({"grid": grids.Grid([2])}, anchors_of({}, {}))

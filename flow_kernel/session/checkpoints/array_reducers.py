@@ -58,7 +58,7 @@ def scalar(value: Any) -> Reduced | None:
     owner = value.base
     if not isinstance(owner, np.ndarray):
         return None
-    offset = _address(np.frombuffer(value.data, np.uint8)) - _address(owner)
+    offset = _address(value) - _address(owner)
     return rebuild.row, (owner, offset, value.dtype)
 
 
@@ -66,8 +66,12 @@ def dtype(value: Any) -> Reduced | None:
     """A type of numpy that there is once; numpy itself would make another that is equal."""
     import numpy as np  # only where a type of numpy has come, so it is loaded
 
-    is_one = value.isbuiltin == 1 and np.dtype(value.str) is value
-    return (np.dtype, (value.str,)) if is_one else None
+    if value.isbuiltin != 1:
+        return None
+    # `long long` and `long` are two types, and equal, where both have 64 bits.
+    names = (name for name in (value.str, value.char) if np.dtype(name) is value)
+    name = next(names, None)
+    return None if name is None else (np.dtype, (name,))
 
 
 def numpy_state(value: Any) -> Reduced | None:

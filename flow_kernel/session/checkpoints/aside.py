@@ -79,17 +79,20 @@ class Filling:
 
 
 def in_two(
-    checkpoints: Checkpoints, groups: Iterable[StoredGroup], same: frozenset[str]
+    checkpoints: Checkpoints, target: Checkpoint, same: frozenset[str]
 ) -> tuple[list[StoredGroup], list[StoredGroup]]:
     """What to load at once, and what once it is known what the session holds.
 
     Args:
         checkpoints: Of the session.
-        groups: Of the checkpoint that is gone back to.
+        target: Where the way back goes.
         same: Names that need not be loaded.
     """
-    wanted = [group for group in groups if not same.issuperset(group.names)]
-    later = [group for group in wanted if can_reuse(group, checkpoints.namespace)]
+    wanted = [group for group in target.groups if not same.issuperset(group.names)]
+    if checkpoints.tracker.doubts:  # somebody may write to memory of the session meanwhile
+        return wanted, []
+    statuses, namespace = target.statuses, checkpoints.namespace
+    later = [group for group in wanted if can_reuse(group, statuses, namespace)]
     return [group for group in wanted if group not in later], later
 
 

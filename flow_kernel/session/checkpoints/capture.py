@@ -239,9 +239,9 @@ def stored_groups(
                             telling,
                             buffer,
                             is_code=False,
-                            digests=early.get(place_of(buffer)) if early else None,
+                            digests=_known(early, buffer) if number in group.filled_in else None,
                         )
-                        for buffer in group.buffers
+                        for number, buffer in enumerate(group.buffers)
                     ],
                     "filled_in": list(group.filled_in),
                 }
@@ -251,6 +251,10 @@ def stored_groups(
     finally:
         writer.close()
     return groups
+
+
+def _known(early: Mapping[Place, Sequence[bytes]], buffer: memoryview) -> Sequence[bytes] | None:
+    return early.get(place_of(buffer)) if early else None
 
 
 def _listed(left: NotSaved) -> list[str]:

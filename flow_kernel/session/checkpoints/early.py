@@ -6,7 +6,7 @@ Used by `capture`, in the child that saves.
     early:           hashes and writes large arrays ─▶ gone
 
 The disk takes a second for a gigabyte and pickling half of one; threads would wait for the
-interpreter instead. What was written early is known again by where it lies: both see the memory of
+interpreter instead. What was written early is known again by where it lies: both see the arrays of
 one moment. Whatever goes wrong here costs time and nothing else: the writer writes what it does not
 find.
 """
@@ -175,7 +175,8 @@ def _write(
     done: dict[Place, list[str]] = {}
     for name, value in values.items():
         for group in save({name: value}, anchors).groups:
-            for buffer in group.buffers:
+            for number in group.filled_in:  # others may be made for the pickle, each anew
+                buffer = group.buffers[number]
                 if buffer.nbytes < _BUFFER_BYTES or (place := place_of(buffer)) in done:
                     continue
                 pieces = _while_wanted(pieces_of(buffer), owner)

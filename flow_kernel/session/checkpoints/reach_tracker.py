@@ -108,6 +108,11 @@ class ReachTracker:
             found.update(self._peers.get(name, ()))
         return frozenset(found)
 
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What else could run code when the last cell ended: threads and the like."""
+        return self._before
+
     def is_tame(self, names: Iterable[str]) -> bool:
         """True when all of these are of known types, by what ran."""
         return self._tame.issuperset(names)

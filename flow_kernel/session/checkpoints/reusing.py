@@ -10,8 +10,9 @@ are written into it; `undo` writes back what was there.
 """
 
 import io
+import operator
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -82,7 +83,7 @@ class Reused:
         array = self._array
         flags = array.flags
         is_laid_out = flags.c_contiguous if order == "C" else flags.f_contiguous
-        if array.dtype != dtype or array.shape != shape or not is_laid_out:
+        if not _is_same_type(array.dtype, dtype) or array.shape != shape or not is_laid_out:
             return None
         if flags.writeable != is_writeable or (self._pieces and not is_writeable):
             return None
@@ -92,14 +93,17 @@ class Reused:
         return array
 
 
-def can_reuse(group: StoredGroup, namespace: Mapping[str, Any]) -> bool:
+def can_reuse(
+    group: StoredGroup, statuses: Mapping[str, str], namespace: Mapping[str, Any]
+) -> bool:
     """True when it pays to wait until it is known what is in the session.
 
     Args:
         group: Of the checkpoint that is gone back to.
+        statuses: Of its variables; no code but that of known types may see memory of the session.
         namespace: Of the session.
     """
-    if not namespace.keys() >= {*group.names}:
+    if not namespace.keys() >= {*group.names} or not _are_tame(group.names, statuses):
         return False
     if sum(group.buffers[number].nbytes for number in group.filled_in) < _LEAST_BYTES:
         return False
@@ -129,7 +133,7 @@ def reused(
     """
     names = [*group.names]
     there = next((one for one in now.groups if one["names"] == names), None)
-    if there is None or any(now.statuses.get(name) != Status.TAME.value for name in names):
+    if there is None or not _are_tame(names, now.statuses):
         return {}
     parts = [_part(one) for one in there["buffers"]]
     filled_in = there["filled_in"]
@@ -147,6 +151,16 @@ def reused(
         if pieces is not None:
             found[number] = Reused(memory.pop(place), pieces, written)
     return found
+
+
+def _are_tame(names: Iterable[str], statuses: Mapping[str, str]) -> bool:
+    return all(statuses.get(name) == Status.TAME.value for name in names)
+
+
+def _is_same_type(one: Any, other: Any) -> bool:
+    """True for types that cannot be told apart; numpy's `==` does not look at all of it."""
+    kept = operator.attrgetter("char", "isalignedstruct", "metadata")
+    return one == other and kept(one) == kept(other) and one.__reduce__() == other.__reduce__()
 
 
 def _nearest(

@@ -170,7 +170,7 @@ def _prepare(
         return waited_for(taking)
     # Both take a while and neither needs the other, but for what turns out to be the same.
     sure = same_names(before, target) & taking.taken_over if before else frozenset()
-    at_once, later = in_two(checkpoints, target.groups, sure)
+    at_once, later = in_two(checkpoints, target, sure)
     load_aside(checkpoints, target, at_once, aside)
     safety = waited_for(taking)
     if (now := checkpoints.base) is not None:
