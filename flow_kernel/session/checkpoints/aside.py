@@ -5,16 +5,19 @@ Called by `rollback`. Of large values memory may be taken over from the session;
 
 import platform
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from importlib import import_module
+from typing import Any, Final
 
 from flow_kernel.errors import CheckpointDamaged, FlowError
+from flow_kernel.records.beside import Beside
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint, LeftName, Part, StoredGroup
 from flow_kernel.session.checkpoints.compatibility import code_reason
 from flow_kernel.session.checkpoints.hidden_state import is_hidden, prepare
 from flow_kernel.session.checkpoints.loading import by_name, load
 from flow_kernel.session.checkpoints.plan import Base
-from flow_kernel.session.checkpoints.reusing import Reused, Written, can_reuse, reused
+from flow_kernel.session.checkpoints.reusing import Reused, Written, are_tame, can_reuse, reused
 from flow_kernel.session.checkpoints.service import Checkpoints
 from flow_kernel.session.checkpoints.shelf import Shelf
 from flow_kernel.store.snapshots.segments import ChunkLost
@@ -116,14 +119,61 @@ def load_aside(
     Raises:
         CheckpointDamaged: A part fails its hash, or a value cannot be loaded.
     """
-    found: dict[str, Any] = {}
-    anchors = checkpoints.anchors()
-    shelf = checkpoints.shelf
+    loader = _Loader(checkpoints, target, now, aside.written)
+    large: list[StoredGroup] = []
+    others: list[StoredGroup] = []
     for group in groups:
+        (large if now is None and _is_mere_memory(group, target) else others).append(group)
+    if large and others:
+        # Reading and hashing leave the interpreter to what is pickled, and to imports.
+        _import_for(large, target)
+        with Beside(lambda: [loader.load(group) for group in large], name="flow-loading") as beside:
+            loaded = [loader.load(group) for group in others]
+        loaded += beside.result()
+    else:
+        loaded = [loader.load(group) for group in (*large, *others)]
+    found: dict[str, Any] = {}
+    for values, refused in loaded:
+        found.update(values)
+        aside.refused += refused
+    states = {name: found.pop(name) for name in list(found) if is_hidden(name)}
+    try:
+        prepare(states)
+    except ImportError as error:
+        raise _damaged(target, tuple(states), str(error)) from None
+    aside.values.update(found)
+    aside.states.update(states)
+
+
+class _Loader:
+    """Loads groups of one checkpoint; in several threads at once.
+
+    Args:
+        checkpoints: Of the session.
+        target: Which.
+        now: What the session holds, where memory of it may be taken over.
+        written: Notes what is overwritten.
+    """
+
+    def __init__(
+        self, checkpoints: Checkpoints, target: Checkpoint, now: Base | None, written: Written
+    ) -> None:
+        self._shelf = checkpoints.shelf
+        self._namespace = checkpoints.namespace
+        self._anchors = checkpoints.anchors()
+        self._target = target
+        self._now = now
+        self._written = written
+
+    def load(self, group: StoredGroup) -> tuple[dict[str, object], list[LeftName]]:
+        """The values of a group by name, or what this Python must not load of it.
+
+        Raises:
+            CheckpointDamaged: A part fails its hash, or a value cannot be loaded.
+        """
+        target, shelf = self._target, self._shelf
         try:
-            there: Mapping[int, Reused] = {}
-            if now is not None:
-                there = reused(group, now, checkpoints.namespace, shelf, anchors, aside.written)
+            there = self._there(group)
             buffers = [
                 Filling(shelf, part, there.get(number)) if number in group.filled_in
                 else shelf.content(part, is_code=False)
@@ -132,24 +182,51 @@ def load_aside(
             stream = bytes(shelf.content(group.stream))
             reason = code_reason(stream, taken=target.python, here=platform.python_version())
             if reason is not None:
-                aside.refused += [
+                return {}, [
                     LeftName(name=name, type=_type_of(target, name), reason=reason)
                     for name in group.names
                 ]
-                continue
-            values = load(stream, buffers, anchors, list(target.anchors))
-            found.update(by_name(group.names, values))
+            values = load(stream, buffers, self._anchors, list(target.anchors))
+            return by_name(group.names, values), []
         except (ChunkLost, FlowError) as error:
             raise _damaged(target, group.names, str(error)) from None
         except Exception as error:  # code of the values' classes may raise anything
             raise _damaged(target, group.names, f"{type(error).__name__}: {error}") from error
-    states = {name: found.pop(name) for name in list(found) if is_hidden(name)}
-    try:
-        prepare(states)
-    except ImportError as error:
-        raise _damaged(target, tuple(states), str(error)) from None
-    aside.values.update(found)
-    aside.states.update(states)
+
+    def _there(self, group: StoredGroup) -> Mapping[int, Reused]:
+        if self._now is None:
+            return {}
+        return reused(group, self._now, self._namespace, self._shelf, self._anchors, self._written)
+
+
+_LARGE_BYTES: Final = 16 << 20
+_LIBRARIES: Final = ("numpy", "pandas")
+
+
+def _is_mere_memory(group: StoredGroup, target: Checkpoint) -> bool:
+    """True for arrays and frames that take long to read and run no code but their library's."""
+    return (
+        sum(group.buffers[number].nbytes for number in group.filled_in) >= _LARGE_BYTES
+        and are_tame(group.names, target.statuses)
+        and all(_library_of(target, name) in _LIBRARIES for name in group.names)
+    )
+
+
+def _import_for(groups: Iterable[StoredGroup], target: Checkpoint) -> None:
+    """Import what groups need, before two threads do at once."""
+    libraries = {_library_of(target, name) for group in groups for name in group.names}
+    for module in (*sorted(libraries), *_REBUILDING):
+        with suppress(ImportError):  # whoever needs it says so
+            import_module(module)
+
+
+_REBUILDING: Final = tuple(
+    f"flow_kernel.session.checkpoints.{name}_rebuild" for name in ("array", "pandas")
+)
+
+
+def _library_of(target: Checkpoint, name: str) -> str:
+    return _type_of(target, name).partition(".")[0]
 
 
 def _type_of(target: Checkpoint, name: str) -> str:

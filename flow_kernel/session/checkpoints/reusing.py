@@ -103,7 +103,7 @@ def can_reuse(
         statuses: Of its variables; no code but that of known types may see memory of the session.
         namespace: Of the session.
     """
-    if not namespace.keys() >= {*group.names} or not _are_tame(group.names, statuses):
+    if not namespace.keys() >= {*group.names} or not are_tame(group.names, statuses):
         return False
     if sum(group.buffers[number].nbytes for number in group.filled_in) < _LEAST_BYTES:
         return False
@@ -133,7 +133,7 @@ def reused(
     """
     names = [*group.names]
     there = next((one for one in now.groups if one["names"] == names), None)
-    if there is None or not _are_tame(names, now.statuses):
+    if there is None or not are_tame(names, now.statuses):
         return {}
     parts = [_part(one) for one in there["buffers"]]
     filled_in = there["filled_in"]
@@ -153,7 +153,8 @@ def reused(
     return found
 
 
-def _are_tame(names: Iterable[str], statuses: Mapping[str, str]) -> bool:
+def are_tame(names: Iterable[str], statuses: Mapping[str, str]) -> bool:
+    """True when all of these are of known types, all the way down."""
     return all(statuses.get(name) == Status.TAME.value for name in names)
 
 

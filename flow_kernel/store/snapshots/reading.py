@@ -9,13 +9,13 @@ longer than reading and hashing it.
 
 import mmap
 import os
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from flow_kernel.records.waits import join
+from flow_kernel.records.beside import Beside
 from flow_kernel.store.snapshots.codec import RAW
 from flow_kernel.store.snapshots.frame import FrameDamaged, prove, read_header
 from flow_kernel.store.snapshots.segments import ChunkLost, Chunks, Placed
@@ -66,22 +66,10 @@ def read_into(
     # Most of the time goes by without the interpreter: copying, and finding memory for it.
     middle = len(digests) // 2
     start = _length(chunks, digests[:middle], None)
-    lost: list[ChunkLost] = []
-
-    def second() -> None:
-        try:
-            _read(chunks, digests[middle:], target[start:], is_code=is_code)
-        except ChunkLost as error:
-            lost.append(error)
-
-    helper = threading.Thread(target=second, name="flow-reading", daemon=True)
-    helper.start()
-    try:
+    second = partial(_read, chunks, digests[middle:], target[start:], is_code=is_code)
+    with Beside(second, name="flow-reading") as beside:
         _read(chunks, digests[:middle], target[:start], is_code=is_code)
-    finally:
-        join(helper)
-    if lost:
-        raise lost[0]
+    beside.result()
 
 
 def _read(chunks: Chunks, digests: Sequence[bytes], target: memoryview, *, is_code: bool) -> None:
