@@ -1,4 +1,4 @@
-"""A way back takes over memory that nobody else can see, and only that."""
+"""Large values: a way back takes over memory that nobody else can see, and reads beside itself."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -210,3 +210,41 @@ def test_nothing_is_written_in_place_while_another_thread_may_write_too(kernel: 
 
     assert ran(kernel, "print(X[0], place(X) == before[0])") == "0.0 False\n"
     ran(kernel, "import sys; sys.go.set()")
+
+
+SESSION = (
+    "import numpy as np, pandas as pd\n"
+    "X = np.arange(3e6); F = np.asfortranarray(X[:2_400_000].reshape(-1, 8))\n"
+    "df = pd.DataFrame(X.reshape(-1, 6), columns=list('uvwxyz')); pair = [X, df]; n = {'a': [1]}\n"
+    "alone = np.ones(3_000_000, 'i4'); dates = pd.date_range('2020', periods=2_500_000, freq='s')\n"
+    "class C:\n    def f(self): return n\nc = C()"
+)
+SAME = (
+    "print(X.sum(), F.flags.f_contiguous, F.sum(), df.shape, float(df.to_numpy().sum()), "
+    "pair[0] is X, pair[1] is df, np.shares_memory(X, df), alone.sum(), alone.dtype, dates[-1], "
+    "c.f() is n, n)"
+)
+
+
+@promise("checkpoint.exact", "checkpoint.elsewhere")
+def test_large_and_small_come_back_into_a_new_kernel(kernel: Kernel, tmp_path: Path) -> None:
+    said = ran(kernel, SESSION, "%checkpoint first --wait", SAME)
+    env = {"JUPYTER_DATA_DIR": str(tmp_path / "data"), "FLOW_HOME": str(kernel.home)}
+    for imports in ("", "import numpy, pandas"):
+        with Kernel(env=env) as other:
+            ran(other.ready(), imports, "%rollback first --state")
+            assert ran(other, SAME) == said
+
+
+@promise("checkpoint.exact")
+@pytest.mark.parametrize(("name", "buffer"), [("alone", -1), ("n", None), ("F", -1)])
+def test_whatever_of_large_and_small_is_damaged_nothing_is_changed(
+    kernel: Kernel, name: str, buffer: int | None
+) -> None:
+    ran(kernel, SESSION, "%checkpoint first --wait", DAMAGE, f"damage({name!r}, {buffer})")
+    ran(kernel, "del X, F, df, pair, n, alone, dates, C, c")
+
+    said = refused(kernel, "%rollback first --state")
+    assert f"{name} cannot be loaded" in said or f"{name}," in said or f", {name}" in said, said
+    assert "nothing was changed" in said
+    assert ran(kernel, "print('X' in dir(), 'damage' in dir())") == "False True\n"
