@@ -193,6 +193,8 @@ def _private_keys(text: str) -> Iterator[Span]:
         [(*found.span(), True) for found in _BEGIN.finditer(text)]
         + [(*found.span(), False) for found in _END.finditer(text)]
     )
+    if not marks:
+        return
     before = (0, 0, False)
     for mark, after in zip(marks, [*marks[1:], (len(text), len(text), True)], strict=True):
         start, end, is_begin = mark

@@ -235,6 +235,15 @@ FRAGMENTS: Final = [
 ]
 
 
+def test_half_a_line_of_a_key_is_no_key() -> None:
+    for text in (
+        "OPENSSH PRIVATE KEY-----",
+        "the PRIVATE KEY of ann",
+        " RSA PRIVATE KEY-----\nabc",
+    ):
+        assert PLAIN.text(text) == (text, 0)
+
+
 @settings(max_examples=250, deadline=None)
 @given(st.lists(st.sampled_from(FRAGMENTS) | st.text(max_size=5), max_size=8).map("".join))
 def test_redacting_twice_changes_nothing(text: str) -> None:
