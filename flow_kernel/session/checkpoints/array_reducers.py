@@ -14,6 +14,7 @@ import sys
 from typing import Any, Final
 
 from flow_kernel.session.checkpoints import array_rebuild as rebuild
+from flow_kernel.session.checkpoints.ownership import address_of
 from flow_kernel.session.checkpoints.refusals import Unsaveable
 
 Reduced = tuple[Any, ...]
@@ -58,7 +59,7 @@ def scalar(value: Any) -> Reduced | None:
     owner = value.base
     if not isinstance(owner, np.ndarray):
         return None
-    offset = _address(value) - _address(owner)
+    offset = address_of(value) - address_of(owner)
     return rebuild.row, (owner, offset, value.dtype)
 
 
@@ -97,7 +98,7 @@ def _of_subclass(value: Any, np: Any) -> Reduced | None:
         return None  # knows how
     state = dict(vars(value)) if hasattr(value, "__dict__") else {}
     if owner is not value:
-        place = (owner, *_place(value, _address(owner)), _is_open(value))
+        place = (owner, *_place(value, address_of(owner)), _is_open(value))
         return rebuild.of_class, (kind, *place), state, None, None, rebuild.set_attributes
     if not (value.flags.c_contiguous or value.flags.f_contiguous):
         return None
@@ -113,11 +114,11 @@ def _keeps_layout(kind: Any, np: Any) -> bool:
 def _view(value: Any, owner: Any, np: Any) -> Reduced | None:
     if owner.dtype.hasobject and {owner.dtype, value.dtype} != {np.dtype(object)}:
         raise Unsaveable("a view of an array with objects in its fields")
-    return rebuild.view, (owner, *_place(value, _address(owner)), _is_open(value))
+    return rebuild.view, (owner, *_place(value, address_of(owner)), _is_open(value))
 
 
 def _place(value: Any, start: int) -> Reduced:
-    return _address(value) - start, value.shape, value.strides, value.dtype
+    return address_of(value) - start, value.shape, value.strides, value.dtype
 
 
 def _whole(value: Any, np: Any) -> Reduced:
@@ -193,13 +194,8 @@ def _buffer_of(value: Any) -> Any:
 
 
 def _start(buffer: Any, np: Any) -> int:
-    return _address(np.frombuffer(buffer, np.uint8)) if memoryview(buffer).nbytes else 0
+    return address_of(np.frombuffer(buffer, np.uint8)) if memoryview(buffer).nbytes else 0
 
 
 def _is_open(value: Any) -> bool:
     return bool(value.flags.writeable)
-
-
-def _address(value: Any) -> int:
-    address: int = value.__array_interface__["data"][0]
-    return address

@@ -111,8 +111,8 @@ class Body:
     def parts(self) -> Iterator[Part]:
         """All content; nothing of it is kept, for whoever looks at many checkpoints."""
         for group in self._found()["groups"]:
-            yield _part(group["stream"])
-            yield from map(_part, group["buffers"])
+            yield part_of(group["stream"])
+            yield from map(part_of, group["buffers"])
 
     def _found(self) -> dict[str, Any]:
         try:
@@ -330,13 +330,14 @@ def summed_up(
 def _group(group: Mapping[str, Any]) -> StoredGroup:
     return StoredGroup(
         names=tuple(group["names"]),
-        stream=_part(group["stream"]),
-        buffers=tuple(_part(part) for part in group["buffers"]),
+        stream=part_of(group["stream"]),
+        buffers=tuple(part_of(part) for part in group["buffers"]),
         filled_in=tuple(group.get("filled_in", ())),
     )
 
 
-def _part(part: Mapping[str, Any]) -> Part:
+def part_of(part: Mapping[str, Any]) -> Part:
+    """A part from what a manifest says of it."""
     if "list" in part:
         return Part(nbytes=part["nbytes"], chunk_list=str(part["list"]))
     return Part(nbytes=part["nbytes"], chunks=tuple(part["chunks"]))

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from flow_kernel.session.checkpoints.sizes import loaded_class
+
 
 class _Holder:
     def __init__(self) -> None:
@@ -46,9 +48,9 @@ def _of_object(namespace: Mapping[str, Any], names: Sequence[str], once: _Once) 
     if sys.getrefcount(namespace[name]) != once.item + len(names) - 1:
         return []
     kind = type(namespace[name])
-    if kind is _class("numpy", "ndarray"):
+    if kind is loaded_class("numpy", "ndarray"):
         return [namespace[name]]
-    if kind in (_class("pandas", "DataFrame"), _class("pandas", "Series")):
+    if kind in (loaded_class("pandas", "DataFrame"), loaded_class("pandas", "Series")):
         return _of_blocks(namespace[name], once)
     return []
 
@@ -87,7 +89,7 @@ def _of_block(blocks: tuple[Any, ...], number: int, once: _Once) -> Any:
     if sys.getrefcount(blocks[number].values) != once.attribute:
         return None
     values = blocks[number].values
-    return values if type(values) is _class("numpy", "ndarray") else None
+    return values if type(values) is loaded_class("numpy", "ndarray") else None
 
 
 def _of_views(views: Sequence[Any], once: _Once) -> Any:
@@ -100,7 +102,7 @@ def _of_views(views: Sequence[Any], once: _Once) -> Any:
 
 def _is_owner(array: Any) -> bool:
     return (
-        type(array) is _class("numpy", "ndarray")
+        type(array) is loaded_class("numpy", "ndarray")
         and array.base is None
         and array.flags.owndata
         and array.flags.forc
@@ -112,9 +114,3 @@ def address_of(array: Any) -> int:
     """Where the memory of an array begins."""
     address: int = array.__array_interface__["data"][0]
     return address
-
-
-def _class(module: str, name: str) -> object:
-    """A class of a module, where that is loaded."""
-    loaded = sys.modules.get(module)
-    return vars(loaded).get(name) if loaded is not None else None

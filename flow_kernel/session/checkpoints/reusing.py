@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from flow_kernel.session.checkpoints.anchors import Anchors
-from flow_kernel.session.checkpoints.checkpoint import Part, StoredGroup
+from flow_kernel.session.checkpoints.checkpoint import Part, StoredGroup, part_of
 from flow_kernel.session.checkpoints.ownership import address_of, owners
 from flow_kernel.session.checkpoints.pickler import Pickler
 from flow_kernel.session.checkpoints.plan import Base
@@ -135,7 +135,7 @@ def reused(
     there = next((one for one in now.groups if one["names"] == names), None)
     if there is None or not are_tame(names, now.statuses):
         return {}
-    parts = [_part(one) for one in there["buffers"]]
+    parts = [part_of(one) for one in there["buffers"]]
     filled_in = there["filled_in"]
     beside = sum(one.nbytes for number, one in enumerate(parts) if number not in filled_in)
     if beside + there["stream"]["nbytes"] > _MOST_BESIDE:
@@ -211,11 +211,3 @@ def _memory_of(
         for number, address in places
         if address in owned and owned[address].nbytes == parts[number].nbytes
     }
-
-
-def _part(document: Mapping[str, Any]) -> Part:
-    return Part(
-        nbytes=document["nbytes"],
-        chunks=tuple(document.get("chunks", ())),
-        chunk_list=document.get("list"),
-    )

@@ -40,17 +40,17 @@ def _estimate(value: Any, depth: int) -> int:
         return len(value)
     if kind in (list, tuple, set, frozenset, dict):
         return _container(value, kind, depth)
-    if kind is _class("numpy", "ndarray"):
+    if kind is loaded_class("numpy", "ndarray"):
         weight = _OBJECT_BYTES if value.dtype.hasobject else value.dtype.itemsize
         return int(value.size * weight)
-    if kind in (_class("pandas", "DataFrame"), _class("pandas", "Series")):
+    if kind in (loaded_class("pandas", "DataFrame"), loaded_class("pandas", "Series")):
         return _pandas(value)
-    if kind is _class("torch", "Tensor"):
+    if kind is loaded_class("torch", "Tensor"):
         return int(value.numel() * value.element_size())
     return _OBJECT_BYTES
 
 
-def _class(module: str, name: str) -> object:
+def loaded_class(module: str, name: str) -> object:
     """A class of a module, where that is loaded; nothing's class otherwise."""
     loaded = sys.modules.get(module)
     return vars(loaded).get(name, _NO_CLASS) if loaded is not None else _NO_CLASS
