@@ -1,6 +1,6 @@
 """Waits without an end that Ctrl-C ends all the same.
 
-Called by `session.checkpoints.taking` and `store.snapshots.reading`, in the main thread too.
+Called by `session.checkpoints.taking`, in the main thread too.
 
 An interrupt between the last look of Python's loop and the system's wait, or one that the system
 gives to another thread, does not end the wait: one without an end would sleep through it. So these
@@ -32,9 +32,3 @@ def wait(event: threading.Event, timeout_s: float | None = None) -> bool:
             return True
         if left_s <= 0:
             return False
-
-
-def join(thread: threading.Thread) -> None:
-    """Wait until a thread has ended."""
-    while thread.is_alive():
-        thread.join(_SLICE_S)

@@ -49,23 +49,5 @@ def test_an_event_that_does_not_come_is_waited_for_as_long_as_was_said() -> None
     assert not waits.wait(threading.Event(), -1)
 
 
-def test_a_thread_that_ends_ends_the_wait() -> None:
-    thread = threading.Thread(target=int)
-    thread.start()
-    waits.join(thread)
-    assert not thread.is_alive()
-
-
 def test_an_interrupt_that_another_thread_got_ends_the_wait_for_an_event() -> None:
     assert is_interrupted(waits.wait, threading.Event())
-
-
-def test_an_interrupt_that_another_thread_got_ends_the_wait_for_a_thread() -> None:
-    is_over = threading.Event()
-    thread = threading.Thread(target=is_over.wait)
-    thread.start()
-    try:
-        assert is_interrupted(waits.join, thread)
-    finally:
-        is_over.set()
-        thread.join()

@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from flow_kernel.errors import CheckpointDamaged, FlowError
-from flow_kernel.records.beside import Beside
+from flow_kernel.records.beside import GivenUp, Stop, both
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint, LeftName, Part, StoredGroup
 from flow_kernel.session.checkpoints.compatibility import code_reason
 from flow_kernel.session.checkpoints.hidden_state import is_hidden, prepare
@@ -57,12 +57,16 @@ class Filling:
         shelf: Where it lies.
         part: Which.
         there: What has it in the session already, if anything does.
+        stop: Looked at while it is read.
     """
 
-    def __init__(self, shelf: Shelf, part: Part, there: Reused | None = None) -> None:
+    def __init__(
+        self, shelf: Shelf, part: Part, there: Reused | None, stop: Stop | None = None
+    ) -> None:
         self._shelf = shelf
         self._part = part
         self._there = there
+        self._stop = stop
 
     def taken_over(
         self, dtype: Any, shape: tuple[int, ...], order: str, *, is_writeable: bool
@@ -77,8 +81,9 @@ class Filling:
 
         Raises:
             ChunkLost: They are missing or damaged.
+            GivenUp: The stop is set.
         """
-        self._shelf.read_into(self._part, target)
+        self._shelf.read_into(self._part, target, stop=self._stop)
 
 
 def in_two(
@@ -127,9 +132,13 @@ def load_aside(
     if large and others:
         # Reading and hashing leave the interpreter to what is pickled, and to imports.
         _import_for(large, target)
-        with Beside(lambda: [loader.load(group) for group in large], name="flow-loading") as beside:
-            loaded = [loader.load(group) for group in others]
-        loaded += beside.result()
+        stop = Stop()
+        loaded, more = both(
+            lambda: [loader.load(group) for group in others],
+            lambda: [loader.load(group, stop) for group in large],
+            stop=stop,
+        )
+        loaded += more
     else:
         loaded = [loader.load(group) for group in (*large, *others)]
     found: dict[str, Any] = {}
@@ -165,17 +174,24 @@ class _Loader:
         self._now = now
         self._written = written
 
-    def load(self, group: StoredGroup) -> tuple[dict[str, object], list[LeftName]]:
+    def load(
+        self, group: StoredGroup, stop: Stop | None = None
+    ) -> tuple[dict[str, object], list[LeftName]]:
         """The values of a group by name, or what this Python must not load of it.
+
+        Args:
+            group: Which.
+            stop: Looked at while large parts are read.
 
         Raises:
             CheckpointDamaged: A part fails its hash, or a value cannot be loaded.
+            GivenUp: The stop is set.
         """
         target, shelf = self._target, self._shelf
         try:
             there = self._there(group)
             buffers = [
-                Filling(shelf, part, there.get(number)) if number in group.filled_in
+                Filling(shelf, part, there.get(number), stop) if number in group.filled_in
                 else shelf.content(part, is_code=False)
                 for number, part in enumerate(group.buffers)
             ]  # fmt: skip
@@ -190,6 +206,8 @@ class _Loader:
             return by_name(group.names, values), []
         except (ChunkLost, FlowError) as error:
             raise _damaged(target, group.names, str(error)) from None
+        except GivenUp:
+            raise
         except Exception as error:  # code of the values' classes may raise anything
             raise _damaged(target, group.names, f"{type(error).__name__}: {error}") from error
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
 from flow_kernel.errors import CheckpointDamaged, NotFound, StoreError, UsageError
+from flow_kernel.records.beside import Stop
 from flow_kernel.records.home import Home
 from flow_kernel.session.checkpoints.checkpoint import Body, Checkpoint, Part, summed_up
 from flow_kernel.store.files.table import damaged, needed_in
@@ -120,17 +121,23 @@ class Shelf:
             self.chunks.refresh()
             return self._content(part, is_code=is_code)
 
-    def read_into(self, part: Part, target: memoryview) -> None:
+    def read_into(self, part: Part, target: memoryview, *, stop: Stop | None = None) -> None:
         """The bytes of a buffer, proven, into memory that somebody has.
+
+        Args:
+            part: Which.
+            target: As long as it.
+            stop: Looked at on the way.
 
         Raises:
             ChunkLost: A chunk is missing or damaged, or they are not as long as that.
+            GivenUp: The stop is set.
         """
         try:
-            read_into(self.chunks, self.digests(part), target, is_code=False)
+            read_into(self.chunks, self.digests(part), target, is_code=False, stop=stop)
         except ChunkLost:
             self.chunks.refresh()  # as above
-            read_into(self.chunks, self.digests(part), target, is_code=False)
+            read_into(self.chunks, self.digests(part), target, is_code=False, stop=stop)
 
     def verify_files(self, checkpoint: Checkpoint) -> list[Trouble]:
         """Look at every byte of a checkpoint's files in chunks; empty when all are right."""

@@ -11,11 +11,10 @@ import mmap
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Final
 
-from flow_kernel.records.beside import Beside
+from flow_kernel.records.beside import Stop, both
 from flow_kernel.store.snapshots.codec import RAW
 from flow_kernel.store.snapshots.frame import FrameDamaged, prove, read_header
 from flow_kernel.store.snapshots.segments import ChunkLost, Chunks, Placed
@@ -46,7 +45,12 @@ def read_content(
 
 
 def read_into(
-    chunks: Chunks, digests: Sequence[bytes], target: memoryview, *, is_code: bool
+    chunks: Chunks,
+    digests: Sequence[bytes],
+    target: memoryview,
+    *,
+    is_code: bool,
+    stop: Stop | None = None,
 ) -> None:
     """Chunks back to back, into memory that somebody has.
 
@@ -55,28 +59,35 @@ def read_into(
         digests: Which, in order.
         target: As long as they are together; bytes.
         is_code: See `frame.prove`.
+        stop: Looked at before each of them.
 
     Raises:
         ChunkLost: One is missing or damaged, or they are not as long as that.
+        GivenUp: It is set.
     """
     _length(chunks, digests, len(target))
+    outer, inner = stop or Stop(), Stop(stop)
     if len(target) < _SHARED_BYTES:
-        _read(chunks, digests, target, is_code=is_code)
+        _read(chunks, digests, target, is_code=is_code, stop=outer)
         return
     # Most of the time goes by without the interpreter: copying, and finding memory for it.
     middle = len(digests) // 2
     start = _length(chunks, digests[:middle], None)
-    second = partial(_read, chunks, digests[middle:], target[start:], is_code=is_code)
-    with Beside(second, name="flow-reading") as beside:
-        _read(chunks, digests[:middle], target[:start], is_code=is_code)
-    beside.result()
+    both(
+        lambda: _read(chunks, digests[:middle], target[:start], is_code=is_code, stop=outer),
+        lambda: _read(chunks, digests[middle:], target[start:], is_code=is_code, stop=inner),
+        stop=inner,
+    )
 
 
-def _read(chunks: Chunks, digests: Sequence[bytes], target: memoryview, *, is_code: bool) -> None:
+def _read(
+    chunks: Chunks, digests: Sequence[bytes], target: memoryview, *, is_code: bool, stop: Stop
+) -> None:
     """As `read_into`, in this thread."""
     at = 0
     with _files() as files:
         for digest in digests:
+            stop.check()
             placed = chunks.place(digest)
             if placed is None:
                 raise ChunkLost(f"chunk {digest.hex()[:16]} is in no segment")
