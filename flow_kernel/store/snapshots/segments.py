@@ -163,12 +163,7 @@ class Chunks:
     # -- inside ------------------------------------------------------------------------------------
 
     def _take(self, placed: Placed) -> None:
-        header = placed.header
-        first = self._placed.setdefault(header.digest, placed)
-        if first != placed and placed not in (more := self._again.setdefault(header.digest, [])):
-            more.append(placed)
-        if header.fast is not None:
-            self._by_fast.setdefault((header.fast, header.raw_bytes), header.digest)
+        _take(placed, self._placed, self._again, self._by_fast)
 
     def _forget(self, gone: Collection[Path]) -> None:
         """Drop what lay in files that were deleted."""
@@ -179,9 +174,11 @@ class Chunks:
             for placed in self.places(digest)
             if placed.path not in gone
         ]
-        self._placed, self._again, self._by_fast = {}, {}, {}
+        tables: _Tables = ({}, {}, {})
         for placed in left:
-            self._take(placed)
+            _take(placed, *tables)
+        # In whole: the other thread of a read looks chunks up meanwhile.
+        self._placed, self._again, self._by_fast = tables
         for known in (self._ends, self._sizes, self._marks):
             for path in gone:
                 known.pop(path, None)
@@ -212,6 +209,23 @@ class Chunks:
                 case Hole():
                     pass  # damage is named by `survey`; the end is looked at again when it grows
         return end
+
+
+_Tables = tuple[dict[bytes, Placed], dict[bytes, list[Placed]], dict[tuple[bytes, int], bytes]]
+
+
+def _take(
+    placed: Placed,
+    first_of: dict[bytes, Placed],
+    again: dict[bytes, list[Placed]],
+    by_fast: dict[tuple[bytes, int], bytes],
+) -> None:
+    header = placed.header
+    first = first_of.setdefault(header.digest, placed)
+    if first != placed and placed not in (more := again.setdefault(header.digest, [])):
+        more.append(placed)
+    if header.fast is not None:
+        by_fast.setdefault((header.fast, header.raw_bytes), header.digest)
 
 
 def _sizes(where: Path) -> dict[Path, int]:
