@@ -32,8 +32,8 @@ from flow_kernel.session.checkpoints.plan import CULPRIT
 from flow_kernel.session.checkpoints.reach_facts import SaveFacts, facts_of, landmarks
 from flow_kernel.session.checkpoints.reach_types import Types
 from flow_kernel.session.checkpoints.saving import NotSaved, Saved, save
-from flow_kernel.store.snapshots.content import store_content
-from flow_kernel.store.snapshots.fast import Content
+from flow_kernel.store.snapshots.content import pieces_of, store_content
+from flow_kernel.store.snapshots.fast import HAS_FAST, Content
 from flow_kernel.store.snapshots.writer import Writer
 
 SILENCE_S: Final = 20.0
@@ -239,7 +239,9 @@ def stored_groups(
                             telling,
                             buffer,
                             is_code=False,
-                            digests=_known(early, buffer) if number in group.filled_in else None,
+                            digests=_known(early, buffer, telling)
+                            if number in group.filled_in
+                            else None,
                         )
                         for number, buffer in enumerate(group.buffers)
                     ],
@@ -253,8 +255,20 @@ def stored_groups(
     return groups
 
 
-def _known(early: Mapping[Place, Sequence[bytes]], buffer: memoryview) -> Sequence[bytes] | None:
-    return early.get(place_of(buffer)) if early else None
+def _known(
+    early: Mapping[Place, Sequence[bytes]], buffer: memoryview, writer: _Telling
+) -> Sequence[bytes] | None:
+    """The digests of what was written early; None where the writer is to look for itself.
+
+    Code of the user's classes may have given memory back that somebody holds, by `ndarray.resize`.
+    """
+    if HAS_FAST or not early:
+        return None  # it knows chunks by their fast hash: 0.1 s for a gigabyte
+    found = early.get(place_of(buffer))
+    if found is None:
+        return None
+    first = writer.put(next(pieces_of(buffer)), is_code=False)
+    return found if first == found[0] else None
 
 
 def _listed(left: NotSaved) -> list[str]:

@@ -7,8 +7,8 @@ Used by `capture`, in the child that saves.
 
 The disk takes a second for a gigabyte and pickling half of one; threads would wait for the
 interpreter instead. What was written early is known again by where it lies: both see the arrays of
-one moment. Whatever goes wrong here costs time and nothing else: the writer writes what it does not
-find.
+one moment, and the writer holds them, so that nothing else comes to lie there. Whatever goes wrong
+here costs time and nothing else: the writer writes what it does not find.
 """
 
 import os
@@ -65,11 +65,14 @@ class EarlyWriter:
     Args:
         pid: Of it; 0 for none.
         reader: Where it tells of itself: a dot now and then, and at last what it has written.
+        held: What it writes. Code of the user's classes may drop arrays while they are pickled;
+            for as long as this is there, their memory is not given to others.
     """
 
-    def __init__(self, pid: int = 0, reader: int = -1) -> None:
+    def __init__(self, pid: int = 0, reader: int = -1, held: Sequence[object] = ()) -> None:
         self._pid = pid
         self._reader = reader
+        self._held = held
 
     @classmethod
     def begin(
@@ -89,14 +92,15 @@ class EarlyWriter:
             types: What is known of types; nothing else is touched.
             namespace: Of the notebook.
         """
-        large = {
-            name: value
-            for name, value in values.items()
-            if _is_array(value, types)
-            and not is_small([value], most_bytes=_LARGE_BYTES)
+        large, held = {}, []
+        for name, value in values.items():
+            if not _is_array(value, types) or is_small([value], most_bytes=_LARGE_BYTES):
+                continue
             # The memory is the array's own, which nobody changes in a copy of the process.
-            and walk(value, types, namespace).status is Status.TAME
-        }
+            walked = walk(value, types, namespace)
+            if walked.status is Status.TAME:
+                large[name] = value
+                held.append(walked.seen)
         if not large:
             return cls()
         owner = os.getpid()
@@ -119,7 +123,7 @@ class EarlyWriter:
             finally:
                 os._exit(0)
         os.close(mouth)
-        return cls(pid, reader)
+        return cls(pid, reader, held)
 
     def finish(self) -> Early:
         """What it has written; ends it when it gives no sign of life."""
