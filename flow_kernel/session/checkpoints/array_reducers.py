@@ -11,11 +11,13 @@ string, and equal columns as different bytes, for which strings are the same obj
 import array as array_module
 import pickle
 import sys
+from functools import cache
 from typing import Any, Final
 
 from flow_kernel.session.checkpoints import array_rebuild as rebuild
 from flow_kernel.session.checkpoints.ownership import address_of
 from flow_kernel.session.checkpoints.refusals import Unsaveable
+from flow_kernel.session.checkpoints.sizes import loaded_class
 
 Reduced = tuple[Any, ...]
 
@@ -123,10 +125,21 @@ def _place(value: Any, start: int) -> Reduced:
 
 def _whole(value: Any, np: Any) -> Reduced:
     order = "C" if value.flags.c_contiguous else "F"
-    # Of a type of its own, so that `is_filled_in` knows it again.
-    flat = value.reshape(-1, order=order).view("V1") if value.size else np.empty(0, "V1")
+    mark = _mark()
+    flat = value.reshape(-1, order=order).view(mark) if value.size else np.empty(0, mark)
     out_of_band = pickle.PickleBuffer(flat)
     return rebuild.owner, (out_of_band, value.dtype, value.shape, order, _is_open(value))
+
+
+@cache
+def _mark() -> Any:
+    """The type of what goes out of band; it is known again by being the same object.
+
+    No other will do: arrays of a user may be of each type that can be spelled.
+    """
+    import numpy as np  # only where an array has come, so it is loaded
+
+    return np.dtype("V1", metadata={__name__: "out of band"})
 
 
 def is_filled_in(buffer: Any) -> bool:
@@ -138,8 +151,7 @@ def is_filled_in(buffer: Any) -> bool:
     if buffer.readonly:
         return False  # pickle makes a view of it before anybody takes it
     source = buffer.obj
-    kind = type(source)
-    return (kind.__module__, kind.__name__) == ("numpy", "ndarray") and source.dtype.str == "|V1"
+    return type(source) is loaded_class("numpy", "ndarray") and source.dtype is _mark()
 
 
 def _text(value: Any) -> rebuild.Text | None:
