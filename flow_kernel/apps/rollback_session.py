@@ -31,6 +31,10 @@ class _Nowhere:
     def __call__(self) -> tuple[str, ...]:
         return ()
 
+    def beside(self) -> tuple[str, ...]:
+        """Nothing."""
+        return ()
+
 
 @contextmanager
 def checkpoints_at(home: Home, terminal: Terminal) -> Iterator[Checkpoints]:

@@ -7,11 +7,11 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from jupyter_core.paths import jupyter_data_dir
 
-from flow_kernel.session.checkpoints.reach_around import Around, look_around
+from flow_kernel.session.checkpoints.reach_around import Around, look_around, look_beside
 from flow_kernel.session.checkpoints.surroundings import Surroundings
 
 
@@ -46,8 +46,15 @@ class Lookout:
     def __call__(self) -> tuple[str, ...]:
         """The reasons; empty when there are none."""
         if self._known is None:
-            return ("nobody has looked around",)
+            return _NOT_YET
         return look_around(self._shell, self._known)
+
+    def beside(self) -> tuple[str, ...]:
+        """The reasons why some may run at any moment, within a cell as well."""
+        return _NOT_YET if self._known is None else look_beside(self._known)
+
+
+_NOT_YET: Final = ("nobody has looked around",)
 
 
 def _anchors(shell: Any) -> Mapping[str, object]:

@@ -1,6 +1,6 @@
 """What may run code that no cell shows: threads, tasks, timers, hooks and callbacks.
 
-Called by the shell after each cell; what it finds goes into `World`.
+Called by the shell after each cell, where what it finds goes into `World`, and during a way back.
 
 `Around` is what there was before the user's first cell: the threads of the kernel, the tasks of its
 loop, the hooks of IPython. Anything more is the user's, or a library's at the user's wish.
@@ -39,7 +39,22 @@ _HOUSE: Final = (
     "jupyter_client",
     "traitlets",
 )
+_HOUSE_THREADS: Final = (
+    "flow_kernel.",
+    "IPython.core.history.HistorySavingThread",
+    "ipykernel.control.",
+    "ipykernel.heartbeat.",
+    "ipykernel.iostream.",
+    "ipykernel.parentpoller.",
+    "ipykernel.shellchannel.",
+    "jupyter_client.channels.HBChannel",
+    "tornado.platform.asyncio.SelectorThread.",
+    "zmq.utils.garbage.",
+)
+"""What threads of the house are made of, or begin with. Others of the same packages run whatever
+they are given: `IPython.lib.backgroundjobs`, and methods of the shell as well."""
 _DRAWS: Final = ("matplotlib", "matplotlib_inline")
+_NO_THREAD: Final = vars(threading)["_DummyThread"]
 _OF_C: Final = (BuiltinFunctionType, signal.Handlers)
 _SIGNALS: Final = tuple(map(int, signal.valid_signals()))
 _getsignal: Final[Any] = getattr(signal.getsignal, "__wrapped__", signal.getsignal)
@@ -53,12 +68,14 @@ class Around:
         threads: Those that ran.
         nameless: Idents of those that have no Thread.
         hooks: Ids of what hooks hold, by hook.
+        watchers: Ids of what is called for each line or call.
         tasks: Those of the loop.
     """
 
     threads: "WeakSet[threading.Thread]"
     nameless: frozenset[int]
     hooks: dict[str, tuple[int, ...]]
+    watchers: tuple[int, int]
     tasks: "WeakSet[asyncio.Task[Any]]"
 
     @classmethod
@@ -74,6 +91,7 @@ class Around:
             threads=WeakSet(t for t in threads if is_first or _is_thread_of_house(t)),
             nameless=frozenset(sys._current_frames().keys() - _threads().keys()),
             hooks=_hooks(shell),
+            watchers=_watchers(),
             tasks=WeakSet(_tasks_of_now()),
         )
 
@@ -83,14 +101,32 @@ def look_around(shell: Any, known: Around) -> tuple[str, ...]:
     return tuple(_doubts(shell, known))
 
 
-def _doubts(shell: Any, known: Around) -> Iterator[str]:
+def look_beside(known: Around) -> tuple[str, ...]:
+    """Why code may run at any moment, within a cell as well; empty when none can.
+
+    Tasks, widgets and callbacks wait for the end of a cell; some of the hooks are other ones in it.
+    """
+    return tuple(_doubts_beside(known))
+
+
+def _doubts_beside(known: Around) -> Iterator[str]:
     if _has_strange_thread(known):
         yield "another thread runs"
-    if _has_strange_task(known):
-        yield "the loop has something to do"
     handlers = [one for one in map(_getsignal, _SIGNALS) if type(one) is not int]
     if any(map(_is_of_notebook_or_unknown, handlers)):
         yield "the notebook handles a signal"
+    if _watchers() != known.watchers:
+        yield "each line is watched"
+
+
+def _watchers() -> tuple[int, int]:
+    return id(sys.gettrace()), id(sys.getprofile())
+
+
+def _doubts(shell: Any, known: Around) -> Iterator[str]:
+    yield from _doubts_beside(known)
+    if _has_strange_task(known):
+        yield "the loop has something to do"
     if _has_comms():
         yield "a widget is open"
     before = known.hooks
@@ -113,20 +149,29 @@ def _threads() -> dict[int | None, threading.Thread]:
 
 
 def _is_strange_thread(thread: Any, frame: Any, known: Around) -> bool:
-    if thread is None:  # `_thread` began it: it has frames and no Thread
+    if thread in known.threads:
+        return False
+    # `_thread` began it: it has frames, and a Thread only once it has asked for it.
+    if thread is None or type(thread) is _NO_THREAD:
         while frame.f_back is not None:
             frame = frame.f_back
-        return not _is_house(frame.f_globals.get("__name__"))
-    return thread not in known.threads and not _is_thread_of_house(thread)
+        return not _is_house_thread(frame.f_globals.get("__name__"), frame.f_code.co_qualname)
+    return not _is_thread_of_house(thread)
 
 
 def _is_thread_of_house(thread: Any) -> bool:
-    target = getattr(thread, "_target", None)
-    return (
-        thread is threading.main_thread()
-        or _is_of_house(type(thread))
-        or _is_of_house(_function(target))
+    if thread is threading.main_thread():
+        return True
+    ways = (type(thread), _function(getattr(thread, "_target", None)))
+    return any(
+        _is_house_thread(getattr(way, "__module__", None), getattr(way, "__qualname__", None))
+        for way in ways
     )
+
+
+def _is_house_thread(module: object, name: object) -> bool:
+    is_named = type(module) is str and type(name) is str
+    return is_named and f"{module}.{name}".startswith(_HOUSE_THREADS)
 
 
 def _has_strange_task(known: Around) -> bool:
@@ -178,9 +223,7 @@ def _hooks(shell: Any) -> dict[str, tuple[int, ...]]:
     callbacks = shell.events.callbacks
     found: dict[str, tuple[int, ...]] = {
         "a stream": (_writer(sys.stdout), _writer(sys.stderr)),
-        "a hook of sys": tuple(
-            map(id, (sys.displayhook, sys.excepthook, sys.gettrace(), sys.getprofile()))
-        ),
+        "a hook of sys": (id(sys.displayhook), id(sys.excepthook)),
         "the import": (*map(id, sys.meta_path), *map(id, sys.path_hooks)),
         "the garbage collector": tuple(map(id, gc.callbacks)),
         "a part of the shell": tuple(id(getattr(shell, name, None)) for name in _PARTS),
@@ -215,14 +258,6 @@ def _is_idle(function: Any) -> bool:
         return False
     figures = vars(sys.modules.get("matplotlib._pylab_helpers", sys)).get("Gcf")
     return not getattr(figures, "figs", None)
-
-
-def _is_of_house(value: Any) -> bool:
-    return _is_house(getattr(value, "__module__", None))
-
-
-def _is_house(module: object) -> bool:
-    return type(module) is str and module.partition(".")[0] in _HOUSE
 
 
 def _writer(stream: Any) -> int:
