@@ -17,7 +17,7 @@ from flow_kernel.session.checkpoints.compatibility import code_reason
 from flow_kernel.session.checkpoints.hidden_state import is_hidden, prepare
 from flow_kernel.session.checkpoints.loading import by_name, load
 from flow_kernel.session.checkpoints.plan import Base
-from flow_kernel.session.checkpoints.reusing import Reused, Written, are_tame, can_reuse, reused
+from flow_kernel.session.checkpoints.reusing import Overdue, Reused, are_tame, can_reuse, reused
 from flow_kernel.session.checkpoints.service import Checkpoints
 from flow_kernel.session.checkpoints.shelf import Shelf
 from flow_kernel.store.snapshots.segments import ChunkLost
@@ -25,21 +25,21 @@ from flow_kernel.store.snapshots.segments import ChunkLost
 
 @dataclass(slots=True, kw_only=True)
 class Aside:
-    """What was loaded, and nothing of the session changed by it that `written` cannot undo.
+    """What was loaded, and nothing of the session changed by it.
 
     Attributes:
         values: By name.
         states: Of random numbers.
         same: Names that are what they were.
         refused: What this Python must not load.
-        written: Memory of the session that was written to.
+        overdue: What is to be written into memory of the session.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
     states: dict[str, Any] = field(default_factory=dict)
     same: frozenset[str] = frozenset()
     refused: list[LeftName] = field(default_factory=list)
-    written: Written = field(default_factory=Written)
+    overdue: Overdue = field(default_factory=Overdue)
 
     def leave(self, same: frozenset[str]) -> None:
         """What is the same stays the object that it is."""
@@ -71,7 +71,11 @@ class Filling:
     def taken_over(
         self, dtype: Any, shape: tuple[int, ...], order: str, *, is_writeable: bool
     ) -> Any:
-        """An array of the session that has it now; None where it has to be read."""
+        """An array of the session that has it; None where it has to be read.
+
+        Raises:
+            ChunkLost: Something of it that the session lacks is missing or damaged.
+        """
         if self._there is None:
             return None
         return self._there.taken_over(dtype, shape, order, is_writeable=is_writeable)
@@ -97,7 +101,7 @@ def in_two(
         same: Names that need not be loaded.
     """
     wanted = [group for group in target.groups if not same.issuperset(group.names)]
-    if checkpoints.tracker.doubts:  # somebody may write to memory of the session meanwhile
+    if checkpoints.doubts():  # somebody may write to memory of the session meanwhile
         return wanted, []
     statuses, namespace = target.statuses, checkpoints.namespace
     later = [group for group in wanted if can_reuse(group, statuses, namespace)]
@@ -124,7 +128,7 @@ def load_aside(
     Raises:
         CheckpointDamaged: A part fails its hash, or a value cannot be loaded.
     """
-    loader = _Loader(checkpoints, target, now, aside.written)
+    loader = _Loader(checkpoints, target, now, aside.overdue)
     large: list[StoredGroup] = []
     others: list[StoredGroup] = []
     for group in groups:
@@ -161,18 +165,18 @@ class _Loader:
         checkpoints: Of the session.
         target: Which.
         now: What the session holds, where memory of it may be taken over.
-        written: Notes what is overwritten.
+        overdue: Takes what is to be written into memory of the session.
     """
 
     def __init__(
-        self, checkpoints: Checkpoints, target: Checkpoint, now: Base | None, written: Written
+        self, checkpoints: Checkpoints, target: Checkpoint, now: Base | None, overdue: Overdue
     ) -> None:
         self._shelf = checkpoints.shelf
         self._namespace = checkpoints.namespace
         self._anchors = checkpoints.anchors()
         self._target = target
         self._now = now
-        self._written = written
+        self._overdue = overdue
 
     def load(
         self, group: StoredGroup, stop: Stop | None = None
@@ -214,7 +218,7 @@ class _Loader:
     def _there(self, group: StoredGroup) -> Mapping[int, Reused]:
         if self._now is None:
             return {}
-        return reused(group, self._now, self._namespace, self._shelf, self._anchors, self._written)
+        return reused(group, self._now, self._namespace, self._shelf, self._anchors, self._overdue)
 
 
 _LARGE_BYTES: Final = 16 << 20

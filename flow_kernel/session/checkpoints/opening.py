@@ -185,6 +185,7 @@ def open_checkpoints(  # noqa: PLR0913 - called once, each by name
             made_by=made_by,
             emit=emit,
             is_under_way=is_under_way,
+            look_beside=around.look_around.beside,
             trim=trim,
             on_capture=on_capture,
         )

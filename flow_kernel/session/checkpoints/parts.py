@@ -44,6 +44,7 @@ class CheckpointParts:
         made_by: The record of the cell that made a variable, if that is known.
         emit: Tells agents.
         is_under_way: True while a cell runs that may have changed variables already.
+        look_beside: Says why code that no cell shows may run at any moment.
         trim: Keeps the checkpoints of the home within their budget.
         on_capture: Told when the variables are looked at: what cells reach matters from then on.
     """
@@ -62,6 +63,7 @@ class CheckpointParts:
     made_by: Callable[[str], int | None]
     emit: Emit
     is_under_way: Callable[[], bool]
+    look_beside: Callable[[], tuple[str, ...]]
     trim: Callable[[], object]
     on_capture: Callable[[], None]
 

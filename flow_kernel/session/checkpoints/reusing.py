@@ -5,15 +5,15 @@ Called by `aside`. After the undo of one cell most of what comes back lies in th
 long as the rest of the way back.
 
 Only memory that nobody else can see is taken: each object on the way to it, from the namespace on,
-is referred to once. An owner that fits becomes the owner again, and the chunks of it that differ
-are written into it; `undo` writes back what was there.
+is referred to once. An owner that fits becomes the owner again. What was known of it may be old, so
+it is hashed again first; the chunks of it that differ are written into it at the very end, when
+nothing can fail any more.
 """
 
 import io
 import operator
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from flow_kernel.session.checkpoints.anchors import Anchors
@@ -24,6 +24,7 @@ from flow_kernel.session.checkpoints.plan import Base
 from flow_kernel.session.checkpoints.reach_walk import Status
 from flow_kernel.session.checkpoints.shelf import Shelf
 from flow_kernel.store.snapshots.content import CHUNK_BYTES
+from flow_kernel.store.snapshots.proving import unproven
 
 _LEAST_BYTES: Final = 64 * 1024
 """Less is read as quickly as it is looked for."""
@@ -33,31 +34,26 @@ _MOST_DIFFERENT: Final = 2
 """At most each second chunk."""
 
 
-@dataclass(slots=True)
-class Written:
-    """What was overwritten, and what was there; a memory of changes that can be undone."""
+class Overdue:
+    """What is to be written into memory of the session, once nothing can fail any more."""
 
-    _before: list[tuple[memoryview, bytes]] = field(default_factory=list)
+    def __init__(self) -> None:
+        self._pieces: list[tuple[memoryview, memoryview]] = []
 
-    def write(self, target: memoryview, content: memoryview | bytes) -> None:
-        """Overwrite memory.
+    def add(self, target: memoryview, content: memoryview) -> None:
+        """Note a piece; nothing is changed yet.
 
         Args:
             target: As long as the content.
             content: Bytes.
         """
-        self._before.append((target, bytes(target)))
-        target[:] = content
+        self._pieces.append((target, content))
 
-    def keep(self) -> None:
-        """Nothing of it is to be undone any more."""
-        self._before.clear()
-
-    def undo(self) -> None:
-        """As it was, whatever was written."""
-        while self._before:
-            target, before = self._before.pop()
-            target[:] = before
+    def write(self) -> None:
+        """Write all of it; copies memory and cannot fail."""
+        for target, content in self._pieces:
+            target[:] = content
+        self._pieces.clear()
 
 
 class Reused:
@@ -65,32 +61,67 @@ class Reused:
 
     Args:
         array: The owner of its memory.
-        pieces: What differs: where it begins, and its bytes.
-        written: Notes what is overwritten.
+        there: What it was when it was saved last.
+        wanted: The buffer.
+        shelf: Has the chunks that differ.
+        overdue: Takes what is to be written.
     """
 
     def __init__(
-        self, array: Any, pieces: Sequence[tuple[int, memoryview]], written: Written
+        self, array: Any, there: Part, wanted: Part, *, shelf: Shelf, overdue: Overdue
     ) -> None:
         self._array = array
-        self._pieces = pieces
-        self._written = written
+        self._there = there
+        self._wanted = wanted
+        self._shelf = shelf
+        self._overdue = overdue
 
     def taken_over(
         self, dtype: Any, shape: tuple[int, ...], order: str, *, is_writeable: bool
     ) -> Any:
-        """The array itself, with the content of the buffer; None where it is another kind."""
+        """The array itself, which gets the content of the buffer; None where it must be read.
+
+        Raises:
+            ChunkLost: A chunk that differs is missing or damaged.
+        """
         array = self._array
         flags = array.flags
         is_laid_out = flags.c_contiguous if order == "C" else flags.f_contiguous
         if not _is_same_type(array.dtype, dtype) or array.shape != shape or not is_laid_out:
             return None
-        if flags.writeable != is_writeable or (self._pieces and not is_writeable):
+        # Views that are open yet would open a closed one for a moment: see `array_rebuild.view`.
+        if not (flags.writeable and is_writeable):
             return None
         memory = memoryview(array.reshape(-1, order=order).view("u1"))
-        for start, content in self._pieces:
-            self._written.write(memory[start : start + len(content)], content)
+        pieces = self._differing(memory)
+        if pieces is None:
+            return None
+        for start, content in pieces:
+            self._overdue.add(memory[start : start + len(content)], content)
         return array
+
+    def _differing(self, memory: memoryview) -> list[tuple[int, memoryview]] | None:
+        """The chunks to write, and where each begins; None where they are too many."""
+        shelf, wanted = self._shelf, self._wanted
+        new = shelf.digests(wanted)
+        old = new if self._there == wanted else shelf.digests(self._there)
+        places, alike = [], []
+        for place, (digest, before) in enumerate(zip(new, old, strict=True)):
+            if digest == before:
+                alike.append((place, digest))
+            else:
+                places.append(place)
+        if len(places) * _MOST_DIFFERENT <= len(new):
+            # Somebody may have written to it since: what a load before this one has run, for one.
+            places = sorted((*places, *unproven(shelf.chunks, alike, memory)))
+        if len(places) * _MOST_DIFFERENT > len(new):
+            return None
+        found = []
+        for place in places:
+            nbytes = min(CHUNK_BYTES, wanted.nbytes - place * CHUNK_BYTES)
+            chunk = Part(nbytes=nbytes, chunks=(new[place].hex(),))
+            found.append((place * CHUNK_BYTES, shelf.content(chunk, is_code=False)))
+        return found
 
 
 def can_reuse(
@@ -116,7 +147,7 @@ def reused(
     namespace: Mapping[str, Any],
     shelf: Shelf,
     anchors: Anchors,
-    written: Written,
+    overdue: Overdue,
 ) -> dict[int, Reused]:
     """The buffers of a group that lie in the session, by number.
 
@@ -126,10 +157,7 @@ def reused(
         namespace: Of the session.
         shelf: Has the chunks that differ.
         anchors: Of the session.
-        written: Notes what is overwritten.
-
-    Raises:
-        ChunkLost: One that differs is missing or damaged.
+        overdue: Takes what is to be written.
     """
     names = [*group.names]
     there = next((one for one in now.groups if one["names"] == names), None)
@@ -147,9 +175,9 @@ def reused(
         place = _nearest(wanted, number, parts, memory)
         if place is None:
             continue
-        pieces = _differing(parts[place], wanted, shelf)
-        if pieces is not None:
-            found[number] = Reused(memory.pop(place), pieces, written)
+        found[number] = Reused(
+            memory.pop(place), parts[place], wanted, shelf=shelf, overdue=overdue
+        )
     return found
 
 
@@ -172,26 +200,6 @@ def _nearest(
         return place
     is_alike = number in memory and parts[number].nbytes == wanted.nbytes
     return number if is_alike else None
-
-
-def _differing(there: Part, wanted: Part, shelf: Shelf) -> list[tuple[int, memoryview]] | None:
-    """The chunks to write; None where they are too many.
-
-    Raises:
-        ChunkLost: One of them is missing or damaged.
-    """
-    if there == wanted:
-        return []
-    old, new = shelf.digests(there), shelf.digests(wanted)
-    places = [n for n, (one, other) in enumerate(zip(old, new, strict=True)) if one != other]
-    if len(places) * _MOST_DIFFERENT > len(new):
-        return None
-    found = []
-    for place in places:
-        nbytes = min(CHUNK_BYTES, wanted.nbytes - place * CHUNK_BYTES)
-        chunk = Part(nbytes=nbytes, chunks=(new[place].hex(),))
-        found.append((place * CHUNK_BYTES, shelf.content(chunk, is_code=False)))
-    return found
 
 
 def _memory_of(

@@ -5,10 +5,11 @@ Called by the `%rollback` magic and by users through `flow_kernel.current_sessio
     safety checkpoint ─▶ what differs is verified and loaded aside ─▶ files ─▶ namespace patched
 
 Each part can refuse, and until the files are restored nothing was changed. The namespace comes
-last, because assigning names cannot fail. Every byte that is loaded is proven first; what the
-session holds already is not read.
+last, because assigning names cannot fail, nor can writing into memory that it gets back. Every byte
+of a value that comes back is proven first, in the store or where the session holds it already.
 """
 
+import gc
 from dataclasses import dataclass, replace
 
 from flow_kernel.errors import UntrustedCheckpoint
@@ -90,14 +91,13 @@ def go_back(
 
 def _go_back(checkpoints: Checkpoints, target: Checkpoint, *, what: str, dry_run: bool) -> Rollback:
     """While no other thread takes a checkpoint or goes back."""
-    aside = Aside()
+    has_collector = gc.isenabled()
     try:
-        return _gone_back(checkpoints, target, aside, what=what, dry_run=dry_run)
-    except BaseException:
-        with NotedInterrupts() as held:
-            aside.written.undo()
-        held.pass_on()
-        raise
+        gc.disable()  # a finalizer may change what was just proven
+        return _gone_back(checkpoints, target, Aside(), what=what, dry_run=dry_run)
+    finally:
+        if has_collector:
+            gc.enable()
 
 
 def _gone_back(
@@ -125,7 +125,7 @@ def _gone_back(
                 target, must=what == "files", dry_run=dry_run
             )
         if not dry_run:
-            aside.written.keep()
+            aside.overdue.write()
             for name in removed:
                 namespace.pop(name, None)
             namespace.update(values)
@@ -176,7 +176,8 @@ def _prepare(
     if (now := checkpoints.base) is not None:
         aside.leave(same_names(now, target))
     wanted = [group for group in later if not aside.same.issuperset(group.names)]
-    load_aside(checkpoints, target, wanted, aside, now=now)
+    # What was loaded may have begun something that writes to what the session holds.
+    load_aside(checkpoints, target, wanted, aside, now=None if checkpoints.doubts() else now)
     return safety
 
 

@@ -249,6 +249,10 @@ class Checkpoints:
         files = self.files
         return self.turns.settled(lambda: prune(self.shelf, keep=keep, files=files.git_or_none()))
 
+    def doubts(self) -> tuple[str, ...]:
+        """Why code may run now, or may have run lately, that no cell shows."""
+        return (*self.tracker.doubts, *self._parts.look_beside())
+
     def variables(self) -> dict[str, object]:
         """The user's variables as they are now."""
         return self._variables.now()
