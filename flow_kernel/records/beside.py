@@ -91,6 +91,14 @@ class Beside(Generic[T]):
         Raises:
             KeyboardInterrupt: There was one meanwhile; nothing goes on all the same.
         """
+        try:
+            self._wait()
+        except BaseException:
+            self._stop.is_set = True
+            self._wait()  # an interrupt may come before it is noted
+            raise
+
+    def _wait(self) -> None:
         if not self._is_begun:
             return
         with NotedInterrupts() as held:
