@@ -13,6 +13,11 @@ Raised by all floors, caught by apps (which turn them into one sentence and an e
     ├── ApprovalRejected (PermissionError)    1   the answer was no
     ├── CheckpointDamaged                     1   a part of a checkpoint fails its hash
     ├── UntrustedCheckpoint (PermissionError) 4   somebody else has signed it
+    ├── WorkerDied                            1   the worker of an isolated cell is gone
+    │   └── MemoryLimitExceeded (MemoryError)  1   … of more memory than the cell may take
+    ├── WorkerBlocked                         1   the worker makes no progress
+    ├── CellTimeout (TimeoutError)            1   a cell ran longer than it may
+    ├── IsolationUnavailable (RuntimeError)   4   what was asked for cannot be had here
     ├── IllegalTransition                     2   a task or step is not in a state that allows it
     │   └── AlreadyDecided (IllegalTransition) 1  a question takes no answer any more
     └── MissingExtra (ImportError)            2   an optional dependency is not installed
@@ -119,6 +124,60 @@ class CheckpointDamaged(FlowError):
 
 class UntrustedCheckpoint(FlowError, PermissionError):
     """A checkpoint that this user has not signed; restoring it would run its code."""
+
+    exit_code = 4
+
+
+class WorkerDied(_Quiet, FlowError):
+    """The worker `worker_id` is gone; `reason` is one of those that death records use.
+
+    `exit_status` and `signal` are None where nobody could say.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        worker_id: str,
+        reason: str,
+        exit_status: int | None = None,
+        signal: str | None = None,
+        hint: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.worker_id = worker_id
+        self.reason = reason
+        self.exit_status = exit_status
+        self.signal = signal
+
+    def _render_traceback_(self) -> list[str]:
+        # One line each: what it was, where, what is gone, what is left, what to do.
+        head, *more = str(self).removeprefix("the worker died: ").split("; ")
+        return [f"{type(self).__name__}: {head}", *(f"  {part}" for part in more)]
+
+
+class MemoryLimitExceeded(WorkerDied, MemoryError):
+    """The worker was ended because its processes held more memory than the cell may take."""
+
+
+class WorkerBlocked(_Quiet, FlowError):
+    """The worker `worker_id` makes no progress."""
+
+    def __init__(self, message: str, *, worker_id: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.worker_id = worker_id
+
+
+class CellTimeout(_Quiet, FlowError, TimeoutError):
+    """A cell ran longer than the `timeout_s` seconds that it may."""
+
+    def __init__(self, message: str, *, timeout_s: float, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.timeout_s = timeout_s
+
+
+class IsolationUnavailable(_Quiet, FlowError, RuntimeError):
+    """The isolation that was asked for cannot be had here; nothing was run."""
 
     exit_code = 4
 

@@ -3,6 +3,7 @@
 Built by `shell` from traitlets and by `apps` from arguments; read by `session` and `records`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -65,6 +66,24 @@ class CheckpointSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PoolSettings:
+    """How the workers of isolated cells are made."""
+
+    provisioner: str = "flow-zygote"
+    """By its entry point: forks where that is safe; another one starts them where it likes."""
+    provisioner_config: Mapping[str, object] = field(default_factory=dict)
+    """Handed to a provisioner of somebody else."""
+    python: str = ""
+    """The interpreter that such a provisioner starts; empty: this one's path."""
+    spares: int = 1
+    """Kept ready for whoever asks next."""
+    start_timeout_s: float = 60.0
+    """How long one may take to start."""
+    lost_after_s: float = 30.0
+    """On another machine: how long one goes on when it does not reach its session any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All settings of one session."""
 
@@ -76,6 +95,8 @@ class Settings:
     """`module.Class` or the name of an entry point that words the texts of tasks; empty: ours."""
     isolated_types: frozenset[str] = ISOLATED_TYPES
     """Types of tasks whose cells are isolated by default."""
+    isolate_all: bool = False
+    """Every cell runs in the worker of the session."""
     remind_command: tuple[str, ...] = ()
     """Run for each reminder of an open question: a program and its arguments; empty for none."""
     approve: str = "auto"
@@ -85,3 +106,4 @@ class Settings:
     checkpoints: CheckpointSettings = field(default_factory=CheckpointSettings)
     journal: JournalSettings = field(default_factory=JournalSettings)
     recorder: RecorderSettings = field(default_factory=RecorderSettings)
+    pool: PoolSettings = field(default_factory=PoolSettings)

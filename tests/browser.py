@@ -1,19 +1,29 @@
 """A real Chromium without a screen, for what only a browser can tell.
 
-Called by tests that look at a page.
+Called by tests that look at a page, and by `lab`.
 """
 
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Final
 
 import pytest
 
-_FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+QUIET_FLAGS: Final = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    *("--hide-scrollbars", "--virtual-time-budget=5000"),
 )
+"""Chromium asks nobody for anything, and needs neither a screen nor rights."""
+_FLAGS: Final = (*QUIET_FLAGS, "--headless", "--hide-scrollbars", "--virtual-time-budget=5000")
+
+
+def program() -> str:
+    """Where Chromium is; skips the test where there is none."""
+    found = shutil.which("chromium") or shutil.which("google-chrome")
+    if found is None:
+        pytest.skip("there is no chromium here")
+    return found
 
 
 def picture(page: Path, *, width: int = 900, height: int = 1400) -> Path:
@@ -21,14 +31,11 @@ def picture(page: Path, *, width: int = 900, height: int = 1400) -> Path:
 
     Skips the test where there is no Chromium.
     """
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("there is no chromium here")
     target = page.with_suffix(".png")
     target.unlink(missing_ok=True)
     subprocess.run(
         [
-            *(program, *_FLAGS, f"--user-data-dir={page.with_suffix('.profile')}"),
+            *(program(), *_FLAGS, f"--user-data-dir={page.with_suffix('.profile')}"),
             *(f"--window-size={width},{height}", f"--screenshot={target}", page.as_uri()),
         ],
         capture_output=True,

@@ -87,6 +87,21 @@ PROMISES: Final[dict[str, str]] = {
     "checkpoint.reached": "What a cell may have changed is saved again; in doubt, everything is.",
     "rollback.undoable": "Going back can be undone.",
     "rollback.everywhere": "Each cell of a notebook can be gone back to, and run on from there.",
+    # Isolated cells
+    "isolated.survives": "Whatever a worker dies of, the session lives on and says what it was.",
+    "isolated.relay": "What an isolated cell says arrives as from a local one, as it happens.",
+    "isolated.screen": "In JupyterLab isolated cells look and act like local ones.",
+    "isolated.variables": "A worker gets what the cell reads; what is named comes back.",
+    "isolated.marks": "A cell is isolated by magic, metadata, tag, comment, task type or setting.",
+    "isolated.limits": "A cell is held to its limits, and told which one it passed.",
+    "isolated.interrupt": "An interrupt stops the isolated cell, and nothing else.",
+    "isolated.recorded": "The record of an isolated cell tells what changed in its worker.",
+    "isolated.session": "Code in a worker works with task, context and questions of its session.",
+    "isolated.orphans": "Nothing that a worker has started outlives it, its session or its zygote.",
+    "isolated.seen": "Workers are listed, here and elsewhere, with what they do; "
+    "stop and restart work.",
+    "isolated.kinds": "Where no fork is safe a worker is started as a program, or elsewhere; the "
+    "log says which.",
     # What survives
     "state.mirrored": "A mirror that is asked for holds what the logs hold, and harms nobody.",
     "state.rebuilt": "A lost or damaged store stops no kernel, and is made anew from the logs.",

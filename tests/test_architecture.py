@@ -17,6 +17,7 @@ FLOORS: Final = (
     "settings",
     "records",
     "store",
+    "workers",
     "session",
     "shell",
     "apps",
@@ -26,7 +27,7 @@ FLOORS: Final = (
 )
 """From the ground up. `_version` lies below all of them; the package itself is the lazy roof."""
 
-KNOWS_IPYTHON: Final = ("shell", "apps", "api")
+KNOWS_IPYTHON: Final = ("shell", "apps", "api", "workers")
 IPYTHON_AND_CO: Final = {
     "IPython",
     "ipykernel",
@@ -40,12 +41,15 @@ IPYTHON_AND_CO: Final = {
 LOCAL_IMPORTS: Final[dict[str, str]] = {
     "flow_kernel.__main__": "the working directory leaves the path before anything is loaded",
     "flow_kernel.session.assembly": "a session without tasks and deaths need not load their parts",
+    "flow_kernel.session.isolation.lazily": "jupyter_client is loaded with the first isolated cell",
     "flow_kernel.session.deferred_redactor": "20 ms that a starting kernel need not pay",
     "flow_kernel.session.history": "5 ms that a starting kernel need not pay",
     "flow_kernel.session.session": "a session without tasks need not load their parts",
     "flow_kernel.shell.checkpoint_magics": "the time machine is loaded when it is asked for",
     "flow_kernel.shell.magics": "the reports are loaded when one is asked for",
     "flow_kernel.shell.task_magics": "the tasks are loaded when one is asked for",
+    "flow_kernel.shell.isolated_magics": "jupyter_client is loaded with the first isolated cell",
+    "flow_kernel.shell.workers_magics": "what looks at workers is loaded when one is asked for",
     "flow_kernel.shell.gate": "a session that asks about no cell need not load the scan",
     "flow_kernel.apps.checkpoints": "one of its verbs starts a kernel, the others are fast",
     "flow_kernel.apps.cli": "each verb loads its own module, so `jupyter flow log` starts fast",

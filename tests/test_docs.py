@@ -15,6 +15,7 @@ from flow_kernel.apps import cli
 from flow_kernel.settings import JournalSettings, RecorderSettings
 from flow_kernel.shell import magics
 from flow_kernel.shell.kernel import FlowKernel
+from flow_kernel.shell.pool_config import WorkerPool
 from tests.kernels import FLOW, Kernel, environment
 from tests.logs import Record, TaskLogs
 from tests.source import ROOT, modules, tree
@@ -65,8 +66,9 @@ def test_every_verb_of_the_flow_magic_is_in_the_readme() -> None:
 
 def test_every_setting_of_the_kernel_is_in_the_readme_with_its_default() -> None:
     settings = {
-        f"c.FlowKernel.{name}": repr(trait.default()).replace("'", '"')
-        for name, trait in FlowKernel.class_own_traits(config=True).items()
+        f"c.{section.__name__}.{name}": repr(trait.default()).replace("'", '"')
+        for section in (FlowKernel, WorkerPool)
+        for name, trait in section.class_own_traits(config=True).items()
     }
 
     told = dict(re.findall(r"^\| `(c\.\w+\.\w+)` \| `([^`]*)` \|", README, re.M))
@@ -146,7 +148,7 @@ def test_the_cells_of_the_readme_run_one_after_the_other_as_they_stand() -> None
 
     magics_shown = {word for cell in cells for word in re.findall(r"%\w+", cell)}
     assert magics_shown == {
-        *("%load_ext", "%task", "%step", "%approve", "%checkpoint", "%rollback")
+        *("%load_ext", "%task", "%step", "%approve", "%checkpoint", "%rollback", "%isolated")
     }
     assert [(cell, r.reply) for cell, r in ran if r.reply["status"] != "ok"] == []
     assert ["not planned" in str(r.result) for _, r in ran].count(True) == 0

@@ -33,6 +33,7 @@ SHIPPED: Final = {
     f"{SHARED}/kernels/flow/logo-64x64.png",
     f"{SHARED}/kernels/flow/logo-svg.svg",
     f"{SHARED}/flow/notebooks/checkpoints.ipynb",
+    f"{SHARED}/flow/notebooks/isolated.ipynb",
     f"{SHARED}/flow/notebooks/data/README.md",
     f"{SHARED}/flow/notebooks/data/co2-mauna-loa-weekly.csv",
     f"{SHARED}/flow/notebooks/tour.ipynb",

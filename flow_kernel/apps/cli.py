@@ -39,6 +39,9 @@ GROUPS: Final = {
     "for programs": {
         "repl": "a kernel that runs cells from lines of JSON",
     },
+    "isolated cells": {
+        "workers": "the processes that isolated cells run in, and what they use",
+    },
     "go back in time": {
         "checkpoints": "snapshots of variables and files: list, tree, show, verify, restore, prune",
         "diff": "how two of them differ",

@@ -7,7 +7,7 @@ Called by `session.assembly` inside a kernel and by every verb of the command li
     .flow/log/<plan>/<task>.<8 hex>.jsonl    on network file systems: the log of one session
     .flow/flow.db                            plans, tasks, context, approvals (SQLite)
     .flow/objects/outputs/<2 hex>/<sha256>   what cells displayed, where it is kept
-    .flow/run/                               leases and last output of sessions
+    .flow/run/                               leases, last output and workers of sessions
 
 The nearest ancestor with a `.flow` wins, else the git top level, else the working directory; never
 `/` or the user's home itself (a directory there would collect every project's records): then a
@@ -102,6 +102,10 @@ class Home:
     def tail_path(self, session: str) -> Path:
         """Where the last output and the peak memory of `session` are kept."""
         return self.run_dir / f"{session}.tail"
+
+    def workers_path(self, session: str) -> Path:
+        """Where `session` tells which workers it has."""
+        return self.run_dir / f"{session}.workers"
 
     def log_path(self, plan_id: str, task_id: str) -> Path:
         """The log file that a task appends to; rotated ones lie beside it as `<task>.<n>.jsonl`."""

@@ -1,7 +1,8 @@
 """An interrupt that is noted while something must not be torn in two.
 
-Used by `shell.guard` around our part of a cell and by `session.checkpoints` around a fork, around a
-way back and where threads wait for one another.
+Used by `shell.guard` around our part of a cell, by `session.checkpoints` around a fork, around a
+way back and where threads wait for one another, and by `session.isolation` around what it does to a
+worker.
 """
 
 import signal

@@ -12,6 +12,10 @@ from flow_kernel.session.place import Whereabouts
 from flow_kernel.store.contract import ApprovalRow, Store
 
 
+def _always() -> bool:
+    return True
+
+
 class Prompter(Protocol):
     """The cell's own way to the person; given by the shell."""
 
@@ -43,6 +47,7 @@ class Wish:
         source: What the answer is bound to in place of the running cell; the body of a %%approve.
         remind_s: How often to remind until it is answered; None for never.
         ordinal: Its place among the questions of the cell; None counts them.
+        is_wanted: False once nobody waits for the answer any more, which takes the question back.
     """
 
     message: str
@@ -53,6 +58,7 @@ class Wish:
     source: str | None = None
     remind_s: float | None = None
     ordinal: int | None = None
+    is_wanted: Callable[[], bool] = _always
 
 
 def _nobody_listens(*_: object, **__: object) -> None:

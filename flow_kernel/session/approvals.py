@@ -14,7 +14,7 @@ cannot undo an answer: it is synced to the disk when it is given, and again when
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final, Protocol
 
@@ -38,6 +38,8 @@ from flow_kernel.store.contract import ApprovalRow, Writing
 
 TICK_S: Final = 0.005  # how long an answer of another process goes unseen
 _CELLS_COUNTED: Final = 64
+_GONE: Final = "gone"
+"""The channel by which whoever asked and waits no more takes a question back."""
 _WORD: Final = re.compile(r"[a-z]+\b", re.IGNORECASE | re.ASCII)
 _ANSWERS: Final = {
     "yes": "approve",
@@ -122,7 +124,7 @@ class Approvals:
                     hint=f"answer it: {ways_to_answer(row)}, then run this cell again",
                 )
             try:
-                row = self._wait(row, prompter if can_ask else None)
+                row = self._wait(row, prompter if can_ask else None, wish.is_wanted)
             except KeyboardInterrupt:
                 self._cancel(row)
                 raise
@@ -227,7 +229,9 @@ class Approvals:
 
     # -- the wait ----------------------------------------------------------------------------------
 
-    def _wait(self, row: ApprovalRow, prompter: Prompter | None) -> ApprovalRow:
+    def _wait(
+        self, row: ApprovalRow, prompter: Prompter | None, is_wanted: Callable[[], bool]
+    ) -> ApprovalRow:
         """The question once it is no longer open."""
         self._carry()
         _print(announcement_of(row))
@@ -235,16 +239,17 @@ class Approvals:
         # The clock on the wall may jump; how long we wait does not.
         deadline = None if left_s is None else time.monotonic() + left_s
         if prompter is None:
-            return self._watched(row, None, deadline)
+            return self._watched(row, None, deadline, is_wanted)
         prompter.ask(_prompt(row))
         try:
-            return self._watched(row, prompter, deadline)
+            return self._watched(row, prompter, deadline, is_wanted)
         finally:
             prompter.done()
 
     def _watched(
-        self, row: ApprovalRow, prompter: Prompter | None, deadline: float | None
-    ) -> ApprovalRow:
+        self, row: ApprovalRow, prompter: Prompter | None, deadline: float | None,
+        is_wanted: Callable[[], bool],
+    ) -> ApprovalRow:  # fmt: skip
         store = self._parts.store
         seen: tuple[int, int] | None = None
         while True:
@@ -256,6 +261,8 @@ class Approvals:
                 return row
             if deadline is not None and time.monotonic() >= deadline:
                 return self._ended(row, rules.expire)
+            if not is_wanted():
+                return self._taken_back(row, by=self._parts.actor, channel=_GONE)
             if prompter is None:
                 time.sleep(TICK_S)
             elif (text := prompter.poll(TICK_S)) is not None:
@@ -278,14 +285,14 @@ class Approvals:
         person = self._parts.person()
         # Whatever the store says: the interrupt has to get through.
         with suppress(StoreError):
-            row = self._ended(
-                row,
-                lambda open_row, *, at: rules.cancel(
-                    open_row, by=person, channel="interrupt", at=at
-                ),
-            )
+            row = self._taken_back(row, by=person, channel="interrupt")
             self._parts.emit("approval_decided", **decision_of(row))
         self._carry()
+
+    def _taken_back(self, row: ApprovalRow, *, by: str, channel: str) -> ApprovalRow:
+        return self._ended(
+            row, lambda open_row, *, at: rules.cancel(open_row, by=by, channel=channel, at=at)
+        )
 
     def _ended(self, row: ApprovalRow, end: "_End") -> ApprovalRow:
         """End an open question; one that was answered meanwhile stays as it is."""

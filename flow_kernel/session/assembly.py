@@ -26,6 +26,9 @@ from flow_kernel.session.checkpoints.tracking import Tracking
 from flow_kernel.session.deferred_redactor import DeferredRedactor
 from flow_kernel.session.history import History
 from flow_kernel.session.identity import identify
+from flow_kernel.session.isolation.lazily import LazyIsolation
+from flow_kernel.session.isolation.parts import IsolationParts
+from flow_kernel.session.isolation.stillness import Stillness
 from flow_kernel.session.notices import Notices
 from flow_kernel.session.place import Place, Whereabouts
 from flow_kernel.session.recorder import Recorder
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     from flow_kernel.session.assembly_state import StateParts
     from flow_kernel.session.checkpoints.automatic import Automatic
     from flow_kernel.session.checkpoints.surroundings import Surroundings
+    from flow_kernel.session.isolation.ground import Ground
     from flow_kernel.session.steps import ShowProgress
 
 T = TypeVar("T")
@@ -52,6 +56,7 @@ def assemble(  # noqa: PLR0913 - the shell passes them once, each by name
     show_progress: "ShowProgress | None" = None,
     prompter: "Prompter | None" = None,
     around: "Surroundings | None" = None,
+    ground: "Ground | None" = None,
 ) -> Session:
     """A session that records into `home`.
 
@@ -64,6 +69,7 @@ def assemble(  # noqa: PLR0913 - the shell passes them once, each by name
         show_progress: Draws the progress of steps; nobody does by default.
         prompter: Asks the person in the cell itself; None where there is no such way.
         around: What checkpoints need of the shell; None where there are none.
+        ground: What workers need of the shell; None where no cell can be isolated.
 
     Returns:
         The session, with what it has to say in its notices.
@@ -130,6 +136,19 @@ def assemble(  # noqa: PLR0913 - the shell passes them once, each by name
         return state
 
     opened = _Opened(open_state)
+    still = Stillness(None if around is None else around.look_around)
+    isolation = LazyIsolation(
+        IsolationParts(
+            settings=settings.pool,
+            home=home,
+            journal=journal,
+            where=where,
+            ground=ground,
+            still=still,
+            own_imports=recorder.own_imports,
+        ),
+        closers,
+    )
 
     def watch_questions() -> None:
         # A session that has never opened the store does not begin to because of others.
@@ -143,6 +162,10 @@ def assemble(  # noqa: PLR0913 - the shell passes them once, each by name
         open_texts=lambda: opened(lambda state: state.texts),
         open_approvals=lambda: opened(lambda state: state.approvals),
         open_checkpoints=lambda: opened(lambda state: state.checkpoints),
+        open_isolation=isolation,
+        find_isolation=isolation.find,
+        ground=ground,
+        still=still,
         tracking=tracking,
         watch_questions=watch_questions,
         home=home,

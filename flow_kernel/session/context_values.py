@@ -1,6 +1,6 @@
 """Values that a task's context can hold, as JSON (pure).
 
-Called by `session.flow` before anything is written.
+Called by `session.flow` before anything is written, and by `shell.call_wire`.
 """
 
 import json
@@ -47,14 +47,23 @@ def _key(key: object) -> str:
 
 def _value(key: str, value: object) -> bytes:
     try:
-        data = orjson.dumps(value, option=_STRICT)
-        if type(value) not in _PLAIN:
-            # orjson writes null for NaN, and text for UUIDs and enumerations: other values.
-            json.dumps(value, allow_nan=False)
+        return strict_json(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise UsageError(
             f"the value of context key {key!r} is not JSON ({error}); nothing was written"
         ) from None
+
+
+def strict_json(value: object) -> bytes:
+    """A value as JSON, in one form for equal values; nothing is turned into another value.
+
+    Raises:
+        TypeError: It is not JSON; ValueError and RecursionError mean the same.
+    """
+    data = orjson.dumps(value, option=_STRICT)
+    if type(value) not in _PLAIN:
+        # orjson writes null for NaN, and text for UUIDs and enumerations: other values.
+        json.dumps(value, allow_nan=False)
     return data
 
 

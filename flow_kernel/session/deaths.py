@@ -99,7 +99,7 @@ def record_deaths(home: Home, *, session: str, settings: JournalSettings) -> lis
 
 
 def _leftovers(home: Home, session: str) -> Iterable[Path]:
-    return (home.fault_path(session), home.tail_path(session))
+    return (home.fault_path(session), home.tail_path(session), home.workers_path(session))
 
 
 def _judge(home: Home, lease: Lease, trail: _Trail) -> Death:

@@ -7,9 +7,9 @@ recorded.
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from flow_kernel.records.cell_changes import Watches
 from flow_kernel.records.diff import Visibility, classify
 from flow_kernel.records.frozen import FROZEN_BUILTINS
-from flow_kernel.session.cell import Watches
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 

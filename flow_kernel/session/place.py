@@ -32,7 +32,7 @@ class Place(NamedTuple):
 class Whereabouts:
     """The place of one session; `now` is replaced as a whole."""
 
-    __slots__ = ("_on_move", "_session", "look", "now")
+    __slots__ = ("_on_move", "look", "now", "session")
 
     def __init__(
         self, session: str, plan_id: str, task_id: str, *, on_move: Callable[[Place], None]
@@ -45,7 +45,7 @@ class Whereabouts:
             task_id: The unit of work.
             on_move: Told the new place when the task changes.
         """
-        self._session = session
+        self.session: str = session
         self._on_move = on_move
         # Set by whoever can tell that the task of this place was ended by another process.
         self.look: Callable[[], str | None] = lambda: None
@@ -54,7 +54,7 @@ class Whereabouts:
     def move(self, plan_id: str, task_id: str, step: str | None) -> None:
         """Go on in another task or step."""
         before = self.now
-        self.now = Place(plan_id, task_id, trace_of(self._session, plan_id, task_id), step)
+        self.now = Place(plan_id, task_id, trace_of(self.session, plan_id, task_id), step)
         if before[:2] != self.now[:2]:
             self._on_move(self.now)
 

@@ -18,9 +18,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
+from flow_kernel.records.cell_changes import Watches
 from flow_kernel.records.codec import clean_text
 from flow_kernel.records.frozen import FROZEN_BUILTINS
-from flow_kernel.session.cell import CellRequest, Failure, OpenCell, Watches, facts
+from flow_kernel.session.cell import CellRequest, Failure, OpenCell, facts
 from flow_kernel.session.glance import Glance
 from flow_kernel.session.hidden import HiddenBurst
 from flow_kernel.session.housekeeping import Housekeeper

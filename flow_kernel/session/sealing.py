@@ -5,13 +5,14 @@ Called by `session.recorder`; redacts everything that came from the user before 
 
 from dataclasses import dataclass
 
+from flow_kernel.records.cell_changes import no_changes
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.records.journal import Journal
 from flow_kernel.records.kept_outputs import OutputKeeper
 from flow_kernel.records.output import Kept, StreamBuffer, clip
 from flow_kernel.records.process import ResidentMemory
 from flow_kernel.records.tail import OutputTail
-from flow_kernel.session.cell import Failure, OpenCell, imports_of, no_changes
+from flow_kernel.session.cell import Failure, OpenCell
 from flow_kernel.session.deferred_redactor import SecretFilter
 from flow_kernel.session.place import Place, Whereabouts
 from flow_kernel.settings import Settings
@@ -90,7 +91,7 @@ def cell_fields(cell: OpenCell, failure: Failure | None, parts: RecorderParts) -
         "parent_span_id": cell.parent_span_id,
         "trace_id": cell.place.trace_id,
         "actor": parts.settings.actor,
-        "worker": None,
+        "worker": cell.worker,
         "code": cell.code,
         "code_sha256": cell.code_sha256,
         "stdout": stdout,
@@ -104,7 +105,7 @@ def cell_fields(cell: OpenCell, failure: Failure | None, parts: RecorderParts) -
         "mutated_vars": changes.mutated,
         "vars": changes.summaries,
         "added_imports": changes.imports,
-        "imports": imports_of(changes),
+        "imports": cell.imports(),
         "loads": changes.loads,
         "stores": changes.stores,
         "cpu_ms": cell.cpu_ms,

@@ -6,17 +6,19 @@ Called by `shell`, which holds one for as long as the kernel or the extension li
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.records.home import Home
 from flow_kernel.records.journal import Journal
 from flow_kernel.records.names import ADHOC_TASK
 from flow_kernel.records.tail import OutputTail
+from flow_kernel.session.ambient import current_session
 from flow_kernel.session.announcer import Announcer
 from flow_kernel.session.checkpoints.tracking import Tracking
 from flow_kernel.session.history import History
 from flow_kernel.session.identity import Identity
+from flow_kernel.session.isolation.stillness import Stillness
 from flow_kernel.session.notices import Notices
 from flow_kernel.session.place import Whereabouts
 from flow_kernel.session.recorder import Recorder
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from flow_kernel.session.checkpoints.taking import Taking
     from flow_kernel.session.flow import TaskView
     from flow_kernel.session.formatter import TaskTexts
+    from flow_kernel.session.isolation.ground import Ground
+    from flow_kernel.session.isolation.service import Isolation
     from flow_kernel.session.steps import Step
     from flow_kernel.session.task_card import ReportCard
     from flow_kernel.session.task_context import TaskContext
@@ -53,6 +57,10 @@ class Session:
         open_texts: Gives the texts of its tasks, likewise.
         open_approvals: Gives the questions that it asks, likewise.
         open_checkpoints: Gives its time machine, likewise.
+        open_isolation: Gives its workers, which are started when the first is wanted.
+        find_isolation: Gives them if there are any yet, and opens nothing.
+        ground: What workers need of the shell; None where no cell can be isolated.
+        still: Told what runs, so that workers are not sent what they have.
         tracking: Told what runs, where checkpoints are taken.
         watch_questions: Looks whether there are questions to remind of; about 10 us.
         home: Where the records lie.
@@ -73,6 +81,10 @@ class Session:
     open_texts: Callable[[], "TaskTexts"]
     open_approvals: Callable[[], "Approvals"]
     open_checkpoints: Callable[[], "Checkpoints"]
+    open_isolation: Callable[[], "Isolation"]
+    find_isolation: Callable[[], "Isolation | None"]
+    ground: "Ground | None"
+    still: Stillness
     tracking: Tracking
     watch_questions: Callable[[], None]
     home: Home
@@ -160,6 +172,15 @@ class Session:
             StoreError: The home cannot be written.
         """
         return self.open_checkpoints()
+
+    @property
+    def isolation(self) -> "Isolation":
+        """The isolated cells of this session.
+
+        Raises:
+            IsolationUnavailable: There can be none in this shell.
+        """
+        return self.open_isolation()
 
     def checkpoint(
         self, name: str | None = None, *, tag: bool = False, wait: bool | None = None
@@ -278,6 +299,9 @@ class Session:
         if os.getpid() == self.pid:
             while self.on_close:
                 self.on_close.pop()()
+
+    def __reduce__(self) -> "tuple[Any, ...]":
+        return current_session, ()  # as a variable it means the session, wherever it is sent
 
     def close(self) -> None:
         """End the session in order; harmless the second time."""

@@ -84,7 +84,7 @@ class Step:
         Raises:
             UsageError: They are no numbers, or `n` is not above zero.
         """
-        if not (_is_number(i) and _is_number(n) and n > 0):
+        if not (is_number(i) and is_number(n) and n > 0):
             raise UsageError(f"progress takes two numbers, the second above zero, not {i!r}, {n!r}")
         frame = self._meter.report(i, n, _monotonic())
         if frame is not None:
@@ -104,6 +104,7 @@ class Step:
         return f"<step {self.name}{f': {latest.note()}' if latest else ''}>"
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """True for what `progress` can take."""
     # NaN is no number here: every comparison with it is false.
     return isinstance(value, int | float) and value == value and abs(value) != float("inf")  # noqa: PLR0124 - see above

@@ -5,6 +5,8 @@ Called by IPython; the answer of `%approve` prints as text, shows as HTML and is
 
 import re
 import shlex
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from IPython.core.error import UsageError as IPythonUsageError
@@ -16,7 +18,7 @@ from flow_kernel.session.approval_parts import Wish
 from flow_kernel.session.approval_terms import ON_TIMEOUT, duration_s
 from flow_kernel.session.approval_text import outcome_of, title_of
 from flow_kernel.shell.approve_display import ApprovalCard
-from flow_kernel.shell.body import run_body
+from flow_kernel.shell.body import APPROVED_FAILED, run_body
 from flow_kernel.store.contract import ApprovalRow
 
 _WITH_VALUE: Final = {"--timeout": "10m", "--on-timeout": "reject", "--remind": "2m"}
@@ -56,28 +58,50 @@ class ApproveMagics(Magics):  # type: ignore[misc]  # IPython's base has no type
         and is used once: after a change, and for the next run, it is asked again. Code in the same
         process can get around it.
         """
-        try:
-            wish, stops = _wish(line, cell)
-            session = current_session()
-            with session.recorder.own_imports():
-                row = session.approvals.request(wish)
-        except (ApprovalPending, ApprovalRejected):
-            raise  # they end the cell with one sentence of their own
-        except FlowError as error:
-            magic = "%approve" if cell is None else "%%approve"
-            raise IPythonUsageError(f"{magic}: {error}") from None
-        card = ApprovalCard(row)
-        if stops and not card:
-            raise _rejected(row, "the cell ends here")
-        if cell is None:
+        card = ask(line, cell)
+        if cell is None or not card:
             return card
-        if row.status == "skipped":
-            return card
-        if not card:
-            raise _rejected(row, "the cell did not run")
         print(card)  # noqa: T201 - what was approved stands above what it does
-        run_body(self.shell, cell, failure="the approved cell failed")
+        run_body(self.shell, cell, failure=APPROVED_FAILED)
         return None
+
+
+def ask(
+    line: str, cell: str | None, *, is_wanted: Callable[[], bool] | None = None
+) -> ApprovalCard:
+    """What `%approve` and `%%approve` do before a body runs, here or in a worker.
+
+    Args:
+        line: Behind the magic.
+        cell: The body; None without one.
+        is_wanted: False once nobody waits for the answer any more; None for always.
+
+    Returns:
+        The answer. A body runs where it is true; else it was skipped.
+
+    Raises:
+        ApprovalPending: It is parked.
+        ApprovalRejected: It was not yes, and that ends the cell.
+        IPythonUsageError: The line cannot be used, or the store; nothing was asked.
+    """
+    try:
+        wish, stops = _wish(line, cell)
+        if is_wanted is not None:
+            wish = replace(wish, is_wanted=is_wanted)
+        session = current_session()
+        with session.recorder.own_imports():
+            row = session.approvals.request(wish)
+    except (ApprovalPending, ApprovalRejected):
+        raise  # they end the cell with one sentence of their own
+    except FlowError as error:
+        magic = "%approve" if cell is None else "%%approve"
+        raise IPythonUsageError(f"{magic}: {error}") from None
+    card = ApprovalCard(row)
+    if stops and not card:
+        raise _rejected(row, "the cell ends here")
+    if cell is not None and not card and row.status != "skipped":
+        raise _rejected(row, "the cell did not run")
+    return card
 
 
 def _rejected(row: ApprovalRow, therefore: str) -> ApprovalRejected:

@@ -30,6 +30,7 @@ from flow_kernel.shell.event_outlet import EventOutlet
 from flow_kernel.shell.failures import failure_of_reply, failure_of_result, line_in_cell
 from flow_kernel.shell.gate import Gate
 from flow_kernel.shell.guard import Guard, HeldInterrupts, say
+from flow_kernel.shell.isolated_marks import IsolatedMarks
 from flow_kernel.shell.message_tap import MessageTap
 from flow_kernel.shell.outstream import drain
 from flow_kernel.shell.selftest import usable_taps
@@ -63,8 +64,9 @@ class Attachment:
         if "compile" in taps:
             self._taps.append(CompileTap(shell, self._on_code))
         self._outlet: EventOutlet | None = None
+        self.messages: MessageTap | None = None
         if kernel is not None and "messages" in taps:
-            messages = MessageTap(kernel, self._recorder, self._guard)
+            messages = self.messages = MessageTap(kernel, self._recorder, self._guard)
             self._outlet = EventOutlet(kernel, messages, self._guard)
             self._taps.append(messages)
             self._taps.append(ControlChannel(kernel, session))
@@ -79,6 +81,10 @@ class Attachment:
             session.tail.note, self._terminal.write if self._terminal is not None else None
         )
         self._gate = Gate(shell, session)
+        self.marks: IsolatedMarks = IsolatedMarks(
+            shell, session, lambda: bool(self._running.get(_get_ident()))
+        )
+        self._taps.append(self.marks)
         self.is_attached: bool = False
         # IPython imports it in the first cell, which would be told as an import of that cell.
         import_module("IPython.core.logger")
@@ -133,6 +139,8 @@ class Attachment:
             store_history: False for one that is no cell.
             expressions: What is evaluated after it.
         """
+        if expressions:
+            self.session.still.stir()
         if (expressions or silent) and self.session.tracking.is_on:
             self.session.tracking.doubt("evaluated expressions of a client")
         if self.is_attached and (silent or not store_history):
@@ -270,6 +278,7 @@ class Attachment:
             raise KeyboardInterrupt
         if self.session.tracking.is_on:
             self.session.tracking.note(code)
+        self.session.still.note(code)
         self._guard(self._note_code, code)
 
     def _note_code(self, code: CodeType) -> None:
@@ -324,7 +333,7 @@ def _ended_unrecorded(source: str, glance: Glance | None, result: Any) -> Ended:
 
 def _ended(cell: OpenCell, *, has_failed: bool) -> Ended:
     """A cell, as the time machine wants to know it."""
-    found = cell.changes
+    found = cell.own_changes
     if found is None:
         return Ended(cell.request.code, is_cell=True, has_failed=has_failed)
     return Ended(

@@ -1,9 +1,12 @@
 """What magics have in common: the body of a cell magic as a cell of its own, quoted messages.
 
-Called by `shell.approve_magics`, `shell.task_magics` and `shell.task_answers`.
+Called by `shell.approve_magics`, `shell.task_magics`, `shell.task_answers` and in workers.
 """
 
-from typing import Any
+from typing import Any, Final
+
+APPROVED_FAILED: Final = "the approved cell failed"
+"""What is shown of the error of a body that a person has approved."""
 
 
 def run_body(shell: Any, source: str, *, failure: str) -> None:

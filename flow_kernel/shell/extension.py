@@ -11,6 +11,7 @@ from typing import Any
 from flow_kernel.settings import Settings
 from flow_kernel.shell.kernel import open_attachment, settings_of
 from flow_kernel.shell.magic_set import register, remove_completion, unregister
+from flow_kernel.shell.pool_config import pool_settings
 
 _KEY = "_flow_extension"
 
@@ -66,8 +67,8 @@ class _Loaded:
 
 
 def _settings(config: Any) -> Settings:
-    """The same `c.FlowKernel.*` that the kernel reads, from the configuration of this shell."""
-    return settings_of(SimpleNamespace(**config.get("FlowKernel", {})))
+    """What the kernel reads as well, from the configuration of this shell."""
+    return settings_of(SimpleNamespace(**config.get("FlowKernel", {})), pool_settings(config))
 
 
 def load_ipython_extension(shell: Any) -> None:

@@ -23,17 +23,21 @@ from traitlets.config import Application
 from flow_kernel.records.home import resolve
 from flow_kernel.session.assembly import assemble
 from flow_kernel.session.policy import POLICIES, tightest
-from flow_kernel.settings import ISOLATED_TYPES, CheckpointSettings, Settings
+from flow_kernel.settings import ISOLATED_TYPES, CheckpointSettings, PoolSettings, Settings
 from flow_kernel.shell.attach import Attachment
 from flow_kernel.shell.broken_streams import BrokenStreams
 from flow_kernel.shell.deferred_debugger import DeferredDebugger, stand_in
 from flow_kernel.shell.input_box import InputBox
+from flow_kernel.shell.isolated_outlet import KernelOutlet
+from flow_kernel.shell.isolated_terminal import TerminalOutlet
 from flow_kernel.shell.magic_set import add_completion, register
+from flow_kernel.shell.pool_config import WorkerPool, pool_settings
 from flow_kernel.shell.progress_bar import ProgressBars
 from flow_kernel.shell.surroundings import surroundings
 from flow_kernel.shell.terminal_box import TerminalBox
 
 _WARM_UP_S: Final = 0.1
+_ISOLATE_ALL: Final = "USE_SUBPROCESS_WORKER"
 _POLICY: Final = "FLOW_APPROVE"
 
 
@@ -71,6 +75,9 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
         sorted(ISOLATED_TYPES),
         help="Types of tasks whose cells are isolated by default.",
     ).tag(config=True)
+    isolate_all: Any = Bool(
+        False, help="Run every cell in a worker, as USE_SUBPROCESS_WORKER=1 does."
+    ).tag(config=True)
     mirrors: Any = List(
         Unicode(), help="Plug-ins that copy the logs to other systems, e.g. otlp."
     ).tag(config=True)
@@ -103,10 +110,11 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
     def __init__(self, **kwargs: Any) -> None:
         stand_in()
         super().__init__(**kwargs)
+        pool = pool_settings(self.config)
         self.attachment: Attachment | None = None
         self._broken_streams = BrokenStreams(self._stdout, self._stderr)
         try:
-            self.attachment = open_attachment(self.shell, self, settings_of(self), self.home)
+            self.attachment = open_attachment(self.shell, self, settings_of(self, pool), self.home)
         except Exception:
             self.log.exception("flow: recording is off, the kernel runs as stock")
             return
@@ -180,7 +188,7 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
 class FlowKernelApp(IPKernelApp):  # type: ignore[misc]  # ipykernel has no types
     """ipykernel's application, with the Flow kernel and its configuration file."""
 
-    classes: ClassVar[Any] = [FlowKernel, *IPKernelApp.classes]
+    classes: ClassVar[Any] = [FlowKernel, WorkerPool, *IPKernelApp.classes]
 
     @default("kernel_class")
     def _default_kernel_class(self) -> type[FlowKernel]:
@@ -214,6 +222,7 @@ def open_attachment(
     notebook = env.get("JPY_SESSION_NAME") or _connection_file(kernel)
     bars = ProgressBars(has_displays=kernel is not None)
     around = surroundings(shell)
+    outlet = TerminalOutlet() if kernel is None else KernelOutlet(kernel)
     session = assemble(
         where,
         env=os.environ,
@@ -222,24 +231,38 @@ def open_attachment(
         show_progress=bars,
         prompter=TerminalBox() if kernel is None else InputBox(kernel),
         around=around,
+        ground=outlet,
     )
     attachment = Attachment(shell, session, kernel, look_around=around.look_around)
+    outlet.marks = attachment.marks
+    if isinstance(outlet, KernelOutlet):
+        outlet.tap = attachment.messages
+        if outlet.tap is not None:
+            outlet.tap.holds = outlet.passed_on.holds
     attachment.attach()
     add_completion(shell)
     around.look_around.begin(is_first=False)
     return attachment
 
 
-def settings_of(chosen: Any) -> Settings:
-    """The settings that `chosen` has as attributes: a kernel, or a section of a configuration."""
+def settings_of(chosen: Any, pool: PoolSettings) -> Settings:
+    """The settings of a session.
+
+    Args:
+        chosen: Has them as attributes: a kernel, or a section of a configuration.
+        pool: How workers are made.
+    """
     default = Settings()
     command = getattr(chosen, "remind_command", "")
     return Settings(
+        pool=pool,
         record=bool(getattr(chosen, "record", default.record)),
         actor=str(getattr(chosen, "actor", default.actor)),
         keep_outputs=getattr(chosen, "keep_outputs", default.keep_outputs) is True,
         formatter=str(getattr(chosen, "formatter", default.formatter)),
         isolated_types=frozenset(_texts(chosen, "isolated_types", default.isolated_types)),
+        isolate_all=getattr(chosen, "isolate_all", default.isolate_all) is True
+        or os.environ.get(_ISOLATE_ALL) == "1",
         mirrors=tuple(_texts(chosen, "mirrors", default.mirrors)),
         remind_command=tuple(_argv(command) if type(command) is str else map(str, command)),
         checkpoints=_checkpoint_settings(chosen, default.checkpoints),

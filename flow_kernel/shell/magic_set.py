@@ -6,7 +6,14 @@ Called by `shell.kernel` when its shell is made and by `shell.extension`.
 from collections.abc import Callable
 from typing import Any, Final
 
-from flow_kernel.shell import approve_magics, checkpoint_magics, magics, task_magics
+from flow_kernel.shell import (
+    approve_magics,
+    checkpoint_magics,
+    isolated_magics,
+    magics,
+    task_magics,
+    workers_magics,
+)
 from flow_kernel.shell.question_mark import BareQuestion, TextWithQuestionMark
 
 _CLASSES: Final = (
@@ -14,11 +21,13 @@ _CLASSES: Final = (
     task_magics.TaskMagics,
     approve_magics.ApproveMagics,
     checkpoint_magics.CheckpointMagics,
+    isolated_magics.IsolatedMagics,
+    workers_magics.WorkersMagics,
 )
 _TRANSFORMERS: Final = (BareQuestion, TextWithQuestionMark)
 _NAMES: Final = {
-    "line": ("flow", "task", "approve", "checkpoint", "rollback"),
-    "cell": ("step", "approve"),
+    "line": ("flow", "task", "approve", "checkpoint", "rollback", "workers"),
+    "cell": ("step", "approve", "isolated"),
 }
 _COMPLETIONS: Final[dict[str, Callable[[Any, Any], list[str]]]] = {
     "%flow": magics.complete,
@@ -26,7 +35,9 @@ _COMPLETIONS: Final[dict[str, Callable[[Any, Any], list[str]]]] = {
     "%approve": approve_magics.complete,
     "%%approve": approve_magics.complete,
     "%checkpoint": checkpoint_magics.complete,
+    "%%isolated": isolated_magics.complete,
     "%rollback": checkpoint_magics.complete,
+    "%workers": workers_magics.complete,
 }
 
 

@@ -9,12 +9,15 @@ frames to the parent, which are read in the IOPub thread. Nothing is parsed twic
 """
 
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from jupyter_client.session import DELIM
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.shell.sendable import make_sendable
+
+if TYPE_CHECKING:
+    from flow_kernel.workers.messages import Message
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
@@ -48,6 +51,9 @@ class MessageTap:
         """What to send in place of a stream's text, by request and stream; None sends it as it is.
         The sink is told the text as it was."""
 
+        self.holds: Callable[[Any], bool] | None = None
+        """True for a request whose end somebody else tells, later."""
+
     def install(self) -> None:
         """Begin to listen."""
         self._session.send = self._observed_send
@@ -58,6 +64,23 @@ class MessageTap:
         if vars(self._session).get("send") == self._observed_send:
             del self._session.send
         self._listen_to_children(self._thread._handle_pipe_msg)
+
+    def pass_by(self, message: "Message") -> dict[str, Any] | None:
+        """A worker's message is about to be passed on as it is.
+
+        Returns:
+            What to send in place of its content; None for the very frames.
+        """
+        if message.kind not in _WATCHED:
+            return None
+        content = message.content
+        self._guard(self._tell, message.kind, message.parent_id, content)
+        if self.escape is None or message.kind != "stream":
+            return None
+        changed: dict[str, Any] | None = self._guard(
+            self._escaped, content, {"msg_id": message.parent_id}
+        )
+        return changed
 
     def _listen_to_children(self, handler: Callable[[Any], None]) -> None:
         stream = getattr(self._thread, "_pipe_in", None)
@@ -75,7 +98,15 @@ class MessageTap:
                 sent = self._guard(self._guarded, msg_or_type, content, parent)
                 if sent is not None:
                     msg_or_type, content = sent
+            is_status = type(msg_or_type) is str and msg_or_type == "status"
+            if is_status and self._guard(self._is_held, content, parent):
+                return None
         return self._send(stream, msg_or_type, content, parent, *args, **kwargs)
+
+    def _is_held(self, content: Any, parent: Any) -> bool:
+        if self.holds is None or content["execution_state"] != "idle":
+            return False
+        return self.holds(parent)
 
     def _observe(self, msg_or_type: Any, content: Any, parent: Any) -> None:
         is_named = type(msg_or_type) is str

@@ -27,6 +27,7 @@ import cells
 import checkpoint_store
 import checkpoint_table
 import events
+import isolated
 import memory
 import micro
 import reading
@@ -37,6 +38,7 @@ import startup
 import store
 import table
 import tasks
+import transfer
 from harness import Bench, Benchmark, Result
 
 FAMILIES: Final = (
@@ -52,6 +54,8 @@ FAMILIES: Final = (
     tasks,
     approvals,
     checkpoint_store,
+    isolated,
+    transfer,
     repl,
 )
 BENCHMARKS: Final[tuple[Benchmark, ...]] = tuple(

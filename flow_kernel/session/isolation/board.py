@@ -1,0 +1,229 @@
+"""Which workers a session has, in a small file that any process can read.
+
+Written by `opening` at each change, read by `worker_looks`.
+
+    .flow/run/<session>.workers     from the first isolated cell to the end of the session; 0600
+
+One line of JSON with the checksum of records at its end, written over in place and padded with
+blanks to the longest that it ever was: no lock, no fsync, no second file. Who reads half of a write
+finds a wrong checksum and reads again. What a killed session leaves is told by the start times of
+its processes: a reused pid has another one.
+"""
+
+import functools
+import os
+import threading
+import time
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from flow_kernel.records.process import ProcessId, start_time, this_process
+from flow_kernel.workers.lifecycle import State
+
+if TYPE_CHECKING:
+    from flow_kernel.workers.worker import Worker
+
+_VERSION: Final = 1
+_CRC_KEY: Final = b',"crc":"'
+_WORKING: Final = (State.BUSY, State.BLOCKED)
+# O_NONBLOCK: a FIFO planted at the path must not block the cell.
+_FLAGS: Final = (
+    os.O_WRONLY
+    | os.O_CREAT
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerLine:
+    """What is told of one worker.
+
+    Attributes:
+        worker_id: `w1`, `w2`, …
+        name: None for a spare, and for one that ends with its cell.
+        state: Of `workers.lifecycle`.
+        kind: zygote, spawn, fork or remote.
+        pid: Of its process; on another machine it is one there, or None.
+        process_start: Tells the process from a later one with the same pid; see `ProcessId`.
+        task_id: `<plan>/<task>` of the cell that runs there; None while none does.
+        started_at: UTC.
+        restarts: How many of its name this session has had before.
+        heartbeat_at: When it was last heard of, UTC.
+        queue: Cells that wait for it.
+    """
+
+    worker_id: str
+    name: str | None
+    state: str
+    kind: str
+    pid: int | None
+    process_start: str
+    task_id: str | None
+    started_at: str
+    restarts: int
+    heartbeat_at: str
+    queue: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """What one session tells of its workers.
+
+    Attributes:
+        session: 32 hex.
+        process: Of the session.
+        workers: Oldest first.
+    """
+
+    session: str
+    process: ProcessId
+    workers: tuple[WorkerLine, ...]
+
+
+def parse(data: bytes) -> Page | None:
+    """The page in the bytes of a file; None where they are damaged, or half of two of them."""
+    body, _, crc = data.rstrip().rpartition(_CRC_KEY)
+    if crc != b'%08x"}' % zlib.crc32(body):
+        return None
+    try:
+        fields = orjson.loads(body + b"}")
+        if fields["v"] != _VERSION:
+            return None
+        return Page(
+            session=fields["session"],
+            process=ProcessId(**fields["process"]),
+            workers=tuple(WorkerLine(**line) for line in fields["workers"]),
+        )
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+class Board:
+    """Writes the page of one session; safe in any thread, and without effect in a fork of it.
+
+    A disk that refuses costs other processes the sight of it, and this one nothing.
+
+    Args:
+        path: Of the file.
+        session: 32 hex.
+        place: Says `<plan>/<task>` that cells belong to now.
+    """
+
+    def __init__(self, path: Path, *, session: str, place: Callable[[], str]) -> None:
+        self._path = str(path)
+        self._session = session
+        self._place = place
+        self._process = this_process()
+        head = {"v": _VERSION, "session": session, "process": self._process, "workers": []}
+        self._head: bytes = orjson.dumps(head)[:-2]
+        self._lines: dict[str, dict[str, Any]] = {}
+        self._written: dict[str, bytes] = {}
+        self._size = 0
+        self._is_closed = False
+        self._changed = threading.Condition()
+
+    @property
+    def page(self) -> Page:
+        """What is told now."""
+        with self._changed:
+            lines = [WorkerLine(**line) for line in self._lines.values()]
+        return Page(session=self._session, process=self._process, workers=tuple(lines))
+
+    def change(self, worker: "Worker") -> None:
+        """`worker` is in another state, or has got its name; about 15 us."""
+        if os.getpid() != self._process.pid:
+            return
+        with self._changed:
+            if self._is_closed:
+                return
+            worker_id = worker.worker_id
+            if worker.state == State.DEAD:
+                self._lines.pop(worker_id, None)
+                self._written.pop(worker_id, None)
+            else:
+                self._lines[worker_id] = line = self._line(worker)
+                self._written[worker_id] = orjson.dumps(line)
+            self._write()
+            self._changed.notify_all()
+
+    def wait_until_gone(self, worker_id: str, timeout_s: float) -> bool:
+        """Wait until a worker is told of no more; False where it takes longer."""
+        with self._changed:
+            return self._changed.wait_for(lambda: worker_id not in self._lines, timeout_s)
+
+    def close(self) -> None:
+        """Remove the file; what changes later is not told."""
+        if os.getpid() != self._process.pid:
+            return
+        with self._changed:
+            self._is_closed = True
+            Path(self._path).unlink(missing_ok=True)
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _line(self, worker: "Worker") -> dict[str, Any]:
+        before = self._lines.get(worker.worker_id)
+        line = self._first_line(worker) if before is None else {**before}
+        task_id = None
+        if worker.state in _WORKING:
+            task_id = line["task_id"] or self._place()
+        line["task_id"] = task_id
+        line["name"] = worker.name
+        line["state"] = worker.state.value
+        line["restarts"] = worker.restarts
+        line["heartbeat_at"] = _utc(worker.heartbeat_s)
+        return line
+
+    def _first_line(self, worker: "Worker") -> dict[str, Any]:
+        """What stays as it is, in the order of the fields."""
+        started_s = time.time() - (time.monotonic() - worker.started_s)
+        return {
+            "worker_id": worker.worker_id,
+            "name": None,
+            "state": "",
+            "kind": worker.kind,
+            "pid": worker.pid,
+            "process_start": _start_of(worker),
+            "task_id": None,
+            "started_at": _utc(started_s),
+            "restarts": 0,
+            "heartbeat_at": "",
+            "queue": 0,
+        }
+
+    def _write(self) -> None:
+        body = self._head + b",".join(self._written.values()) + b"]"
+        data = b'%b,"crc":"%08x"}' % (body, zlib.crc32(body))
+        self._size = max(self._size, len(data))
+        try:
+            # Opened each time: a cell may close every descriptor it finds, and reuse its number.
+            fd = os.open(self._path, _FLAGS, 0o600)
+            try:
+                os.pwrite(fd, data.ljust(self._size), 0)
+            finally:
+                os.close(fd)
+        except OSError:
+            return
+
+
+def _start_of(worker: "Worker") -> str:
+    if worker.pid is None or worker.is_far:
+        return ""
+    return start_time(worker.pid) or ""
+
+
+def _utc(unix_s: float) -> str:
+    return f"{_second(int(unix_s))}.{int(unix_s * 1000) % 1000:03d}Z"
+
+
+@functools.lru_cache(maxsize=4)
+def _second(unix_s: int) -> str:
+    return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%dT%H:%M:%S")

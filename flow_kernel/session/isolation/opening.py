@@ -1,0 +1,67 @@
+"""Puts the isolated cells of a session together, when the first one is wanted.
+
+Called by `lazily`.
+"""
+
+import os
+from pathlib import Path
+
+from flow_kernel.session.isolation.board import Board
+from flow_kernel.session.isolation.ground import Ground
+from flow_kernel.session.isolation.parts import IsolationParts
+from flow_kernel.session.isolation.service import Isolation
+from flow_kernel.session.isolation.steering import Steering
+from flow_kernel.workers.lifecycle import State
+from flow_kernel.workers.pool import Pool
+from flow_kernel.workers.worker import Worker
+
+
+def open_isolation(parts: IsolationParts, ground: Ground) -> Isolation:
+    """The isolated cells of one session.
+
+    Args:
+        parts: What they are made of; the journal gets a `worker` record for each that
+            begins or ends.
+        ground: The shell's.
+    """
+    home, journal, where = parts.home, parts.journal, parts.where
+
+    def note(worker_id: str, state: str, reason: str, detail: dict[str, object]) -> None:
+        place = where.now
+        fields: dict[str, object] = {"worker_id": worker_id, "state": state, "reason": reason}
+        journal.append("worker", place.plan_id, place.task_id, fields | {"detail": detail})
+
+    def place() -> str:
+        return f"{where.now.plan_id}/{where.now.task_id}"
+
+    board = Board(home.workers_path(where.session), session=where.session, place=place)
+
+    begun: set[str] = set()
+
+    def changed(worker: Worker, reason: str) -> None:
+        """People are told; what a death means to a cell only `service` knows."""
+        board.change(worker)
+        if worker.state == State.IDLE and worker.worker_id not in begun:
+            begun.add(worker.worker_id)
+            detail: dict[str, object] = {"kind": worker.kind, "pid": worker.pid}
+            note(worker.worker_id, str(State.IDLE), worker.reason, detail)
+
+    pool = Pool(
+        home.run_dir if home.run_dir.is_dir() else Path.cwd(),
+        key=ground.key,
+        session_id=ground.session_id,
+        env=lambda: os.environ,
+        outlet=ground,
+        on_change=changed,
+        settings=parts.settings,
+    )
+    ground.pool = pool
+    steering = Steering(pool, board, note=note)
+    return Isolation(
+        pool,
+        outlet=ground,
+        tell=ground.say,
+        note=note,
+        steering=steering,
+        still=parts.still,
+    )

@@ -1,0 +1,152 @@
+"""One isolated cell while it runs: waits for it, holds it to its limits, interrupts it.
+
+Called by `service` in the thread of the cell, which is the one that Ctrl-C interrupts.
+"""
+
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import Empty
+from typing import Final
+
+from flow_kernel.records.interrupts import NotedInterrupts
+from flow_kernel.session.isolation.patience import Patience, Seen, Step
+from flow_kernel.workers import tree
+from flow_kernel.workers.calls import Called
+from flow_kernel.workers.job import Died, Done, InputWanted, Job
+from flow_kernel.workers.limits import Limits
+from flow_kernel.workers.worker import Worker
+
+_monotonic: Final = time.monotonic
+# A wait without an end can sleep through an interrupt that comes just before it.
+_SLICE_S: Final = 0.1
+_WATCHED_SLICE_S: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a job ended.
+
+    Attributes:
+        end: Its reply, or the end of its worker.
+        cause: Why it was interrupted, if it was.
+        was_killed: True where its worker was killed for that.
+        peak_rss_bytes: The most that its tree was seen to hold.
+    """
+
+    end: Done | Died
+    cause: str | None
+    was_killed: bool
+    peak_rss_bytes: int | None
+
+
+def wait(
+    worker: Worker, job: Job, limits: Limits, *,
+    answer: Callable[[InputWanted], str], call: Callable[[Called], float],
+) -> Outcome:  # fmt: skip
+    """Wait until `job` has ended.
+
+    Args:
+        worker: That does it.
+        job: Which was sent to it.
+        limits: Of the cell.
+        answer: Asks the person for a line of input; may raise `KeyboardInterrupt`.
+        call: Does what code of the cell wants of the session, answers, and tells how long it has
+            waited for a person; likewise.
+    """
+    watch = _Watch(worker, job, limits)
+    while True:
+        try:
+            happened = job.happened.get(timeout=watch.slice_s)
+            if isinstance(happened, InputWanted):
+                began_s = _monotonic()
+                worker.answer(answer(happened))
+                watch.forgive(_monotonic() - began_s)
+            elif isinstance(happened, Called):
+                watch.forgive(call(happened))
+            else:
+                watch.measure()
+                return Outcome(
+                    end=happened,
+                    cause=watch.patience.cause,
+                    was_killed=watch.was_killed,
+                    peak_rss_bytes=watch.peak_rss_bytes,
+                )
+            if not watch.is_due:  # however often it calls, its limits hold
+                continue
+        except Empty:
+            pass
+        except KeyboardInterrupt:
+            watch.interrupts += 1
+        with NotedInterrupts() as held:  # a step that is begun is done
+            watch.act()
+        watch.interrupts += held.was_interrupted
+
+
+class _Watch:
+    """What is seen of a worker, and what is done to it."""
+
+    def __init__(self, worker: Worker, job: Job, limits: Limits) -> None:
+        self._worker = worker
+        self._job = job
+        self._limits = limits
+        self._began_s = self._looked_s = _monotonic()
+        self._looks_at_tree = bool(limits.memory_bytes or limits.cpu_s or limits.processes)
+        usage = self._look() if limits.cpu_s else None
+        self._cpu_before_s = 0.0 if usage is None else usage.cpu_s
+        self.patience = Patience(limits)
+        self.interrupts = 0
+        self.was_killed = False
+        self.peak_rss_bytes: int | None = None
+        self.slice_s = _SLICE_S if limits == Limits() else _WATCHED_SLICE_S
+
+    @property
+    def is_due(self) -> bool:
+        """True when nobody has looked for a while."""
+        return _monotonic() - self._looked_s >= self.slice_s
+
+    def forgive(self, seconds: float) -> None:
+        """So long a person has thought: it is not the cell's time."""
+        self._began_s += seconds
+
+    def act(self) -> None:
+        """Do what is due."""
+        self._looked_s = _monotonic()
+        usage = self._look() if self._looks_at_tree else None
+        if usage is not None:
+            self.peak_rss_bytes = max(self.peak_rss_bytes or 0, usage.rss_bytes)
+        seen = Seen(
+            elapsed_s=_monotonic() - self._began_s,
+            rss_bytes=None if usage is None else usage.rss_bytes,
+            cpu_s=None if usage is None else usage.cpu_s - self._cpu_before_s,
+            processes=None if usage is None else usage.processes,
+            output_bytes=self._job.output_bytes,
+            interrupts=self.interrupts,
+        )
+        for step in self.patience.next(seen):
+            self._do(step)
+
+    def measure(self) -> None:
+        """What it holds at its end; nothing where it is gone."""
+        usage = self._look() if self._looks_at_tree else None
+        if usage is not None:
+            self.peak_rss_bytes = max(self.peak_rss_bytes or 0, usage.rss_bytes)
+
+    def _look(self) -> tree.Usage | None:
+        """What its tree uses; None on another machine, where its pid is none of ours."""
+        worker = self._worker
+        return None if worker.is_far or worker.pid is None else tree.look(worker.pid)
+
+    def _do(self, step: Step) -> None:
+        match step:
+            case Step.INTERRUPT | Step.INTERRUPT_AGAIN:
+                self._worker.interrupt(self._job)
+            case Step.TERMINATE:
+                self.was_killed = True
+                if hasattr(signal, "SIGUSR2"):  # its stacks go to where a fatal signal's go
+                    self._worker.signal(signal.SIGUSR2)
+                self._worker.signal(signal.SIGTERM)
+            case Step.KILL:
+                self.was_killed = True
+                self._worker.signal(getattr(signal, "SIGKILL", signal.SIGTERM))

@@ -1,0 +1,393 @@
+"""Isolated cells of one session: variables in, the cell in a worker, variables out, what is told.
+
+Built by `session.assembly` when the first cell is isolated; called by `shell.isolated_cell`.
+
+    wanted names ─▶ pack ─▶ lease ─▶ send ─▶ [worker runs; relay passes on what it says] ─▶ outcome
+"""
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+
+from flow_kernel.errors import (
+    CellTimeout,
+    FlowError,
+    IsolationUnavailable,
+    MemoryLimitExceeded,
+    WorkerDied,
+)
+from flow_kernel.records.cell_changes import Changes
+from flow_kernel.records.changes_wire import from_wire, versions_from_wire
+from flow_kernel.records.process import memory_total, oom_kills
+from flow_kernel.session.isolation.inputs import wanted
+from flow_kernel.session.isolation.kinds import Freight, news_of, refuse_limits, shares_memory
+from flow_kernel.session.isolation.run import Outcome, wait
+from flow_kernel.session.isolation.sent import Sent, of_process
+from flow_kernel.session.isolation.steering import Steering
+from flow_kernel.session.isolation.stillness import Stillness
+from flow_kernel.workers import death, transfer
+from flow_kernel.workers.calls import Called
+from flow_kernel.workers.job import Died, Done, InputWanted, Job
+from flow_kernel.workers.lifecycle import Restarts, State
+from flow_kernel.workers.limits import Limits
+from flow_kernel.workers.pool import Pool
+from flow_kernel.workers.worker import Worker
+
+DEFAULT_WORKER: Final = "default"
+JOB: Final = "flow_job"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IsolatedCell:
+    """What is to run in a worker.
+
+    Attributes:
+        code: Its source.
+        header: Of the client's request.
+        namespace: Of the session.
+        hidden: Names in it that are the shell's own.
+        count: The number of the cell.
+        inputs: Names to send; "auto" for those that it reads.
+        outputs: Names to bring back.
+        limits: That it is held to.
+        worker: Its name; None for that of the session.
+        is_fresh: True for a new worker of its own, which ends with the cell.
+        can_ask: True where somebody answers `input()`.
+        has_displays: True where figures are shown inline.
+    """
+
+    code: str
+    header: Mapping[str, Any]
+    namespace: Mapping[str, object]
+    hidden: Mapping[str, object] = field(default_factory=dict)
+    count: int | None = None
+    inputs: Any = "auto"
+    outputs: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    worker: str | None = None
+    is_fresh: bool = False
+    can_ask: bool = False
+    has_displays: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """What came of a cell that its worker survived.
+
+    Attributes:
+        reply: Content of the execute reply.
+        worker_id: Where it ran.
+        kind: How that worker was started.
+        changes: What it changed there.
+        versions: Of the packages that it imported.
+        outputs: Variables that came back.
+        not_back: Names that did not, with the reason.
+        error: What is raised instead of what the reply says; None for nothing else.
+    """
+
+    reply: dict[str, Any]
+    worker_id: str
+    kind: str
+    changes: Changes | None
+    versions: dict[str, str | None]
+    outputs: dict[str, object]
+    not_back: dict[str, str]
+    error: FlowError | None
+
+
+class Isolation:
+    """See the module.
+
+    Args:
+        pool: Of this session.
+        outlet: Of the shell; told what becomes of the error that a cell ends with.
+        tell: Says a sentence to the person.
+        note: Writes a `worker` record: worker id, state, reason, detail.
+        steering: What a person does to the workers.
+        still: Whether variables may have changed.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        *,
+        outlet: Any,
+        tell: Callable[[str], None],
+        note: Callable[[str, str, str, dict[str, object]], None],
+        steering: Steering,
+        still: Stillness,
+    ) -> None:
+        self.pool: Pool = pool
+        self.steering: Steering = steering
+        self.outlet: Any = outlet
+        self._still = still
+        self._tell = tell
+        self._note = note
+        self._freight = Freight()
+        self._env = dict(os.environ)
+        self._has_told_kind = False
+        self._sent: dict[str, Sent] = {}
+        self._restarts: dict[str, Restarts] = {}
+
+    def run(
+        self, cell: IsolatedCell, *,
+        answer: Callable[[InputWanted], str], call: Callable[[Called], float],
+    ) -> Finished:  # fmt: skip
+        """Run a cell in a worker and wait for its end.
+
+        Args:
+            cell: Which.
+            answer: Asks the person for a line of input.
+            call: Does what code of the cell wants of the session; see `run.wait`.
+
+        Raises:
+            IsolationUnavailable: No worker can be started, or it died too often of late.
+            UsageError: A variable that was named does not exist.
+            WorkerDied: Its worker is gone; the session is untouched.
+        """
+        names = wanted(cell.code, cell.namespace, cell.inputs, hidden=cell.hidden)
+        if self.pool.is_elsewhere:
+            refuse_limits(cell.limits)
+        name = None if cell.is_fresh else cell.worker or DEFAULT_WORKER
+        if name is not None:
+            self._mind_deaths(name)
+        worker = self.pool.lease(name)
+        if not worker.is_ready:
+            raise IsolationUnavailable(
+                f"the worker {worker.name or worker.worker_id} is {worker.state}: it runs one cell"
+                " at a time",
+                hint="name another one with --worker, or take a new one with --fresh",
+            )
+        if not self._has_told_kind and (news := news_of(worker)) is not None:
+            self._has_told_kind = True
+            self._tell(news)
+        job = self._job(cell, worker, names)
+        before = oom_kills()
+        worker.run(job)
+        outcome = wait(worker, job, cell.limits, answer=answer, call=call)
+        if isinstance(outcome.end, Died):
+            if name is not None:
+                self._restarts[name].died(time.monotonic())
+            self._sent.pop(worker.worker_id, None)
+            if outcome.cause is not None:
+                self.outlet.drop()  # it shows our own interrupt
+            raise self._death(cell, worker, outcome, outcome.end, before)
+        finished = self._finished(cell, worker, outcome, outcome.end)
+        if outcome.end.metadata.get(JOB, {}).get("is_refused"):  # it did not get that far
+            self._sent.pop(worker.worker_id, None)
+        if cell.is_fresh:
+            self._sent.pop(worker.worker_id, None)
+            self.pool.end(worker)
+        return finished
+
+    def close(self) -> None:
+        """End all workers."""
+        self.pool.close()
+        self.steering.close()
+        self._freight.close()
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _mind_deaths(self, name: str) -> None:
+        """A worker that dies again and again is not started for ever.
+
+        Raises:
+            IsolationUnavailable: This time it is not; the next time it is.
+        """
+        restarts = self._restarts.setdefault(name, Restarts())
+        if not self.pool.has(name) and not restarts.may_start(time.monotonic()):
+            restarts.forget()
+            raise IsolationUnavailable(
+                f"the worker {name} died three times in a minute; it was not started this time",
+                hint="look at what it died of; the next isolated cell starts it",
+            )
+
+    def _job(self, cell: IsolatedCell, worker: Worker, names: list[str]) -> Job:
+        sent = self._sent.setdefault(worker.worker_id, Sent(self._env if worker.is_far else None))
+        mark = self._still.mark
+        around = of_process(has_seeded=self._still.has_seeded, has_displays=cell.has_displays)
+        job = sent.surroundings({**around, "cwd": _cwd(), "env": dict(os.environ)})
+        if cell.count is not None:
+            job["count"] = cell.count
+        if cell.outputs:
+            job["outputs"] = list(cell.outputs)
+        if cell.limits.memory_bytes is not None:
+            job["memory_bytes"] = cell.limits.memory_bytes
+        if not shares_memory(worker):
+            job["is_inline"] = True
+        values = {name: cell.namespace[name] for name in names}
+        buffers: Sequence[bytes] = ()
+        if values:
+            packed = self._pack(sent, values, cell.namespace, mark)
+            if packed is not None:
+                job["inputs"], buffers = self._freight.load(packed, worker)
+        return Job(
+            header=dict(cell.header),
+            content={
+                "code": cell.code,
+                "silent": False,
+                "store_history": True,
+                "user_expressions": {},
+                "allow_stdin": cell.can_ask,
+                "stop_on_error": True,
+            },
+            metadata={JOB: job},
+            buffers=buffers,
+        )
+
+    def _pack(
+        self,
+        sent: Sent,
+        values: Mapping[str, object],
+        namespace: Mapping[str, object],
+        mark: int | None,
+    ) -> transfer.Packed | None:
+        news: dict[str, transfer.Packed] = {}
+        for name, value in values.items():
+            packed = sent.is_news(
+                name, value, mark, partial(transfer.pack, {name: value}, namespace)
+            )
+            if packed is not None:
+                news[name] = packed
+        if not news:
+            return None
+        # Together, so that they share what they share.
+        both = {name: values[name] for name in news}
+        packed = next(iter(news.values())) if len(news) == 1 else transfer.pack(both, namespace)
+        for refused in packed.refused:
+            self._tell(
+                f"{refused.name} ({refused.type}) was not sent to the worker: {refused.reason}"
+            )
+        return packed if packed.names else None
+
+    def _finished(
+        self, cell: IsolatedCell, worker: Worker, outcome: Outcome, done: Done
+    ) -> Finished:
+        found = done.metadata.get(JOB)
+        found = found if isinstance(found, dict) else {}
+        wire = found.get("changes")
+        outputs, not_back = _outputs(cell, found, done)
+        return Finished(
+            reply=done.reply,
+            worker_id=worker.worker_id,
+            kind=worker.kind,
+            changes=from_wire(wire),
+            versions=versions_from_wire(wire),
+            outputs=outputs,
+            not_back=not_back,
+            error=_limit_error(cell, worker, outcome) if _has_failed(done) else None,
+        )
+
+    def _death(
+        self, cell: IsolatedCell, worker: Worker, outcome: Outcome, died: Died,
+        before: Mapping[str, int],
+    ) -> FlowError:  # fmt: skip
+        code = died.ended.returncode
+        line = death.last_line_of(died.fault)
+        peaks = [peak for peak in (outcome.peak_rss_bytes, died.ended.peak_rss_bytes) if peak]
+        killer: Any = outcome.cause if outcome.was_killed else None
+        found = death.decide(
+            death.Evidence(
+                exit_code=code if code is not None and code >= 0 else None,
+                signal=-code if code is not None and code < 0 else None,
+                limits=cell.limits,
+                peak_rss_bytes=max(peaks, default=None),
+                was_killed_by=killer,
+                oom_kills_before=before,
+                oom_kills_after=oom_kills(),
+                last_line=_shown_line(cell.code, line),
+                last_output=died.last_output,
+                fault=died.fault,
+                machine_bytes=memory_total(),
+            )
+        )
+        self._note(
+            worker.worker_id,
+            str(State.DEAD),
+            found.reason,
+            {
+                "signal": found.signal_name,
+                "exit_code": found.exit_code,
+                "peak_rss_bytes": max(peaks, default=None),
+                "last_output": died.last_output[-500:],
+            },
+        )
+        kind = MemoryLimitExceeded if found.reason == "memory_limit" else WorkerDied
+        lost = "" if cell.is_fresh else "the variables of the worker are gone; "
+        return kind(
+            f"{found.sentence}; {lost}the variables of this session are as they were",
+            worker_id=worker.worker_id,
+            reason=found.reason,
+            exit_status=found.exit_code,
+            signal=found.signal_name,
+            hint=found.hint,
+        )
+
+
+def _has_failed(done: Done) -> bool:
+    return done.reply.get("status") == "error"
+
+
+def _limit_error(cell: IsolatedCell, worker: Worker, outcome: Outcome) -> FlowError | None:
+    """What a cell that was interrupted for a limit is told to have failed of."""
+    limits = cell.limits
+    kept = "its worker and the variables there live on"
+    match outcome.cause:
+        case "timeout":
+            seconds = limits.timeout_s or 0.0
+            return CellTimeout(
+                f"the cell was interrupted after the {seconds:g} s that it may run; {kept}",
+                timeout_s=seconds,
+            )
+        case "memory":
+            return MemoryLimitExceeded(
+                "the cell was interrupted because it came near the"
+                f" {(limits.memory_bytes or 0) / 1e6:,.0f} MB that it may have; {kept}",
+                worker_id=worker.worker_id,
+                reason="memory_limit",
+            )
+        case "cpu" | "processes" | "output" as cause:
+            what = {
+                "cpu": f"it used more than {limits.cpu_s:g} s of CPU time" if limits.cpu_s else "",
+                "processes": f"it started more than {limits.processes} processes",
+                "output": f"it said more than {(limits.output_bytes or 0) / 1e6:,.1f} MB",
+            }[cause]
+            return CellTimeout(f"the cell was interrupted: {what}; {kept}", timeout_s=0.0)
+    return None
+
+
+def _outputs(
+    cell: IsolatedCell, found: Mapping[str, Any], done: Done
+) -> tuple[dict[str, object], dict[str, str]]:
+    """What came back, and why the rest did not; the copies in the worker stay in any case."""
+    if not cell.outputs:
+        return {}, {}
+    not_back = dict.fromkeys(found.get("missing", ()), "the worker has no such variable")
+    for name, kind, reason in found.get("refused", ()):
+        not_back[name] = f"{kind}: {reason}"
+    values: dict[str, object] = {}
+    if shipment := found.get("outputs"):
+        try:
+            values = transfer.unpack(shipment, done.buffers, along=False)
+        except Exception as error:  # noqa: BLE001 - code of the values' classes may raise anything
+            for name in cell.outputs:
+                not_back.setdefault(name, f"{type(error).__name__}: {error}"[:300])
+    return values, not_back
+
+
+def _shown_line(code: str, line: Any) -> str:
+    if line is None:
+        return ""
+    lines = code.split("\n")
+    text = lines[line.line - 1].strip() if 0 < line.line <= len(lines) else ""
+    return f"line {line.line} of the cell: {text}" if text else f"line {line.line} of the cell"
+
+
+def _cwd() -> str:
+    try:
+        return os.getcwd()  # noqa: PTH109 - a text
+    except FileNotFoundError:
+        return "/"

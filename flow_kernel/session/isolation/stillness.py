@@ -1,0 +1,64 @@
+"""Whether anything can have changed the session's variables since some moment (pure).
+
+Made by `session.assembly`; told by `shell.attach` of each code object that the shell compiles, and
+asked by `session.isolation.sent`. A session whose cells are all isolated stays still for ever.
+"""
+
+from collections.abc import Callable
+from types import CodeType
+from typing import Final
+
+from flow_kernel.records.frozen import FROZEN_BUILTINS
+
+globals()["__builtins__"] = FROZEN_BUILTINS
+
+_CALLS: Final[dict[tuple[str, ...], frozenset[str]]] = {
+    ("get_ipython", "run_cell_magic"): frozenset({"isolated"}),
+    ("get_ipython", "run_line_magic"): frozenset({"task", "flow", "workers", "approve"}),
+}
+_SEEDS: Final = frozenset({"seed", "setstate", "set_state", "default_rng", "RandomState"})
+
+
+class Stillness:
+    """Of one session.
+
+    Args:
+        look_around: Says what else may run: threads, tasks, handlers; None where nobody can.
+    """
+
+    __slots__ = ("_look_around", "_stirred", "has_seeded")
+
+    def __init__(self, look_around: Callable[[], tuple[str, ...]] | None) -> None:
+        self._stirred = 0
+        self._look_around = look_around
+        self.has_seeded: bool = False
+        """True once a cell has named what makes random numbers repeat."""
+
+    def note(self, code: CodeType) -> None:
+        """The shell has compiled `code`; what only calls our magics changes no variable."""
+        known = _CALLS.get(code.co_names)
+        if known is not None and not known.isdisjoint(filter(_is_text, code.co_consts)):
+            return
+        self._stirred += 1
+        if not self.has_seeded:
+            self.has_seeded = _names(code)
+
+    def stir(self) -> None:
+        """Something else ran that may have changed anything."""
+        self._stirred += 1
+
+    @property
+    def mark(self) -> int | None:
+        """Equal at two moments exactly when nothing ran between; None while nobody can tell."""
+        look_around = self._look_around
+        return None if look_around is None or look_around() else self._stirred
+
+
+def _is_text(const: object) -> bool:
+    return type(const) is str
+
+
+def _names(code: CodeType) -> bool:
+    if not _SEEDS.isdisjoint(code.co_names):
+        return True
+    return any(type(const) is CodeType and _names(const) for const in code.co_consts)

@@ -1,0 +1,129 @@
+"""Runs the body of an isolated cell in a worker, and ends the cell here as it ended there.
+
+Called by `shell.isolated_magics`.
+"""
+
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
+
+from IPython.core.error import UsageError as IPythonUsageError
+
+from flow_kernel.errors import UsageError
+from flow_kernel.session.isolation.service import Finished, IsolatedCell
+from flow_kernel.session.session import Session
+from flow_kernel.shell.isolated_calls import SessionCalls
+from flow_kernel.shell.relayed import relayed
+from flow_kernel.shell.routing import Order
+from flow_kernel.workers.job import InputWanted
+
+_PAYLOADS: Final = ("page", "set_next_input")
+
+
+class Ends(Protocol):
+    """What the outlet of workers does with the error that a cell ends with."""
+
+    def let_go(self) -> None:
+        """Show it: the cell ends with another."""
+
+    def drop(self) -> None:
+        """The session shows it."""
+
+
+def run_isolated(shell: Any, session: Session, order: Order, body: str) -> None:
+    """Run `body` in the worker that `order` names.
+
+    Args:
+        shell: IPython's.
+        session: At work in it.
+        order: Where, with which variables, held to what.
+        body: The source.
+
+    Raises:
+        IPythonUsageError: The order cannot be followed; nothing was run.
+        BaseException: What the body raised there, or what became of its worker.
+    """
+    isolation = session.isolation
+    kernel = getattr(shell, "kernel", None)
+    cell = IsolatedCell(
+        code=body,
+        header=_header(kernel),
+        namespace=shell.user_ns,
+        hidden=shell.user_ns_hidden,
+        count=_count(shell, session),
+        inputs=order.inputs,
+        outputs=order.outputs,
+        limits=order.limits,
+        worker=order.worker,
+        is_fresh=order.is_fresh,
+        has_displays=kernel is not None,
+        can_ask=kernel is None or getattr(kernel, "_allow_stdin", False) is True,
+    )
+    outlet: Ends = isolation.outlet
+    calls = SessionCalls(shell, session)
+    try:
+        finished = isolation.run(cell, answer=_asker(kernel), call=calls)
+    except UsageError as error:  # of the order: nothing has run
+        raise IPythonUsageError(f"%%isolated: {error}") from None
+    except BaseException as error:
+        calls.close(type(error).__name__)
+        outlet.let_go()
+        raise
+    has_failed = finished.reply.get("status") == "error"
+    calls.close(str(finished.reply.get("ename")) if has_failed else None)
+    _take_over(shell, session, finished)
+    if not has_failed:
+        outlet.let_go()
+        return
+    outlet.drop()
+    raise finished.error or calls.raised_as(finished.reply) or relayed(finished.reply)
+
+
+def _take_over(shell: Any, session: Session, finished: Finished) -> None:
+    """What the worker found goes into the session and into the record of the cell."""
+    shell.user_ns.update(finished.outputs)
+    for name, reason in finished.not_back.items():
+        session.isolation.outlet.say(f"{name} did not come back from the worker: {reason}")
+    for payload in finished.reply.get("payload") or ():
+        # Not `ask_exit`: that ends a worker, and no session.
+        if isinstance(payload, dict) and payload.get("source") in _PAYLOADS:
+            shell.payload_manager.write_payload(payload, single=False)
+    open_cell = session.recorder.innermost()
+    if open_cell is not None and finished.changes is not None:
+        open_cell.adopt(finished.changes, versions=finished.versions, worker=finished.worker_id)
+
+
+def _header(kernel: Any | None) -> Mapping[str, Any]:
+    if kernel is not None:
+        header: Mapping[str, Any] | None = kernel.get_parent("shell").get("header")
+        if header:
+            return header
+    return {
+        "msg_id": uuid.uuid4().hex,
+        "msg_type": "execute_request",
+        "username": "",
+        "session": uuid.uuid4().hex,
+        "date": datetime.now(UTC),
+        "version": "5.5",
+    }
+
+
+def _count(shell: Any, session: Session) -> int | None:
+    """The number of the cell: IPython has counted it already where it is one that counts."""
+    open_cell = session.recorder.innermost()
+    if open_cell is not None and open_cell.request.execution_count is not None:
+        return int(open_cell.request.execution_count)
+    return int(shell.execution_count)
+
+
+def _asker(kernel: Any | None) -> Callable[[InputWanted], str]:
+    def ask(wanted: InputWanted) -> str:
+        if kernel is None:
+            import getpass  # seldom wanted
+
+            return getpass.getpass(wanted.prompt) if wanted.is_password else input(wanted.prompt)
+        asked = kernel.getpass if wanted.is_password else kernel.raw_input
+        return str(asked(wanted.prompt))
+
+    return ask

@@ -1,0 +1,112 @@
+"""Cells that are isolated by a mark other than `%%isolated`: turned into that magic.
+
+Installed by `shell.attach` among the transformers that IPython asks first. The record keeps the
+source as it was written; IPython runs `%%isolated` above it.
+
+Only the cell of a request is looked at, and only before it begins: code that a cell runs itself is
+part of it. A cell made of our own magics alone works on the session, and runs there.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+from flow_kernel.records.frozen import FROZEN_BUILTINS
+from flow_kernel.records.names import ADHOC_TASK
+from flow_kernel.session.session import Session
+from flow_kernel.shell import routing
+from flow_kernel.shell.routing import Marks, Order
+
+globals()["__builtins__"] = FROZEN_BUILTINS
+
+_MAGIC: Final = "%%isolated"
+_OURS: Final = re.compile(
+    r"\s*(?:#.*|%(?:flow|task|approve|checkpoint|rollback|workers)\b.*|%%(?:step|approve)\b.*)?\Z"
+)
+_OUR_CELL: Final = re.compile(r"\s*%%(?:step|approve)\b")
+
+
+class IsolatedMarks:
+    """The marks of one shell.
+
+    Args:
+        shell: IPython's.
+        session: At work in it.
+        is_running: True while a cell runs in this thread.
+    """
+
+    def __init__(self, shell: Any, session: Session, is_running: Callable[[], bool]) -> None:
+        self._shell = shell
+        self._session = session
+        self._is_running = is_running
+
+    def install(self) -> None:
+        """Begin to look at cells."""
+        self._shell.input_transformer_manager.cleanup_transforms.insert(0, self._transform)
+
+    def remove(self) -> None:
+        """Leave the shell as it was."""
+        transforms = self._shell.input_transformer_manager.cleanup_transforms
+        if self._transform in transforms:
+            transforms.remove(self._transform)
+
+    def order_of(self, source: str, magic: Marks | None) -> Order | None:
+        """How the cell of the present request is to run; None for here.
+
+        Args:
+            source: Of the cell, or of the body of `%%isolated`.
+            magic: What that magic says.
+
+        Raises:
+            UsageError: A mark is not understood.
+        """
+        metadata = self._metadata()
+        settings = self._session.settings
+        return routing.resolve(
+            magic,
+            routing.of_metadata(metadata),
+            routing.of_tags(metadata),
+            routing.of_comment(source),
+            by_type=self._task_type() in settings.isolated_types,
+            isolate_all=settings.isolate_all,
+        )
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _transform(self, lines: list[str]) -> list[str]:
+        if not lines or lines[0].startswith(_MAGIC) or self._is_running():
+            return lines
+        source = "".join(lines)
+        if not self._is_of_request(source) or _is_for_session(lines):
+            return lines
+        if self.order_of(source, None) is None:
+            return lines
+        return [f"{_MAGIC}\n", *lines]
+
+    def _is_of_request(self, source: str) -> bool:
+        """True for the cell itself: a kernel transforms other texts as well."""
+        kernel = getattr(self._shell, "kernel", None)
+        if kernel is None:
+            return True
+        parent = kernel.get_parent("shell")
+        if (parent.get("header") or {}).get("msg_type") != "execute_request":
+            return False
+        code = (parent.get("content") or {}).get("code")
+        return type(code) is str and code.strip() == source.strip()
+
+    def _metadata(self) -> Any:
+        kernel = getattr(self._shell, "kernel", None)
+        return None if kernel is None else kernel.get_parent("shell").get("metadata")
+
+    def _task_type(self) -> str:
+        if self._session.where.now.task_id == ADHOC_TASK:
+            return ""
+        task = self._session.current_task
+        return "" if task is None else task.type
+
+
+def _is_for_session(lines: list[str]) -> bool:
+    """True for a cell that is nothing but our own magics, or the body of one of ours."""
+    if _OUR_CELL.match(lines[0]):
+        return True
+    return any(line.strip() for line in lines) and all(_OURS.match(line.rstrip()) for line in lines)

@@ -1,0 +1,155 @@
+"""Where what workers say goes: to the clients of the kernel, and to its recorder.
+
+Built by `shell.kernel`; called in the relay's thread. Frames go on as they came, with the worker's
+signature, which is the session's: `MCP::` lines alone are changed and signed anew.
+"""
+
+import codecs
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from flow_kernel.errors import NotFound
+from flow_kernel.shell.isolated_comms import RoutedComms
+from flow_kernel.shell.isolated_requests import PassedOn
+
+if TYPE_CHECKING:
+    from flow_kernel.shell.isolated_marks import IsolatedMarks
+    from flow_kernel.shell.message_tap import MessageTap
+    from flow_kernel.workers.messages import Message
+    from flow_kernel.workers.pool import Pool
+
+_STREAMS: Final = ("stdout", "stderr")
+
+
+class KernelOutlet:
+    """The IOPub channel of a kernel.
+
+    Args:
+        kernel: Of ipykernel.
+    """
+
+    def __init__(self, kernel: Any) -> None:
+        self._kernel = kernel
+        self._decoders = {
+            name: codecs.getincrementaldecoder("utf-8")("replace") for name in _STREAMS
+        }
+        self._held: Message | None = None
+        self.marks: IsolatedMarks | None = None
+        """Of the shell that it belongs to."""
+        self._comms = RoutedComms(kernel.comm_manager, self._forward)
+        self.passed_on: PassedOn = PassedOn()
+        """What clients have asked of workers."""
+        self.pool: Pool | None = None
+        """The workers whose messages these are, once there are any."""
+        self.tap: MessageTap | None = None
+        """Told what passes by; None where its ground is missing."""
+
+    @property
+    def key(self) -> bytes:
+        """What clients expect messages to be signed with."""
+        key: bytes = self._kernel.session.key
+        return key
+
+    @property
+    def session_id(self) -> str:
+        """What clients know the kernel by, until it is restarted."""
+        session_id: str = self._kernel.session.session
+        return session_id
+
+    def say(self, text: str) -> None:
+        """A sentence of ours, under the cell that runs; no output of it."""
+        kernel = self._kernel
+        type(kernel.session).send(
+            kernel.session,
+            kernel.iopub_socket,
+            "stream",
+            {"name": "stderr", "text": f"flow: {text}\n"},
+            parent=kernel.get_parent("shell"),
+            ident=b"stream.stderr",
+        )
+
+    def publish(self, worker_id: str, message: "Message") -> None:
+        """A message that clients may see."""
+        self.let_go()
+        if message.kind == "error":
+            # The cell raises it again in the session, as a rule: then it is shown there.
+            self._held = message
+            return
+        if message.kind == "comm_open":
+            self._comms.opened(worker_id, message.content)
+        elif message.kind == "comm_close":
+            self._comms.closed(message.content)
+        self._publish(message)
+
+    def died(self, worker_id: str) -> None:
+        """A worker is gone: its widgets are told so, or they would look alive."""
+        for comm_id in self._comms.of(worker_id):
+            self._kernel.session.send(
+                self._kernel.iopub_socket, "comm_close", {"comm_id": comm_id, "data": {}}
+            )
+        self._say_idle(self.passed_on.done(worker_id))
+
+    def idle(self, worker_id: str, msg_id: str | None) -> None:
+        """A worker is done with a request that is no cell; with all of them where none is named."""
+        if held := self.passed_on.done(worker_id, msg_id):
+            if msg_id is not None:
+                self.let_go()
+            self._say_idle(held)
+
+    def let_go(self) -> None:
+        """The error that was held is not what the cell ends with."""
+        held, self._held = self._held, None
+        if held is not None:
+            self._publish(held)
+
+    def drop(self) -> None:
+        """The error that was held is raised in the session."""
+        self._held = None
+
+    def text(self, worker_id: str, parent: Mapping[str, Any], name: str, data: bytes) -> None:
+        """Bytes that native code or a subprocess wrote to stdout or stderr."""
+        text = self._decoders[name].decode(data)
+        if text:
+            self.let_go()
+            self._kernel.session.send(
+                self._kernel.iopub_socket,
+                "stream",
+                {"name": name, "text": text},
+                parent=dict(parent),
+                ident=f"stream.{name}".encode(),
+            )
+
+    def _forward(self, worker_id: str, kind: str, message: dict[str, Any]) -> None:
+        if self.pool is not None:
+            with suppress(NotFound):  # it has died meanwhile
+                worker = self.pool.find(worker_id)
+                self.passed_on.passed_on(worker_id, message["header"]["msg_id"])
+                worker.pass_comm(kind, message)
+
+    def _say_idle(self, requests: Iterable[Any]) -> None:
+        kernel = self._kernel
+        for request in requests:
+            kernel.session.send(
+                kernel.iopub_socket,
+                "status",
+                {"execution_state": "idle"},
+                parent=request,
+                ident=kernel._topic("status"),
+            )
+
+    def _publish(self, message: "Message") -> None:
+        changed = None if self.tap is None else self.tap.pass_by(message)
+        kernel = self._kernel
+        if changed is None:
+            kernel.iopub_thread.send_multipart(list(message.frames))
+            return
+        # Past our own tap, which has seen it.
+        type(kernel.session).send(
+            kernel.session,
+            kernel.iopub_socket,
+            message.kind,
+            changed,
+            parent=message.parent,
+            ident=f"stream.{changed['name']}".encode(),
+        )

@@ -1,0 +1,89 @@
+"""Where what workers say goes in terminal IPython: to the terminal.
+
+Built by `shell.kernel`; called in the relay's thread.
+"""
+
+import codecs
+import os
+import sys
+import uuid
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from flow_kernel.shell.isolated_marks import IsolatedMarks
+    from flow_kernel.workers.messages import Message
+    from flow_kernel.workers.pool import Pool
+
+_STREAMS: Final = ("stdout", "stderr")
+_KEY_BYTES: Final = 32
+
+
+class TerminalOutlet:
+    """The streams of this process."""
+
+    def __init__(self) -> None:
+        self.key: bytes = os.urandom(_KEY_BYTES).hex().encode()
+        self.session_id: str = uuid.uuid4().hex
+        self._held: Message | None = None
+        self.pool: Pool | None = None
+        self.marks: IsolatedMarks | None = None
+        """Of the shell that it belongs to."""
+        self._decoders = {
+            name: codecs.getincrementaldecoder("utf-8")("replace") for name in _STREAMS
+        }
+
+    def say(self, text: str) -> None:
+        """A sentence of ours."""
+        self._write("stderr", f"flow: {text}\n")
+
+    def publish(self, worker_id: str, message: "Message") -> None:
+        """A message that a person may see."""
+        self.let_go()
+        content = message.content
+        match message.kind:
+            case "error":
+                self._held = message
+            case "stream":
+                self._write(str(content.get("name")), str(content.get("text", "")))
+            case "execute_result":
+                text = _plain(content)
+                joint = "\n" if "\n" in text else ""
+                self._write("stdout", f"Out[{content.get('execution_count')}]: {joint}{text}\n")
+            case "display_data":
+                self._write("stdout", _plain(content) + "\n")
+
+    def died(self, worker_id: str) -> None:
+        """A worker is gone."""
+
+    def idle(self, worker_id: str, msg_id: str | None) -> None:
+        """A worker is done with a request that is no cell."""
+
+    def let_go(self) -> None:
+        """The error that was held is not what the cell ends with."""
+        held, self._held = self._held, None
+        if held is not None:
+            lines = held.content.get("traceback") or ()
+            self._write("stderr", "\n".join(map(str, lines)) + "\n")
+
+    def drop(self) -> None:
+        """The error that was held is raised in the session."""
+        self._held = None
+
+    def text(self, worker_id: str, parent: Mapping[str, Any], name: str, data: bytes) -> None:
+        """Bytes that native code or a subprocess wrote to stdout or stderr."""
+        self.let_go()
+        self._write(name, self._decoders[name].decode(data))
+
+    def _write(self, name: str, text: str) -> None:
+        stream = sys.stderr if name == "stderr" else sys.stdout
+        try:
+            stream.write(text)
+            stream.flush()
+        except (OSError, ValueError, AttributeError):  # closed, or replaced by anything
+            return
+
+
+def _plain(content: Mapping[str, Any]) -> str:
+    data = content.get("data")
+    return str(data.get("text/plain", "")) if isinstance(data, dict) else ""

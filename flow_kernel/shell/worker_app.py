@@ -1,0 +1,236 @@
+"""What runs in a worker: ipykernel, with what a job brings and takes away around each cell.
+
+Started by `workers.zygote`, which forks it, or as `python -m flow_kernel.shell.worker_app` where
+there is no zygote. Everything about the session that it works for comes with the request, under
+`flow_job` in its metadata; what it found goes back under `flow_job` in that of the reply.
+
+History, descriptor capture and encryption warnings are off: the session keeps the history, its
+pipes are read by the session even after it has died, and its sockets lie in a private directory.
+"""
+
+import faulthandler
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any, ClassVar, Final
+
+import zmq
+from ipykernel.comm.comm import BaseComm
+from ipykernel.ipkernel import IPythonKernel
+from ipykernel.kernelapp import IPKernelApp
+from ipykernel.zmqshell import ZMQInteractiveShell
+from traitlets import Bool, Type, default
+
+from flow_kernel.session import ambient
+from flow_kernel.shell import worker_magics
+from flow_kernel.shell.worker_bonds import Alone, bind, end_when_alone
+from flow_kernel.shell.worker_calls import WorkerCalls
+from flow_kernel.shell.worker_job import JOB, WorkerJobs
+from flow_kernel.shell.worker_replies import LoadedSession
+from flow_kernel.shell.worker_session import WorkerSession
+from flow_kernel.shell.worker_streams import WorkerOutStream
+from flow_kernel.workers.last_words import LastWords
+
+_EVERYTHING: Final = 0
+
+
+class WorkerShell(ZMQInteractiveShell):  # type: ignore[misc]  # ipykernel has no types
+    """The shell of a worker."""
+
+    is_blocking = False
+    """True while a cell keeps the main thread, and its loop, to itself."""
+
+    def run_cell(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a cell that awaits nothing."""
+        before, self.is_blocking = self.is_blocking, True
+        try:
+            return super().run_cell(*args, **kwargs)
+        finally:
+            self.is_blocking = before
+
+    def init_history(self) -> None:
+        """No database: the session keeps the history of what it sends here."""
+        self.config.HistoryManager.enabled = False
+        super().init_history()
+
+
+WorkerShell.__name__ = WorkerShell.__qualname__ = ZMQInteractiveShell.__name__
+WorkerShell.__module__ = ZMQInteractiveShell.__module__
+
+
+class WorkerKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
+    """ipykernel's kernel; a request may bring a job."""
+
+    shell_class: Any = Type(WorkerShell)
+
+    @default("_execute_sleep")
+    def _default_execute_sleep(self) -> float:
+        return 0.0
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        _let_comms_speak(self.shell)
+        self._jobs = WorkerJobs(self.shell)
+        self._calls = WorkerCalls(self)
+        # `%load_ext flow_kernel` looks for it: there is a session already.
+        self.attachment = session = WorkerSession(self._calls)
+        ambient.enter(session)
+        worker_magics.register(self.shell, session, self._calls)
+
+    async def do_execute(  # noqa: PLR0913 - the signature is ipykernel's
+        self,
+        code: str,
+        silent: bool,
+        store_history: bool = True,
+        user_expressions: Any = None,
+        allow_stdin: bool = False,
+        *,
+        cell_meta: Any = None,
+        cell_id: Any = None,
+    ) -> Any:
+        """Run a cell as ipykernel does, with its job around it."""
+        job = cell_meta.get(JOB) if isinstance(cell_meta, Mapping) else None
+        if job is None:
+            return await super().do_execute(
+                code, silent, store_history, user_expressions, allow_stdin,
+                cell_meta=cell_meta, cell_id=cell_id,
+            )  # fmt: skip
+        try:
+            self._jobs.begin(job, code, self.get_parent("shell").get("buffers") or ())
+        except Exception as error:  # noqa: BLE001 - code of the values' classes may raise anything
+            return self._jobs.refuse(error)
+        self._calls.open()
+        try:
+            return await super().do_execute(
+                code, silent, store_history, user_expressions, allow_stdin,
+                cell_meta=cell_meta, cell_id=cell_id,
+            )  # fmt: skip
+        finally:
+            self._calls.close()
+            self._jobs.end()
+
+    def finish_metadata(self, parent: Any, metadata: Any, reply_content: Any) -> Any:
+        """Tell what the job has found."""
+        metadata = super().finish_metadata(parent, metadata, reply_content)
+        if parent["header"]["msg_type"] == "execute_request" and (found := self._jobs.take()):
+            metadata[JOB] = found
+            self.session.reply_buffers = self._jobs.take_buffers()
+        return metadata
+
+
+def _let_comms_speak(shell: Any) -> None:
+    """Have a comm's messages heard while a cell keeps the main thread.
+
+    ipykernel 7.4 sends what a client says over a subshell to the loop that used the comm last,
+    which does not turn while such a cell runs. While one awaits, it does, and is the right place.
+    """
+    stock = getattr(BaseComm, "_reply_subshell_for", None)
+    if stock is None:  # another version, which does not send it elsewhere
+        return
+
+    def route(comm: Any, data: Any, default: Any) -> Any:
+        return default if shell.is_blocking and default is not None else stock(comm, data, default)
+
+    BaseComm._reply_subshell_for = route
+
+
+class WorkerApp(IPKernelApp):  # type: ignore[misc]  # ipykernel has no types
+    """ipykernel's application for a worker."""
+
+    classes: ClassVar[Any] = [WorkerKernel, *IPKernelApp.classes]
+    capture_fd_output: Any = Bool(False)
+    alone: Alone | None = None
+    """How long it goes on without its session on another machine; None where they share one."""
+
+    @default("kernel_class")
+    def _default_kernel_class(self) -> type[WorkerKernel]:
+        return WorkerKernel
+
+    @default("outstream_class")
+    def _default_outstream_class(self) -> str:
+        stock, ours = "outstream.FlowOutStream", "worker_streams.WorkerOutStream"
+        return f"flow_kernel.shell.{stock if self.capture_fd_output else ours}"
+
+    def _session_default(self) -> LoadedSession:
+        return LoadedSession(parent=self)
+
+    def _bind_socket(self, socket: Any, port: int) -> Any:
+        if self.alone is not None and socket is self.control_socket:
+            end_when_alone(socket, self.alone)
+        return super()._bind_socket(socket, port)
+
+    def init_control(self, context: Any) -> None:
+        """Let no socket that is made from here on drop a message because there are many."""
+        context.setsockopt(zmq.SNDHWM, _EVERYTHING)
+        super().init_control(context)
+
+    def write_connection_file(self, **kwargs: Any) -> None:
+        """Who started it has written it."""
+
+    def log_connection_info(self) -> None:
+        """Nobody connects to it but its session."""
+
+    def patch_io(self) -> None:
+        """`faulthandler` writes to where `run` has sent it."""
+
+
+def run(argv: Sequence[str], kept: Sequence[int] = ()) -> int:
+    """Run a worker until it is told to end.
+
+    Args:
+        argv: Of ipykernel: `-f FILE`.
+        kept: Descriptors: for the stacks of a fatal signal, for the word that it is ready, and
+            memory for `LastWords`.
+
+    Returns:
+        The exit code.
+    """
+    if kept:
+        faulthandler.enable(file=kept[0], all_threads=True)
+        if hasattr(signal, "SIGUSR2"):  # before it is killed, its session wants to know where it is
+            faulthandler.register(signal.SIGUSR2, file=kept[0], all_threads=True)
+    app = WorkerApp.instance(capture_fd_output=not kept)
+    app.initialize(list(argv))
+    app.kernel.start()
+    if len(kept) > 2:
+        # What its start said was flushed to nobody: it is no word of a cell.
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        WorkerOutStream.last_words = LastWords(kept[2])
+    if len(kept) > 1:
+        _say_ready(kept[1])
+    with suppress(KeyboardInterrupt):
+        _start_loop(app)
+    return 0
+
+
+def _start_loop(app: Any) -> None:
+    from tornado.ioloop import IOLoop  # ipykernel has it loaded
+
+    app.io_loop = IOLoop.current()
+    app.io_loop.start()
+
+
+def _say_ready(fd: int) -> None:
+    known = {"pid": os.getpid(), "modules": sorted(sys.modules)}
+    data = json.dumps(known).encode()
+    with suppress(OSError):
+        os.write(fd, data)
+    os.close(fd)
+
+
+def program(argv: Sequence[str]) -> int:
+    """Run a worker that no zygote has forked, until it or its session ends.
+
+    Without pipes that its session reads it captures what native code writes, as ipykernel does.
+    """
+    bonds = bind(argv)
+    WorkerApp.alone = bonds.alone
+    return run(bonds.argv, bonds.kept)
+
+
+if __name__ == "__main__":
+    sys.exit(program(sys.argv[1:]))

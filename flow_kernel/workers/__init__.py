@@ -1,0 +1,1 @@
+"""Other processes that run cells; knows nothing of the store."""

@@ -1,0 +1,321 @@
+"""The workers of one session: which there are, and a spare that is ready before it is wanted.
+
+Built by `session.isolation`. Workers are started by one thread that lives as long as the pool: the
+system takes the end of a thread that has forked for the end of the owner.
+
+    provisioner           kind of worker
+    flow-zygote           zygote; spawn where no fork is safe, or where it fails
+    local-provisioner     spawn: a program
+    any other             remote
+"""
+
+import os
+import shutil
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from contextlib import suppress
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, Final
+
+import zmq
+from jupyter_core.utils import ensure_event_loop
+
+from flow_kernel.errors import IsolationUnavailable, NotFound
+from flow_kernel.settings import PoolSettings
+from flow_kernel.workers import elsewhere, starter, sweep
+from flow_kernel.workers.channels import connect
+from flow_kernel.workers.job import Outlet
+from flow_kernel.workers.lifecycle import State
+from flow_kernel.workers.manager import LOCAL, Order
+from flow_kernel.workers.nursery import Nursery
+from flow_kernel.workers.provisioner import NAME
+from flow_kernel.workers.relay import Relay
+from flow_kernel.workers.worker import Worker
+from flow_kernel.workers.zygote_client import CAN_FORK
+
+if TYPE_CHECKING:
+    from flow_kernel.workers.processes import HeardProcess
+
+_LONGEST_PATH: Final = 80
+"""Of a socket the system takes 107 bytes."""
+_CLOSE_S: Final = 10.0
+_END_S: Final = 3.0
+_STRIPPED: Final = ("USE_SUBPROCESS_WORKER", "JPY_PARENT_PID", "JPY_INTERRUPT_EVENT")
+
+
+class Pool:
+    """See the module.
+
+    Args:
+        run_dir: Where sockets go if its path is short enough.
+        key: That messages are signed with; the session's own, so that they can be passed on.
+        session_id: That messages bear. The session's own as well: JupyterLab takes a message of
+            another one for that of a kernel which was restarted.
+        env: The environment that workers begin with.
+        outlet: Takes what workers say.
+        on_change: Told each state of each worker with the reason, and when it gets its name.
+        settings: How they are made.
+    """
+
+    def __init__(  # noqa: PLR0913 - the session passes them once, each by name
+        self,
+        run_dir: Path,
+        *,
+        key: bytes,
+        session_id: str,
+        env: Callable[[], Mapping[str, str]],
+        outlet: Outlet,
+        on_change: Callable[[Worker, str], None],
+        settings: PoolSettings,
+    ) -> None:
+        self._tag = uuid.uuid4().hex
+        self._directory = _private(run_dir)
+        self._key = key
+        self._session_id = session_id
+        self._env = env
+        self._outlet = outlet
+        self._on_change = on_change
+        self._settings = settings
+        self._context = zmq.Context()
+        self._relay = Relay()
+        self._nursery = Nursery(self._directory, self._tag)
+        self._lock = threading.Lock()
+        self._leasing = threading.Lock()
+        self._count = 0
+        self._workers: dict[str, Worker] = {}
+        self._processes: dict[str, HeardProcess] = {}
+        self._tags: dict[str, str] = {}
+        self._begun: dict[str, int] = {}
+        self._spares: list[Future[Worker]] = []
+        self._is_closed = False
+        self._orders: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        threading.Thread(target=self._work, name="flow-pool", daemon=True).start()
+
+    @property
+    def workers(self) -> list[Worker]:
+        """Those that live, oldest first."""
+        return [worker for worker in [*self._workers.values()] if worker.lives]
+
+    def find(self, name: str) -> Worker:
+        """The one of an id or a name.
+
+        Raises:
+            NotFound: There is none.
+        """
+        workers = self.workers
+        found = [worker for worker in workers if worker.worker_id == name]
+        found = found or [worker for worker in workers if worker.name == name]
+        if not found:
+            raise NotFound(f"there is no worker {name[:40]!r}")
+        return found[0]
+
+    def has(self, name: str | None) -> bool:
+        """True where a worker of that name lives."""
+        return name is not None and any(worker.name == name for worker in self.workers)
+
+    def lease(self, name: str | None) -> Worker:
+        """The worker of a name, begun if there is none; for no name one that nobody had before.
+
+        Raises:
+            IsolationUnavailable: None can be started.
+        """
+        with self._leasing:  # two cells that ask for one name at once get the same
+            if name is not None and (found := self._of_name(name)) is not None:
+                return found
+            worker = self._ready_one()
+            worker.name = name
+            if name is not None:
+                worker.restarts = self._begun.get(name, 0)
+                self._begun[name] = worker.restarts + 1
+        self._on_change(worker, "leased")
+        self.keep_spares()
+        return worker
+
+    def _of_name(self, name: str) -> Worker | None:
+        return next((worker for worker in self.workers if worker.name == name), None)
+
+    def _ready_one(self) -> Worker:
+        """The first spare that lives; the last one to be tried is begun for that."""
+        until_s = time.monotonic() + self._settings.start_timeout_s
+        while True:
+            with self._lock:
+                is_last = not self._spares
+                if is_last:
+                    self._spares.append(self._begin())
+                spare = self._spares[0]
+            try:
+                worker = spare.result(max(0.0, until_s - time.monotonic()))
+            except IsolationUnavailable:  # its zygote may have died with it
+                self._forget(spare)
+                if is_last:
+                    raise
+                continue
+            except TimeoutError:  # whoever asks next may find it ready
+                timeout_s = self._settings.start_timeout_s
+                raise IsolationUnavailable(f"no worker was ready in {timeout_s:g} s") from None
+            except Exception:
+                self._forget(spare)
+                raise
+            self._forget(spare)
+            if worker.lives:
+                return worker
+
+    def _forget(self, spare: "Future[Worker]") -> None:
+        with self._lock, suppress(ValueError):
+            self._spares.remove(spare)
+
+    def keep_spares(self) -> None:
+        """See to it that there is one ready for whoever asks next."""
+        with self._lock:
+            while len(self._spares) < self._settings.spares and not self._is_closed:
+                self._spares.append(self._begin())
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """True where its workers are on another machine, as far as anybody knows."""
+        return self._settings.provisioner not in (NAME, LOCAL)
+
+    def end(self, worker: Worker) -> None:
+        """End a worker at once, with all that it has started."""
+        worker.signal(9)
+
+    def close(self) -> None:
+        """End all of them; nothing is left afterwards."""
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
+        done: Future[None] = Future()
+        self._orders.put(lambda: self._close(done))
+        self._orders.put(None)
+        self._nursery.hang_up()
+        with suppress(TimeoutError):
+            done.result(_CLOSE_S)
+        self._relay.close()
+        self._context.destroy(linger=0)
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    # -- in the thread of the pool -----------------------------------------------------------------
+
+    def _work(self) -> None:
+        loop = ensure_event_loop()  # jupyter_client's for this thread, which has no other end
+        while (order := self._orders.get()) is not None:
+            order()
+        loop.close()
+
+    def _begin(self) -> "Future[Worker]":
+        """To be called with the lock: nobody works on what is ordered after the end."""
+        ready: Future[Worker] = Future()
+        if self._is_closed:
+            ready.set_exception(IsolationUnavailable("the session has ended"))
+            return ready
+        self._orders.put(lambda: self._start(ready))
+        return ready
+
+    def _start(self, ready: "Future[Worker]") -> None:
+        try:
+            ready.set_result(self._started())
+        except BaseException as error:  # noqa: BLE001 - raised again where somebody waits for it
+            ready.set_exception(error)
+
+    def _started(self) -> Worker:
+        if self._is_closed:
+            raise IsolationUnavailable("the session has ended")
+        self._count += 1
+        worker_id = f"w{self._count}"
+        order, started = self._started_as(self._order(worker_id))
+        try:
+            channels = connect(self._context, started, order)
+        except BaseException:
+            starter.give_up(started)
+            raise
+        if started.kind != "remote":  # there its own warden kills what it leaves
+            self._tags[worker_id] = order.env[sweep.TAG_NAME]
+        self._processes[worker_id] = started.process
+        worker = Worker(
+            worker_id,
+            started,
+            channels,
+            relay=self._relay,
+            outlet=self._outlet,
+            on_change=self._changed,
+        )
+        self._workers[worker_id] = worker
+        started.process.call_at_end(worker.died_with)
+        return worker
+
+    def _started_as(self, order: Order) -> tuple[Order, starter.Started]:
+        """What runs for an order, and the order that it came of."""
+        if self.is_elsewhere:
+            return order, elsewhere.start(order)
+        if self._settings.provisioner == LOCAL:
+            return order, starter.start_program(order, f"configured: {LOCAL}", is_makeshift=False)
+        zygote = self._nursery.zygote()
+        if zygote is not None:
+            try:
+                started = starter.start_fork(order, zygote)
+            except IsolationUnavailable as error:
+                order.mind()
+                self._nursery.failed(error)
+                order = order.again(self._order(order.worker_id).env)
+            else:
+                self._nursery.succeeded(started.modules)
+                return order, started
+        reason = self._nursery.reason
+        return order, starter.start_program(order, reason, is_makeshift=CAN_FORK)
+
+    def _order(self, worker_id: str) -> Order:
+        env = {name: value for name, value in self._env().items() if not _is_stripped(name)}
+        env[sweep.TAG_NAME] = uuid.uuid4().hex
+        env.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+        return Order(
+            worker_id=worker_id,
+            directory=self._directory,
+            key=self._key,
+            session_id=self._session_id,
+            env=env,
+            cwd=os.getcwd(),  # noqa: PTH109 - a text
+            settings=self._settings,
+            is_wanted=lambda: not self._is_closed,
+        )
+
+    def _changed(self, worker: Worker, reason: str) -> None:
+        if worker.state == State.DEAD:
+            self._workers.pop(worker.worker_id, None)
+            self._orders.put(lambda: self._sweep(worker))
+        self._on_change(worker, reason)
+
+    def _sweep(self, worker: Worker) -> None:
+        """A zygote kills what its workers leave behind, if it lives itself."""
+        self._processes.pop(worker.worker_id, None)
+        tag = self._tags.pop(worker.worker_id, None)
+        if tag is not None and not (worker.kind == "zygote" and self._nursery.is_alive):
+            sweep.kill_all(tag)
+
+    def _close(self, done: "Future[None]") -> None:
+        try:
+            for process in self._processes.values():
+                process.send_signal(9)
+            self._nursery.close()
+            for tag in (*self._tags.values(), self._tag):
+                sweep.kill_all(tag)
+            for process in self._processes.values():
+                with suppress(TimeoutError):
+                    process.wait(_END_S)
+        finally:
+            done.set_result(None)
+
+
+def _private(run_dir: Path) -> Path:
+    """A directory that only this user can enter, with a path that sockets can have."""
+    where: Any = run_dir if len(str(run_dir)) <= _LONGEST_PATH and run_dir.is_dir() else None
+    return Path(tempfile.mkdtemp(prefix="workers-" if where else "flow-workers-", dir=where))
+
+
+def _is_stripped(name: str) -> bool:
+    return name in _STRIPPED or (name.startswith("FLOW_") and name != "FLOW_HOME")

@@ -1,0 +1,156 @@
+"""One thread that reads what all workers of a session say, and writes what is said to them.
+
+Built by `pool`. It owns the sockets: other threads post calls to it. So output comes while the
+session's main thread waits, works or sleeps, also what a thread of a worker says after its cell.
+"""
+
+import contextlib
+import logging
+import os
+import socket
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final, Protocol
+
+import zmq
+
+_IN_A_ROW: Final = 64
+_READ_BYTES: Final = 1 << 18
+_WAKE: Final = b"\0"
+_LOG: Final = logging.getLogger(__name__)
+
+
+class Listener(Protocol):
+    """What the relay tells of one worker; called in its thread."""
+
+    def on_iopub(self, frames: Sequence[bytes]) -> None:
+        """A message of its IOPub channel."""
+
+    def on_reply(self, frames: Sequence[bytes]) -> None:
+        """A message of its shell channel."""
+
+    def on_control(self, frames: Sequence[bytes]) -> None:
+        """A message of its control channel."""
+
+    def on_stdin(self, frames: Sequence[bytes]) -> None:
+        """It asks for input."""
+
+    def on_bytes(self, number: int, data: bytes) -> None:
+        """Bytes of its pipe of that number; empty at the end."""
+
+
+class Relay:
+    """The thread and its poller; `close` ends it."""
+
+    def __init__(self) -> None:
+        self._posted: deque[Callable[[], None]] = deque()
+        self._wakes, self._wake = socket.socketpair()  # Windows polls no pipe
+        self._wake.setblocking(False)
+        self._wakes.setblocking(False)
+        self._poller = zmq.Poller()
+        self._handlers: dict[Any, Callable[[Any], None]] = {}
+        self._on(self._wakes.fileno(), self._run_posted)
+        self._is_closed = False
+        self._thread = threading.Thread(target=self._run, name="flow-relay", daemon=True)
+        self._thread.start()
+
+    def post(self, call: Callable[[], None]) -> None:
+        """Have the thread make a call, after those that were posted before."""
+        self._posted.append(call)
+        with contextlib.suppress(BlockingIOError, OSError):  # it will wake anyway
+            self._wake.send(_WAKE)
+
+    def add(self, channels: Any, pipes: Sequence[int], listener: Listener) -> None:
+        """Begin to listen to a worker; to be posted."""
+        self._on_socket(channels.iopub, listener.on_iopub)
+        self._on_socket(channels.shell, listener.on_reply)
+        self._on_socket(channels.control, listener.on_control)
+        self._on_socket(channels.stdin, listener.on_stdin)
+        for number, fd in enumerate(pipes):
+            os.set_blocking(fd, False)
+            self._on(fd, partial(self._read_pipe, number, listener))
+
+    def drop(self, channels: Any, pipes: Sequence[int]) -> None:
+        """Listen no more; to be posted."""
+        for each in (channels.iopub, channels.shell, channels.control, channels.stdin, *pipes):
+            if self._handlers.pop(each, None) is not None:
+                self._poller.unregister(each)
+
+    def drain(self, channels: Any, pipes: Sequence[int], wait_ms: int = 0) -> None:
+        """Take what has arrived, and what arrives within `wait_ms` of it; to be posted."""
+        for each in (channels.iopub, channels.shell, channels.stdin):
+            while each in self._handlers and each.poll(wait_ms):
+                self._handle(each)
+        for fd in pipes:
+            if fd in self._handlers:
+                self._handle(fd)
+
+    def close(self) -> None:
+        """End the thread and wait for it."""
+        self.post(self._end)
+        if threading.current_thread() is not self._thread:
+            self._thread.join(5.0)
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _on(self, what: Any, handler: Callable[[Any], None]) -> None:
+        self._handlers[what] = handler
+        self._poller.register(what, zmq.POLLIN)
+
+    def _on_socket(self, socket: Any, take: Callable[[Sequence[bytes]], None]) -> None:
+        def read(socket: Any) -> None:
+            for _ in range(_IN_A_ROW):  # then the others have their turn
+                try:
+                    frames = socket.recv_multipart(zmq.NOBLOCK)
+                except zmq.Again:
+                    return
+                take(frames)
+
+        self._on(socket, read)
+
+    def _read_pipe(self, number: int, listener: Listener, fd: int) -> None:
+        while True:
+            try:
+                data = os.read(fd, _READ_BYTES)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                self._handlers.pop(fd, None)
+                self._poller.unregister(fd)
+            listener.on_bytes(number, data)
+            if not data:
+                return
+
+    def _run(self) -> None:
+        while not self._is_closed:
+            for each, _ in self._poller.poll():
+                if each in self._handlers:
+                    self._handle(each)
+        for each in list(self._handlers):
+            self._poller.unregister(each)
+        self._handlers.clear()
+        self._wake.close()
+        self._wakes.close()
+
+    def _handle(self, each: Any) -> None:
+        try:
+            self._handlers[each](each)
+        except Exception:  # noqa: BLE001 - the boundary of the thread: one message costs itself only
+            _LOG.exception("flow: a message of a worker was dropped")
+
+    def _run_posted(self, _fd: int) -> None:
+        with contextlib.suppress(BlockingIOError):
+            self._wakes.recv(4096)
+        while self._posted:
+            call = self._posted.popleft()
+            try:
+                call()
+            except Exception:  # noqa: BLE001 - see above
+                _LOG.exception("flow: a call to a worker failed")
+
+    def _end(self) -> None:
+        self._is_closed = True

@@ -1,0 +1,324 @@
+"""One worker: its state, its job, and what happens to both.
+
+Made by `pool`. Everything here runs in the relay's thread but for `run`, `interrupt`, `signal` and
+`answer`, which post to it.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+from flow_kernel.records.process import start_time
+from flow_kernel.workers import lifecycle
+from flow_kernel.workers.calls import KIND, Calls
+from flow_kernel.workers.channels import Channels
+from flow_kernel.workers.job import Died, Done, InputWanted, Job, Outlet
+from flow_kernel.workers.last_words import Tail
+from flow_kernel.workers.lifecycle import Event, State
+from flow_kernel.workers.messages import PASSED_ON
+from flow_kernel.workers.processes import Ended
+from flow_kernel.workers.relay import Relay
+from flow_kernel.workers.starter import Started
+
+_FAULT_BYTES: Final = 65536
+_LAST_WORDS_MS: Final = 5
+_FAR_WORDS_MS: Final = 200
+_STREAMS: Final = ("stdout", "stderr")
+_FAULTS: Final = 2
+
+
+class Worker:
+    """See the module.
+
+    Args:
+        worker_id: `w1`, `w2`, …
+        started: What runs.
+        channels: Connected to it.
+        relay: Listens to it.
+        outlet: Takes what it says.
+        on_change: Told each state with the reason.
+    """
+
+    def __init__(
+        self,
+        worker_id: str,
+        started: Started,
+        channels: Channels,
+        *,
+        relay: Relay,
+        outlet: Outlet,
+        on_change: "Callable[[Worker, str], None]",
+    ) -> None:
+        self.worker_id: str = worker_id
+        self.name: str | None = None
+        self.kind: str = started.kind
+        self.reason: str = started.reason
+        self.is_makeshift: bool = started.is_makeshift
+        self.state: State = State.STARTING
+        self.started_s: float = time.monotonic()
+        self.heartbeat_s: float = time.time()
+        self.restarts: int = 0
+        self.job: Job | None = None
+        self._started = started
+        self._channels = channels
+        self._relay = relay
+        self._outlet = outlet
+        self._on_change = on_change
+        self._parent: Mapping[str, Any] = {}
+        self._tail = Tail()
+        self._fault = bytearray()
+        self._subshell: str | None = None
+        self._calls = Calls(self)
+        self._waiting: list[tuple[str, Mapping[str, Any]]] = []
+        self._seen = [0] * len(_STREAMS)
+        self.died: Died | None = None
+        relay.post(lambda: relay.add(channels, started.pipes, self))
+        self.change(Event.READY)
+
+    @property
+    def pid(self) -> int | None:
+        """Of its process; on another machine None where nobody says."""
+        return self._started.process.pid
+
+    @property
+    def is_far(self) -> bool:
+        """True on another machine: it has no file, no memory and no pid that is one here."""
+        return self.kind == "remote"
+
+    @property
+    def lives(self) -> bool:
+        """True unless its process has ended, told or not."""
+        if self.state == State.DEAD:
+            return False
+        return self.is_far or self.pid is None or start_time(self.pid) is not None
+
+    @property
+    def is_ready(self) -> bool:
+        """True where it can take a job now."""
+        return lifecycle.can(self.state, Event.BEGIN)
+
+    def change(self, event: Event, reason: str = "") -> None:
+        """Something happened to it."""
+        self.state = lifecycle.step(self.state, event)
+        self._on_change(self, reason)
+
+    def run(self, job: Job) -> None:
+        """Send `job`; what happens is put into its queue."""
+        self.change(Event.BEGIN)
+        self.job, self._parent = job, job.header
+        self._relay.post(lambda: self._send(job))
+
+    def interrupt(self, job: Job) -> bool:
+        """Interrupt `job`, if that is what it is doing; True where the signal was sent."""
+        if self.job is not job:
+            return False
+        if self.is_far:
+            self.say("control", "interrupt_request", {})
+        else:
+            self.signal(signal.SIGINT)
+        return True
+
+    def signal(self, number: int) -> None:
+        """Signal its process group."""
+        with suppress(OSError):
+            self._started.process.send_signal(number)
+
+    def answer(self, value: str) -> None:
+        """Answer its question for input."""
+        self._relay.post(lambda: self._say(self._channels.stdin, "input_reply", {"value": value}))
+
+    def say(self, channel: str, kind: str, content: Mapping[str, Any], **more: Any) -> None:
+        """Send another message, on `shell` or `control`."""
+        self._relay.post(lambda: self._say(getattr(self._channels, channel), kind, content, **more))
+
+    def pass_comm(self, kind: str, message: Mapping[str, Any]) -> None:
+        """Pass on what a client says to a comm of it.
+
+        While a cell is busy it is heard in a subshell, if it came over one; else after the cell.
+        """
+        self._relay.post(lambda: self._pass_comm(kind, message))
+
+    def died_with(self, ended: Ended) -> None:
+        """Its process has ended; called in any thread."""
+        self._relay.post(lambda: self._bury(ended))
+
+    # -- what the relay tells ----------------------------------------------------------------------
+
+    def on_iopub(self, frames: Sequence[bytes]) -> None:
+        """A message of its IOPub channel."""
+        message = self._channels.read(frames)
+        if message is None:
+            return
+        job = self.job
+        is_of_job = job is not None and message.parent_id == job.msg_id
+        if message.kind == "status":
+            if message.content.get("execution_state") == "idle":
+                if job is not None and is_of_job:
+                    job.is_idle = True
+                    self._end_if_done()
+                else:
+                    self._outlet.idle(self.worker_id, message.parent_id)
+        elif message.kind == KIND:
+            self._calls.take(message.content, job.happened.put if job and is_of_job else None)
+        elif message.kind in PASSED_ON:
+            if message.kind == "stream":
+                self._heard(message.content)
+                if not message.parent_id:  # it said that while it started: it is no cell's
+                    return
+            self._outlet.publish(self.worker_id, message)
+
+    def on_reply(self, frames: Sequence[bytes]) -> None:
+        """A message of its shell channel."""
+        message, job = self._channels.read(frames), self.job
+        if message is None or job is None or message.parent_id != job.msg_id:
+            return
+        if message.kind == "execute_reply":
+            job.reply = message
+            self._end_if_done()
+
+    def on_control(self, frames: Sequence[bytes]) -> None:
+        """A message of its control channel."""
+        message = self._channels.read(frames)
+        if message is not None and message.kind == "create_subshell_reply":
+            found = message.content.get("subshell_id")
+            self._subshell = found if isinstance(found, str) else ""
+            waiting, self._waiting = self._waiting, []
+            for kind, each in waiting:
+                self._pass_comm(kind, each)
+
+    def on_stdin(self, frames: Sequence[bytes]) -> None:
+        """It asks for input."""
+        message, job = self._channels.read(frames), self.job
+        if message is not None and job is not None and message.kind == "input_request":
+            content = message.content
+            job.happened.put(
+                InputWanted(
+                    prompt=str(content.get("prompt", "")),
+                    is_password=content.get("password") is True,
+                )
+            )
+
+    def on_bytes(self, number: int, data: bytes) -> None:
+        """Bytes of one of its pipes."""
+        if number == _FAULTS:
+            if len(self._fault) < _FAULT_BYTES:
+                self._fault += data
+        elif data:
+            self._tail.add(data)
+            if self.job is not None:
+                self.job.output_bytes += len(data)
+            if self._parent:  # else it has had no cell yet
+                self._outlet.text(self.worker_id, self._parent, _STREAMS[number], data)
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _send(self, job: Job) -> None:
+        session = self._started.manager.session
+        message = {
+            "header": {key: value for key, value in job.header.items() if key != "subshell_id"},
+            "parent_header": {},
+            "metadata": job.metadata,
+            "content": job.content,
+        }
+        frames = session.serialize(message)
+        self._channels.shell.send_multipart([*frames, *job.buffers])
+
+    def _say(
+        self, socket: Any, kind: str, content: Mapping[str, Any], *, header: Any = None,
+        metadata: Any = None, buffers: Sequence[Any] = (),
+    ) -> None:  # fmt: skip
+        if self.died is not None:  # its sockets are closed
+            return
+        session = self._started.manager.session
+        message = session.msg(kind, dict(content), header=header, metadata=metadata)
+        socket.send_multipart([*session.serialize(message), *buffers])
+
+    def _pass_comm(self, kind: str, message: Mapping[str, Any]) -> None:
+        header = dict(message["header"])
+        is_concurrent = header.pop("subshell_id", None) is not None and self.job is not None
+        if is_concurrent and self._subshell is None:
+            if not self._waiting:
+                self._say(self._channels.control, "create_subshell_request", {})
+            self._waiting.append((kind, message))
+            return
+        if is_concurrent and self._subshell:
+            header["subshell_id"] = self._subshell
+        self._say(
+            self._channels.shell, kind, message["content"], header=header,
+            metadata=message.get("metadata"), buffers=message.get("buffers") or (),
+        )  # fmt: skip
+
+    def _end_if_done(self) -> None:
+        job = self.job
+        if job is None or job.reply is None or not job.is_idle:
+            return
+        # What it wrote before its reply is in the pipes by now.
+        self._relay.drain(self._channels, self._started.pipes)
+        if self.job is not job:  # it has died meanwhile
+            return
+        self.job = None
+        self._catch_up()
+        self.heartbeat_s = time.time()
+        self._outlet.idle(self.worker_id, None)  # what came while the cell awaited has no end
+        self.change(Event.END)
+        reply = job.reply
+        job.happened.put(Done(reply=reply.content, metadata=reply.metadata, buffers=reply.buffers))
+
+    def _bury(self, ended: Ended) -> None:
+        if self.died is not None:
+            return
+        wait_ms = _FAR_WORDS_MS if self.is_far else _LAST_WORDS_MS
+        self._relay.drain(self._channels, self._started.pipes, wait_ms)
+        self._relay.drop(self._channels, self._started.pipes)
+        self._publish_last_words()
+        self.died = Died(
+            ended=ended,
+            fault=bytes(self._fault).decode("utf-8", "replace"),
+            last_output=self._tail.text,
+        )
+        job, self.job = self.job, None
+        self._clean_up()
+        self._outlet.died(self.worker_id)
+        self.change(Event.DIED)
+        if job is not None:
+            job.happened.put(self.died)
+
+    def _clean_up(self) -> None:
+        self._channels.close()
+        for fd in self._started.pipes:
+            os.close(fd)
+        manager = self._started.manager
+        with suppress(OSError):
+            manager._close_control_socket()
+            manager.cleanup_connection_file()
+            manager.cleanup_ipc_files()
+
+    def _heard(self, content: Mapping[str, Any]) -> None:
+        """Text of a stream: count it, keep its end."""
+        name, text = content.get("name"), content.get("text")
+        if name in _STREAMS and isinstance(text, str):
+            data = text.encode("utf-8", "surrogatepass")
+            self._seen[_STREAMS.index(name)] += len(data)
+            if self.job is not None:
+                self.job.output_bytes += len(data)
+            self._tail.add(data)
+
+    def _catch_up(self) -> None:
+        """All that it wrote has arrived: whatever did not was taken back by the user's own code."""
+        words = self._started.last_words
+        if words is not None:
+            self._seen = [words.count(number) for number in range(len(_STREAMS))]
+
+    def _publish_last_words(self) -> None:
+        """What it wrote and could not send any more."""
+        words = self._started.last_words
+        if words is None:
+            return
+        for number, name in enumerate(_STREAMS):
+            if data := words.since(number, self._seen[number]):
+                self._tail.add(data)
+                self._outlet.text(self.worker_id, self._parent, name, data)
+        words.close()

@@ -1,0 +1,408 @@
+"""Isolated cells in real kernels: what they say, read, bring back, and what they die of."""
+
+import re
+import signal
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.kernels import Kernel
+from tests.promises import promise
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks on Linux only")
+
+
+DEAF = (
+    "import signal\nfor number in (signal.SIGINT, signal.SIGTERM):"
+    " signal.signal(number, signal.SIG_IGN)\n"
+)
+
+
+@pytest.fixture(scope="module")
+def kernel() -> Iterator[Kernel]:
+    with Kernel() as kernel:
+        yield kernel.ready()
+
+
+@pytest.fixture
+def own() -> Iterator[Kernel]:
+    """A kernel whose workers nobody else has."""
+    with Kernel() as kernel:
+        yield kernel.ready()
+
+
+def ok(kernel: Kernel, code: str, **options: object) -> str:
+    ran = kernel.run(code, **options)  # type: ignore[arg-type]
+    assert ran.status == "ok", ran.error
+    return ran.result or ran.stdout
+
+
+@promise("isolated.variables")
+def test_a_cell_reads_the_session_and_changes_nothing_of_it(kernel: Kernel) -> None:
+    ok(kernel, "x = [1, 2]")
+    assert ok(kernel, "%%isolated --worker reads\nx.append(3); y = len(x)\ny") == "3"
+    assert ok(kernel, "x, 'y' in globals()") == "([1, 2], False)"
+
+
+@promise("isolated.variables")
+def test_a_parser_of_arguments_finds_the_program_first(kernel: Kernel) -> None:
+    code = "import sys\nsys.argv[1], len(sys.argv) > 2"
+    assert ok(kernel, f"%%isolated\n{code}") == ok(kernel, code) == "('-f', True)"
+
+
+@promise("isolated.variables")
+def test_a_worker_keeps_its_variables_and_a_fresh_one_has_none(kernel: Kernel) -> None:
+    ok(kernel, "%%isolated --worker keeps\nkept = 1")
+    assert ok(kernel, "%%isolated --worker keeps\nkept + 1") == "2"
+    assert ok(kernel, "%%isolated --fresh\n'kept' in globals()") == "False"
+
+
+@promise("isolated.variables")
+def test_what_the_session_changes_is_sent_again_and_nothing_else(kernel: Kernel) -> None:
+    ok(kernel, "items = [1]")
+    assert ok(kernel, "%%isolated --worker again\nitems.append(2); items") == "[1, 2]"
+    assert ok(kernel, "%%isolated --worker again\nitems") == "[1, 2]"
+    ok(kernel, "items.append(7)")
+    assert ok(kernel, "%%isolated --worker again\nitems") == "[1, 7]"
+
+
+@promise("isolated.variables")
+def test_named_variables_come_back_with_what_they_share(kernel: Kernel) -> None:
+    ok(kernel, "%%isolated --out first,second\nfirst = [1]; second = {'same': first}")
+    assert ok(kernel, "second['same'] is first, first") == "(True, [1])"
+
+
+@promise("isolated.variables")
+def test_what_cannot_come_back_is_named_and_the_rest_comes(kernel: Kernel) -> None:
+    ran = kernel.run("%%isolated --out good,bad,missing\ngood = 1; bad = (i for i in 'ab')")
+    assert ran.status == "ok"
+    assert "bad did not come back from the worker: generator" in ran.stderr
+    assert "missing did not come back from the worker: the worker has no such" in ran.stderr
+    assert ok(kernel, "good, 'bad' in globals()") == "(1, False)"
+
+
+@promise("isolated.variables")
+def test_what_cannot_be_sent_is_named_before_the_cell_runs(kernel: Kernel) -> None:
+    ok(kernel, "import threading; lock = threading.Lock()")
+    ran = kernel.run("%%isolated\nprint('ran'); 'lock' in globals()")
+    texts = [m["content"]["text"] for m in ran.of("stream")]
+    assert ran.result == "False"
+    assert "lock (_thread.lock) was not sent to the worker" in texts[0]
+    assert texts[-1] == "ran\n"
+
+
+@promise("isolated.variables")
+def test_a_name_that_is_not_there_stops_the_cell_before_it_runs(kernel: Kernel) -> None:
+    ran = kernel.run("%%isolated --in nothing_of_that_name\nprint('ran')")
+    assert ran.reply["ename"] == "UsageError"
+    assert "the session has no variable nothing_of_that_name; nothing was run" in ran.stderr
+    assert ran.stdout == ""
+
+
+@promise("isolated.relay")
+def test_output_comes_in_order_under_the_cell_that_made_it(kernel: Kernel) -> None:
+    ran = kernel.run(
+        "%%isolated\n"
+        "from IPython.display import display, clear_output, HTML\n"
+        "print('one'); display(HTML('<b>two</b>')); handle = display('a', display_id='x')\n"
+        "handle.update('b'); clear_output(wait=True); print('three'); 'four'"
+    )
+    kinds = [m["msg_type"] for m in ran.messages]
+    assert kinds == [
+        "stream", "display_data", "display_data", "update_display_data", "clear_output", "stream",
+        "execute_result",
+    ]  # fmt: skip
+    assert ran.result == "'four'"
+    assert ran.of("execute_result")[0]["content"]["execution_count"] == ran.reply["execution_count"]
+
+
+@promise("isolated.relay")
+def test_native_code_and_subprocesses_are_heard(kernel: Kernel) -> None:
+    ran = kernel.run(
+        "%%isolated\nimport os, subprocess\nos.write(1, b'native\\n')\n"
+        "subprocess.run(['sh', '-c', 'echo out; echo err >&2'])\nNone"
+    )
+    assert ran.stdout == "native\nout\n"
+    assert ran.stderr == "err\n"
+
+
+@promise("isolated.relay")
+def test_an_error_is_shown_once_and_fails_the_reply(kernel: Kernel) -> None:
+    ran = kernel.run("%%isolated\ndef f():\n    return 1 / 0\nf()")
+    assert [m["msg_type"] for m in ran.messages] == ["error"]
+    assert ran.error is not None
+    assert (ran.error["ename"], ran.error["evalue"]) == ("ZeroDivisionError", "division by zero")
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(ran.error["traceback"]))
+    assert "return 1 / 0" in shown
+    assert ran.reply["ename"] == "ZeroDivisionError"
+
+
+@promise("isolated.relay")
+def test_code_of_the_session_catches_the_error_by_its_class(kernel: Kernel) -> None:
+    code = (
+        "try:\n    get_ipython().run_cell_magic('isolated', '', '1/0')\n"
+        "except ZeroDivisionError as error:\n    print('caught', error)"
+    )
+    assert ok(kernel, code) == "caught division by zero\n"
+
+
+@promise("isolated.relay")
+def test_input_is_asked_and_answered(kernel: Kernel) -> None:
+    ran = kernel.run("%%isolated\ninput('name? ')", allow_stdin=True, answers=["Ada"])
+    assert ran.result == "'Ada'"
+
+
+@promise("isolated.relay")
+def test_what_a_thread_says_after_its_cell_arrives(kernel: Kernel) -> None:
+    ran = kernel.run(
+        "%%isolated --worker threads\nimport threading\ngo = threading.Event()\n"
+        "def later():\n    go.wait(10); print('late', flush=True)\n"
+        "threading.Thread(target=later).start()"
+    )
+    assert ran.status == "ok"
+    ok(kernel, "%%isolated --worker threads\ngo.set()")
+    kernel.wait_for_text("late")
+
+
+@promise("isolated.relay")
+def test_a_hundred_thousand_lines_arrive_whole(kernel: Kernel) -> None:
+    ran = kernel.run("%%isolated\nfor i in range(100_000): print(i)", timeout=50)
+    assert ran.stdout == "".join(f"{i}\n" for i in range(100_000))
+
+
+WAYS_TO_DIE = [
+    ("import os; os._exit(3)", "exit", 3, None),
+    ("import os; os.abort()", "killed", None, "SIGABRT"),
+    ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "killed", None, "SIGKILL"),
+    ("import ctypes; ctypes.string_at(0)", "segfault", None, "SIGSEGV"),
+    ("import signal; signal.raise_signal(signal.SIGALRM)", "killed", None, "SIGALRM"),
+    ("import os, sys; sys.stdout.close(); os._exit(1)", "exit", 1, None),
+]
+
+
+@promise("isolated.survives")
+@pytest.mark.parametrize(("code", "reason", "exit_code", "name"), WAYS_TO_DIE)
+def test_a_death_is_told_and_costs_the_session_nothing(
+    kernel: Kernel, code: str, reason: str, exit_code: int | None, name: str | None
+) -> None:
+    ok(kernel, "x = {'kept': 1}; before = id(x)")
+    ran = kernel.run(
+        f"%%isolated --worker {reason}{exit_code}{name}\nprint('so far', flush=True)\n{code}"
+    )
+    assert ran.error is not None
+    assert ran.error["ename"] == "WorkerDied"
+    assert ran.stdout == "so far\n"
+    assert "as they were" in ran.error["evalue"]
+    if name is not None:
+        assert name in ran.error["evalue"]
+    died = kernel.logs.records("worker", state="dead")[-1]
+    assert died["reason"] == reason
+    assert (died["detail"]["exit_code"], died["detail"]["signal"]) == (exit_code, name)
+    assert ok(kernel, "x, id(x) == before") == "({'kept': 1}, True)"
+    assert ok(kernel, "%%isolated --fresh\n1 + 1") == "2"
+
+
+@promise("isolated.survives")
+def test_a_worker_that_closes_its_descriptors_is_told_of(kernel: Kernel) -> None:
+    ran = kernel.run("%%isolated --fresh\nimport os; os.closerange(3, 200); os._exit(0)")
+    assert ran.error is not None
+    died = kernel.logs.records("worker", state="dead")[-1]
+    # ZeroMQ aborts, if its thread looks before the exit.
+    assert (died["reason"], died["detail"]["signal"]) in (("exit", None), ("killed", "SIGABRT"))
+    assert ok(kernel, "1 + 1") == "2"
+
+
+@promise("isolated.survives")
+@pytest.mark.parametrize("end", ["os._exit(0)", "os.abort()", "os.kill(os.getpid(), 9)"])
+def test_no_word_is_lost_however_suddenly_it_ends(kernel: Kernel, end: str) -> None:
+    ran = kernel.run(
+        "%%isolated --fresh\nimport os, sys\n"
+        f"for i in range(2000): print(i)\nprint('é', file=sys.stderr)\n{end}"
+    )
+    assert ran.stdout == "".join(f"{i}\n" for i in range(2000))
+    assert ran.stderr == "é\n"
+
+
+@promise("isolated.survives")
+def test_the_line_that_crashed_is_named(kernel: Kernel) -> None:
+    ran = kernel.run("%%isolated --fresh\nimport ctypes\n\nctypes.string_at(0)")
+    assert ran.error is not None
+    assert "line 3 of the cell: ctypes.string_at(0)" in ran.error["evalue"]
+
+
+@promise("isolated.survives")
+def test_three_deaths_in_a_minute_are_enough(own: Kernel) -> None:
+    for _ in range(3):
+        assert own.run("%%isolated\nimport os; os._exit(1)").error is not None
+    stopped = own.run("%%isolated\n1")
+    assert stopped.error is not None
+    assert stopped.error["ename"] == "IsolationUnavailable"
+    assert ok(own, "%%isolated\n1") == "1"
+
+
+@promise("isolated.limits")
+@pytest.mark.parametrize(
+    ("line", "code", "ename", "words"),
+    [
+        ("--timeout 0.3", "while True: pass", "CellTimeout", "0.3 s"),
+        ("--cpu 0.3", "while True: pass", "CellTimeout", "0.3 s of CPU"),
+        ("--memory 200M", "z = bytearray(10**9)", "MemoryError", ""),
+        ("--memory 200M", "z = []\nwhile True: z.append(bytearray(10**6))", "Memory", ""),
+    ],
+)
+def test_a_cell_is_held_to_its_limits(
+    kernel: Kernel, line: str, code: str, ename: str, words: str
+) -> None:
+    ran = kernel.run(f"%%isolated --fresh {line}\n{code}")
+    assert ran.error is not None
+    assert ran.error["ename"].startswith(ename)
+    assert words in ran.error["evalue"]
+    assert len(ran.of("error")) == 1
+
+
+@promise("isolated.limits")
+def test_who_ignores_the_interrupt_of_a_limit_is_killed(kernel: Kernel) -> None:
+    ran = kernel.run(f"%%isolated --fresh --timeout 0.2\n{DEAF}while True: pass")
+    assert ran.error is not None
+    assert ran.error["ename"] == "WorkerDied"
+    assert "ran longer than 0.2 s" in ran.error["evalue"]
+    assert "line 3 of the cell: while True: pass" in ran.error["evalue"]
+
+
+@promise("isolated.interrupt")
+def test_an_interrupt_stops_the_cell_and_its_worker_goes_on(kernel: Kernel) -> None:
+    ok(kernel, "%%isolated --worker stops\nkept = 5")
+    ran = kernel.interrupted(
+        "%%isolated --worker stops\nopen('begun', 'w').close()\nwhile True: pass"
+    )
+    assert ran.error is not None
+    assert ran.error["ename"] == "KeyboardInterrupt"
+    assert ok(kernel, "%%isolated --worker stops\nkept") == "5"
+    assert ok(kernel, "1 + 1") == "2"
+
+
+@promise("isolated.interrupt")
+def test_a_person_who_insists_gets_a_worker_killed_that_ignores_them(kernel: Kernel) -> None:
+    mark = kernel.cwd / "begun"
+    mark.unlink(missing_ok=True)
+    msg_id = kernel.send(f"%%isolated --fresh\n{DEAF}open('begun', 'w').close()\nwhile True: pass")
+    kernel.wait(mark.exists)
+    for _ in range(4):
+        kernel.interrupt()
+        kernel.pump(0.3)
+    ran = kernel.collect(msg_id)
+    assert ran.error is not None
+    assert ran.error["ename"] == "WorkerDied"
+    assert ok(kernel, "1 + 1") == "2"
+
+
+@promise("isolated.recorded")
+def test_the_record_tells_what_changed_in_the_worker(kernel: Kernel) -> None:
+    ok(kernel, "base = 1")
+    ran = kernel.run("%%isolated --worker tells\nimport colorsys\nnew = base + 1\nprint('said')")
+    record = kernel.logs.one("cell", msg_id=ran.msg_id)
+    assert record["added_vars"] == ["colorsys", "new"]
+    assert "colorsys" in record["added_imports"]
+    assert "base" in record["loads"]
+    assert record["stdout"] == "said\n"
+    assert record["worker"].startswith("w")
+    assert ran.flow["execution"] == "worker"
+    assert ran.flow["added_vars"] == ["colorsys", "new"]
+
+
+@promise("isolated.marks")
+@pytest.mark.parametrize(
+    "metadata", [{"flow": {"isolated": True}}, {"tags": ["isolated"]}, {"tags": ["x", "isolated"]}]
+)
+def test_metadata_and_tags_isolate_a_cell(kernel: Kernel, metadata: dict[str, object]) -> None:
+    ran = kernel.run("import os; os.getpid()", metadata=metadata)
+    assert ran.result != str(kernel.pid)
+    assert kernel.logs.one("cell", msg_id=ran.msg_id)["code"] == "import os; os.getpid()"
+
+
+@promise("isolated.marks")
+def test_a_comment_isolates_a_cell_and_a_higher_mark_wins(kernel: Kernel) -> None:
+    code = "# flow: isolated timeout=30\nimport os; os.getpid()"
+    assert ok(kernel, code) != str(kernel.pid)
+    assert ok(kernel, code, metadata={"flow": {"isolated": False}}) == str(kernel.pid)
+    assert ok(kernel, "%%isolated --no\n" + code) == str(kernel.pid)
+
+
+@promise("isolated.marks")
+@pytest.mark.parametrize("line", ["--memroy 2G", "--memory 0", "--timeout never", "word"])
+def test_a_mark_that_is_not_understood_stops_the_cell(kernel: Kernel, line: str) -> None:
+    ran = kernel.run(f"%%isolated {line}\nprint('ran')")
+    assert ran.status == "error"
+    assert ran.stdout == ""
+
+
+@promise("isolated.marks")
+def test_every_cell_is_isolated_where_the_session_says_so() -> None:
+    with Kernel(env={"USE_SUBPROCESS_WORKER": "1"}) as kernel:
+        assert ok(kernel, "import os; os.getpid()") != str(kernel.pid)
+        ok(kernel, "value = 1")
+        assert ok(kernel, "value + 1") == "2"
+        assert ok(kernel, "os.environ.get('USE_SUBPROCESS_WORKER')") == ""
+        assert "task" in ok(kernel, "%task status")
+
+
+@promise("isolated.orphans")
+def test_nothing_is_left_when_the_kernel_is_killed(own: Kernel) -> None:
+    pids = ok(
+        own,
+        "%%isolated\nimport os, subprocess\n"
+        "child = subprocess.Popen(['sleep', '1000'])\n"
+        "far = subprocess.Popen(['sleep', '1000'], start_new_session=True)\n"
+        "print(os.getpid(), os.getppid(), child.pid, far.pid)",
+    )
+    own.kill()
+    assert all(_is_gone(int(pid)) for pid in pids.split())
+
+
+@promise("isolated.orphans")
+@pytest.mark.parametrize("which", [0, 1])
+def test_nothing_is_left_when_a_worker_or_the_zygote_is_killed(own: Kernel, which: int) -> None:
+    pids = ok(
+        own,
+        "%%isolated\nimport os, subprocess\n"
+        "far = subprocess.Popen(['sleep', '1000'], start_new_session=True)\n"
+        "print(os.getpid(), os.getppid(), far.pid)",
+    ).split()
+    ok(own, f"import os; os.kill({pids[which]}, {int(signal.SIGKILL)})")
+    assert _is_gone(int(pids[0]))
+    assert _is_gone(int(pids[2]))
+    assert ok(own, "%%isolated\n1 + 1") == "2"
+
+
+def _is_gone(pid: int) -> bool:
+    import time
+
+    import psutil
+
+    deadline = time.monotonic() + 10
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.005)
+    return True
+
+
+@promise("isolated.survives")
+def test_a_worker_that_is_busy_takes_no_second_cell(kernel: Kernel) -> None:
+    code = (
+        "import threading, time\nfound = []\n"
+        "def other():\n"
+        "    while not Path('begun').exists(): time.sleep(0.01)\n"
+        "    try: get_ipython().run_cell_magic('isolated', '', '1')\n"
+        "    except Exception as error: found.append(str(error))\n"
+        "    Path('go').touch()\n"
+        "from pathlib import Path\n"
+        "thread = threading.Thread(target=other); thread.start()\n"
+        "get_ipython().run_cell_magic('isolated', '--in none', 'from pathlib import Path\\n"
+        'import time\\nPath("begun").touch()\\nwhile not Path("go").exists(): time.sleep(0.01)\')\n'
+        "thread.join(); found"
+    )
+    for name in ("begun", "go"):
+        (kernel.cwd / name).unlink(missing_ok=True)
+    assert "is busy: it runs one cell at a time" in ok(kernel, code)

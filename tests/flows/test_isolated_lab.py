@@ -1,0 +1,201 @@
+"""Isolated cells as a person in front of JupyterLab sees them."""
+
+import re
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.lab import Lab
+from tests.promises import promise
+
+pytestmark = [
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks on Linux only"),
+    # The first test starts a server and a browser.
+    pytest.mark.timeout(240),
+]
+
+SHOWN_ALIKE = {
+    "text": "print('one')\nimport sys\nprint('two', file=sys.stderr)\n'three'",
+    "displays": (
+        "from IPython.display import HTML, display, update_display\n"
+        "display(HTML('<b>bold</b>'), display_id='later')\n"
+        "update_display(HTML('<i>changed</i>'), display_id='later')"
+    ),
+    "cleared": (
+        "from IPython.display import clear_output\n"
+        "print('before')\nclear_output(wait=True)\nprint('after')"
+    ),
+    "help": "print?",
+}
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    with Lab(tmp_path_factory.mktemp("lab")) as lab:
+        yield lab
+
+
+@pytest.fixture(autouse=True)
+def picture(lab: Lab, request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a test has ended with is in a picture of its name."""
+    yield
+    lab.picture(request.node.name)
+
+
+@promise("isolated.screen")
+def test_what_is_shown_is_what_a_local_cell_shows(lab: Lab) -> None:
+    cells = [f"{head}{code}" for code in SHOWN_ALIKE.values() for head in ("", "%%isolated\n")]
+    notebook = lab.open(*cells)
+
+    for number in range(len(cells)):
+        notebook.run(number)
+    shown = {
+        name: (notebook.html(2 * number), notebook.html(2 * number + 1))
+        for number, name in enumerate(SHOWN_ALIKE)
+    }
+
+    assert {name: isolated for name, (_, isolated) in shown.items()} == {
+        name: local for name, (local, _) in shown.items()
+    }
+    assert "three" in notebook.text(1)
+    assert notebook.text(3) == "changed"
+    assert notebook.text(5) == "after"
+
+
+@promise("isolated.screen")
+def test_a_button_of_a_worker_is_pressed(lab: Lab) -> None:
+    notebook = lab.open(
+        "import os\nos.getpid()",
+        "%%isolated\nimport os\nimport ipywidgets as widgets\n"
+        "label = widgets.Label('nobody has pressed')\n"
+        "button = widgets.Button(description='Press')\n"
+        "def pressed(_): label.value = f'pressed in {os.getpid()}'\n"
+        "button.on_click(pressed)\n"
+        "display(widgets.VBox([button, label]))",
+    )
+    pid = notebook.run(0).split()[-1]
+
+    notebook.run(1)
+    notebook.wait_for_text(1, "nobody has pressed")
+    notebook.output(1).get_by_role("button", name="Press").click()
+    notebook.wait_for_text(1, "pressed in")
+
+    assert pid.isdigit()
+    assert re.search(r"pressed in \d+", notebook.text(1))
+    assert pid not in notebook.text(1)
+
+
+@promise("isolated.screen")
+def test_what_a_slider_of_a_worker_prints_is_shown_below_it(lab: Lab) -> None:
+    notebook = lab.open(
+        "%%isolated\nimport ipywidgets as widgets\n"
+        "def square(x): print('the square is', x * x)\n"
+        "widgets.interactive(square, x=widgets.IntSlider(3, 0, 9))"
+    )
+
+    notebook.run(0)
+    notebook.wait_for_text(0, "the square is 9")
+    notebook.output(0).get_by_role("slider").press("ArrowRight")
+    notebook.wait_for_text(0, "the square is 16")
+
+    assert "the square is 9" not in notebook.text(0)
+
+
+@promise("isolated.screen")
+def test_a_progress_bar_of_a_worker_gets_to_its_end(lab: Lab) -> None:
+    notebook = lab.open(
+        "%%isolated\nfrom tqdm.notebook import tqdm\nfor _ in tqdm(range(40), desc='steps'): pass"
+    )
+
+    notebook.run(0)
+    notebook.wait_for_text(0, "40/40")
+
+    bar = notebook.output(0).locator(".progress-bar")
+    assert "100%" in notebook.text(0)
+    assert bar.evaluate("bar => bar.style.width") == "100%"
+
+
+@promise("isolated.screen")
+def test_a_figure_of_a_worker_is_a_picture(lab: Lab) -> None:
+    notebook = lab.open(
+        "%%isolated\nimport matplotlib.pyplot as plt\nplt.plot([1, 3, 2])\nplt.title('drawn')\n"
+        "plt.show()"
+    )
+
+    notebook.run(0)
+    figure = notebook.output(0).locator("img")
+    figure.wait_for()
+
+    assert figure.count() == 1
+    assert figure.evaluate("image => image.decode().then(() => image.naturalWidth)") > 300
+
+
+@promise("isolated.screen")
+def test_an_error_is_shown_once_with_its_lines(lab: Lab) -> None:
+    notebook = lab.open(
+        "def f():\n    return 1 / 0\nf()", "%%isolated\ndef f():\n    return 1 / 0\nf()"
+    )
+
+    local = notebook.run(0)
+    isolated = notebook.run(1)
+
+    assert notebook.red(1).count() == 1
+    assert isolated.count("ZeroDivisionError: division by zero") == 1
+    assert _lines(isolated) == _lines(local)
+
+
+@promise("isolated.screen")
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [("import os\nos._exit(3)", "exit"), ("import ctypes\nctypes.string_at(0)", "SIGSEGV")],
+    ids=["exit", "segfault"],
+)
+def test_a_death_can_be_read_and_the_next_cell_runs(lab: Lab, code: str, told: str) -> None:
+    notebook = lab.open("kept = 5", f"%%isolated\nprint('so far')\n{code}", "kept + 1")
+    notebook.run(0)
+
+    report = notebook.run(1)
+
+    assert "so far" in report
+    assert report.count("WorkerDied") >= 1
+    assert told in report
+    assert "as they were" in report
+    assert notebook.red(1).count() == 1
+    assert notebook.run(2).endswith("6")
+
+
+@promise("isolated.screen")
+def test_the_stop_button_stops_the_cell_and_the_next_one_runs(lab: Lab) -> None:
+    notebook = lab.open(
+        "%%isolated\nkept = 5\nprint('begun', flush=True)\nwhile True: pass",
+        "%%isolated\nkept + 1",
+    )
+    notebook.begin(0)
+    notebook.wait_for_text(0, "begun")
+
+    notebook.interrupt()
+    notebook.ended(0)
+
+    assert "KeyboardInterrupt" in notebook.text(0)
+    assert notebook.red(0).count() == 1
+    assert notebook.run(1).endswith("6")
+
+
+@promise("isolated.screen")
+def test_a_question_of_a_worker_is_answered_in_its_box(lab: Lab) -> None:
+    notebook = lab.open("%%isolated\nname = input('Who? ')\nprint('hello', name)")
+    notebook.begin(0)
+    box = notebook.output(0).locator(".jp-Stdin-input")
+
+    box.fill("Ada")
+    box.press("Enter")
+    notebook.ended(0)
+
+    box.wait_for(state="detached")
+    assert notebook.text(0).split() == ["Who?", "Ada", "hello", "Ada"]
+
+
+def _lines(traceback: str) -> list[str]:
+    """The lines of code that a traceback shows."""
+    return [line.strip() for line in traceback.splitlines() if re.match(r"(-+> )?\s*\d+ ", line)]

@@ -1,0 +1,241 @@
+"""A real JupyterLab in a real Chromium, for what a person in front of it sees.
+
+Called by the tests of `tests/flows/test_*_lab.py`, which share one server and one page a module.
+
+The server has folders of its own for everything, listens on loopback at a port that the system
+chose, and asks nobody for news or extensions. Waits are for what the page shows, bounded by
+`DEADLINE_MS`.
+"""
+
+import json
+import re
+import secrets
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+import nbformat
+import psutil
+import pytest
+
+from tests import browser
+from tests.kernels import FLOW, environment
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+DEADLINE_MS: Final = 40_000.0
+"""Longest wait for something to be seen; reached only when something is broken."""
+_START_S: Final = 90.0
+_END_S: Final = 20.0
+_SETTINGS_FILE: Final = (
+    "lab/user-settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
+)
+_SETTINGS: Final = {"fetchNews": "false", "checkForUpdates": False}
+_OPEN: Final = """async path => {
+    const panel = await jupyterapp.commands.execute("docmanager:open", {path, factory: "Notebook"});
+    await panel.context.ready;
+    await panel.sessionContext.ready;
+    await panel.sessionContext.session.kernel.info;
+}"""
+_CLOSE: Final = """async () => {
+    const panel = jupyterapp.shell.currentWidget;
+    await panel.sessionContext.shutdown();
+    panel.dispose();
+}"""
+# Text is drawn in the frames that follow its arrival.
+_DRAWN: Final = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+_PLAIN: Final = """area => {
+    const copy = area.cloneNode(true);
+    for (const prompt of copy.querySelectorAll(".jp-OutputPrompt")) prompt.textContent = "";
+    for (const each of copy.querySelectorAll("[id]")) each.removeAttribute("id");
+    return copy.innerHTML;
+}"""
+_READY: Final = "jupyterapp.restored.then(() => jupyterapp.shell.collapseLeft())"
+
+
+class Notebook:
+    """A notebook that is open on the page of a `Lab`.
+
+    Args:
+        page: Of Playwright.
+    """
+
+    def __init__(self, page: "Page") -> None:
+        self._page = page
+
+    def cell(self, number: int) -> "Locator":
+        """A cell, counted from 0."""
+        return self._page.locator(".jp-NotebookPanel .jp-Notebook-cell").nth(number)
+
+    def output(self, number: int) -> "Locator":
+        """The place below a cell where its outputs are."""
+        return self.cell(number).locator(".jp-Cell-outputWrapper")
+
+    def red(self, number: int) -> "Locator":
+        """What is shown in red below a cell: each error, and text on stderr."""
+        return self.output(number).locator('[data-mime-type="application/vnd.jupyter.stderr"]')
+
+    def begin(self, number: int) -> None:
+        """Run a cell as people do, and go on while it runs."""
+        self.cell(number).locator(".cm-content").click()
+        self._page.keyboard.press("Control+Enter")
+
+    def ended(self, number: int) -> None:
+        """Wait until a cell that was run once has its number."""
+        prompt = self.cell(number).locator(".jp-InputPrompt")
+        prompt.filter(has_text=re.compile(r"\[\d+\]")).wait_for()
+        self._page.evaluate(_DRAWN)
+
+    def run(self, number: int) -> str:
+        """Run a cell to its end.
+
+        Returns:
+            The text of its outputs.
+        """
+        self.begin(number)
+        self.ended(number)
+        return self.text(number)
+
+    def text(self, number: int) -> str:
+        """The text of the outputs of a cell, as they are now."""
+        found: str = self.output(number).inner_text()
+        return found.strip()
+
+    def html(self, number: int) -> str:
+        """The outputs of a cell as a page has them, without what differs from cell to cell."""
+        found: str = self.output(number).locator(".jp-OutputArea").first.evaluate(_PLAIN)
+        return found
+
+    def wait_for_text(self, number: int, text: str) -> None:
+        """Wait until the outputs of a cell hold `text`."""
+        self.output(number).get_by_text(text).first.wait_for()
+
+    def interrupt(self) -> None:
+        """Press the button of the toolbar that stops a cell."""
+        self._page.locator('[data-command="notebook:interrupt-kernel"]').first.click()
+
+
+class Lab:
+    """A server and a browser that looks at it.
+
+    Skips the test where JupyterLab, Playwright or Chromium is missing.
+
+    Args:
+        root: An empty folder for all files.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.work = root / "work"
+        self._open_notebooks = 0
+        self._is_one_open = False
+        self._ends = ExitStack()
+
+    def __enter__(self) -> Self:
+        for module in ("jupyterlab", "playwright"):
+            if find_spec(module) is None:
+                pytest.skip(f"{module} is not installed")
+        chromium = browser.program()
+        from playwright.sync_api import sync_playwright  # missing where nobody tests pages
+
+        with self._ends:
+            url = self._serve()
+            playwright = self._ends.enter_context(sync_playwright())
+            window = playwright.chromium.launch(
+                executable_path=chromium, args=[*browser.QUIET_FLAGS, "--disable-dev-shm-usage"]
+            )
+            self._ends.callback(window.close)
+            self.page = window.new_page(viewport={"width": 1000, "height": 700})
+            self.page.set_default_timeout(DEADLINE_MS)
+            self.page.goto(url)
+            self.page.wait_for_function("window.jupyterapp !== undefined")
+            self.page.evaluate(_READY)
+            self._ends = self._ends.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ends.close()
+
+    def open(self, *cells: str) -> Notebook:
+        """Open a new notebook, with a kernel of its own; the one before is closed."""
+        if self._is_one_open:
+            self.page.evaluate(_CLOSE)
+        self._open_notebooks += 1
+        path = self.work / f"{self._open_notebooks}.ipynb"
+        notebook = nbformat.v4.new_notebook(
+            cells=[nbformat.v4.new_code_cell(cell) for cell in cells],
+            metadata={"kernelspec": {"name": FLOW, "display_name": FLOW, "language": "python"}},
+        )
+        nbformat.write(notebook, path)
+        self.page.evaluate(_OPEN, path.name)
+        self._is_one_open = True
+        return Notebook(self.page)
+
+    def picture(self, name: str) -> Path:
+        """What is seen now, in a file."""
+        path = self.root / f"{name}.png"
+        self.page.screenshot(path=path)
+        return path
+
+    # -- the server --------------------------------------------------------------------------------
+
+    def _serve(self) -> str:
+        """Start the server; returns where its page is."""
+        self.work.mkdir()
+        folders = {name: str(self.root / name) for name in ("config", "data", "runtime")}
+        path = self.root / "config" / _SETTINGS_FILE
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(_SETTINGS), encoding="utf-8")
+        env = environment(
+            {f"JUPYTER_{name.upper()}_DIR": path for name, path in folders.items()}
+            | {
+                "JUPYTER_TOKEN": secrets.token_hex(),
+                "IPYTHONDIR": str(self.root / "ipython"),
+                "FLOW_HOME": str(self.root / "home"),
+            }
+        )
+        with (self.root / "server.txt").open("wb") as said:
+            server = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
+                    *("--ServerApp.ip=127.0.0.1", "--ServerApp.port=0"),
+                    *(f"--ServerApp.root_dir={self.work}", "--expose-app-in-browser"),
+                    "--LabApp.extension_manager=readonly",
+                ],
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+            )
+        self._ends.callback(_end, server)
+        return f"{self._listens(server)}lab?reset&token={env['JUPYTER_TOKEN']}"
+
+    def _listens(self, server: "subprocess.Popen[bytes]") -> str:
+        known = self.root / "runtime" / f"jpserver-{server.pid}.json"
+        deadline = time.monotonic() + _START_S
+        while time.monotonic() < deadline and server.poll() is None:
+            try:
+                return str(json.loads(known.read_text("utf-8"))["url"])
+            except (FileNotFoundError, json.JSONDecodeError):  # not there, or half written
+                time.sleep(0.02)
+        said = (self.root / "server.txt").read_text("utf-8", errors="replace")
+        raise TimeoutError(f"JupyterLab does not listen: {said[-2000:]}")
+
+
+def _end(server: "subprocess.Popen[bytes]") -> None:
+    """An orderly end with all kernels; what is left after it is killed."""
+    family = psutil.Process(server.pid).children(recursive=True)
+    server.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        server.wait(_END_S)
+    server.kill()
+    server.wait()
+    for process in family:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(family, timeout=_END_S)

@@ -1,0 +1,58 @@
+"""When a worker is interrupted, and when it is killed: decisions without any process."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flow_kernel.session.isolation.patience import Patience, Seen, Step
+from flow_kernel.workers.limits import Limits
+
+ALL = [Step.INTERRUPT, Step.INTERRUPT_AGAIN, Step.TERMINATE, Step.KILL]
+
+
+def steps(patience: Patience, *seen: Seen) -> list[list[Step]]:
+    return [patience.next(each) for each in seen]
+
+
+def test_nothing_is_done_to_a_cell_within_its_limits() -> None:
+    patience = Patience(Limits(timeout_s=5, memory_bytes=10**9, cpu_s=5, processes=9))
+    seen = Seen(elapsed_s=4.9, rss_bytes=10**8, cpu_s=4.9, processes=9, output_bytes=10**9)
+    assert steps(patience, seen, seen) == [[], []]
+    assert patience.cause is None
+
+
+def test_a_limit_escalates_by_time() -> None:
+    patience = Patience(Limits(timeout_s=1))
+    found = steps(patience, *[Seen(elapsed_s=t) for t in (0.9, 1.1, 1.5, 2.2, 3.2, 4.2, 9.0)])
+    assert found == [[], ALL[:1], [], ALL[1:2], ALL[2:3], ALL[3:], []]
+    assert patience.cause == "timeout"
+
+
+def test_a_person_has_more_patience_and_may_lose_it() -> None:
+    patience = Patience(Limits())
+    assert patience.next(Seen(elapsed_s=1, interrupts=1)) == ALL[:1]
+    assert patience.next(Seen(elapsed_s=1.2, interrupts=1)) == []
+    assert patience.next(Seen(elapsed_s=1.3, interrupts=2)) == ALL[1:2]
+    assert patience.next(Seen(elapsed_s=1.4, interrupts=3)) == ALL[2:3]
+    assert patience.next(Seen(elapsed_s=1.5, interrupts=4)) == ALL[3:]
+    assert patience.cause == "user"
+
+
+def test_memory_above_its_limit_is_ended_at_once() -> None:
+    patience = Patience(Limits(memory_bytes=100))
+    assert patience.next(Seen(elapsed_s=1, rss_bytes=90)) == []
+    assert patience.next(Seen(elapsed_s=1, rss_bytes=95)) == ALL[:1]
+    assert patience.next(Seen(elapsed_s=1, rss_bytes=101)) == ALL[3:]
+    assert patience.cause == "memory"
+
+
+@given(st.lists(st.tuples(st.floats(0, 20), st.integers(0, 6), st.integers(0, 200)), max_size=20))
+def test_each_step_is_done_once_and_in_order(told: list[tuple[float, int, int]]) -> None:
+    patience = Patience(Limits(timeout_s=5, memory_bytes=100))
+    clock, interrupts, done = 0.0, 0, list[Step]()
+    for elapsed, more, rss in told:
+        clock += elapsed
+        interrupts += more
+        done += patience.next(Seen(elapsed_s=clock, interrupts=interrupts, rss_bytes=rss))
+    numbers = [step.value for step in done]
+    assert numbers == sorted(set(numbers))
+    assert bool(done) == (patience.cause is not None)

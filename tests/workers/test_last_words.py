@@ -1,0 +1,43 @@
+"""What a worker wrote last, in memory that outlives it."""
+
+import os
+import signal
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flow_kernel.workers.last_words import RING_BYTES, LastWords, create
+
+
+def both() -> tuple[LastWords, LastWords]:
+    fd = create()
+    try:
+        return LastWords(fd), LastWords(fd)
+    finally:
+        os.close(fd)
+
+
+@given(st.lists(st.binary(max_size=RING_BYTES + 100), max_size=8), st.integers(0, 300_000))
+def test_a_reader_gets_what_follows_what_it_has_seen(pieces: list[bytes], seen: int) -> None:
+    writer, reader = both()
+    for piece in pieces:
+        writer.write(0, piece)
+    whole = b"".join(pieces)
+    assert reader.count(0) == len(whole)
+    expected = whole[seen:][-RING_BYTES:] if seen < len(whole) else b""
+    assert reader.since(0, seen) == expected
+    assert reader.since(1, 0) == b""
+    writer.close()
+    reader.close()
+
+
+def test_the_words_of_a_killed_process_are_there() -> None:
+    writer, reader = both()
+    pid = os.fork()
+    if pid == 0:
+        writer.write(1, b"the end")
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(pid, 0)
+    assert reader.since(1, 0) == b"the end"
+    writer.close()
+    reader.close()

@@ -1,0 +1,249 @@
+"""The pool: who gets which worker, and what is left of those that did not start."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from jupyter_client.session import Session
+
+from flow_kernel.errors import IsolationUnavailable, NotFound
+from flow_kernel.settings import PoolSettings
+from flow_kernel.workers import starter
+from flow_kernel.workers.job import Done, Job
+from flow_kernel.workers.messages import Message, read, reader
+from flow_kernel.workers.pool import Pool
+from flow_kernel.workers.processes import Ended, ProgramProcess
+from flow_kernel.workers.worker import Worker
+from tests.kernels import environment
+
+SPAWN = PoolSettings(provisioner="local-provisioner", spares=0)
+FORK = PoolSettings(spares=0)
+BROKEN = "import sys\nif sys.argv[0] == '-m': sys.exit('no worker today')\n"
+KEY = b"the key of the session"
+
+
+class Heard:
+    """What workers say."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self.changes: list[tuple[str, str, str]] = []
+
+    def publish(self, worker_id: str, message: Message) -> None:
+        self.messages.append(message)
+
+    def died(self, worker_id: str) -> None:
+        pass
+
+    def idle(self, worker_id: str, parent: Any) -> None:
+        pass
+
+    def text(self, worker_id: str, parent: Mapping[str, Any], name: str, data: bytes) -> None:
+        pass
+
+    def changed(self, worker: Worker, reason: str) -> None:
+        self.changes.append((worker.worker_id, str(worker.state), reason))
+
+
+MakePool = Callable[..., Pool]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[MakePool]:
+    """Makes pools, and ends them."""
+    made: list[Pool] = []
+
+    def make(settings: PoolSettings = SPAWN, **env: str) -> Pool:
+        heard = Heard()
+        pool = Pool(
+            tmp_path,
+            key=KEY,
+            session_id="the session",
+            env=lambda: environment(env),
+            outlet=heard,
+            on_change=heard.changed,
+            settings=settings,
+        )
+        made.append(pool)
+        return pool
+
+    logging.getLogger("traitlets").addHandler(logging.NullHandler())
+    yield make
+    for pool in made:
+        pool.close()
+    assert [*tmp_path.glob("workers-*")] == []
+
+
+def run(worker: Worker, code: str) -> dict[str, Any]:
+    """The reply to a cell."""
+    header = Session().msg("execute_request")["header"]
+    content = {
+        "code": code,
+        "silent": False,
+        "store_history": False,
+        "user_expressions": {"v": "v"},
+    }
+    job = Job(header=header, content=content)
+    worker.run(job)
+    happened = job.happened.get(timeout=20)
+    assert isinstance(happened, Done)
+    return happened.reply
+
+
+def wait(happened: Callable[[], bool]) -> None:
+    until = time.monotonic() + 20
+    while not happened():
+        assert time.monotonic() < until
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("settings", [SPAWN, FORK], ids=["spawn", "zygote"])
+def test_a_name_is_one_worker_and_no_name_is_always_another(
+    make: MakePool, settings: PoolSettings
+) -> None:
+    pool = make(settings)
+    named, again, fresh, other = (pool.lease(name) for name in ("a", "a", None, None))
+
+    assert named is again
+    assert len({each.worker_id for each in (named, fresh, other)}) == 3
+    assert run(named, "v = 1")["user_expressions"]["v"]["data"] == {"text/plain": "1"}
+    assert pool.find("a") is pool.find(named.worker_id) is named
+    with pytest.raises(NotFound):
+        pool.find("b")
+
+
+def test_two_that_ask_for_one_name_at_once_get_the_same(make: MakePool) -> None:
+    pool = make()
+    with ThreadPoolExecutor(4) as threads:
+        leased = [*threads.map(pool.lease, ["a"] * 4)]
+
+    assert len(set(leased)) == 1
+    assert pool.workers == leased[:1]
+
+
+def test_two_that_ask_for_no_name_at_once_get_two(make: MakePool) -> None:
+    pool = make(replace(SPAWN, spares=1))
+    pool.keep_spares()
+    with ThreadPoolExecutor(3) as threads:
+        leased = [*threads.map(pool.lease, [None] * 3)]
+
+    assert len(set(leased)) == 3
+
+
+def test_a_spare_that_has_died_is_given_to_nobody(make: MakePool) -> None:
+    pool = make(replace(SPAWN, spares=1))
+    pool.keep_spares()
+    wait(lambda: len(pool.workers) == 1)
+    spare = pool.workers[0]
+    spare.signal(signal.SIGKILL)
+    wait(lambda: not spare.lives)
+
+    leased = pool.lease("a")
+    assert leased is not spare
+    assert run(leased, "v = 2")["status"] == "ok"
+
+
+@pytest.mark.parametrize("settings", [SPAWN, FORK], ids=["spawn", "zygote"])
+def test_a_pool_that_is_closed_while_a_worker_starts_leaves_nothing(
+    make: MakePool, settings: PoolSettings
+) -> None:
+    pool = make(settings)
+    failures: list[BaseException] = []
+
+    def lease() -> None:
+        try:
+            pool.lease("a")
+        except IsolationUnavailable as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=lease)
+    thread.start()
+    wait(lambda: bool(psutil.Process().children()))
+    pool.close()
+    thread.join(20)
+
+    assert not thread.is_alive()
+    assert psutil.Process().children(recursive=True) == []
+    with pytest.raises(IsolationUnavailable, match="the session has ended"):
+        pool.lease("b")
+
+
+def test_what_a_worker_said_when_it_did_not_start_is_told(make: MakePool, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "usercustomize.py").write_text(BROKEN, "utf-8")
+    sys.path.insert(0, str(site))
+    try:
+        (site / "sitecustomize.py").write_text(BROKEN, "utf-8")
+        with pytest.raises(IsolationUnavailable) as told:
+            make().lease("a")
+    finally:
+        sys.path.remove(str(site))
+
+    assert str(told.value) == "a worker ended while it started: SystemExit: no worker today"
+
+
+def test_a_worker_that_takes_too_long_is_given_up_and_ended(make: MakePool) -> None:
+    pool = make(replace(SPAWN, start_timeout_s=0.01))
+    with pytest.raises(IsolationUnavailable, match=r"0\.01 s"):
+        pool.lease("a")
+    wait(lambda: not psutil.Process().children(recursive=True))
+
+
+def test_a_provisioner_that_nobody_has_installed_is_named(make: MakePool) -> None:
+    with pytest.raises(IsolationUnavailable, match="nobody-has-this"):
+        make(PoolSettings(provisioner="nobody-has-this", spares=0)).lease("a")
+
+
+def test_a_child_that_somebody_else_has_waited_for_has_ended_all_the_same() -> None:
+    popen = subprocess.Popen(["sleep", "60"])
+    os.kill(popen.pid, signal.SIGKILL)
+    os.waitpid(popen.pid, 0)
+    process = ProgramProcess(popen)
+    ends: list[Ended] = []
+    process.call_at_end(ends.append)
+    wait(lambda: bool(ends))
+    process.send_signal(signal.SIGKILL)  # to nobody
+
+    assert ends == [Ended(returncode=None)]
+    popen.returncode = 0
+
+
+def test_messages_under_another_key_are_proved_and_signed_anew() -> None:
+    ours, theirs = Session(key=b"ours"), Session(key=b"theirs")
+    sent = theirs.serialize(theirs.msg("stream", {"name": "stdout", "text": "é"}))
+    forged = Session(key=b"nobody's").serialize(theirs.msg("stream", {}))
+    read_far = reader(theirs.key, ours.key)
+
+    message = read_far([b"topic", *sent, b"buffer"])
+    assert message is not None
+    _, frames = ours.feed_identities([*message.frames])
+    assert ours.deserialize(frames)["content"]["text"] == "é"
+    assert list(message.buffers) == [b"buffer"]
+    assert read_far(forged) is None
+    assert reader(ours.key, ours.key) is read
+
+
+def test_nothing_of_a_worker_that_does_not_answer_stays_open() -> None:
+    reads, writes = os.pipe()
+    popen = subprocess.Popen(["sleep", "60"], process_group=0)
+    process = ProgramProcess(popen)
+    starter.give_up(
+        starter.Started(
+            manager=None, process=process, kind="spawn", pipes=(reads,), modules=(), last_words=None
+        )
+    )
+    os.close(writes)
+
+    assert process.wait(20) == -signal.SIGKILL
