@@ -21,12 +21,14 @@ class Place(NamedTuple):
         task_id: The unit of work; `T-0000` takes cells outside any task.
         trace_id: 32 hex; equal for all sessions of one task, own for each session without a task.
         step: Name of the step that is being done; None outside any.
+        task_type: Of the task; empty outside any.
     """
 
     plan_id: str
     task_id: str
     trace_id: str
     step: str | None = None
+    task_type: str = ""
 
 
 class Whereabouts:
@@ -51,10 +53,10 @@ class Whereabouts:
         self.look: Callable[[], str | None] = lambda: None
         self.now: Place = Place(plan_id, task_id, trace_of(session, plan_id, task_id))
 
-    def move(self, plan_id: str, task_id: str, step: str | None) -> None:
+    def move(self, plan_id: str, task_id: str, step: str | None, *, task_type: str = "") -> None:
         """Go on in another task or step."""
-        before = self.now
-        self.now = Place(plan_id, task_id, trace_of(self.session, plan_id, task_id), step)
+        before, trace_id = self.now, trace_of(self.session, plan_id, task_id)
+        self.now = Place(plan_id, task_id, trace_id, step, task_type)
         if before[:2] != self.now[:2]:
             self._on_move(self.now)
 

@@ -54,7 +54,7 @@ class TaskFormatter:
         """
         if not is_isolated:
             return task.type
-        return f"{task.type}, isolated by default; this version runs its cells in the session"
+        return f"{task.type}, its cells run in a worker unless they are marked otherwise"
 
     def step(self, step: StepRow) -> str:
         """The name of a step."""

@@ -367,7 +367,19 @@ class Tasks:
     def _move(self, plan_id: str, task_id: str) -> None:
         innermost = self._begun[-1] if self._begun else None
         is_here = innermost is not None and innermost.place == (plan_id, task_id)
-        self._where.move(plan_id, task_id, innermost.name if innermost and is_here else None)
+        step = innermost.name if innermost and is_here else None
+        self._where.move(plan_id, task_id, step, task_type=self._type_of(plan_id, task_id))
+
+    def _type_of(self, plan_id: str, task_id: str) -> str:
+        """Of the task that is entered: each cell asks, and must not wait for the store."""
+        if task_id == ADHOC_TASK:
+            return ""
+        now = self._where.now
+        if now.task_type and now[:2] == (plan_id, task_id):
+            return now.task_type
+        with self._flow.store.read() as view:
+            task = view.task(plan_id, task_id)
+        return "" if task is None else task.type
 
     def _leave(self, task: TaskRow, back_to: str) -> None:
         ended = self._forget_steps((task.plan_id, task.task_id))

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
-from flow_kernel.records.names import ADHOC_TASK
 from flow_kernel.session.session import Session
 from flow_kernel.shell import routing
 from flow_kernel.shell.routing import Marks, Order
@@ -67,7 +66,7 @@ class IsolatedMarks:
             routing.of_metadata(metadata),
             routing.of_tags(metadata),
             routing.of_comment(source),
-            by_type=self._task_type() in settings.isolated_types,
+            by_type=self._session.where.now.task_type in settings.isolated_types,
             isolate_all=settings.isolate_all,
         )
 
@@ -97,12 +96,6 @@ class IsolatedMarks:
     def _metadata(self) -> Any:
         kernel = getattr(self._shell, "kernel", None)
         return None if kernel is None else kernel.get_parent("shell").get("metadata")
-
-    def _task_type(self) -> str:
-        if self._session.where.now.task_id == ADHOC_TASK:
-            return ""
-        task = self._session.current_task
-        return "" if task is None else task.type
 
 
 def _is_for_session(lines: list[str]) -> bool:

@@ -151,6 +151,29 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
         finally:
             self._broken_streams.set_aside()
 
+    async def do_complete(self, code: str, cursor_pos: int) -> Any:
+        """Completions of the session; where every cell is isolated, those of its worker."""
+        content = {"code": code, "cursor_pos": cursor_pos}
+        return await self._of_worker("complete_request", content) or super().do_complete(
+            code, cursor_pos
+        )
+
+    async def do_inspect(
+        self, code: str, cursor_pos: int, detail_level: int = 0, omit_sections: Any = ()
+    ) -> Any:
+        """What a name is in the session; where every cell is isolated, in its worker."""
+        content = {"code": code, "cursor_pos": cursor_pos, "detail_level": detail_level}
+        return await self._of_worker("inspect_request", content) or super().do_inspect(
+            code, cursor_pos, detail_level, omit_sections
+        )
+
+    async def _of_worker(self, kind: str, content: dict[str, Any]) -> Any:
+        if self.attachment is None or not self.attachment.session.settings.isolate_all:
+            return None
+        from flow_kernel.shell.isolated_asks import ask_worker  # most kernels have no worker
+
+        return await ask_worker(self.attachment.session, kind, content)
+
     def finish_metadata(self, parent: Any, metadata: Any, reply_content: Any) -> Any:
         """Write the record of the cell that `parent` asked for, and tell its facts."""
         metadata = super().finish_metadata(parent, metadata, reply_content)

@@ -77,14 +77,16 @@ class Job:
         header: Of the request of the client: what comes of it belongs to that request.
         content: Of the execute request.
         metadata: Of the execute request.
-        happened: What its sender has to react to.
+        happened: What its sender has to react to; None for no more than a look.
     """
 
     header: dict[str, Any]
     content: dict[str, Any]
     metadata: dict[str, Any] = field(default_factory=dict)
     buffers: Sequence[bytes] = ()
-    happened: "SimpleQueue[InputWanted | Called | Done | Died]" = field(default_factory=SimpleQueue)
+    happened: "SimpleQueue[InputWanted | Called | Done | Died | None]" = field(
+        default_factory=SimpleQueue
+    )
     reply: Message | None = None
     is_idle: bool = False
     output_bytes: int = 0

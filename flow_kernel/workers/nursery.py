@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from flow_kernel.errors import IsolationUnavailable
-from flow_kernel.workers import sweep
+from flow_kernel.workers import preload, sweep
 from flow_kernel.workers.zygote_client import CAN_FORK, ZygoteClient
 
 _MOST_FAILURES: Final = 2
@@ -27,9 +27,11 @@ class Nursery:
     Args:
         directory: Of sockets.
         tag: That zygotes carry.
+        learned: Keeps what workers had to import; None where nothing is kept.
     """
 
-    def __init__(self, directory: Path, tag: str) -> None:
+    def __init__(self, directory: Path, tag: str, learned: Path | None = None) -> None:
+        self._learned = learned
         self._directory = directory
         self._tag = tag
         self._zygote: ZygoteClient | None = None
@@ -61,6 +63,10 @@ class Nursery:
                 self.failed(error)
                 return None
             self._zygote = zygote
+            known = preload.read(self._learned) if self._may_learn and self._learned else []
+            if known:
+                zygote.preload(known)
+                self._may_learn = False
         return self._zygote
 
     def succeeded(self, modules: Sequence[str]) -> None:
@@ -69,12 +75,16 @@ class Nursery:
         if self._may_learn and self._zygote is not None and modules:
             self._may_learn = False
             self._zygote.preload(modules)
+            if self._learned is not None:
+                preload.write(self._learned, modules)
 
     def failed(self, error: IsolationUnavailable) -> None:
         """It has not."""
         self._failures += 1
         self.reason = str(error)
         self._may_learn = False
+        if self._learned is not None:
+            preload.forget(self._learned)
         zygote, self._zygote = self._zygote, None
         if zygote is not None:
             self._retired.append(zygote)  # what it has forked before dies with it

@@ -60,6 +60,7 @@ class Pool:
         outlet: Takes what workers say.
         on_change: Told each state of each worker with the reason, and when it gets its name.
         settings: How they are made.
+        learned: Keeps what workers had to import, for this environment; None to keep nothing.
     """
 
     def __init__(  # noqa: PLR0913 - the session passes them once, each by name
@@ -72,6 +73,7 @@ class Pool:
         outlet: Outlet,
         on_change: Callable[[Worker, str], None],
         settings: PoolSettings,
+        learned: Path | None = None,
     ) -> None:
         self._tag = uuid.uuid4().hex
         self._directory = _private(run_dir)
@@ -83,7 +85,7 @@ class Pool:
         self._settings = settings
         self._context = zmq.Context()
         self._relay = Relay()
-        self._nursery = Nursery(self._directory, self._tag)
+        self._nursery = Nursery(self._directory, self._tag, learned)
         self._lock = threading.Lock()
         self._leasing = threading.Lock()
         self._count = 0

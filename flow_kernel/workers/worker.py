@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, Final
 
@@ -70,6 +71,7 @@ class Worker:
         self._parent: Mapping[str, Any] = {}
         self._tail = Tail()
         self._fault = bytearray()
+        self._asked: dict[str, Future[dict[str, Any]]] = {}
         self._subshell: str | None = None
         self._calls = Calls(self)
         self._waiting: list[tuple[str, Mapping[str, Any]]] = []
@@ -134,6 +136,22 @@ class Worker:
         """Send another message, on `shell` or `control`."""
         self._relay.post(lambda: self._say(getattr(self._channels, channel), kind, content, **more))
 
+    def ask(self, kind: str, content: Mapping[str, Any]) -> "Future[dict[str, Any]]":
+        """Send a request that is no cell, such as one for completions.
+
+        Returns:
+            Gets the content of the reply; never done where there is none.
+        """
+        asked: Future[dict[str, Any]] = Future()
+
+        def send() -> None:
+            header = self._started.manager.session.msg_header(kind)
+            self._asked[header["msg_id"]] = asked
+            self._say(self._channels.shell, kind, content, header=header)
+
+        self._relay.post(send)
+        return asked
+
     def pass_comm(self, kind: str, message: Mapping[str, Any]) -> None:
         """Pass on what a client says to a comm of it.
 
@@ -173,7 +191,12 @@ class Worker:
     def on_reply(self, frames: Sequence[bytes]) -> None:
         """A message of its shell channel."""
         message, job = self._channels.read(frames), self.job
-        if message is None or job is None or message.parent_id != job.msg_id:
+        if message is None:
+            return
+        asked = self._asked.pop(message.parent_id, None)
+        if asked is not None and asked.set_running_or_notify_cancel():
+            asked.set_result(message.content)
+        if job is None or message.parent_id != job.msg_id:
             return
         if message.kind == "execute_reply":
             job.reply = message

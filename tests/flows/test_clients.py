@@ -62,12 +62,14 @@ class TestConformance(jupyter_kernel_test.KernelTests):
     code_inspect_sample = "zip"
     code_clear_output = "from IPython.display import clear_output; clear_output()"
     root: Path
+    more_env: ClassVar[dict[str, str]] = {}
 
     @classmethod
     def setUpClass(cls) -> None:
         cls.root = Path(tempfile.mkdtemp(prefix="fk"))
         env = environment(
             {"IPYTHONDIR": str(cls.root / "ipython"), "FLOW_HOME": str(cls.root / "home")}
+            | cls.more_env
         )
         cls.km, cls.kc = start_new_kernel(kernel_name=FLOW, env=env, cwd=str(cls.root))
 
@@ -75,6 +77,13 @@ class TestConformance(jupyter_kernel_test.KernelTests):
     def tearDownClass(cls) -> None:
         super().tearDownClass()
         shutil.rmtree(cls.root)
+
+
+@promise("clients.conformance", "isolated.relay")
+class TestConformanceOfWorkers(TestConformance):
+    """The same suite with every cell isolated."""
+
+    more_env: ClassVar[dict[str, str]] = {"USE_SUBPROCESS_WORKER": "1"}
 
 
 @pytest.fixture

@@ -1,12 +1,12 @@
 """Isolated cells in real kernels: what they say, read, bring back, and what they die of."""
 
 import re
-import signal
 import sys
 from collections.abc import Iterator
 
 import pytest
 
+from tests.isolating import ok
 from tests.kernels import Kernel
 from tests.promises import promise
 
@@ -30,12 +30,6 @@ def own() -> Iterator[Kernel]:
     """A kernel whose workers nobody else has."""
     with Kernel() as kernel:
         yield kernel.ready()
-
-
-def ok(kernel: Kernel, code: str, **options: object) -> str:
-    ran = kernel.run(code, **options)  # type: ignore[arg-type]
-    assert ran.status == "ok", ran.error
-    return ran.result or ran.stdout
 
 
 @promise("isolated.variables")
@@ -309,83 +303,6 @@ def test_the_record_tells_what_changed_in_the_worker(kernel: Kernel) -> None:
     assert record["worker"].startswith("w")
     assert ran.flow["execution"] == "worker"
     assert ran.flow["added_vars"] == ["colorsys", "new"]
-
-
-@promise("isolated.marks")
-@pytest.mark.parametrize(
-    "metadata", [{"flow": {"isolated": True}}, {"tags": ["isolated"]}, {"tags": ["x", "isolated"]}]
-)
-def test_metadata_and_tags_isolate_a_cell(kernel: Kernel, metadata: dict[str, object]) -> None:
-    ran = kernel.run("import os; os.getpid()", metadata=metadata)
-    assert ran.result != str(kernel.pid)
-    assert kernel.logs.one("cell", msg_id=ran.msg_id)["code"] == "import os; os.getpid()"
-
-
-@promise("isolated.marks")
-def test_a_comment_isolates_a_cell_and_a_higher_mark_wins(kernel: Kernel) -> None:
-    code = "# flow: isolated timeout=30\nimport os; os.getpid()"
-    assert ok(kernel, code) != str(kernel.pid)
-    assert ok(kernel, code, metadata={"flow": {"isolated": False}}) == str(kernel.pid)
-    assert ok(kernel, "%%isolated --no\n" + code) == str(kernel.pid)
-
-
-@promise("isolated.marks")
-@pytest.mark.parametrize("line", ["--memroy 2G", "--memory 0", "--timeout never", "word"])
-def test_a_mark_that_is_not_understood_stops_the_cell(kernel: Kernel, line: str) -> None:
-    ran = kernel.run(f"%%isolated {line}\nprint('ran')")
-    assert ran.status == "error"
-    assert ran.stdout == ""
-
-
-@promise("isolated.marks")
-def test_every_cell_is_isolated_where_the_session_says_so() -> None:
-    with Kernel(env={"USE_SUBPROCESS_WORKER": "1"}) as kernel:
-        assert ok(kernel, "import os; os.getpid()") != str(kernel.pid)
-        ok(kernel, "value = 1")
-        assert ok(kernel, "value + 1") == "2"
-        assert ok(kernel, "os.environ.get('USE_SUBPROCESS_WORKER')") == ""
-        assert "task" in ok(kernel, "%task status")
-
-
-@promise("isolated.orphans")
-def test_nothing_is_left_when_the_kernel_is_killed(own: Kernel) -> None:
-    pids = ok(
-        own,
-        "%%isolated\nimport os, subprocess\n"
-        "child = subprocess.Popen(['sleep', '1000'])\n"
-        "far = subprocess.Popen(['sleep', '1000'], start_new_session=True)\n"
-        "print(os.getpid(), os.getppid(), child.pid, far.pid)",
-    )
-    own.kill()
-    assert all(_is_gone(int(pid)) for pid in pids.split())
-
-
-@promise("isolated.orphans")
-@pytest.mark.parametrize("which", [0, 1])
-def test_nothing_is_left_when_a_worker_or_the_zygote_is_killed(own: Kernel, which: int) -> None:
-    pids = ok(
-        own,
-        "%%isolated\nimport os, subprocess\n"
-        "far = subprocess.Popen(['sleep', '1000'], start_new_session=True)\n"
-        "print(os.getpid(), os.getppid(), far.pid)",
-    ).split()
-    ok(own, f"import os; os.kill({pids[which]}, {int(signal.SIGKILL)})")
-    assert _is_gone(int(pids[0]))
-    assert _is_gone(int(pids[2]))
-    assert ok(own, "%%isolated\n1 + 1") == "2"
-
-
-def _is_gone(pid: int) -> bool:
-    import time
-
-    import psutil
-
-    deadline = time.monotonic() + 10
-    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.005)
-    return True
 
 
 @promise("isolated.survives")

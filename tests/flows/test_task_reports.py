@@ -22,13 +22,14 @@ def test_finish_gives_the_report_of_what_was_planned_and_done() -> None:
         ask = "s.request_approval('Go <on>?', timeout_s=0.01, on_timeout='approve', park=False)"
         kernel.run(f"_ = {ask}")
         ended = kernel.run("%task finish")
+        kernel.run("import flow_kernel; s = flow_kernel.current_session()")
         kernel.run("card = s.start_task('Next') and s.fail('no disk')")
         failed = kernel.run("(card.view.task.status, len(card.report.cells), card.report.failures)")
 
     assert ended.result is not None
     lines = [line.strip() for line in ended.result.splitlines()]
     assert lines[0].startswith("T-0001 Clean  [done · 1 of 2 steps · ")
-    assert lines[1].startswith("build, isolated by default; this version runs its cells")
+    assert lines[1].startswith("build, its cells run in a worker")
     assert [line.split("(")[0].rstrip() for line in lines[2:4]] == ["✓ load", "· check"]
     assert lines[4].startswith("✓ Go <on>?  (approved by timeout")
     assert lines[5].partition("a.csv")[2].startswith("  (1 B · sha256 6b86b273ff34fce1…)")

@@ -111,5 +111,5 @@ def test_a_type_says_that_it_is_isolated_by_default_only_where_the_setting_lists
     listed, others = TaskTexts(isolated_types={"build"}), TaskTexts(isolated_types={"test"})
 
     assert others.kind(TASK) == "build"
-    assert listed.kind(TASK).startswith("build, isolated by default; this version runs its cells")
+    assert listed.kind(TASK).startswith("build, its cells run in a worker")
     assert {"sandbox-execution", "compilation", "build", "test"} == ISOLATED_TYPES

@@ -11,6 +11,7 @@ from flow_kernel.session.isolation.ground import Ground
 from flow_kernel.session.isolation.parts import IsolationParts
 from flow_kernel.session.isolation.service import Isolation
 from flow_kernel.session.isolation.steering import Steering
+from flow_kernel.workers import preload
 from flow_kernel.workers.lifecycle import State
 from flow_kernel.workers.pool import Pool
 from flow_kernel.workers.worker import Worker
@@ -54,6 +55,7 @@ def open_isolation(parts: IsolationParts, ground: Ground) -> Isolation:
         outlet=ground,
         on_change=changed,
         settings=parts.settings,
+        learned=None if parts.data_dir is None else preload.path_in(parts.data_dir / "preload"),
     )
     ground.pool = pool
     steering = Steering(pool, board, note=note)

@@ -6,6 +6,7 @@ Called by `session.assembly`, which fills it in, and by `opening`, which puts th
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flow_kernel.records.home import Home
@@ -29,6 +30,7 @@ class IsolationParts:
         ground: What the shell brings; None where no cell can be isolated.
         settings: How workers are made.
         still: Whether its variables may have changed.
+        data_dir: Of the user, for what all sessions know; None where there is none.
         own_imports: Stands around imports that are no cell's.
     """
 
@@ -38,4 +40,5 @@ class IsolationParts:
     ground: "Ground | None"
     settings: PoolSettings
     still: Stillness
+    data_dir: Path | None
     own_imports: Callable[[], AbstractContextManager[None]]

@@ -7,7 +7,9 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from queue import Empty
+from types import FrameType
 from typing import Final
 
 from flow_kernel.records.interrupts import NotedInterrupts
@@ -45,27 +47,29 @@ def wait(
     worker: Worker, job: Job, limits: Limits, *,
     answer: Callable[[InputWanted], str], call: Callable[[Called], float],
 ) -> Outcome:  # fmt: skip
-    """Wait until `job` has ended.
+    """Have a worker do `job`, and wait until it has ended.
 
     Args:
         worker: That does it.
-        job: Which was sent to it.
+        job: Which.
         limits: Of the cell.
         answer: Asks the person for a line of input; may raise `KeyboardInterrupt`.
         call: Does what code of the cell wants of the session, answers, and tells how long it has
             waited for a person; likewise.
     """
-    watch = _Watch(worker, job, limits)
-    while True:
-        try:
-            happened = job.happened.get(timeout=watch.slice_s)
-            if isinstance(happened, InputWanted):
-                began_s = _monotonic()
-                worker.answer(answer(happened))
-                watch.forgive(_monotonic() - began_s)
-            elif isinstance(happened, Called):
-                watch.forgive(call(happened))
-            else:
+    with _Counted(job) as held:
+        worker.run(job)
+        watch = _Watch(worker, job, limits)
+        while True:
+            try:
+                happened = job.happened.get(timeout=watch.slice_s)
+            except Empty:
+                happened = None
+            if isinstance(happened, InputWanted | Called):
+                held.let_through(partial(_ask, watch, happened, answer=answer, call=call))
+                if not watch.is_due:  # however often it calls, its limits hold
+                    continue
+            elif happened is not None:
                 watch.measure()
                 return Outcome(
                     end=happened,
@@ -73,15 +77,44 @@ def wait(
                     was_killed=watch.was_killed,
                     peak_rss_bytes=watch.peak_rss_bytes,
                 )
-            if not watch.is_due:  # however often it calls, its limits hold
-                continue
-        except Empty:
-            pass
-        except KeyboardInterrupt:
-            watch.interrupts += 1
-        with NotedInterrupts() as held:  # a step that is begun is done
+            watch.interrupts = held.count
             watch.act()
-        watch.interrupts += held.was_interrupted
+
+
+class _Counted(NotedInterrupts):
+    """Counts interrupts, which are the cell's, and ends the wait for what happens at each."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self.count = 0
+
+    def let_through(self, ask: Callable[[], None]) -> None:
+        """Have `ask` end by an interrupt, as a person at a prompt expects."""
+        try:
+            self.__exit__()
+            ask()
+        except KeyboardInterrupt:
+            self.count += 1
+        finally:
+            self.__enter__()
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        super()._note(number, frame)
+        self.count += 1
+        self._job.happened.put(None)
+
+
+def _ask(
+    watch: "_Watch", happened: InputWanted | Called, *,
+    answer: Callable[[InputWanted], str], call: Callable[[Called], float],
+) -> None:  # fmt: skip
+    if isinstance(happened, Called):
+        watch.forgive(call(happened))
+        return
+    began_s = _monotonic()
+    text = answer(happened)
+    watch.forgive(_monotonic() - began_s)
+    watch.answer(text)
 
 
 class _Watch:
@@ -126,6 +159,10 @@ class _Watch:
         )
         for step in self.patience.next(seen):
             self._do(step)
+
+    def answer(self, text: str) -> None:
+        """What a person has typed."""
+        self._worker.answer(text)
 
     def measure(self) -> None:
         """What it holds at its end; nothing where it is gone."""

@@ -166,7 +166,6 @@ class Isolation:
             self._tell(news)
         job = self._job(cell, worker, names)
         before = oom_kills()
-        worker.run(job)
         outcome = wait(worker, job, cell.limits, answer=answer, call=call)
         if isinstance(outcome.end, Died):
             if name is not None:
