@@ -28,6 +28,10 @@ class _Nowhere:
     def begin(self, *, is_first: bool = True) -> None:
         """Nothing."""
 
+    def within(self) -> tuple[str, ...]:
+        """Nothing."""
+        return ()
+
     def __call__(self) -> tuple[str, ...]:
         return ()
 

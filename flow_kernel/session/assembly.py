@@ -136,7 +136,7 @@ def assemble(  # noqa: PLR0913 - the shell passes them once, each by name
         return state
 
     opened = _Opened(open_state)
-    still = Stillness(None if around is None else around.look_around)
+    still = Stillness(None if around is None else around.look_around.within)
     isolation = LazyIsolation(
         IsolationParts(
             settings=settings.pool,

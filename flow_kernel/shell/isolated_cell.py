@@ -11,7 +11,8 @@ from typing import Any, Final, Protocol
 from IPython.core.error import UsageError as IPythonUsageError
 
 from flow_kernel.errors import UsageError
-from flow_kernel.session.isolation.service import Finished, IsolatedCell
+from flow_kernel.session.isolation.cell import IsolatedCell
+from flow_kernel.session.isolation.service import Finished
 from flow_kernel.session.session import Session
 from flow_kernel.shell.isolated_calls import SessionCalls
 from flow_kernel.shell.relayed import relayed

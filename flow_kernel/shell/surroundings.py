@@ -49,11 +49,19 @@ class Lookout:
             return _NOT_YET
         return look_around(self._shell, self._known)
 
+    def within(self) -> tuple[str, ...]:
+        """The reasons, asked within a cell: IPython has its own hook for results then."""
+        found = self()
+        if sys.displayhook is self._shell.displayhook:
+            found = tuple(reason for reason in found if reason != _HOOK)
+        return found
+
     def beside(self) -> tuple[str, ...]:
         """The reasons why some may run at any moment, within a cell as well."""
         return _NOT_YET if self._known is None else look_beside(self._known)
 
 
+_HOOK: Final = "a hook of sys is not as it was"
 _NOT_YET: Final = ("nobody has looked around",)
 
 

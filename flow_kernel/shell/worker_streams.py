@@ -5,12 +5,14 @@ native code and subprocesses write there needs no capture, and is not lost with 
 """
 
 import os
+import threading
 from typing import Any, Final
 
 from flow_kernel.shell.outstream import FlowOutStream
 from flow_kernel.workers.last_words import STREAMS, LastWords
 
 _getpid: Final = os.getpid
+_get_ident: Final = threading.get_ident
 
 
 class WorkerOutStream(FlowOutStream):
@@ -27,6 +29,18 @@ class WorkerOutStream(FlowOutStream):
     def fileno(self) -> int:
         """The descriptor that subprocesses are given."""
         return self._number + 1
+
+    def flush(self) -> None:
+        """Have the IOPub thread send what there is, before anything that is published later.
+
+        ipykernel's waits for it, six times a cell: that takes a quarter of the time of a small one.
+        Here nothing has to wait, because the order is kept and the session has the last words.
+        """
+        thread = self.pub_thread.thread if self.pub_thread else None
+        if thread is None or not thread.is_alive() or thread.ident == _get_ident():
+            super().flush()
+        elif self._buffers:
+            self.pub_thread.schedule(self._flush)
 
     def write(self, string: str) -> int:
         """Write as ipykernel does."""

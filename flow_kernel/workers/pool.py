@@ -118,7 +118,7 @@ class Pool:
 
     def has(self, name: str | None) -> bool:
         """True where a worker of that name lives."""
-        return name is not None and any(worker.name == name for worker in self.workers)
+        return name is not None and self._of_name(name) is not None
 
     def lease(self, name: str | None) -> Worker:
         """The worker of a name, begun if there is none; for no name one that nobody had before.
@@ -139,7 +139,8 @@ class Pool:
         return worker
 
     def _of_name(self, name: str) -> Worker | None:
-        return next((worker for worker in self.workers if worker.name == name), None)
+        named = [worker for worker in [*self._workers.values()] if worker.name == name]
+        return next((worker for worker in named if worker.lives), None)
 
     def _ready_one(self) -> Worker:
         """The first spare that lives; the last one to be tried is begun for that."""

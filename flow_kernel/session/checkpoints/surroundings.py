@@ -18,6 +18,9 @@ class LookAround(Protocol):
     def __call__(self) -> tuple[str, ...]:
         """The reasons; empty when there are none."""
 
+    def within(self) -> tuple[str, ...]:
+        """The reasons, asked within a cell."""
+
     def beside(self) -> tuple[str, ...]:
         """The reasons why some may run at any moment, within a cell as well."""
 

@@ -8,69 +8,35 @@ Built by `session.assembly` when the first cell is isolated; called by `shell.is
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 from flow_kernel.errors import (
-    CellTimeout,
     FlowError,
     IsolationUnavailable,
-    MemoryLimitExceeded,
-    WorkerDied,
 )
 from flow_kernel.records.cell_changes import Changes
 from flow_kernel.records.changes_wire import from_wire, versions_from_wire
-from flow_kernel.records.process import memory_total, oom_kills
+from flow_kernel.records.process import oom_kills
+from flow_kernel.session.isolation.cell import IsolatedCell
+from flow_kernel.session.isolation.ends import limit_error, worker_end
 from flow_kernel.session.isolation.inputs import wanted
 from flow_kernel.session.isolation.kinds import Freight, news_of, refuse_limits, shares_memory
 from flow_kernel.session.isolation.run import Outcome, wait
 from flow_kernel.session.isolation.sent import Sent, of_process
 from flow_kernel.session.isolation.steering import Steering
 from flow_kernel.session.isolation.stillness import Stillness
-from flow_kernel.workers import death, transfer
+from flow_kernel.workers import transfer
 from flow_kernel.workers.calls import Called
 from flow_kernel.workers.job import Died, Done, InputWanted, Job
 from flow_kernel.workers.lifecycle import Restarts, State
-from flow_kernel.workers.limits import Limits
 from flow_kernel.workers.pool import Pool
 from flow_kernel.workers.worker import Worker
 
 DEFAULT_WORKER: Final = "default"
 JOB: Final = "flow_job"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IsolatedCell:
-    """What is to run in a worker.
-
-    Attributes:
-        code: Its source.
-        header: Of the client's request.
-        namespace: Of the session.
-        hidden: Names in it that are the shell's own.
-        count: The number of the cell.
-        inputs: Names to send; "auto" for those that it reads.
-        outputs: Names to bring back.
-        limits: That it is held to.
-        worker: Its name; None for that of the session.
-        is_fresh: True for a new worker of its own, which ends with the cell.
-        can_ask: True where somebody answers `input()`.
-        has_displays: True where figures are shown inline.
-    """
-
-    code: str
-    header: Mapping[str, Any]
-    namespace: Mapping[str, object]
-    hidden: Mapping[str, object] = field(default_factory=dict)
-    count: int | None = None
-    inputs: Any = "auto"
-    outputs: tuple[str, ...] = ()
-    limits: Limits = field(default_factory=Limits)
-    worker: str | None = None
-    is_fresh: bool = False
-    can_ask: bool = False
-    has_displays: bool = True
+_OOM_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +90,7 @@ class Isolation:
         self.steering: Steering = steering
         self.outlet: Any = outlet
         self._still = still
+        self._oom_at_s, self._oom = 0.0, dict[str, int]()
         self._tell = tell
         self._note = note
         self._freight = Freight()
@@ -165,7 +132,7 @@ class Isolation:
             self._has_told_kind = True
             self._tell(news)
         job = self._job(cell, worker, names)
-        before = oom_kills()
+        before = self._oom_kills()
         outcome = wait(worker, job, cell.limits, answer=answer, call=call)
         if isinstance(outcome.end, Died):
             if name is not None:
@@ -173,7 +140,9 @@ class Isolation:
             self._sent.pop(worker.worker_id, None)
             if outcome.cause is not None:
                 self.outlet.drop()  # it shows our own interrupt
-            raise self._death(cell, worker, outcome, outcome.end, before)
+            end = worker_end(cell, worker.worker_id, outcome, outcome.end, before)
+            self._note(worker.worker_id, str(State.DEAD), end.death.reason, end.detail)
+            raise end.error
         finished = self._finished(cell, worker, outcome, outcome.end)
         if outcome.end.metadata.get(JOB, {}).get("is_refused"):  # it did not get that far
             self._sent.pop(worker.worker_id, None)
@@ -189,6 +158,13 @@ class Isolation:
         self._freight.close()
 
     # -- inside ------------------------------------------------------------------------------------
+
+    def _oom_kills(self) -> Mapping[str, int]:
+        """The system's counters, not older than some seconds: reading them takes 0.3 ms."""
+        now_s = time.monotonic()
+        if now_s - self._oom_at_s > _OOM_S:
+            self._oom_at_s, self._oom = now_s, oom_kills()
+        return self._oom
 
     def _mind_deaths(self, name: str) -> None:
         """A worker that dies again and again is not started for ever.
@@ -206,7 +182,6 @@ class Isolation:
 
     def _job(self, cell: IsolatedCell, worker: Worker, names: list[str]) -> Job:
         sent = self._sent.setdefault(worker.worker_id, Sent(self._env if worker.is_far else None))
-        mark = self._still.mark
         around = of_process(has_seeded=self._still.has_seeded, has_displays=cell.has_displays)
         job = sent.surroundings({**around, "cwd": _cwd(), "env": dict(os.environ)})
         if cell.count is not None:
@@ -220,7 +195,7 @@ class Isolation:
         values = {name: cell.namespace[name] for name in names}
         buffers: Sequence[bytes] = ()
         if values:
-            packed = self._pack(sent, values, cell.namespace, mark)
+            packed = self._pack(sent, values, cell.namespace, self._still.mark)
             if packed is not None:
                 job["inputs"], buffers = self._freight.load(packed, worker)
         return Job(
@@ -277,85 +252,12 @@ class Isolation:
             versions=versions_from_wire(wire),
             outputs=outputs,
             not_back=not_back,
-            error=_limit_error(cell, worker, outcome) if _has_failed(done) else None,
-        )
-
-    def _death(
-        self, cell: IsolatedCell, worker: Worker, outcome: Outcome, died: Died,
-        before: Mapping[str, int],
-    ) -> FlowError:  # fmt: skip
-        code = died.ended.returncode
-        line = death.last_line_of(died.fault)
-        peaks = [peak for peak in (outcome.peak_rss_bytes, died.ended.peak_rss_bytes) if peak]
-        killer: Any = outcome.cause if outcome.was_killed else None
-        found = death.decide(
-            death.Evidence(
-                exit_code=code if code is not None and code >= 0 else None,
-                signal=-code if code is not None and code < 0 else None,
-                limits=cell.limits,
-                peak_rss_bytes=max(peaks, default=None),
-                was_killed_by=killer,
-                oom_kills_before=before,
-                oom_kills_after=oom_kills(),
-                last_line=_shown_line(cell.code, line),
-                last_output=died.last_output,
-                fault=died.fault,
-                machine_bytes=memory_total(),
-            )
-        )
-        self._note(
-            worker.worker_id,
-            str(State.DEAD),
-            found.reason,
-            {
-                "signal": found.signal_name,
-                "exit_code": found.exit_code,
-                "peak_rss_bytes": max(peaks, default=None),
-                "last_output": died.last_output[-500:],
-            },
-        )
-        kind = MemoryLimitExceeded if found.reason == "memory_limit" else WorkerDied
-        lost = "" if cell.is_fresh else "the variables of the worker are gone; "
-        return kind(
-            f"{found.sentence}; {lost}the variables of this session are as they were",
-            worker_id=worker.worker_id,
-            reason=found.reason,
-            exit_status=found.exit_code,
-            signal=found.signal_name,
-            hint=found.hint,
+            error=limit_error(cell, worker.worker_id, outcome) if _has_failed(done) else None,
         )
 
 
 def _has_failed(done: Done) -> bool:
     return done.reply.get("status") == "error"
-
-
-def _limit_error(cell: IsolatedCell, worker: Worker, outcome: Outcome) -> FlowError | None:
-    """What a cell that was interrupted for a limit is told to have failed of."""
-    limits = cell.limits
-    kept = "its worker and the variables there live on"
-    match outcome.cause:
-        case "timeout":
-            seconds = limits.timeout_s or 0.0
-            return CellTimeout(
-                f"the cell was interrupted after the {seconds:g} s that it may run; {kept}",
-                timeout_s=seconds,
-            )
-        case "memory":
-            return MemoryLimitExceeded(
-                "the cell was interrupted because it came near the"
-                f" {(limits.memory_bytes or 0) / 1e6:,.0f} MB that it may have; {kept}",
-                worker_id=worker.worker_id,
-                reason="memory_limit",
-            )
-        case "cpu" | "processes" | "output" as cause:
-            what = {
-                "cpu": f"it used more than {limits.cpu_s:g} s of CPU time" if limits.cpu_s else "",
-                "processes": f"it started more than {limits.processes} processes",
-                "output": f"it said more than {(limits.output_bytes or 0) / 1e6:,.1f} MB",
-            }[cause]
-            return CellTimeout(f"the cell was interrupted: {what}; {kept}", timeout_s=0.0)
-    return None
 
 
 def _outputs(
@@ -375,14 +277,6 @@ def _outputs(
             for name in cell.outputs:
                 not_back.setdefault(name, f"{type(error).__name__}: {error}"[:300])
     return values, not_back
-
-
-def _shown_line(code: str, line: Any) -> str:
-    if line is None:
-        return ""
-    lines = code.split("\n")
-    text = lines[line.line - 1].strip() if 0 < line.line <= len(lines) else ""
-    return f"line {line.line} of the cell: {text}" if text else f"line {line.line} of the cell"
 
 
 def _cwd() -> str:

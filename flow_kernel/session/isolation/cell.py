@@ -1,0 +1,43 @@
+"""What is to run in a worker (pure).
+
+Made by `shell.isolated_cell`; called by `service` and `ends`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flow_kernel.workers.limits import Limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IsolatedCell:
+    """What is to run in a worker.
+
+    Attributes:
+        code: Its source.
+        header: Of the client's request.
+        namespace: Of the session.
+        hidden: Names in it that are the shell's own.
+        count: The number of the cell.
+        inputs: Names to send; "auto" for those that it reads.
+        outputs: Names to bring back.
+        limits: That it is held to.
+        worker: Its name; None for that of the session.
+        is_fresh: True for a new worker of its own, which ends with the cell.
+        can_ask: True where somebody answers `input()`.
+        has_displays: True where figures are shown inline.
+    """
+
+    code: str
+    header: Mapping[str, Any]
+    namespace: Mapping[str, object]
+    hidden: Mapping[str, object] = field(default_factory=dict)
+    count: int | None = None
+    inputs: Any = "auto"
+    outputs: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    worker: str | None = None
+    is_fresh: bool = False
+    can_ask: bool = False
+    has_displays: bool = True

@@ -1,0 +1,119 @@
+"""How isolated cells end that do not end well, as errors that say why.
+
+Called by `service` with what is known of the end.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from flow_kernel.errors import CellTimeout, FlowError, MemoryLimitExceeded, WorkerDied
+from flow_kernel.records.process import memory_total, oom_kills
+from flow_kernel.session.isolation.cell import IsolatedCell
+from flow_kernel.session.isolation.run import Outcome
+from flow_kernel.workers import death
+from flow_kernel.workers.death import Death
+from flow_kernel.workers.job import Died
+
+_WORDS_CHARS: Final = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerEnd:
+    """The end of a worker in the middle of a cell.
+
+    Attributes:
+        death: Why.
+        detail: What its record tells besides.
+        error: What the cell raises.
+    """
+
+    death: Death
+    detail: dict[str, object]
+    error: WorkerDied
+
+
+def worker_end(
+    cell: IsolatedCell, worker_id: str, outcome: Outcome, died: Died, before: Mapping[str, int]
+) -> WorkerEnd:
+    """What a worker died of.
+
+    Args:
+        cell: That it ran.
+        worker_id: Whose end it is.
+        outcome: What was done to it.
+        died: What it left behind.
+        before: The system's counters of kills for memory, before the cell.
+    """
+    code = died.ended.returncode
+    peaks = [peak for peak in (outcome.peak_rss_bytes, died.ended.peak_rss_bytes) if peak]
+    peak = max(peaks, default=None)
+    killer: Any = outcome.cause if outcome.was_killed else None
+    found = death.decide(
+        death.Evidence(
+            exit_code=code if code is not None and code >= 0 else None,
+            signal=-code if code is not None and code < 0 else None,
+            limits=cell.limits,
+            peak_rss_bytes=peak,
+            was_killed_by=killer,
+            oom_kills_before=before,
+            oom_kills_after=oom_kills(),
+            last_line=_shown_line(cell.code, death.last_line_of(died.fault)),
+            last_output=died.last_output,
+            fault=died.fault,
+            machine_bytes=memory_total(),
+        )
+    )
+    kind = MemoryLimitExceeded if found.reason == "memory_limit" else WorkerDied
+    lost = "" if cell.is_fresh else "the variables of the worker are gone; "
+    error = kind(
+        f"{found.sentence}; {lost}the variables of this session are as they were",
+        worker_id=worker_id,
+        reason=found.reason,
+        exit_status=found.exit_code,
+        signal=found.signal_name,
+        hint=found.hint,
+    )
+    detail: dict[str, object] = {
+        "signal": found.signal_name,
+        "exit_code": found.exit_code,
+        "peak_rss_bytes": peak,
+        "last_output": died.last_output[-_WORDS_CHARS:],
+    }
+    return WorkerEnd(death=found, detail=detail, error=error)
+
+
+def limit_error(cell: IsolatedCell, worker_id: str, outcome: Outcome) -> FlowError | None:
+    """What a cell that was interrupted for a limit is told to have failed of."""
+    limits = cell.limits
+    kept = "its worker and the variables there live on"
+    match outcome.cause:
+        case "timeout":
+            seconds = limits.timeout_s or 0.0
+            return CellTimeout(
+                f"the cell was interrupted after the {seconds:g} s that it may run; {kept}",
+                timeout_s=seconds,
+            )
+        case "memory":
+            return MemoryLimitExceeded(
+                "the cell was interrupted because it came near the"
+                f" {(limits.memory_bytes or 0) / 1e6:,.0f} MB that it may have; {kept}",
+                worker_id=worker_id,
+                reason="memory_limit",
+            )
+        case "cpu" | "processes" | "output" as cause:
+            what = {
+                "cpu": f"it used more than {limits.cpu_s:g} s of CPU time" if limits.cpu_s else "",
+                "processes": f"it started more than {limits.processes} processes",
+                "output": f"it said more than {(limits.output_bytes or 0) / 1e6:,.1f} MB",
+            }[cause]
+            return CellTimeout(f"the cell was interrupted: {what}; {kept}", timeout_s=0.0)
+    return None
+
+
+def _shown_line(code: str, line: Any) -> str:
+    if line is None:
+        return ""
+    lines = code.split("\n")
+    text = lines[line.line - 1].strip() if 0 < line.line <= len(lines) else ""
+    return f"line {line.line} of the cell: {text}" if text else f"line {line.line} of the cell"
