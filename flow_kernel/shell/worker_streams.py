@@ -12,6 +12,7 @@ from typing import Any, Final
 from flow_kernel.shell.outstream import FlowOutStream
 from flow_kernel.workers.last_words import STREAMS, LastWords
 
+_PIECE_CHARS: Final = 1 << 19
 _getpid: Final = os.getpid
 
 
@@ -36,6 +37,7 @@ class WorkerOutStream(FlowOutStream):
     def __init__(self, session: Any, pub_thread: Any, name: str, **kwargs: Any) -> None:
         super().__init__(session, pub_thread, name, **{**kwargs, "watchfd": False})
         self._number = STREAMS.index(name)
+        self._unsent = 0
 
     def fileno(self) -> int:
         """The descriptor that subprocesses are given."""
@@ -54,6 +56,7 @@ class WorkerOutStream(FlowOutStream):
         # One step: what another thread takes afterwards stands behind it.
         with self._buffer_lock:
             self._flush_pending = self._subprocess_flush_pending = False
+            self._unsent = 0
             buffers = self._rotate_buffers()
             if buffers and self.pub_thread is not None:
                 self.pub_thread.schedule(partial(self._send_buffers, buffers))
@@ -72,6 +75,9 @@ class WorkerOutStream(FlowOutStream):
         if words is not None and type(string) is str and _getpid() == self._master_pid:
             words.write(self._number, string.encode("utf-8", "surrogatepass"))
         written: int = super().write(string)
+        self._unsent += written or 0
+        if self._unsent > _PIECE_CHARS:  # the session passes one piece on while the next is made
+            self.flush()
         return written
 
 

@@ -17,7 +17,7 @@ from flow_kernel.workers import lifecycle
 from flow_kernel.workers.calls import KIND, Calls
 from flow_kernel.workers.channels import Channels
 from flow_kernel.workers.job import Died, Done, InputWanted, Job, Outlet
-from flow_kernel.workers.last_words import Tail
+from flow_kernel.workers.last_words import TAIL_BYTES, Tail
 from flow_kernel.workers.lifecycle import Event, State
 from flow_kernel.workers.messages import PASSED_ON
 from flow_kernel.workers.processes import Ended
@@ -323,11 +323,11 @@ class Worker:
         """Text of a stream: count it, keep its end."""
         name, text = content.get("name"), content.get("text")
         if name in _STREAMS and isinstance(text, str):
-            data = text.encode("utf-8", "surrogatepass")
-            self._seen[_STREAMS.index(name)] += len(data)
+            nbytes = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+            self._seen[_STREAMS.index(name)] += nbytes
             if self.job is not None:
-                self.job.output_bytes += len(data)
-            self._tail.add(data)
+                self.job.output_bytes += nbytes
+            self._tail.add(text[-TAIL_BYTES:].encode("utf-8", "surrogatepass"))
 
     def _catch_up(self) -> None:
         """All that it wrote has arrived: whatever did not was taken back by the user's own code."""

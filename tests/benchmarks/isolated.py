@@ -243,7 +243,10 @@ def arrays(bench: Bench) -> list[Result]:
 
 def deaths(bench: Bench) -> list[Result]:
     """From the request for a cell that dies at once to its error, over one that lives."""
-    died = "%%isolated --fresh\nimport os; os._exit(1)"
+    died = (
+        "try: get_ipython().run_cell_magic('isolated', '--fresh', 'import os; os._exit(1)')\n"
+        "except Exception as error: assert type(error).__name__ == 'WorkerDied'"
+    )
     with kernels(bench, FLOW) as (kernel,):
         _warm(kernel)
         taken = [_after_a_rest(kernel, died) for _ in range(bench.count(15, 2))]

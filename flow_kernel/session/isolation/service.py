@@ -173,7 +173,7 @@ class Isolation:
             IsolationUnavailable: This time it is not; the next time it is.
         """
         restarts = self._restarts.setdefault(name, Restarts())
-        if not self.pool.has(name) and not restarts.may_start(time.monotonic()):
+        if not restarts.may_start(time.monotonic()) and not self.pool.has(name):
             restarts.forget()
             raise IsolationUnavailable(
                 f"the worker {name} died three times in a minute; it was not started this time",
