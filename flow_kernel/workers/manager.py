@@ -109,6 +109,12 @@ class WorkerManager(KernelManager):  # type: ignore[misc]  # jupyter_client has 
         """The one of workers."""
         return self._spec
 
+    def start_kernel(self, **kwargs: Any) -> None:
+        """Start it in the three steps of jupyter_client, without the 10 ms that it waits after."""
+        command, kwargs = self.pre_start_kernel(**kwargs)
+        self._launch_kernel(command, **kwargs)
+        self.post_start_kernel(**kwargs)
+
     def _connect_control_socket(self) -> None:
         """Nobody uses it: the relay has its own."""
 
