@@ -26,6 +26,7 @@ from traitlets import Bool, Type, default
 
 from flow_kernel.session import ambient
 from flow_kernel.shell import worker_magics
+from flow_kernel.shell.broken_streams import BrokenStreams
 from flow_kernel.shell.worker_bonds import Alone, bind, end_when_alone
 from flow_kernel.shell.worker_calls import WorkerCalls
 from flow_kernel.shell.worker_job import JOB, WorkerJobs
@@ -73,12 +74,21 @@ class WorkerKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no typ
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         _let_comms_speak(self.shell)
+        self._broken_streams = BrokenStreams(self._stdout, self._stderr)
         self._jobs = WorkerJobs(self.shell)
         self._calls = WorkerCalls(self)
         # `%load_ext flow_kernel` looks for it: there is a session already.
         self.attachment = session = WorkerSession(self._calls)
         ambient.enter(session)
         worker_magics.register(self.shell, session, self._calls)
+
+    def _mend_streams(self) -> None:
+        """Without a stream ipykernel shows no result and sends no reply, and the session waits."""
+        if sys.stdout is None:
+            sys.stdout = self._stdout
+        if sys.stderr is None:
+            sys.stderr = self._stderr
+        self._broken_streams.set_aside()
 
     async def do_execute(  # noqa: PLR0913 - the signature is ipykernel's
         self,
@@ -103,12 +113,14 @@ class WorkerKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no typ
         except Exception as error:  # noqa: BLE001 - code of the values' classes may raise anything
             return self._jobs.refuse(error)
         self._calls.open()
+        self._broken_streams.put_back()
         try:
             return await super().do_execute(
                 code, silent, store_history, user_expressions, allow_stdin,
                 cell_meta=cell_meta, cell_id=cell_id,
             )  # fmt: skip
         finally:
+            self._mend_streams()
             self._calls.close()
             self._jobs.end()
 

@@ -226,6 +226,55 @@ def test_the_line_that_crashed_is_named(kernel: Kernel) -> None:
     assert "line 3 of the cell: ctypes.string_at(0)" in ran.error["evalue"]
 
 
+OVERFLOW = (
+    "import sys; sys.setrecursionlimit(10**7)\n"
+    "def deeper(_=0): return sorted([0], key=deeper)\ndeeper()"
+)
+
+
+@promise("isolated.survives")
+def test_a_stack_that_overflows_is_a_fault(kernel: Kernel) -> None:
+    ran = kernel.run(f"%%isolated --fresh\n{OVERFLOW}")
+    assert ran.error is not None
+    assert ran.error["ename"] == "WorkerDied"
+    assert "segmentation fault (SIGSEGV)" in ran.error["evalue"]
+
+
+@promise("isolated.survives")
+@pytest.mark.parametrize("code", ["sys.setrecursionlimit(60)", "sys.stdout = None", "In = _oh = 5"])
+def test_a_session_outlives_what_breaks_its_worker(kernel: Kernel, code: str) -> None:
+    ok(kernel, "kept = [1]")
+    kernel.run(f"%%isolated --worker broken\nimport sys\n{code}")
+    kernel.run("%%isolated --worker broken\n1 + 1")
+    assert ok(kernel, "kept") == "[1]"
+    assert ok(kernel, "%%isolated --fresh\nkept + [2]") == "[1, 2]"
+
+
+@promise("isolated.limits")
+def test_code_that_holds_the_interpreter_is_killed_at_its_limit(kernel: Kernel) -> None:
+    ran = kernel.run("%%isolated --fresh --timeout 0.2\nsum(range(10**11))")
+    assert ran.error is not None
+    assert ran.error["ename"] == "WorkerDied"
+    assert "ran longer than 0.2 s" in ran.error["evalue"]
+
+
+@promise("isolated.interrupt")
+def test_a_worker_that_stands_still_is_ended_by_who_insists(kernel: Kernel) -> None:
+    mark = kernel.cwd / "begun"
+    mark.unlink(missing_ok=True)
+    msg_id = kernel.send(
+        "%%isolated --fresh\nimport os, signal\nopen('begun', 'w').close()\n"
+        "os.kill(os.getpid(), signal.SIGSTOP)"
+    )
+    kernel.wait(mark.exists)
+    for _ in range(4):
+        kernel.interrupt()
+        kernel.pump(0.3)
+    ran = kernel.collect(msg_id)
+    assert ran.error is not None
+    assert ran.error["ename"] == "WorkerDied"
+
+
 @promise("isolated.survives")
 def test_three_deaths_in_a_minute_are_enough(own: Kernel) -> None:
     for _ in range(3):
