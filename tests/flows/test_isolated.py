@@ -69,6 +69,14 @@ def test_named_variables_come_back_with_what_they_share(kernel: Kernel) -> None:
 
 
 @promise("isolated.variables")
+def test_what_came_back_is_not_sent_again_before_the_session_changes_it(kernel: Kernel) -> None:
+    ok(kernel, "%%isolated --worker both --out items\nitems = [1]; here = id(items)")
+    assert ok(kernel, "%%isolated --worker both\nid(items) == here, items") == "(True, [1])"
+    ok(kernel, "items.append(2)")
+    assert ok(kernel, "%%isolated --worker both\nid(items) == here, items") == "(False, [1, 2])"
+
+
+@promise("isolated.variables")
 def test_what_cannot_come_back_is_named_and_the_rest_comes(kernel: Kernel) -> None:
     ran = kernel.run("%%isolated --out good,bad,missing\ngood = 1; bad = (i for i in 'ab')")
     assert ran.status == "ok"

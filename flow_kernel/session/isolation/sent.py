@@ -77,6 +77,17 @@ class Sent:
         self._seen[name], self._digests[name] = seen, digest
         return packed
 
+    def came_back(self, name: str, value: object, mark: int | None, packed: Packed) -> None:
+        """A variable of the worker is one of the session now: it has it already.
+
+        Args:
+            name: Of the variable.
+            value: What the session has.
+            mark: Of `Stillness`, now.
+            packed: The value, alone.
+        """
+        self._seen[name], self._digests[name] = (id(value), mark), _digest(packed)
+
 
 def of_process(*, has_seeded: bool, has_displays: bool) -> dict[str, Any]:
     """What a cell may notice of its process besides variables; all of it JSON.

@@ -146,6 +146,7 @@ class Isolation:
         finished = self._finished(cell, worker, outcome, outcome.end)
         if outcome.end.metadata.get(JOB, {}).get("is_refused"):  # it did not get that far
             self._sent.pop(worker.worker_id, None)
+        self._note_outputs(cell, worker, finished)
         if cell.is_fresh:
             self._sent.pop(worker.worker_id, None)
             self.pool.end(worker)
@@ -180,8 +181,18 @@ class Isolation:
                 hint="look at what it died of; the next isolated cell starts it",
             )
 
+    def _note_outputs(self, cell: IsolatedCell, worker: Worker, finished: Finished) -> None:
+        """What came back need not be sent before the session changes it."""
+        for name, value in finished.outputs.items():
+            packed = transfer.pack({name: value}, cell.namespace)
+            self._sent_to(worker).came_back(name, value, self._still.mark, packed)
+
+    def _sent_to(self, worker: Worker) -> Sent:
+        env = self._env if worker.is_far else None
+        return self._sent.setdefault(worker.worker_id, Sent(env))
+
     def _job(self, cell: IsolatedCell, worker: Worker, names: list[str]) -> Job:
-        sent = self._sent.setdefault(worker.worker_id, Sent(self._env if worker.is_far else None))
+        sent = self._sent_to(worker)
         around = of_process(has_seeded=self._still.has_seeded, has_displays=cell.has_displays)
         job = sent.surroundings({**around, "cwd": _cwd(), "env": dict(os.environ)})
         if cell.count is not None:
