@@ -21,7 +21,7 @@ from flow_kernel.records.process import ResidentMemory
 from flow_kernel.settings import RecorderSettings
 from flow_kernel.shell.compile_tap import CompileTap
 from flow_kernel.shell.guard import HeldInterrupts
-from flow_kernel.shell.worker_replay import replay
+from flow_kernel.shell.worker_replay import filter_warnings, replay
 from flow_kernel.workers import transfer
 
 try:
@@ -71,6 +71,7 @@ class WorkerJobs:
             namespace = self._shell.user_ns
             if job.get("inputs"):
                 namespace.update(transfer.unpack(job["inputs"], buffers))
+            filter_warnings(job)
             self._look = CellLook(code, namespace, self._shell.user_ns_hidden)
             self._look.start(self._watches, self._settings)
 

@@ -13,8 +13,6 @@ from typing import Any
 
 def replay(job: Mapping[str, Any]) -> None:
     """Take over what `job` brings; what is not there stays as it is."""
-    if "warnings" in job:
-        _filter(job["warnings"])
     if "random" in job:
         version, words, gauss = job["random"]
         random.setstate((version, tuple(words), gauss))
@@ -33,9 +31,12 @@ def replay(job: Mapping[str, Any]) -> None:
                 setattr(config, name, set(value) if name == "figure_formats" else value)
 
 
-def _filter(filters: list[list[Any]]) -> None:
+def filter_warnings(job: Mapping[str, Any]) -> None:
+    """Take over the filters; after all imports that a job brings, which set some of their own."""
+    if "warnings" not in job:
+        return
     warnings.resetwarnings()
-    for action, message, category, module, line in reversed(filters):
+    for action, message, category, module, line in reversed(job["warnings"]):
         kind = getattr(builtins, category, None)
         if isinstance(kind, type) and issubclass(kind, Warning):
             warnings.filterwarnings(action, message or "", kind, module or "", line)

@@ -1,0 +1,76 @@
+"""What a worker's process has of the session's: directory, paths, environment, filters, seeds."""
+
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.isolating import ok
+from tests.kernels import Kernel
+from tests.promises import promise
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks on Linux only")
+
+
+@pytest.fixture(scope="module")
+def kernel() -> Iterator[Kernel]:
+    with Kernel() as kernel:
+        ok(kernel.ready(), "%%isolated --worker old\nimport os, sys, random, warnings")
+        yield kernel
+
+
+@promise("isolated.variables")
+@pytest.mark.parametrize("worker", ["--worker old", "--fresh"])
+@pytest.mark.parametrize(
+    ("change", "look"),
+    [
+        ("import os; os.makedirs('deep', exist_ok=True); os.chdir('deep')", "os.getcwd()"),
+        ("import sys; sys.path.insert(0, '/nowhere')", "sys.path[0]"),
+        ("import os; os.environ['SHADE'] = 'blue'", "os.environ.get('SHADE')"),
+        ("import os; os.environ.pop('SHADE', None)", "os.environ.get('SHADE')"),
+        ("import warnings; warnings.simplefilter('error', UserWarning)", "warnings.filters[0][:3]"),
+        ("import random; random.seed(7)", "random.random()"),
+        ("import numpy as np; np.random.seed(7)", "float(np.random.random())"),
+    ],
+)
+def test_what_the_session_has_set_holds_in_a_worker(
+    kernel: Kernel, change: str, look: str, worker: str
+) -> None:
+    imports = "import os, sys, random, warnings\n" + (
+        "import numpy as np\n" if "np." in look else ""
+    )
+    ok(kernel, change)
+    there = ok(kernel, f"%%isolated {worker}\n{imports}{look}")
+    assert there == ok(kernel, f"{imports}{look}")
+
+
+@promise("isolated.variables")
+def test_random_numbers_go_on_in_a_worker_as_they_would_alone(kernel: Kernel) -> None:
+    ok(kernel, "import random; random.seed(3)")
+    there = [ok(kernel, "%%isolated --worker draws\nimport random; random.random()") for _ in "12"]
+    assert there[0] != there[1]
+    assert there == [ok(kernel, "random.random()") for _ in "12"]
+
+
+@promise("isolated.variables")
+def test_nobody_who_sets_no_seed_gets_the_same_numbers_twice() -> None:
+    with Kernel() as kernel:
+        code = "%%isolated --fresh\nimport random; random.random()"
+        assert ok(kernel.ready(), code) != ok(kernel, code)
+
+
+@promise("isolated.relay")
+def test_figures_have_the_format_that_the_session_has_set(kernel: Kernel) -> None:
+    ok(kernel, "%matplotlib inline\n%config InlineBackend.figure_formats = ['svg']")
+    ran = kernel.run(
+        "%%isolated --fresh\nimport matplotlib.pyplot as plt\nplt.plot([1, 2]); plt.show()"
+    )
+    assert ran.status == "ok", ran.error
+    assert ["image/svg+xml" in shown for shown in ran.displays] == [True]
+
+
+@promise("isolated.orphans")
+def test_nothing_of_ours_is_in_the_environment_of_a_worker(kernel: Kernel) -> None:
+    code = "sorted(name for name in os.environ if name.startswith(('FLOW_', 'USE_SUB', 'JPY_')))"
+    found = ok(kernel, f"%%isolated --fresh\nimport os\n{code}")
+    assert found == "['FLOW_HOME', 'FLOW_WORKER_TAG']"
