@@ -248,6 +248,7 @@ class Pool:
             outlet=self._outlet,
             on_change=self._changed,
         )
+        worker.env = order.env
         self._workers[worker_id] = worker
         started.process.call_at_end(worker.died_with)
         return worker

@@ -167,6 +167,9 @@ def _start(order: Order) -> Iterator[tuple[_Pipes, list[HeardProcess]]]:
         for process in begun:
             process.send_signal(9)
         pipes.give_up()
+        for process in begun:
+            with suppress(TimeoutError):
+                process.wait(_END_S)
         if isinstance(error, OSError | ValueError):
             raise IsolationUnavailable(f"no worker can be started: {error}") from None
         raise

@@ -62,6 +62,8 @@ class Worker:
         self.started_s: float = time.monotonic()
         self.heartbeat_s: float = time.time()
         self.restarts: int = 0
+        self.env: Mapping[str, str] = {}
+        """That it was started with."""
         self.job: Job | None = None
         self._started = started
         self._channels = channels

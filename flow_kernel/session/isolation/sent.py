@@ -19,6 +19,8 @@ from flow_kernel.store.snapshots.fast import fast_hash
 from flow_kernel.workers.transfer import Packed
 
 _OURS: Final = ("FLOW_", "JPY_")
+_WORKERS: Final = {"MPLBACKEND"}
+"""Set for workers where the session has none."""
 _SKIPPED: Final = frozenset({"USE_SUBPROCESS_WORKER", "LINES", "COLUMNS"})
 _OF_FILES: Final = ("cwd", "path")
 _SMALL_BYTES: Final = 1 << 16
@@ -28,14 +30,14 @@ class Sent:
     """Of one worker.
 
     Args:
-        env: What the environment was when workers began to be started elsewhere: a worker on
-            another machine is told what has changed since then, and nothing of files; None for one
-            on this machine, which is told everything.
+        env: That it was started with. A worker on another machine has one of its own, and is told
+            what has changed here since workers began to be started there.
+        is_far: True on another machine: it is told nothing of files.
     """
 
-    def __init__(self, env: Mapping[str, str] | None = None) -> None:
-        self._is_far = env is not None
-        self._around: dict[str, Any] = {"env": _not_ours(env or {})}
+    def __init__(self, env: Mapping[str, str], *, is_far: bool = False) -> None:
+        self._is_far = is_far
+        self._around: dict[str, Any] = {"env": _not_ours(env)}
         self._digests: dict[str, bytes] = {}
         self._seen: dict[str, tuple[int, int | None]] = {}
 
@@ -51,7 +53,7 @@ class Sent:
         before, self._around = self._around, dict(now)
         was: Mapping[str, str] = before.get("env", {})
         env: dict[str, str | None] = {k: v for k, v in now["env"].items() if was.get(k) != v}
-        env |= dict.fromkeys(was.keys() - now["env"].keys())
+        env |= dict.fromkeys(was.keys() - now["env"].keys() - _WORKERS)
         news = {k: v for k, v in now.items() if k != "env" and before.get(k) != v}
         return news | ({"env": env} if env else {})
 

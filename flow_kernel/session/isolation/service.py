@@ -188,8 +188,8 @@ class Isolation:
             self._sent_to(worker).came_back(name, value, self._still.mark, packed)
 
     def _sent_to(self, worker: Worker) -> Sent:
-        env = self._env if worker.is_far else None
-        return self._sent.setdefault(worker.worker_id, Sent(env))
+        env = self._env if worker.is_far else worker.env
+        return self._sent.setdefault(worker.worker_id, Sent(env, is_far=worker.is_far))
 
     def _job(self, cell: IsolatedCell, worker: Worker, names: list[str]) -> Job:
         sent = self._sent_to(worker)
