@@ -15,7 +15,7 @@ import select
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -30,6 +30,7 @@ _READY_BYTES: Final = 1 << 20
 _SLICE_S: Final = 0.1
 _PIPES: Final = ("stdout", "stderr", "faults", "ready")
 _HAS_PASS_FDS: Final = sys.platform != "win32"
+_END_S: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
