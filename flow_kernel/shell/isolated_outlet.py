@@ -5,6 +5,7 @@ signature, which is the session's: `MCP::` lines alone are changed and signed an
 """
 
 import codecs
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from flow_kernel.workers.messages import Message
     from flow_kernel.workers.pool import Pool
 
+_SOON_S: Final = 0.2
+"""The reply of a cell comes right after its error; what goes on for longer is no end."""
+_monotonic: Final = time.monotonic
 _STREAMS: Final = ("stdout", "stderr")
 
 
@@ -35,6 +39,8 @@ class KernelOutlet:
             name: codecs.getincrementaldecoder("utf-8")("replace") for name in _STREAMS
         }
         self._held: Message | None = None
+        self._held_s = 0.0
+        self._behind: list[Message] = []
         self.marks: IsolatedMarks | None = None
         """Of the shell that it belongs to."""
         self._comms = RoutedComms(kernel.comm_manager, self._forward)
@@ -71,11 +77,16 @@ class KernelOutlet:
 
     def publish(self, worker_id: str, message: "Message") -> None:
         """A message that clients may see."""
-        self.let_go()
         if message.kind == "error":
             # The cell raises it again in the session, as a rule: then it is shown there.
-            self._held = message
+            self.let_go()
+            self._held, self._held_s = message, _monotonic()
             return
+        if self._held is not None:
+            if _monotonic() - self._held_s < _SOON_S:
+                self._behind.append(message)  # a thread goes on while the cell ends
+                return
+            self.let_go()
         if message.kind == "comm_open":
             self._comms.opened(worker_id, message.content)
         elif message.kind == "comm_close":
@@ -102,10 +113,14 @@ class KernelOutlet:
         held, self._held = self._held, None
         if held is not None:
             self._publish(held)
+        self.drop()
 
     def drop(self) -> None:
         """The error that was held is raised in the session."""
         self._held = None
+        behind, self._behind = self._behind, []
+        for message in behind:
+            self._publish(message)
 
     def text(self, worker_id: str, parent: Mapping[str, Any], name: str, data: bytes) -> None:
         """Bytes that native code or a subprocess wrote to stdout or stderr."""

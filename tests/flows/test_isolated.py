@@ -251,11 +251,11 @@ def test_a_stack_that_overflows_is_a_fault(kernel: Kernel) -> None:
 @promise("isolated.survives")
 @pytest.mark.parametrize("code", ["sys.setrecursionlimit(60)", "sys.stdout = None", "In = _oh = 5"])
 def test_a_session_outlives_what_breaks_its_worker(kernel: Kernel, code: str) -> None:
-    ok(kernel, "kept = [1]")
+    ok(kernel, "safe = [1]")
     kernel.run(f"%%isolated --worker broken\nimport sys\n{code}")
     kernel.run("%%isolated --worker broken\n1 + 1")
-    assert ok(kernel, "kept") == "[1]"
-    assert ok(kernel, "%%isolated --fresh\nkept + [2]") == "[1, 2]"
+    assert ok(kernel, "safe") == "[1]"
+    assert ok(kernel, "%%isolated --fresh\nsafe + [2]") == "[1, 2]"
 
 
 @promise("isolated.limits")

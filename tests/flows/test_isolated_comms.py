@@ -114,3 +114,17 @@ def test_the_comms_of_a_dead_worker_are_closed(kernel: Kernel) -> None:
     closed = [m for m in kernel.iopub if m["msg_type"] == "comm_close"]
     assert [m["content"]["comm_id"] for m in closed] == [comm_id]
     assert kernel.ask("comm_info_request", {})["comms"] == {}
+
+
+@promise("isolated.relay")
+def test_an_error_is_shown_once_while_a_thread_goes_on_printing(kernel: Kernel) -> None:
+    code = (
+        "%%isolated\nimport threading, time\n"
+        "def on():\n    for i in range(40): print(i, flush=True); time.sleep(0.002)\n"
+        "threading.Thread(target=on).start(); time.sleep(0.01)\n1 / 0"
+    )
+    for _ in range(3):
+        ran = kernel.run(code)
+        assert len(ran.of("error")) == 1
+        kernel.wait_for_text("39\n")
+        kernel.iopub.clear()
