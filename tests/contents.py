@@ -10,6 +10,9 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
+_UNSET = ("missing_go_to_left",)
+"""scikit-learn sets it in the nodes of a tree that are no leaves, and only there."""
+Seen = dict[int, tuple[int, object]]
 _PLAIN = (str, bytes, int, float, complex, bool, type(None), range, slice)
 
 
@@ -38,16 +41,17 @@ def digest(value: object) -> str:
     return whole.hexdigest()[:16]
 
 
-def _parts(value: Any, seen: dict[int, int]) -> Iterator[str]:
+def _parts(value: Any, seen: Seen) -> Iterator[str]:
     kind = type(value)
     yield f"{kind.__module__}.{kind.__qualname__}"
     if kind in _PLAIN:
         yield repr(value)
         return
     if id(value) in seen:
-        yield f"again {seen[id(value)]}"
+        yield f"again {seen[id(value)][0]}"
         return
-    seen[id(value)] = len(seen)
+    # It stays: another one could have its id else.
+    seen[id(value)] = (len(seen), value)
     yield from _WAYS.get(_family(value), _object)(value, seen)
 
 
@@ -62,11 +66,11 @@ def _family(value: object) -> str:
     return found or {"numpy": "scalar", "matplotlib": "figure"}.get(top, "object")
 
 
-def _module(value: types.ModuleType, _: dict[int, int]) -> Iterator[str]:
+def _module(value: types.ModuleType, _: Seen) -> Iterator[str]:
     yield value.__name__
 
 
-def _class(value: type, seen: dict[int, int]) -> Iterator[str]:
+def _class(value: type, seen: Seen) -> Iterator[str]:
     yield f"{value.__module__}.{value.__qualname__}"
     if value.__module__ == "__main__":
         for name, attribute in sorted(vars(value).items()):
@@ -75,7 +79,7 @@ def _class(value: type, seen: dict[int, int]) -> Iterator[str]:
                 yield from _parts(attribute, seen)
 
 
-def _function(value: types.FunctionType, seen: dict[int, int]) -> Iterator[str]:
+def _function(value: types.FunctionType, seen: Seen) -> Iterator[str]:
     yield f"{value.__module__}.{value.__qualname__}"
     if value.__module__ == "__main__":
         yield value.__code__.co_code.hex()
@@ -84,27 +88,30 @@ def _function(value: types.FunctionType, seen: dict[int, int]) -> Iterator[str]:
             yield from _parts(cell.cell_contents, seen)
 
 
-def _dict(value: dict[Any, Any], seen: dict[int, int]) -> Iterator[str]:
+def _dict(value: dict[Any, Any], seen: Seen) -> Iterator[str]:
     for key, held in value.items():
         yield from _parts(key, seen)
         yield from _parts(held, seen)
 
 
-def _list(value: list[Any], seen: dict[int, int]) -> Iterator[str]:
+def _list(value: list[Any], seen: Seen) -> Iterator[str]:
     for held in value:
         yield from _parts(held, seen)
 
 
-def _set(value: set[Any], _: dict[int, int]) -> Iterator[str]:
+def _set(value: set[Any], _: Seen) -> Iterator[str]:
     yield from sorted(map(repr, value))
 
 
-def _array(value: Any, _: dict[int, int]) -> Iterator[str]:
-    held = value.tolist() if value.dtype.hasobject else value.tobytes().hex()
+def _array(value: Any, _: Seen) -> Iterator[str]:
+    if value.dtype.names:  # between fields lie bytes that nobody has set
+        held = [value[name].tolist() for name in value.dtype.names if name not in _UNSET]
+    else:
+        held = value.tolist() if value.dtype.hasobject else value.tobytes().hex()
     yield f"{value.shape} {value.dtype} {held} {value.flags.writeable}"
 
 
-def _frame(value: Any, _: dict[int, int]) -> Iterator[str]:
+def _frame(value: Any, _: Seen) -> Iterator[str]:
     from pandas.util import hash_pandas_object  # only where there is one
 
     yield f"{value.shape} {hash_pandas_object(value).to_numpy().tobytes().hex()}"
@@ -112,7 +119,7 @@ def _frame(value: Any, _: dict[int, int]) -> Iterator[str]:
     yield f"{list(names)} {getattr(value, 'dtypes', '')}"
 
 
-def _figure(value: Any, _: dict[int, int]) -> Iterator[str]:
+def _figure(value: Any, _: Seen) -> Iterator[str]:
     for axes in value.get_axes() if hasattr(value, "get_axes") else [value]:
         if not hasattr(axes, "get_title"):
             return
@@ -121,20 +128,20 @@ def _figure(value: Any, _: dict[int, int]) -> Iterator[str]:
             yield f"{line.get_label()} {line.get_xydata().tobytes().hex()}"
 
 
-def _dice(value: Any, seen: dict[int, int]) -> Iterator[str]:
+def _dice(value: Any, seen: Seen) -> Iterator[str]:
     yield from _parts(value.getstate(), seen)
 
 
-def _generator(value: Any, seen: dict[int, int]) -> Iterator[str]:
+def _generator(value: Any, seen: Seen) -> Iterator[str]:
     is_new = type(value).__name__ == "Generator"
     yield from _parts(value.bit_generator.state if is_new else value.get_state(), seen)
 
 
-def _repr(value: object, _: dict[int, int]) -> Iterator[str]:
+def _repr(value: object, _: Seen) -> Iterator[str]:
     yield repr(value)
 
 
-def _object(value: Any, seen: dict[int, int]) -> Iterator[str]:
+def _object(value: Any, seen: Seen) -> Iterator[str]:
     if hasattr(value, "__dict__"):
         yield from _parts(dict(sorted(vars(value).items())), seen)
     elif type(value).__repr__ is not object.__repr__:
@@ -158,7 +165,7 @@ _LIBRARIES = {
     ("pandas", "Index"): "frame",
     ("pandas", "DatetimeIndex"): "frame",
 }
-_WAYS: dict[str, Callable[[Any, dict[int, int]], Iterator[str]]] = {
+_WAYS: dict[str, Callable[[Any, Seen], Iterator[str]]] = {
     "module": _module,
     "class": _class,
     "function": _function,
