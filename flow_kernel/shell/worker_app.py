@@ -44,6 +44,10 @@ class WorkerShell(ZMQInteractiveShell):  # type: ignore[misc]  # ipykernel has n
     is_blocking = False
     """True while a cell keeps the main thread, and its loop, to itself."""
 
+    def ask_exit(self) -> None:
+        """`exit()` in a cell: its worker stays, with all that it holds."""
+        print("exit() ends no worker; %workers stop does", file=sys.stderr)  # noqa: T201
+
     def run_cell(self, *args: Any, **kwargs: Any) -> Any:
         """Run a cell that awaits nothing."""
         before, self.is_blocking = self.is_blocking, True

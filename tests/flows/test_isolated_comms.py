@@ -128,3 +128,12 @@ def test_an_error_is_shown_once_while_a_thread_goes_on_printing(kernel: Kernel) 
         assert len(ran.of("error")) == 1
         kernel.wait_for_text("39\n")
         kernel.iopub.clear()
+
+
+@promise("isolated.survives")
+def test_exit_in_a_cell_ends_no_worker(kernel: Kernel) -> None:
+    assert kernel.run("%%isolated\nkept = 1").status == "ok"
+    ran = kernel.run("%%isolated\nexit()")
+    assert (ran.status, ran.reply["payload"]) == ("ok", [])
+    assert "%workers stop" in ran.stderr
+    assert kernel.run("%%isolated\nkept").result == "1"
