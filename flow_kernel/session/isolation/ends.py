@@ -5,7 +5,7 @@ Called by `service` with what is known of the end.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from flow_kernel.errors import CellTimeout, FlowError, MemoryLimitExceeded, WorkerDied
 from flow_kernel.records.process import memory_total, oom_kills
@@ -15,8 +15,6 @@ from flow_kernel.workers import death
 from flow_kernel.workers.death import Death
 from flow_kernel.workers.job import Died
 
-_WORDS_CHARS: Final = 500
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerEnd:
@@ -24,7 +22,7 @@ class WorkerEnd:
 
     Attributes:
         death: Why.
-        detail: What its record tells besides.
+        detail: What its record tells besides; what it said last is as it was said, secrets too.
         error: What the cell raises.
     """
 
@@ -78,7 +76,7 @@ def worker_end(
         "signal": found.signal_name,
         "exit_code": found.exit_code,
         "peak_rss_bytes": peak,
-        "last_output": died.last_output[-_WORDS_CHARS:],
+        "last_output": died.last_output,
     }
     return WorkerEnd(death=found, detail=detail, error=error)
 

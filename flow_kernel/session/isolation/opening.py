@@ -5,6 +5,7 @@ Called by `lazily`.
 
 import os
 from pathlib import Path
+from typing import Final
 
 from flow_kernel.session.isolation.board import Board
 from flow_kernel.session.isolation.ground import Ground
@@ -15,6 +16,8 @@ from flow_kernel.workers import preload
 from flow_kernel.workers.lifecycle import State
 from flow_kernel.workers.pool import Pool
 from flow_kernel.workers.worker import Worker
+
+_WORDS_CHARS: Final = 500
 
 
 def open_isolation(parts: IsolationParts, ground: Ground) -> Isolation:
@@ -29,6 +32,9 @@ def open_isolation(parts: IsolationParts, ground: Ground) -> Isolation:
 
     def note(worker_id: str, state: str, reason: str, detail: dict[str, object]) -> None:
         place = where.now
+        words = detail.get("last_output")
+        if isinstance(words, str):  # half of a secret would not be known for one
+            detail = detail | {"last_output": parts.redact(words)[-_WORDS_CHARS:]}
         fields: dict[str, object] = {"worker_id": worker_id, "state": state, "reason": reason}
         journal.append("worker", place.plan_id, place.task_id, fields | {"detail": detail})
 
