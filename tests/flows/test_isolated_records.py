@@ -38,3 +38,52 @@ def test_the_record_of_a_worker_that_died_holds_no_secret(kernel: Kernel) -> Non
     assert ran.status == "error"
     record = kernel.logs.wait("worker", state="dead", reason="killed")[-1]
     assert record["detail"]["last_output"] == f"[REDACTED:github_token]{filler}\n"
+
+
+@promise("isolated.marks")
+@pytest.mark.parametrize(
+    "magic", ["%%step b", "%%step?", "%%isolated?", "%%isolated_", "\n%%step a"]
+)
+def test_the_body_of_a_magic_is_isolated_where_every_cell_is(strict: Kernel, magic: str) -> None:
+    strict.run(f"{magic}\nopen('pid', 'w').write(str(__import__('os').getpid()))")
+    pid = strict.cwd / "pid"
+    assert not pid.exists() or pid.read_text() != str(strict.pid)
+    pid.unlink(missing_ok=True)
+
+
+@promise("isolated.marks", "isolated.session")
+def test_a_step_runs_in_a_worker_where_every_cell_does(strict: Kernel) -> None:
+    assert ok(strict, "%%step b\nimport os\nos.getpid()") != str(strict.pid)
+    steps = [(r.get("name"), r.get("state")) for r in strict.logs.records("step")]
+    assert ("b", "done") in steps
+
+
+@promise("isolated.marks")
+@pytest.mark.parametrize(
+    "line",
+    [
+        "%task log {open('pid', 'w').write(str(os.getpid()))}",
+        "%%step {open('pid', 'w').write(str(os.getpid()))}\n1",
+        "%%isolated --worker {open('pid', 'w').write(str(os.getpid()))}\n1",
+        "%%step a\n%task log {open('pid', 'w').write(str(os.getpid()))}",
+    ],
+)
+def test_code_in_the_line_of_a_magic_is_isolated_as_well(strict: Kernel, line: str) -> None:
+    ok(strict, "import os")
+    strict.run(line.replace("os.getpid", "__import__('os').getpid"))
+    pid = strict.cwd / "pid"
+    assert not pid.exists() or pid.read_text() != str(strict.pid)
+    pid.unlink(missing_ok=True)
+
+
+@promise("isolated.marks")
+@pytest.mark.parametrize(
+    "code",
+    [
+        "\n\n%%isolated --timeout 30\n'there'",
+        "  %%isolated\n  'there'",
+        "%%step a\n%%isolated --timeout 30\n'there'",
+    ],
+)
+def test_a_cell_that_isolates_itself_does_so_where_every_cell_is(strict: Kernel, code: str) -> None:
+    assert ok(strict, code) == "'there'"
