@@ -41,6 +41,13 @@ def test_the_record_of_a_worker_that_died_holds_no_secret(kernel: Kernel) -> Non
 
 
 @promise("isolated.marks")
+def test_a_cell_that_is_not_isolated_after_all_fails_as_its_body_does(kernel: Kernel) -> None:
+    ran = kernel.run("%%isolated --no\n1 / 0")
+    assert ran.status == "error"
+    assert ran.reply["ename"] == "ZeroDivisionError"
+
+
+@promise("isolated.marks")
 @pytest.mark.parametrize(
     "magic", ["%%step b", "%%step?", "%%isolated?", "%%isolated_", "\n%%step a"]
 )
