@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 
 from IPython.core.error import UsageError as IPythonUsageError
 
-from flow_kernel.errors import UsageError
+from flow_kernel.errors import UsageError, WorkerDied
 from flow_kernel.session.isolation.cell import IsolatedCell
 from flow_kernel.session.isolation.service import Finished
 from flow_kernel.session.session import Session
@@ -70,8 +70,10 @@ def run_isolated(shell: Any, session: Session, order: Order, body: str) -> None:
     except BaseException as error:
         calls.close(type(error).__name__)
         outlet.let_go()
+        if isinstance(error, WorkerDied):
+            _note_worker(session, error.worker_id)
         raise
-    has_failed = finished.reply.get("status") == "error"
+    has_failed = finished.reply.get("status") != "ok"
     calls.close(str(finished.reply.get("ename")) if has_failed else None)
     _take_over(shell, session, finished)
     if not has_failed:
@@ -93,6 +95,14 @@ def _take_over(shell: Any, session: Session, finished: Finished) -> None:
     open_cell = session.recorder.innermost()
     if open_cell is not None and finished.changes is not None:
         open_cell.adopt(finished.changes, versions=finished.versions, worker=finished.worker_id)
+    _note_worker(session, finished.worker_id)
+
+
+def _note_worker(session: Session, worker_id: str) -> None:
+    """The record of the cell tells where it ran, however it ended."""
+    open_cell = session.recorder.innermost()
+    if open_cell is not None:
+        open_cell.worker = worker_id
 
 
 def _header(kernel: Any | None) -> Mapping[str, Any]:

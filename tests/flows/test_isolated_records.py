@@ -40,6 +40,24 @@ def test_the_record_of_a_worker_that_died_holds_no_secret(kernel: Kernel) -> Non
     assert record["detail"]["last_output"] == f"[REDACTED:github_token]{filler}\n"
 
 
+@promise("isolated.recorded")
+def test_the_record_of_a_cell_whose_worker_died_names_the_worker(kernel: Kernel) -> None:
+    ran = kernel.run("%%isolated --fresh\nimport os\nos._exit(3)")
+    assert ran.error is not None
+    assert ran.error["ename"] == "WorkerDied"
+    died = kernel.logs.wait("worker", state="dead", reason="exit")[-1]
+    assert kernel.logs.one("cell", msg_id=ran.msg_id)["worker"] == died["worker_id"]
+
+
+@promise("isolated.recorded")
+def test_a_cell_that_fails_with_a_lone_surrogate_has_failed(kernel: Kernel) -> None:
+    ran = kernel.run("%%isolated\nprint('before \\udcff')\nraise ValueError('odd \\udcff')")
+    assert ran.status == "error"
+    assert ran.error is not None
+    assert (ran.error["ename"], ran.error["evalue"]) == ("ValueError", "odd \\udcff")
+    assert kernel.logs.one("cell", msg_id=ran.msg_id)["stdout"].startswith("before ")
+
+
 @promise("isolated.marks")
 def test_a_cell_that_is_not_isolated_after_all_fails_as_its_body_does(kernel: Kernel) -> None:
     ran = kernel.run("%%isolated --no\n1 / 0")

@@ -268,7 +268,7 @@ class Isolation:
 
 
 def _has_failed(done: Done) -> bool:
-    return done.reply.get("status") == "error"
+    return done.reply.get("status") != "ok"  # a reply that cannot be read is no success
 
 
 def _outputs(
