@@ -1,11 +1,13 @@
 """What is recorded of isolated cells and their workers, and where a cell cannot get around one."""
 
+import os
+import signal
 import sys
 from collections.abc import Iterator
 
 import pytest
 
-from tests.isolating import ok
+from tests.isolating import is_gone, ok
 from tests.kernels import Kernel
 from tests.promises import promise
 
@@ -112,3 +114,25 @@ def test_code_in_the_line_of_a_magic_is_isolated_as_well(strict: Kernel, line: s
 )
 def test_a_cell_that_isolates_itself_does_so_where_every_cell_is(strict: Kernel, code: str) -> None:
     assert ok(strict, code) == "'there'"
+
+
+@promise("isolated.recorded")
+def test_a_worker_that_is_killed_while_it_is_idle_is_recorded_and_told(kernel: Kernel) -> None:
+    first = kernel.run("%%isolated --worker idles\nimport os\nkept = 1\nos.getpid()")
+    worker_id = kernel.logs.one("cell", msg_id=first.msg_id)["worker"]
+    os.kill(int(first.result or 0), signal.SIGKILL)
+    (died,) = kernel.logs.wait("worker", state="dead", worker_id=worker_id)
+    assert (died["reason"], died["detail"]["signal"]) == ("killed", "SIGKILL")
+    ran = kernel.run("%%isolated --worker idles\n'kept' in globals()")
+    assert ran.result == "False"
+    assert "killed by SIGKILL; no cell ran there; the variables of the worker" in ran.stderr
+
+
+@promise("isolated.recorded")
+def test_a_worker_that_was_ended_is_told_as_no_death(kernel: Kernel) -> None:
+    ok(kernel, "%%isolated --worker stops\nkept = 1")
+    ok(kernel, "%workers stop stops")
+    ok(kernel, "%%isolated --fresh\n1")
+    ran = kernel.run("%%isolated --worker stops\n'kept' in globals()")
+    assert (ran.result, ran.stderr) == ("False", "")
+    assert [r["reason"] for r in kernel.logs.records("worker", state="dead")][-1] == "stopped"

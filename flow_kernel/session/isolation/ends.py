@@ -1,6 +1,6 @@
 """How isolated cells end that do not end well, as errors that say why.
 
-Called by `service` with what is known of the end.
+Called by `service` with what is known of the end, and by `idle_deaths`.
 """
 
 from collections.abc import Mapping
@@ -14,6 +14,7 @@ from flow_kernel.session.isolation.run import Outcome
 from flow_kernel.workers import death
 from flow_kernel.workers.death import Death
 from flow_kernel.workers.job import Died
+from flow_kernel.workers.limits import Limits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +73,30 @@ def worker_end(
         signal=found.signal_name,
         hint=found.hint,
     )
-    detail: dict[str, object] = {
-        "signal": found.signal_name,
-        "exit_code": found.exit_code,
-        "peak_rss_bytes": peak,
-        "last_output": died.last_output,
-    }
+    return WorkerEnd(death=found, detail=_detail(found, died, peak), error=error)
+
+
+def idle_end(worker_id: str, died: Died) -> WorkerEnd:
+    """What a worker died of that had no cell to run."""
+    code = died.ended.returncode
+    found = death.decide(
+        death.Evidence(
+            exit_code=code if code is not None and code >= 0 else None,
+            signal=-code if code is not None and code < 0 else None,
+            limits=Limits(),
+            last_output=died.last_output,
+            fault=died.fault,
+        )
+    )
+    error = WorkerDied(
+        f"{found.sentence}; no cell ran there; the variables of the worker are gone",
+        worker_id=worker_id,
+        reason=found.reason,
+        exit_status=found.exit_code,
+        signal=found.signal_name,
+        hint=found.hint,
+    )
+    detail = _detail(found, died, died.ended.peak_rss_bytes)
     return WorkerEnd(death=found, detail=detail, error=error)
 
 
@@ -107,6 +126,15 @@ def limit_error(cell: IsolatedCell, worker_id: str, outcome: Outcome) -> FlowErr
             }[cause]
             return CellTimeout(f"the cell was interrupted: {what}; {kept}", timeout_s=0.0)
     return None
+
+
+def _detail(found: Death, died: Died, peak_rss_bytes: int | None) -> dict[str, object]:
+    return {
+        "signal": found.signal_name,
+        "exit_code": found.exit_code,
+        "peak_rss_bytes": peak_rss_bytes,
+        "last_output": died.last_output,
+    }
 
 
 def _shown_line(code: str, line: Any) -> str:

@@ -9,6 +9,7 @@ from typing import Final
 
 from flow_kernel.session.isolation.board import Board
 from flow_kernel.session.isolation.ground import Ground
+from flow_kernel.session.isolation.idle_deaths import IdleDeaths
 from flow_kernel.session.isolation.parts import IsolationParts
 from flow_kernel.session.isolation.service import Isolation
 from flow_kernel.session.isolation.steering import Steering
@@ -45,9 +46,15 @@ def open_isolation(parts: IsolationParts, ground: Ground) -> Isolation:
 
     begun: set[str] = set()
 
+    def forget(worker_id: str, name: str | None) -> None:
+        isolation.forget(worker_id, name)
+
+    idle_deaths = IdleDeaths(note=note, say=ground.say, forget=forget)
+
     def changed(worker: Worker, reason: str) -> None:
         """People are told; what a death means to a cell only `service` knows."""
         board.change(worker)
+        idle_deaths.change(worker, reason)
         if worker.state == State.IDLE and worker.worker_id not in begun:
             begun.add(worker.worker_id)
             detail: dict[str, object] = {"kind": worker.kind, "pid": worker.pid}
@@ -65,7 +72,7 @@ def open_isolation(parts: IsolationParts, ground: Ground) -> Isolation:
     )
     ground.pool = pool
     steering = Steering(pool, board, note=note)
-    return Isolation(
+    isolation = Isolation(
         pool,
         outlet=ground,
         tell=ground.say,
@@ -73,3 +80,4 @@ def open_isolation(parts: IsolationParts, ground: Ground) -> Isolation:
         steering=steering,
         still=parts.still,
     )
+    return isolation
