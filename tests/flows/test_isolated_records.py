@@ -136,3 +136,14 @@ def test_a_worker_that_was_ended_is_told_as_no_death(kernel: Kernel) -> None:
     ran = kernel.run("%%isolated --worker stops\n'kept' in globals()")
     assert (ran.result, ran.stderr) == ("False", "")
     assert [r["reason"] for r in kernel.logs.records("worker", state="dead")][-1] == "stopped"
+
+
+@promise("isolated.recorded", "isolated.orphans")
+def test_what_a_fresh_worker_started_without_an_environment_ends_with_it(kernel: Kernel) -> None:
+    pid = ok(
+        kernel,
+        "%%isolated --fresh\nimport subprocess\n"
+        "far = subprocess.Popen(['/bin/sh', '-c', 'sleep 1000'], env={}, start_new_session=True)\n"
+        "print(far.pid)",
+    )
+    assert is_gone(int(pid))
