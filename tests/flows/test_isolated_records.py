@@ -147,3 +147,15 @@ def test_what_a_fresh_worker_started_without_an_environment_ends_with_it(kernel:
         "print(far.pid)",
     )
     assert is_gone(int(pid))
+
+
+@promise("isolated.recorded", "isolated.limits")
+def test_a_process_that_left_its_parent_counts_for_the_limits(kernel: Kernel) -> None:
+    daemon = "import subprocess; subprocess.Popen(['sleep', '1000'], start_new_session=True)"
+    ran = kernel.run(
+        "%%isolated --fresh --processes 2 --timeout 15\nimport subprocess, sys, time\n"
+        f"for _ in range(3): subprocess.run([sys.executable, '-c', {daemon!r}])\n"
+        "time.sleep(1000)"
+    )
+    assert ran.error is not None
+    assert "it started more than 2 processes" in ran.error["evalue"]
