@@ -159,3 +159,13 @@ def test_a_process_that_left_its_parent_counts_for_the_limits(kernel: Kernel) ->
     )
     assert ran.error is not None
     assert "it started more than 2 processes" in ran.error["evalue"]
+
+
+@promise("isolated.recorded", "isolated.variables")
+def test_what_an_expression_in_a_magic_changes_is_sent_again(kernel: Kernel) -> None:
+    ok(kernel, "%task start Expands")
+    ok(kernel, "grows = [1]")
+    assert ok(kernel, "%%isolated --worker expands\ngrows") == "[1]"
+    ok(kernel, "%task log {grows.append(2)}")
+    assert ok(kernel, "%%isolated --worker expands\ngrows") == "[1, 2]"
+    ok(kernel, "%task finish")
