@@ -169,3 +169,12 @@ def test_what_an_expression_in_a_magic_changes_is_sent_again(kernel: Kernel) -> 
     ok(kernel, "%task log {grows.append(2)}")
     assert ok(kernel, "%%isolated --worker expands\ngrows") == "[1, 2]"
     ok(kernel, "%task finish")
+
+
+@promise("isolated.marks")
+@pytest.mark.parametrize("name", ["In", "Out", "exit", "__builtins__"])
+def test_what_is_the_shells_own_does_not_come_back(kernel: Kernel, name: str) -> None:
+    ran = kernel.run(f"%%isolated --out {name}\nIn = 1; Out = 2")
+    assert ran.status == "error"
+    assert f'"{name}" belongs to the shell' in ran.stderr
+    assert ok(kernel, "type(In).__name__, type(Out).__name__") == "('list', 'dict')"
