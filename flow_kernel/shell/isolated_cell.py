@@ -47,6 +47,7 @@ def run_isolated(shell: Any, session: Session, order: Order, body: str) -> None:
     """
     isolation = session.isolation
     kernel = getattr(shell, "kernel", None)
+    request = {} if kernel is None else kernel.get_parent("shell").get("content") or {}
     cell = IsolatedCell(
         code=body,
         header=_header(kernel),
@@ -58,6 +59,8 @@ def run_isolated(shell: Any, session: Session, order: Order, body: str) -> None:
         limits=order.limits,
         worker=order.worker,
         is_fresh=order.is_fresh,
+        is_silent=request.get("silent") is True,
+        has_history=request.get("store_history") is not False,
         has_displays=kernel is not None,
         can_ask=kernel is None or getattr(kernel, "_allow_stdin", False) is True,
     )

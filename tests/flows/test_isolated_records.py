@@ -178,3 +178,22 @@ def test_what_is_the_shells_own_does_not_come_back(kernel: Kernel, name: str) ->
     assert ran.status == "error"
     assert f'"{name}" belongs to the shell' in ran.stderr
     assert ok(kernel, "type(In).__name__, type(Out).__name__") == "('list', 'dict')"
+
+
+@promise("isolated.marks")
+def test_a_request_keeps_its_manner_where_every_cell_is_isolated(strict: Kernel) -> None:
+    assert strict.run("6 * 7", silent=True).result is None
+    ok(strict, "'before'")
+    before = int(ok(strict, "len(In)"))
+    assert strict.run("6 * 7", store_history=False).result == "42"
+    assert int(ok(strict, "len(In)")) == before + 1
+
+
+@promise("isolated.marks")
+def test_expressions_of_a_client_are_isolated_where_every_cell_is(strict: Kernel) -> None:
+    ok(strict, "import os\nthere = 5")
+    found = strict.run("0", user_expressions={"v": "there", "pid": "os.getpid()", "no": "1 / 0"})
+    told = found.reply["user_expressions"]
+    assert told["v"]["data"]["text/plain"] == "5"
+    assert told["pid"]["data"]["text/plain"] not in ("", str(strict.pid))
+    assert told["no"]["ename"] == "ZeroDivisionError"

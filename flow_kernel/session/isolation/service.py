@@ -222,8 +222,8 @@ class Isolation:
             header=dict(cell.header),
             content={
                 "code": cell.code,
-                "silent": False,
-                "store_history": True,
+                "silent": cell.is_silent,
+                "store_history": cell.has_history,
                 "user_expressions": {},
                 "allow_stdin": cell.can_ask,
                 "stop_on_error": True,
