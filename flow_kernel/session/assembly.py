@@ -145,6 +145,7 @@ def assemble(  # noqa: PLR0913 - the shell passes them once, each by name
             where=where,
             ground=ground,
             still=still,
+            redact=lambda text: redactor.text(text)[0],
             data_dir=None if around is None else around.key_path.parent,
             own_imports=recorder.own_imports,
         ),

@@ -1,6 +1,6 @@
 """Requests that are no cells, answered by the worker in which every cell of a session runs.
 
-Called by `shell.kernel` for completions and for what a name is.
+Called by `shell.kernel` for completions, for what a name is, and for expressions after a cell.
 """
 
 import asyncio
@@ -35,3 +35,27 @@ async def ask_worker(session: Session, kind: str, content: dict[str, Any]) -> di
     except TimeoutError:
         return None
     return reply if reply.get("status") == "ok" else None
+
+
+async def expressions_of(session: Session, expressions: dict[str, str]) -> dict[str, Any]:
+    """The values of the expressions of a request in the worker, in the form of its reply.
+
+    Args:
+        session: Whose.
+        expressions: By the names that the client gives them.
+    """
+    content = {
+        "code": "",
+        "silent": True,
+        "store_history": False,
+        "user_expressions": expressions,
+        "allow_stdin": False,
+        "stop_on_error": False,
+    }
+    reply = await ask_worker(session, "execute_request", content)
+    found = None if reply is None else reply.get("user_expressions")
+    if isinstance(found, dict):
+        return found
+    why = "no worker has answered; the expression was not evaluated in the session"
+    error = {"status": "error", "ename": "IsolationUnavailable", "evalue": why, "traceback": [why]}
+    return dict.fromkeys(expressions, error)

@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 
 from IPython.core.error import UsageError as IPythonUsageError
 
-from flow_kernel.errors import UsageError
+from flow_kernel.errors import UsageError, WorkerDied
 from flow_kernel.session.isolation.cell import IsolatedCell
 from flow_kernel.session.isolation.service import Finished
 from flow_kernel.session.session import Session
@@ -47,6 +47,7 @@ def run_isolated(shell: Any, session: Session, order: Order, body: str) -> None:
     """
     isolation = session.isolation
     kernel = getattr(shell, "kernel", None)
+    request = {} if kernel is None else kernel.get_parent("shell").get("content") or {}
     cell = IsolatedCell(
         code=body,
         header=_header(kernel),
@@ -58,6 +59,8 @@ def run_isolated(shell: Any, session: Session, order: Order, body: str) -> None:
         limits=order.limits,
         worker=order.worker,
         is_fresh=order.is_fresh,
+        is_silent=request.get("silent") is True,
+        has_history=request.get("store_history") is not False,
         has_displays=kernel is not None,
         can_ask=kernel is None or getattr(kernel, "_allow_stdin", False) is True,
     )
@@ -70,8 +73,10 @@ def run_isolated(shell: Any, session: Session, order: Order, body: str) -> None:
     except BaseException as error:
         calls.close(type(error).__name__)
         outlet.let_go()
+        if isinstance(error, WorkerDied):
+            _note_worker(session, error.worker_id)
         raise
-    has_failed = finished.reply.get("status") == "error"
+    has_failed = finished.reply.get("status") != "ok"
     calls.close(str(finished.reply.get("ename")) if has_failed else None)
     _take_over(shell, session, finished)
     if not has_failed:
@@ -93,6 +98,14 @@ def _take_over(shell: Any, session: Session, finished: Finished) -> None:
     open_cell = session.recorder.innermost()
     if open_cell is not None and finished.changes is not None:
         open_cell.adopt(finished.changes, versions=finished.versions, worker=finished.worker_id)
+    _note_worker(session, finished.worker_id)
+
+
+def _note_worker(session: Session, worker_id: str) -> None:
+    """The record of the cell tells where it ran, however it ended."""
+    open_cell = session.recorder.innermost()
+    if open_cell is not None:
+        open_cell.worker = worker_id
 
 
 def _header(kernel: Any | None) -> Mapping[str, Any]:

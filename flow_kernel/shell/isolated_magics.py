@@ -11,6 +11,7 @@ from IPython.core.magic import Magics, cell_magic, magics_class
 from flow_kernel.errors import IsolationUnavailable, UsageError
 from flow_kernel.session.ambient import current_session
 from flow_kernel.shell import routing
+from flow_kernel.shell.body import run_body
 
 
 @magics_class
@@ -28,7 +29,7 @@ class IsolatedMagics(Magics):  # type: ignore[misc]  # IPython's base has no typ
         except UsageError as error:
             raise IPythonUsageError(f"%%isolated: {error}") from None
         if order is None:
-            self.shell.run_cell(cell, store_history=False)
+            run_body(self.shell, cell, failure="the cell failed")
             return
         with session.recorder.own_imports():
             from flow_kernel.shell.isolated_cell import run_isolated  # jupyter_client: 60 ms

@@ -4,12 +4,20 @@ Installed by `shell.attach` among the transformers that IPython asks first. The 
 source as it was written; IPython runs `%%isolated` above it.
 
 Only the cell of a request is looked at, and only before it begins: code that a cell runs itself is
-part of it. A cell made of our own magics alone works on the session, and runs there.
+part of it. A cell made of our own magics alone works on the session, and runs there, unless a line
+of it holds code. The body of `%%step` and `%%approve` goes to the worker with them.
 """
 
 import re
 from collections.abc import Callable
 from typing import Any, Final
+
+from IPython.core.inputtransformer2 import (
+    classic_prompt,
+    ipython_prompt,
+    leading_empty_lines,
+    leading_indent,
+)
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.session.session import Session
@@ -18,11 +26,16 @@ from flow_kernel.shell.routing import Marks, Order
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
-_MAGIC: Final = "%%isolated"
+_MAGIC: Final = "isolated"
+# IPython evaluates what stands in braces, and attributes behind a dollar, in the line of a magic.
+_CODE: Final = re.compile(r"[{$]")
+_WITH_BODY: Final = ("step", "approve")
 _OURS: Final = re.compile(
-    r"\s*(?:#.*|%(?:flow|task|approve|checkpoint|rollback|workers)\b.*|%%(?:step|approve)\b.*)?\Z"
+    r"\s*(?:#.*|%(?:flow|task|approve|checkpoint|rollback|workers)\b[^{$]*"
+    r"|%%(?:step|approve)\b[^{$]*)?\Z"
 )
-_OUR_CELL: Final = re.compile(r"\s*%%(?:step|approve)\b")
+# What IPython does to a cell before it looks for a magic in its first line.
+_CLEANUPS: Final = (leading_empty_lines, leading_indent, classic_prompt, ipython_prompt)
 
 
 class IsolatedMarks:
@@ -73,14 +86,15 @@ class IsolatedMarks:
     # -- inside ------------------------------------------------------------------------------------
 
     def _transform(self, lines: list[str]) -> list[str]:
-        if not lines or lines[0].startswith(_MAGIC) or self._is_running():
+        if not lines or self._is_running():
             return lines
         source = "".join(lines)
-        if not self._is_of_request(source) or _is_for_session(lines):
+        is_strict = self._session.settings.isolate_all
+        if not self._is_of_request(source) or _is_for_session(_clean(lines), is_strict=is_strict):
             return lines
         if self.order_of(source, None) is None:
             return lines
-        return [f"{_MAGIC}\n", *lines]
+        return [f"%%{_MAGIC}\n", *lines]
 
     def _is_of_request(self, source: str) -> bool:
         """True for the cell itself: a kernel transforms other texts as well."""
@@ -98,8 +112,30 @@ class IsolatedMarks:
         return None if kernel is None else kernel.get_parent("shell").get("metadata")
 
 
-def _is_for_session(lines: list[str]) -> bool:
-    """True for a cell that is nothing but our own magics, or the body of one of ours."""
-    if _OUR_CELL.match(lines[0]):
-        return True
-    return any(line.strip() for line in lines) and all(_OURS.match(line.rstrip()) for line in lines)
+def _is_for_session(lines: list[str], *, is_strict: bool) -> bool:
+    """True for a cell that is nothing but our own magics, or that is isolated by itself."""
+    if not any(line.strip() for line in lines):
+        return False
+    return _isolates_itself(lines, is_strict=is_strict) or all(
+        _OURS.match(line.rstrip()) for line in lines
+    )
+
+
+def _isolates_itself(lines: list[str], *, is_strict: bool) -> bool:
+    """True for `%%isolated`, alone or as the body of others of ours; strictly without code."""
+    while lines and lines[0].startswith("%%"):
+        name, _, rest = lines[0][2:].rstrip().partition(" ")
+        if is_strict and _CODE.search(rest):
+            return False
+        if name == _MAGIC:
+            return True
+        if name not in _WITH_BODY:
+            return False
+        lines = _clean(lines[1:])
+    return False
+
+
+def _clean(lines: list[str]) -> list[str]:
+    for cleanup in _CLEANUPS:
+        lines = cleanup(lines)
+    return lines

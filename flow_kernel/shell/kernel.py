@@ -137,19 +137,28 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
             self.attachment.note_request(
                 code, silent=silent, store_history=store_history, expressions=user_expressions
             )
+        are_isolated = bool(user_expressions) and self._isolates_all
         self._broken_streams.put_back()
         try:
-            return await super().do_execute(
+            reply = await super().do_execute(
                 code,
                 silent,
                 store_history,
-                user_expressions,
+                None if are_isolated else user_expressions,
                 allow_stdin,
                 cell_meta=cell_meta,
                 cell_id=cell_id,
             )
         finally:
             self._broken_streams.set_aside()
+        if are_isolated and reply.get("status") == "ok" and self.attachment is not None:
+            from flow_kernel.shell.isolated_asks import (
+                expressions_of,
+            )  # most kernels have no worker
+
+            session = self.attachment.session
+            reply["user_expressions"] = await expressions_of(session, user_expressions)
+        return reply
 
     async def do_complete(self, code: str, cursor_pos: int) -> Any:
         """Completions of the session; where every cell is isolated, those of its worker."""
@@ -167,8 +176,12 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
             code, cursor_pos, detail_level, omit_sections
         )
 
+    @property
+    def _isolates_all(self) -> bool:
+        return self.attachment is not None and self.attachment.session.settings.isolate_all
+
     async def _of_worker(self, kind: str, content: dict[str, Any]) -> Any:
-        if self.attachment is None or not self.attachment.session.settings.isolate_all:
+        if self.attachment is None or not self._isolates_all:
             return None
         from flow_kernel.shell.isolated_asks import ask_worker  # most kernels have no worker
 

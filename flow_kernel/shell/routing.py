@@ -88,6 +88,8 @@ _COMMENT: Final = _Notation(
     "=",
 )
 _COMMENT_LINE: Final = re.compile(r"\s*#[ \t]*flow:(.*)")
+# IPython's own, as `session.isolation.inputs` leaves them out where it chooses.
+_SHELLS: Final = frozenset({"In", "Out", "get_ipython", "exit", "quit"})
 _WORKER: Final = re.compile(r"[A-Za-z0-9_.-]{1,40}\Z")
 
 
@@ -360,6 +362,8 @@ def _name(value: object) -> str:
     name = normalize("NFKC", value.strip()) if isinstance(value, str) else ""
     if not name.isidentifier() or iskeyword(name):
         raise UsageError(f"{shown(value)} is no name of a variable", hint="e.g. a,b")
+    if name in _SHELLS or name[:2] == "__" == name[-2:]:
+        raise UsageError(f"{shown(value)} belongs to the shell", hint="it stays where it is")
     return name
 
 

@@ -5,6 +5,7 @@ a worker that has a key of its own: they are proved and signed anew.
 """
 
 import hmac
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -68,11 +69,18 @@ class Message:
 
 
 def parsed(data: bytes) -> dict[str, Any]:
-    """A JSON object; empty where that is none."""
+    """A JSON object; empty where that is none.
+
+    A lone surrogate travels as the byte that it stands for, which is no UTF-8, and numbers may be
+    `NaN`: Python's own reader takes both, at a tenth of the speed.
+    """
     try:
         found = orjson.loads(data)
     except orjson.JSONDecodeError:
-        return {}
+        try:
+            found = json.loads(bytes(data).decode("utf-8", "surrogateescape"))
+        except (ValueError, RecursionError):
+            return {}
     return found if isinstance(found, dict) else {}
 
 

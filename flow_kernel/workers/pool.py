@@ -45,6 +45,8 @@ _LONGEST_PATH: Final = 80
 """Of a socket the system takes 107 bytes."""
 _CLOSE_S: Final = 10.0
 _END_S: Final = 3.0
+ENDED: Final = "ended"
+"""The reason of the end of a worker that the pool has ended itself."""
 _STRIPPED: Final = ("USE_SUBPROCESS_WORKER", "JPY_PARENT_PID", "JPY_INTERRUPT_EVENT")
 
 
@@ -95,6 +97,7 @@ class Pool:
         self._begun: dict[str, int] = {}
         self._spares: list[Future[Worker]] = []
         self._is_closed = False
+        self._ended: set[str] = set()
         self._orders: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         threading.Thread(target=self._work, name="flow-pool", daemon=True).start()
 
@@ -185,6 +188,7 @@ class Pool:
 
     def end(self, worker: Worker) -> None:
         """End a worker at once, with all that it has started."""
+        self._ended.add(worker.worker_id)
         worker.signal(9)
 
     def close(self) -> None:
@@ -290,6 +294,9 @@ class Pool:
 
     def _changed(self, worker: Worker, reason: str) -> None:
         if worker.state == State.DEAD:
+            if self._is_closed or worker.worker_id in self._ended:
+                reason = ENDED
+            self._ended.discard(worker.worker_id)
             self._workers.pop(worker.worker_id, None)
             self._orders.put(lambda: self._sweep(worker))
         self._on_change(worker, reason)

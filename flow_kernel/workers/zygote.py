@@ -20,11 +20,13 @@ import signal
 import socket
 import sys
 import warnings
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final, NoReturn
 
+from flow_kernel.records.process import start_time
 from flow_kernel.workers import sweep, wire
 
 _MODULE: Final = "flow_kernel.shell.worker_app"
@@ -44,6 +46,7 @@ class Zygote:
         self._sock = sock
         self._directory = directory
         self._tags: dict[int, str] = {}
+        self._below: dict[int, dict[int, str | None]] = {}
         self._wakes, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def run(self) -> None:
@@ -82,6 +85,9 @@ class Zygote:
                 gc.freeze()
             case "kill":
                 if message["pid"] in self._tags:  # not reaped, so the number is still its own
+                    if message["signal"] == signal.SIGKILL:
+                        below = sweep.descendants(message["pid"])
+                        self._below[message["pid"]] = {each: start_time(each) for each in below}
                     _kill(message["pid"], message["signal"])
                 self._tell({"op": "killed", "id": message["id"]})
 
@@ -136,6 +142,7 @@ class Zygote:
             if pid == 0:
                 return
             tag = self._tags.pop(pid, None)
+            below = self._below.pop(pid, {})
             if tag is None:  # it was left behind by a worker and adopted
                 continue
             self._tell(
@@ -147,12 +154,19 @@ class Zygote:
                     "cpu_s": usage.ru_utime + usage.ru_stime,
                 }
             )
-            self._sweep(tag)
+            self._sweep(tag, below)
 
-    def _sweep(self, tag: str) -> None:
-        """Kill what a worker has left: what has its tag, and what nobody else is the parent of."""
-        left = [pid for pid in sweep.children(os.getpid()) if pid not in self._tags]
-        sweep.kill_all(tag, also=left if not self._tags else ())
+    def _sweep(self, tag: str, below: Mapping[int, str | None]) -> None:
+        """Kill what a worker has left.
+
+        Args:
+            tag: What has it is its own.
+            below: What was below it when it was killed, with start times: it may have no tag.
+        """
+        left = [pid for pid, started in below.items() if started and start_time(pid) == started]
+        if not self._tags:  # nobody else can be the parent of what was adopted
+            left += [pid for pid in sweep.children(os.getpid()) if pid not in left]
+        sweep.kill_all(tag, also=left)
 
     def _leave(self, _number: int = 0, _frame: FrameType | None = None) -> NoReturn:
         tags = set(self._tags.values())

@@ -119,6 +119,8 @@ def test_the_line_of_the_magic_is_read(line: str, said: Marks) -> None:
                          "dots, dashes and underscores, e.g. w1"),
         ("--in a,2b", '--in: "2b" is no name of a variable; e.g. a,b'),
         ("--out a,", '--out: "" is no name of a variable; e.g. a,b'),
+        ("--out Out", '--out: "Out" belongs to the shell; it stays where it is'),
+        ("--in __name__", '--in: "__name__" belongs to the shell; it stays where it is'),
         ("--out class", '--out: "class" is no name of a variable; e.g. a,b'),
         ("--memory 1M", '--memory: "1M" is less than 64.0 MB; try 2G, 512M or 1.5GiB'),
         ("--timeout -5", '--timeout: "-5" is no duration; try 30, 90s, 10m or 1h'),

@@ -26,6 +26,8 @@ class IsolatedCell:
         worker: Its name; None for that of the session.
         is_fresh: True for a new worker of its own, which ends with the cell.
         can_ask: True where somebody answers `input()`.
+        is_silent: True where its last expression is not shown.
+        has_history: True where it is a line of the history there.
         has_displays: True where figures are shown inline.
     """
 
@@ -40,4 +42,6 @@ class IsolatedCell:
     worker: str | None = None
     is_fresh: bool = False
     can_ask: bool = False
+    is_silent: bool = False
+    has_history: bool = True
     has_displays: bool = True

@@ -1,11 +1,11 @@
 """How isolated cells end that do not end well, as errors that say why.
 
-Called by `service` with what is known of the end.
+Called by `service` with what is known of the end, and by `idle_deaths`.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from flow_kernel.errors import CellTimeout, FlowError, MemoryLimitExceeded, WorkerDied
 from flow_kernel.records.process import memory_total, oom_kills
@@ -14,8 +14,7 @@ from flow_kernel.session.isolation.run import Outcome
 from flow_kernel.workers import death
 from flow_kernel.workers.death import Death
 from flow_kernel.workers.job import Died
-
-_WORDS_CHARS: Final = 500
+from flow_kernel.workers.limits import Limits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +23,7 @@ class WorkerEnd:
 
     Attributes:
         death: Why.
-        detail: What its record tells besides.
+        detail: What its record tells besides; what it said last is as it was said, secrets too.
         error: What the cell raises.
     """
 
@@ -74,12 +73,30 @@ def worker_end(
         signal=found.signal_name,
         hint=found.hint,
     )
-    detail: dict[str, object] = {
-        "signal": found.signal_name,
-        "exit_code": found.exit_code,
-        "peak_rss_bytes": peak,
-        "last_output": died.last_output[-_WORDS_CHARS:],
-    }
+    return WorkerEnd(death=found, detail=_detail(found, died, peak), error=error)
+
+
+def idle_end(worker_id: str, died: Died) -> WorkerEnd:
+    """What a worker died of that had no cell to run."""
+    code = died.ended.returncode
+    found = death.decide(
+        death.Evidence(
+            exit_code=code if code is not None and code >= 0 else None,
+            signal=-code if code is not None and code < 0 else None,
+            limits=Limits(),
+            last_output=died.last_output,
+            fault=died.fault,
+        )
+    )
+    error = WorkerDied(
+        f"{found.sentence}; no cell ran there; the variables of the worker are gone",
+        worker_id=worker_id,
+        reason=found.reason,
+        exit_status=found.exit_code,
+        signal=found.signal_name,
+        hint=found.hint,
+    )
+    detail = _detail(found, died, died.ended.peak_rss_bytes)
     return WorkerEnd(death=found, detail=detail, error=error)
 
 
@@ -109,6 +126,15 @@ def limit_error(cell: IsolatedCell, worker_id: str, outcome: Outcome) -> FlowErr
             }[cause]
             return CellTimeout(f"the cell was interrupted: {what}; {kept}", timeout_s=0.0)
     return None
+
+
+def _detail(found: Death, died: Died, peak_rss_bytes: int | None) -> dict[str, object]:
+    return {
+        "signal": found.signal_name,
+        "exit_code": found.exit_code,
+        "peak_rss_bytes": peak_rss_bytes,
+        "last_output": died.last_output,
+    }
 
 
 def _shown_line(code: str, line: Any) -> str:

@@ -5,9 +5,11 @@ Called by `lazily`.
 
 import os
 from pathlib import Path
+from typing import Final
 
 from flow_kernel.session.isolation.board import Board
 from flow_kernel.session.isolation.ground import Ground
+from flow_kernel.session.isolation.idle_deaths import IdleDeaths
 from flow_kernel.session.isolation.parts import IsolationParts
 from flow_kernel.session.isolation.service import Isolation
 from flow_kernel.session.isolation.steering import Steering
@@ -15,6 +17,8 @@ from flow_kernel.workers import preload
 from flow_kernel.workers.lifecycle import State
 from flow_kernel.workers.pool import Pool
 from flow_kernel.workers.worker import Worker
+
+_WORDS_CHARS: Final = 500
 
 
 def open_isolation(parts: IsolationParts, ground: Ground) -> Isolation:
@@ -29,6 +33,9 @@ def open_isolation(parts: IsolationParts, ground: Ground) -> Isolation:
 
     def note(worker_id: str, state: str, reason: str, detail: dict[str, object]) -> None:
         place = where.now
+        words = detail.get("last_output")
+        if isinstance(words, str):  # half of a secret would not be known for one
+            detail = detail | {"last_output": parts.redact(words)[-_WORDS_CHARS:]}
         fields: dict[str, object] = {"worker_id": worker_id, "state": state, "reason": reason}
         journal.append("worker", place.plan_id, place.task_id, fields | {"detail": detail})
 
@@ -39,9 +46,15 @@ def open_isolation(parts: IsolationParts, ground: Ground) -> Isolation:
 
     begun: set[str] = set()
 
+    def forget(worker_id: str, name: str | None) -> None:
+        isolation.forget(worker_id, name)
+
+    idle_deaths = IdleDeaths(note=note, say=ground.say, forget=forget)
+
     def changed(worker: Worker, reason: str) -> None:
         """People are told; what a death means to a cell only `service` knows."""
         board.change(worker)
+        idle_deaths.change(worker, reason)
         if worker.state == State.IDLE and worker.worker_id not in begun:
             begun.add(worker.worker_id)
             detail: dict[str, object] = {"kind": worker.kind, "pid": worker.pid}
@@ -59,7 +72,7 @@ def open_isolation(parts: IsolationParts, ground: Ground) -> Isolation:
     )
     ground.pool = pool
     steering = Steering(pool, board, note=note)
-    return Isolation(
+    isolation = Isolation(
         pool,
         outlet=ground,
         tell=ground.say,
@@ -67,3 +80,4 @@ def open_isolation(parts: IsolationParts, ground: Ground) -> Isolation:
         steering=steering,
         still=parts.still,
     )
+    return isolation

@@ -30,6 +30,7 @@ class IsolationParts:
         ground: What the shell brings; None where no cell can be isolated.
         settings: How workers are made.
         still: Whether its variables may have changed.
+        redact: Takes secrets out of a text.
         data_dir: Of the user, for what all sessions know; None where there is none.
         own_imports: Stands around imports that are no cell's.
     """
@@ -40,5 +41,6 @@ class IsolationParts:
     ground: "Ground | None"
     settings: PoolSettings
     still: Stillness
+    redact: Callable[[str], str]
     data_dir: Path | None
     own_imports: Callable[[], AbstractContextManager[None]]

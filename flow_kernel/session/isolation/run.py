@@ -14,7 +14,7 @@ from typing import Final
 
 from flow_kernel.records.interrupts import NotedInterrupts
 from flow_kernel.session.isolation.patience import Patience, Seen, Step
-from flow_kernel.workers import tree
+from flow_kernel.workers import sweep, tree
 from flow_kernel.workers.calls import Called
 from flow_kernel.workers.job import Died, Done, InputWanted, Job
 from flow_kernel.workers.limits import Limits
@@ -173,7 +173,9 @@ class _Watch:
     def _look(self) -> tree.Usage | None:
         """What its tree uses; None on another machine, where its pid is none of ours."""
         worker = self._worker
-        return None if worker.is_far or worker.pid is None else tree.look(worker.pid)
+        if worker.is_far or worker.pid is None:
+            return None
+        return tree.look(worker.pid, worker.env.get(sweep.TAG_NAME))
 
     def _do(self, step: Step) -> None:
         match step:

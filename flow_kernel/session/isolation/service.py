@@ -135,9 +135,7 @@ class Isolation:
         before = self._oom_kills()
         outcome = wait(worker, job, cell.limits, answer=answer, call=call)
         if isinstance(outcome.end, Died):
-            if name is not None:
-                self._restarts[name].died(time.monotonic())
-            self._sent.pop(worker.worker_id, None)
+            self.forget(worker.worker_id, name)
             if outcome.cause is not None:
                 self.outlet.drop()  # it shows our own interrupt
             end = worker_end(cell, worker.worker_id, outcome, outcome.end, before)
@@ -151,6 +149,17 @@ class Isolation:
             self._sent.pop(worker.worker_id, None)
             self.pool.end(worker)
         return finished
+
+    def forget(self, worker_id: str, name: str | None) -> None:
+        """A worker has died, and what it was told with it; callable in any thread.
+
+        Args:
+            worker_id: Whose death it is.
+            name: It had; None for one that nobody asks for again.
+        """
+        if name is not None:
+            self._restarts.setdefault(name, Restarts()).died(time.monotonic())
+        self._sent.pop(worker_id, None)
 
     def close(self) -> None:
         """End all workers."""
@@ -213,8 +222,8 @@ class Isolation:
             header=dict(cell.header),
             content={
                 "code": cell.code,
-                "silent": False,
-                "store_history": True,
+                "silent": cell.is_silent,
+                "store_history": cell.has_history,
                 "user_expressions": {},
                 "allow_stdin": cell.can_ask,
                 "stop_on_error": True,
@@ -268,7 +277,7 @@ class Isolation:
 
 
 def _has_failed(done: Done) -> bool:
-    return done.reply.get("status") == "error"
+    return done.reply.get("status") != "ok"  # a reply that cannot be read is no success
 
 
 def _outputs(

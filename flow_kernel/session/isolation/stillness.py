@@ -4,6 +4,7 @@ Made by `session.assembly`; told by `shell.attach` of each code object that the 
 asked by `session.isolation.sent`. A session whose cells are all isolated stays still for ever.
 """
 
+import re
 from collections.abc import Callable
 from types import CodeType
 from typing import Final
@@ -12,10 +13,20 @@ from flow_kernel.records.frozen import FROZEN_BUILTINS
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
-_CALLS: Final[dict[tuple[str, ...], frozenset[str]]] = {
-    ("get_ipython", "run_cell_magic"): frozenset({"isolated"}),
-    ("get_ipython", "run_line_magic"): frozenset({"task", "flow", "workers", "approve"}),
+_CELL_MAGICS: Final = frozenset({"isolated"})
+_LINE_MAGICS: Final = frozenset({"task", "flow", "workers", "approve"})
+_NAME, _LINE, _BODY = "name", "line", "body"
+# A whole statement of IPython that calls one magic and nothing else, as bytecode.
+_CALLS: Final = {
+    (code.co_names, code.co_code): (code.co_consts.index(_NAME), code.co_consts.index(_LINE), known)
+    for source, known in (
+        (f"get_ipython().run_cell_magic({_NAME!r}, {_LINE!r}, {_BODY!r})", _CELL_MAGICS),
+        (f"get_ipython().run_line_magic({_NAME!r}, {_LINE!r})", _LINE_MAGICS),
+    )
+    for code in (compile(source, "<magic>", "exec"), compile(source, "<magic>", "single"))
 }
+# IPython evaluates what stands in braces, and attributes behind a dollar, in the line of a magic.
+_CODE: Final = re.compile(r"[{$]")
 _SEEDS: Final = frozenset({"seed", "setstate", "set_state", "default_rng", "RandomState"})
 
 
@@ -36,8 +47,7 @@ class Stillness:
 
     def note(self, code: CodeType) -> None:
         """The shell has compiled `code`; what only calls our magics changes no variable."""
-        known = _CALLS.get(code.co_names)
-        if known is not None and not known.isdisjoint(filter(_is_text, code.co_consts)):
+        if _is_our_magic(code):
             return
         self._stirred += 1
         if not self.has_seeded:
@@ -54,8 +64,13 @@ class Stillness:
         return None if look_around is None or look_around() else self._stirred
 
 
-def _is_text(const: object) -> bool:
-    return type(const) is str
+def _is_our_magic(code: CodeType) -> bool:
+    call = _CALLS.get((code.co_names, code.co_code))
+    if call is None:
+        return False
+    at_name, at_line, known = call
+    name, line = code.co_consts[at_name], code.co_consts[at_line]
+    return name in known and type(line) is str and _CODE.search(line) is None
 
 
 def _names(code: CodeType) -> bool:

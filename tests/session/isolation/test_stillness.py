@@ -14,7 +14,7 @@ def noted(*sources: str) -> Stillness:
 
 def test_isolated_cells_and_our_magics_leave_it_still() -> None:
     still = noted(
-        "get_ipython().run_cell_magic('isolated', '--out x', 'x = 1')",
+        "get_ipython().run_cell_magic('isolated', '--out x', 'x = {1: 2}')",
         "get_ipython().run_line_magic('task', 'log done')",
     )
     assert still.mark == 0
@@ -28,6 +28,12 @@ def test_isolated_cells_and_our_magics_leave_it_still() -> None:
         "get_ipython().run_line_magic('run', 'isolated.py')",
         "y = get_ipython().run_cell_magic('isolated', '', x.pop())",
         "get_ipython().run_cell_magic('isolated', '', '1'); x.pop()",
+        "get_ipython().run_line_magic('task', 'log {x.append(2)}')",
+        "get_ipython().run_line_magic('task', 'log $x.pops')",
+        "get_ipython().run_cell_magic('isolated', '--in {x.append(2)}', '1')",
+        "get_ipython().run_line_magic('run', 'task')",
+        "get_ipython().run_line_magic('task', 'run') or "
+        "get_ipython().run_line_magic('run', 'task')",
     ],
 )
 def test_everything_else_stirs(source: str) -> None:
