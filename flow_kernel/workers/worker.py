@@ -6,12 +6,15 @@ Made by `pool`. Everything here runs in the relay's thread but for `run`, `inter
 
 import os
 import signal
+import threading
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, Final
 
+from flow_kernel.errors import UsageError
 from flow_kernel.records.process import start_time
 from flow_kernel.workers import lifecycle
 from flow_kernel.workers.calls import KIND, Calls
@@ -29,6 +32,7 @@ _LAST_WORDS_MS: Final = 5
 _FAR_WORDS_MS: Final = 200
 _STREAMS: Final = ("stdout", "stderr")
 _FAULTS: Final = 2
+_NONCE: Final = "flow_nonce"
 
 
 class Worker:
@@ -65,6 +69,7 @@ class Worker:
         self.env: Mapping[str, str] = {}
         """That it was started with."""
         self.job: Job | None = None
+        self._turning = threading.RLock()
         self._started = started
         self._channels = channels
         self._relay = relay
@@ -105,15 +110,26 @@ class Worker:
         return lifecycle.can(self.state, Event.BEGIN)
 
     def change(self, event: Event, reason: str = "") -> None:
-        """Something happened to it."""
-        self.state = lifecycle.step(self.state, event)
-        self._on_change(self, reason)
+        """Something happened to it; told in the order in which it happened."""
+        with self._turning:
+            self.state = lifecycle.step(self.state, event)
+            self._on_change(self, reason)
 
     def run(self, job: Job) -> None:
-        """Send `job`; what happens is put into its queue."""
-        self.change(Event.BEGIN)
-        self.job, self._parent = job, job.header
-        self._relay.post(lambda: self._send(job))
+        """Send `job`; what happens is put into its queue, its death too if it is dead by now.
+
+        Raises:
+            IllegalTransition: It has another one.
+            UsageError: `job` cannot be sent, and was not.
+        """
+        frames = self._frames(job)
+        with self._turning:
+            if self.died is not None:
+                job.happened.put(self.died)
+                return
+            self.change(Event.BEGIN)
+            self.job, self._parent = job, job.header
+        self._relay.post(lambda: self._send(frames))
 
     def interrupt(self, job: Job) -> bool:
         """Interrupt `job`, if that is what it is doing; True where the signal was sent."""
@@ -240,16 +256,27 @@ class Worker:
 
     # -- inside ------------------------------------------------------------------------------------
 
-    def _send(self, job: Job) -> None:
+    def _frames(self, job: Job) -> list[Any]:
+        """`job` as it is sent.
+
+        A cell may have the same code run twice, under its one header: the second message would be
+        taken for a repetition of the first by a receiver that remembers signatures.
+        """
         session = self._started.manager.session
         message = {
             "header": {key: value for key, value in job.header.items() if key != "subshell_id"},
             "parent_header": {},
-            "metadata": job.metadata,
+            "metadata": {**job.metadata, _NONCE: uuid.uuid4().hex},
             "content": job.content,
         }
-        frames = session.serialize(message)
-        self._channels.shell.send_multipart([*frames, *job.buffers])
+        try:
+            return [*session.serialize(message), *job.buffers]
+        except (TypeError, ValueError, RecursionError) as error:
+            raise UsageError(f"the cell cannot be sent to a worker: {error}") from None
+
+    def _send(self, frames: Sequence[Any]) -> None:
+        if self.died is None:  # else its sockets are closed, and its job was told
+            self._channels.shell.send_multipart(frames)
 
     def _say(
         self, socket: Any, kind: str, content: Mapping[str, Any], *, header: Any = None,
@@ -299,15 +326,16 @@ class Worker:
         self._relay.drain(self._channels, self._started.pipes, wait_ms)
         self._relay.drop(self._channels, self._started.pipes)
         self._publish_last_words()
-        self.died = Died(
-            ended=ended,
-            fault=bytes(self._fault).decode("utf-8", "replace"),
-            last_output=self._tail.text,
-        )
-        job, self.job = self.job, None
+        with self._turning:
+            self.died = Died(
+                ended=ended,
+                fault=bytes(self._fault).decode("utf-8", "replace"),
+                last_output=self._tail.text,
+            )
+            job, self.job = self.job, None
+            self.change(Event.DIED)
         self._clean_up()
         self._outlet.died(self.worker_id)
-        self.change(Event.DIED)
         if job is not None:
             job.happened.put(self.died)
 

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from flow_kernel.errors import IsolationUnavailable
 from flow_kernel.workers import wire
+from flow_kernel.workers.here import search_path
 from flow_kernel.workers.processes import Ended, HeardProcess
 
 _START_S: Final = 30.0
@@ -105,7 +106,7 @@ class ZygoteClient:
             try:
                 self._process = subprocess.Popen(  # noqa: S603 - our own module
                     argv,
-                    env={**self._env, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                    env={**self._env, "PYTHONPATH": os.pathsep.join(search_path())},
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
@@ -134,11 +135,10 @@ class ZygoteClient:
         """
         self._wait(self._ready, _START_S)
         number, asked = self._ask()
-        path = [entry or os.getcwd() for entry in sys.path]  # noqa: PTH109 - texts
         self._send(
             {
                 "op": "fork", "id": number, "argv": list(argv), "env": dict(env), "cwd": cwd,
-                "path": path,
+                "path": search_path(),
             },
             fds,
         )  # fmt: skip

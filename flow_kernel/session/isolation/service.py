@@ -29,6 +29,7 @@ from flow_kernel.session.isolation.steering import Steering
 from flow_kernel.session.isolation.stillness import Stillness
 from flow_kernel.workers import transfer
 from flow_kernel.workers.calls import Called
+from flow_kernel.workers.here import directory, search_path
 from flow_kernel.workers.job import Died, Done, InputWanted, Job
 from flow_kernel.workers.lifecycle import Restarts, State
 from flow_kernel.workers.pool import Pool
@@ -122,7 +123,7 @@ class Isolation:
         if name is not None:
             self._mind_deaths(name)
         worker = self.pool.lease(name)
-        if not worker.is_ready:
+        if not worker.is_ready and worker.died is None:  # else its death is told
             raise IsolationUnavailable(
                 f"the worker {worker.name or worker.worker_id} is {worker.state}: it runs one cell"
                 " at a time",
@@ -194,7 +195,9 @@ class Isolation:
     def _job(self, cell: IsolatedCell, worker: Worker, names: list[str]) -> Job:
         sent = self._sent_to(worker)
         around = of_process(has_seeded=self._still.has_seeded, has_displays=cell.has_displays)
-        job = sent.surroundings({**around, "cwd": _cwd(), "env": dict(os.environ)})
+        job = sent.surroundings(
+            {**around, "cwd": directory(), "path": search_path(), "env": dict(os.environ)}
+        )
         if cell.count is not None:
             job["count"] = cell.count
         if cell.outputs:
@@ -288,10 +291,3 @@ def _outputs(
             for name in cell.outputs:
                 not_back.setdefault(name, f"{type(error).__name__}: {error}"[:300])
     return values, not_back
-
-
-def _cwd() -> str:
-    try:
-        return os.getcwd()  # noqa: PTH109 - a text
-    except FileNotFoundError:
-        return "/"
