@@ -8,7 +8,6 @@ import os
 import signal
 import threading
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -19,7 +18,7 @@ from flow_kernel.records.process import start_time
 from flow_kernel.workers import lifecycle
 from flow_kernel.workers.calls import KIND, Calls
 from flow_kernel.workers.channels import Channels
-from flow_kernel.workers.job import Died, Done, InputWanted, Job, Outlet
+from flow_kernel.workers.job import Died, Done, InputWanted, Job, Outlet, lost
 from flow_kernel.workers.last_words import TAIL_BYTES, Tail
 from flow_kernel.workers.lifecycle import Event, State
 from flow_kernel.workers.messages import PASSED_ON
@@ -32,7 +31,6 @@ _LAST_WORDS_MS: Final = 5
 _FAR_WORDS_MS: Final = 200
 _STREAMS: Final = ("stdout", "stderr")
 _FAULTS: Final = 2
-_NONCE: Final = "flow_nonce"
 
 
 class Worker:
@@ -130,6 +128,16 @@ class Worker:
             self.change(Event.BEGIN)
             self.job, self._parent = job, job.header
         self._relay.post(lambda: self._send(frames))
+
+    def mind_reply(self, job: Job) -> None:
+        """Ask after a reply that has not come with the end of `job`; called now and then.
+
+        An interrupt that hits ipykernel and not the cell costs the reply. Replies come in the order
+        of their requests: where that to a later one is here, this one was lost.
+        """
+        if job.is_idle and job.reply is None and not job.is_missed:
+            job.is_missed = True
+            self.ask("kernel_info_request", {}).add_done_callback(lambda _: self._lose(job))
 
     def interrupt(self, job: Job) -> bool:
         """Interrupt `job`, if that is what it is doing; True where the signal was sent."""
@@ -239,6 +247,7 @@ class Worker:
                 InputWanted(
                     prompt=str(content.get("prompt", "")),
                     is_password=content.get("password") is True,
+                    is_wanted=lambda: self.job is job,
                 )
             )
 
@@ -257,20 +266,8 @@ class Worker:
     # -- inside ------------------------------------------------------------------------------------
 
     def _frames(self, job: Job) -> list[Any]:
-        """`job` as it is sent.
-
-        A cell may have the same code run twice, under its one header: the second message would be
-        taken for a repetition of the first by a receiver that remembers signatures.
-        """
-        session = self._started.manager.session
-        message = {
-            "header": {key: value for key, value in job.header.items() if key != "subshell_id"},
-            "parent_header": {},
-            "metadata": {**job.metadata, _NONCE: uuid.uuid4().hex},
-            "content": job.content,
-        }
         try:
-            return [*session.serialize(message), *job.buffers]
+            return [*self._started.manager.session.serialize(job.message()), *job.buffers]
         except (TypeError, ValueError, RecursionError) as error:
             raise UsageError(f"the cell cannot be sent to a worker: {error}") from None
 
@@ -305,8 +302,15 @@ class Worker:
 
     def _end_if_done(self) -> None:
         job = self.job
-        if job is None or job.reply is None or not job.is_idle:
-            return
+        if job is not None and job.is_idle and (reply := job.reply) is not None:
+            done = Done(reply=reply.content, metadata=reply.metadata, buffers=reply.buffers)
+            self._end(job, done)
+
+    def _lose(self, job: Job) -> None:
+        if self.job is job and job.reply is None:
+            self._end(job, lost())
+
+    def _end(self, job: Job, done: Done) -> None:
         # What it wrote before its reply is in the pipes by now.
         self._relay.drain(self._channels, self._started.pipes)
         if self.job is not job:  # it has died meanwhile
@@ -316,8 +320,7 @@ class Worker:
         self.heartbeat_s = time.time()
         self._outlet.idle(self.worker_id, None)  # what came while the cell awaited has no end
         self.change(Event.END)
-        reply = job.reply
-        job.happened.put(Done(reply=reply.content, metadata=reply.metadata, buffers=reply.buffers))
+        job.happened.put(done)
 
     def _bury(self, ended: Ended) -> None:
         if self.died is not None:

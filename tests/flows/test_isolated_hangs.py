@@ -1,5 +1,7 @@
 """Isolated cells in real kernels that nobody may wait for in vain, and workers that live on."""
 
+import os
+import signal
 import sys
 from collections.abc import Iterator
 
@@ -52,3 +54,96 @@ def test_a_directory_that_is_gone_keeps_no_worker_from_starting(own: Kernel) -> 
     ok(own, "import os; os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone')")
     assert ok(own, "%%isolated\nprint(4)") == "4\n"
     assert ok(own, "%%isolated --fresh\nprint(5)") == "5\n"
+
+
+ASKS = "%%isolated --worker asks\n"
+
+
+@promise("isolated.survives")
+def test_the_end_of_a_file_at_a_prompt_is_the_worker_s_and_it_lives_on(kernel: Kernel) -> None:
+    code = f"{ASKS}try: input('name? ')\nexcept EOFError as error: print('ended', kept := 5)"
+    assert ok(kernel, code, allow_stdin=True, answers=["\x04"]) == "ended 5\n"
+    ran = kernel.run(f"{ASKS}input('name? ')", allow_stdin=True, answers=["\x04"])
+    assert ran.error is not None
+    assert ran.error["ename"] == "EOFError"
+    assert ok(kernel, f"{ASKS}input('name? '), kept", allow_stdin=True, answers=["Ada"]) == (
+        "('Ada', 5)"
+    )
+
+
+@promise("isolated.survives")
+def test_a_worker_whose_question_cannot_be_asked_is_stopped_and_lives_on(own: Kernel) -> None:
+    ok(own, f"{ASKS}kept = 5")
+    unable = (
+        "session = get_ipython().kernel.session\n"
+        "def asked(*_, **__): raise RuntimeError('no box today')\n"
+        "stock, session.send = session.send, lambda stream, kind, *a, **k:"
+        " asked() if kind == 'input_request' else stock(stream, kind, *a, **k)"
+    )
+    ok(own, unable)
+    ran = own.run(f"{ASKS}input('name? ')", allow_stdin=True)
+    assert ran.error is not None
+    assert (ran.error["ename"], ran.error["evalue"]) == ("RuntimeError", "no box today")
+    assert ok(own, f"{ASKS}kept") == "5"
+
+
+@promise("isolated.survives")
+def test_a_death_at_a_prompt_is_told_while_nobody_answers(own: Kernel) -> None:
+    cell = "%%isolated\nimport os; open('pid', 'w').write(str(os.getpid()))\ninput('name? ')"
+    msg_id = own.send(cell, allow_stdin=True)
+    own.wait(lambda: bool(own.inputs))
+    own.inputs.clear()
+    os.kill(int((own.cwd / "pid").read_text()), signal.SIGKILL)
+    ran = own.collect(msg_id)
+    assert ran.error is not None
+    assert ran.error["ename"] == "WorkerDied"
+    assert ok(own, "input('name? ')", allow_stdin=True, answers=["Ada"]) == "'Ada'"
+
+
+SLOW = """
+from pathlib import Path
+class Slow:
+    def __reduce__(self): return arrived, ()
+def arrived():
+    from pathlib import Path
+    Path('begun').touch()
+    while not Path('go').exists(): pass
+    return 'slow'
+slow = Slow()
+"""
+
+
+@promise("isolated.interrupt")
+def test_an_interrupt_while_variables_arrive_stops_the_cell_and_nothing_else(own: Kernel) -> None:
+    ok(own, SLOW)
+    ok(own, "%%isolated --in none\nkept = 5")
+    msg_id = own.send("%%isolated\nPath('ran').touch(); slow")
+    own.wait((own.cwd / "begun").exists)
+    own.interrupt()
+    own.pump(0.3)  # the session has passed it on by then
+    (own.cwd / "go").touch()
+    ran = own.collect(msg_id)
+    assert ran.error is not None
+    assert ran.error["ename"] == "KeyboardInterrupt"
+    assert not (own.cwd / "ran").exists()
+    assert ok(own, "%%isolated\nslow, kept") == "('slow', 5)"
+
+
+BESIDE = """%%isolated --worker beside
+import sys
+kept, stock = 5, sys.stdout.flush
+def flush():
+    if sys._getframe(1).f_code.co_name == 'execute_request':
+        sys.stdout.flush = stock
+        raise KeyboardInterrupt
+    stock()
+sys.stdout.flush = flush
+"""
+
+
+@promise("isolated.interrupt")
+def test_an_interrupt_that_costs_the_reply_costs_no_worker(kernel: Kernel) -> None:
+    ran = kernel.run(BESIDE)
+    assert ran.error is not None
+    assert ran.error["ename"] == "KeyboardInterrupt"
+    assert ok(kernel, "%%isolated --worker beside\nkept") == "5"

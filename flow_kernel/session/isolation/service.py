@@ -12,10 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from flow_kernel.errors import (
-    FlowError,
-    IsolationUnavailable,
-)
+from flow_kernel.errors import IsolationUnavailable
 from flow_kernel.records.cell_changes import Changes
 from flow_kernel.records.changes_wire import from_wire, versions_from_wire
 from flow_kernel.records.process import oom_kills
@@ -62,7 +59,7 @@ class Finished:
     versions: dict[str, str | None]
     outputs: dict[str, object]
     not_back: dict[str, str]
-    error: FlowError | None
+    error: Exception | None
 
 
 class Isolation:
@@ -145,7 +142,8 @@ class Isolation:
             self._note(worker.worker_id, str(State.DEAD), end.death.reason, end.detail)
             raise end.error
         finished = self._finished(cell, worker, outcome, outcome.end)
-        if outcome.end.metadata.get(JOB, {}).get("is_refused"):  # it did not get that far
+        # It did not get that far, or nobody knows.
+        if outcome.end.was_lost or outcome.end.metadata.get(JOB, {}).get("is_refused"):
             self._sent.pop(worker.worker_id, None)
         self._note_outputs(cell, worker, finished)
         if cell.is_fresh:
@@ -266,7 +264,9 @@ class Isolation:
             versions=versions_from_wire(wire),
             outputs=outputs,
             not_back=not_back,
-            error=limit_error(cell, worker.worker_id, outcome) if _has_failed(done) else None,
+            error=(limit_error(cell, worker.worker_id, outcome) or outcome.failure)
+            if _has_failed(done)
+            else None,
         )
 
 
