@@ -13,6 +13,11 @@ from tests.promises import promise
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks on Linux only")
 
+DEAF = (
+    "import signal\nfor number in (signal.SIGINT, signal.SIGTERM):"
+    " signal.signal(number, signal.SIG_IGN)\n"
+)
+
 
 @pytest.fixture(scope="module")
 def kernel() -> Iterator[Kernel]:
@@ -147,3 +152,27 @@ def test_an_interrupt_that_costs_the_reply_costs_no_worker(kernel: Kernel) -> No
     assert ran.error is not None
     assert ran.error["ename"] == "KeyboardInterrupt"
     assert ok(kernel, "%%isolated --worker beside\nkept") == "5"
+
+
+@promise("isolated.survives")
+def test_an_environment_of_any_size_reaches_a_worker_and_costs_none(own: Kernel) -> None:
+    ok(own, "%%isolated\nkept = 5")
+    ok(own, "import os\nfor i in range(10): os.environ[f'LARGE{i}'] = 'x' * 100_000")
+    cell = "import os\nsum(map(len, (os.environ[f'LARGE{i}'] for i in range(10)))), os.getppid()"
+    for _ in range(2):  # the first one may have been waiting as a spare
+        there = ok(own, f"%%isolated --fresh\n{cell}")
+    assert there == f"(1000000, {ok(own, '%%isolated' + chr(10) + 'import os; os.getppid()')})"
+    assert ok(own, "%%isolated\nkept") == "5"
+
+
+@promise("isolated.survives", "isolated.limits")
+def test_a_zygote_that_stands_still_keeps_no_worker_from_its_end(own: Kernel) -> None:
+    stop = "import os, signal; os.kill(os.getppid(), signal.SIGSTOP)\n"
+    ok(own, "%%isolated --worker sibling\nkept = 5")
+    ran = own.run(f"%%isolated --timeout 0.2\n{stop}while True: pass")
+    assert ran.error is not None
+    assert ran.error["ename"] == "CellTimeout"
+    ran = own.run(f"%%isolated --timeout 0.2\n{DEAF}{stop}while True: pass")
+    assert ran.error is not None
+    assert ran.error["ename"] == "WorkerDied"
+    assert ok(own, "%%isolated --worker sibling\nkept") == "5"
