@@ -44,8 +44,14 @@ class InputBox:
         """True when the client of the running cell answers requests for input."""
         return getattr(self._kernel, "_allow_stdin", False) is True
 
-    def ask(self, prompt: str) -> None:
-        """Show a box for an answer; what was typed into earlier ones is dropped."""
+    def ask(self, prompt: str, *, is_password: bool = False, is_question: bool = True) -> None:
+        """Show a box for an answer; what was typed into earlier ones is dropped.
+
+        Args:
+            prompt: Beside the box.
+            is_password: True to show nothing of what is typed.
+            is_question: False for `input()`.
+        """
         kernel = self._kernel
         while self._receive() is not None:
             pass
@@ -53,11 +59,11 @@ class InputBox:
         sent = kernel.session.send(
             kernel.stdin_socket,
             "input_request",
-            {"prompt": prompt, "password": False},
+            {"prompt": prompt, "password": is_password},
             kernel.get_parent("shell"),
             ident=kernel._get_shell_context_var(kernel._shell_parent_ident),
             # A program tells it by this from `input()`, which nobody else can answer.
-            metadata={"flow": {"question": True}},
+            metadata={"flow": {"question": True}} if is_question else None,
         )
         self._request = sent["header"]["msg_id"] if sent else ""
         self._is_open = bool(sent)

@@ -3,22 +3,28 @@
 Called by `shell.isolated_magics`.
 """
 
+import sys
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
+from IPython.core.error import StdinNotImplementedError
 from IPython.core.error import UsageError as IPythonUsageError
 
 from flow_kernel.errors import UsageError, WorkerDied
 from flow_kernel.session.isolation.cell import IsolatedCell
 from flow_kernel.session.isolation.service import Finished
 from flow_kernel.session.session import Session
+from flow_kernel.shell.input_box import InputBox
 from flow_kernel.shell.isolated_calls import SessionCalls
 from flow_kernel.shell.relayed import relayed
 from flow_kernel.shell.routing import Order
 from flow_kernel.workers.job import InputWanted
 
+_SLICE_S: Final = 0.05
+_END_OF_FILE: Final = "\x04"
 _PAYLOADS: Final = ("page", "set_next_input")
 
 
@@ -137,7 +143,29 @@ def _asker(kernel: Any | None) -> Callable[[InputWanted], str]:
             import getpass  # seldom wanted
 
             return getpass.getpass(wanted.prompt) if wanted.is_password else input(wanted.prompt)
-        asked = kernel.getpass if wanted.is_password else kernel.raw_input
-        return str(asked(wanted.prompt))
+        return _typed(kernel, wanted)
 
     return ask
+
+
+def _typed(kernel: Any, wanted: InputWanted) -> str:
+    """What is typed into the box of the cell; empty where nobody waits for it any more.
+
+    Not by `kernel.raw_input`, which hears of no death: whoever waits for a worker that is gone
+    would have to answer first.
+    """
+    box = InputBox(kernel)
+    if not box.can_ask:
+        raise StdinNotImplementedError("this front end does not support input requests")
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):  # a cell may have put anything there
+            stream.flush()
+    box.ask(wanted.prompt, is_password=wanted.is_password, is_question=False)
+    while wanted.is_wanted():
+        text = box.poll(_SLICE_S)
+        if text == _END_OF_FILE:
+            raise EOFError
+        if text is not None:
+            return text
+    box.done()
+    return ""

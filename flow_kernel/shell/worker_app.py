@@ -116,6 +116,10 @@ class WorkerKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no typ
             self._jobs.begin(job, code, self.get_parent("shell").get("buffers") or ())
         except Exception as error:  # noqa: BLE001 - code of the values' classes may raise anything
             return self._jobs.refuse(error)
+        except KeyboardInterrupt:
+            reply = self._jobs.interrupted()
+            self._jobs.end()
+            return reply
         self._calls.open()
         self._broken_streams.put_back()
         try:
@@ -123,6 +127,8 @@ class WorkerKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no typ
                 code, silent, store_history, user_expressions, allow_stdin,
                 cell_meta=cell_meta, cell_id=cell_id,
             )  # fmt: skip
+        except KeyboardInterrupt:  # before the first line of the cell, or after its last
+            return self._jobs.interrupted()
         finally:
             self._mend_streams()
             self._calls.close()

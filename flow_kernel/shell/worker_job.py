@@ -62,8 +62,9 @@ class WorkerJobs:
 
         Raises:
             Exception: A variable cannot be loaded here.
+            KeyboardInterrupt: The cell was interrupted before it began.
         """
-        with HeldInterrupts():
+        with HeldInterrupts() as held:
             self._job, self._found, self._look = job, {}, None
             self._arrange(job)
             if job.get("memory_bytes"):
@@ -74,6 +75,8 @@ class WorkerJobs:
             filter_warnings(job)
             self._look = CellLook(code, namespace, self._shell.user_ns_hidden)
             self._look.start(self._watches, self._settings)
+        if held.was_interrupted:
+            raise KeyboardInterrupt
 
     def refuse(self, error: Exception) -> dict[str, Any]:
         """The job could not be made ready: the content of the reply that says so."""
@@ -90,8 +93,24 @@ class WorkerJobs:
             "payload": [],
         }
 
+    def interrupted(self) -> dict[str, Any]:
+        """The cell was interrupted outside its code: the content of the reply that says so."""
+        self._found["is_refused"] = self._look is None
+        return {
+            "status": "error",
+            "ename": "KeyboardInterrupt",
+            "evalue": "",
+            "traceback": ["KeyboardInterrupt"],
+            "execution_count": self._shell.execution_count,
+            "user_expressions": {},
+            "payload": [],
+        }
+
     def end(self) -> None:
-        """The cell has ended: take what it changed, and what is wanted of it."""
+        """The cell has ended: take what it changed, and what is wanted of it.
+
+        An interrupt that comes by now comes too late to stop anything.
+        """
         with HeldInterrupts():
             self._free_memory()
             look, self._look = self._look, None

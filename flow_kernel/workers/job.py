@@ -3,16 +3,19 @@
 Called by `worker`, which drives it, and by `session.isolation`, which waits for it.
 """
 
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from flow_kernel.workers.messages import Message
 from flow_kernel.workers.processes import Ended
 
 if TYPE_CHECKING:
     from flow_kernel.workers.calls import Called
+
+_NONCE: Final = "flow_nonce"
 
 
 class Outlet(Protocol):
@@ -37,6 +40,8 @@ class InputWanted:
 
     prompt: str
     is_password: bool
+    is_wanted: Callable[[], bool]
+    """False once nobody waits for the answer any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,11 +52,13 @@ class Done:
         reply: Content of the execute reply.
         metadata: Of the reply.
         buffers: Of the reply.
+        was_lost: True where there was no reply: an interrupt came between the cell and its end.
     """
 
     reply: dict[str, Any]
     metadata: dict[str, Any]
     buffers: Sequence[bytes]
+    was_lost: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,9 +96,37 @@ class Job:
     )
     reply: Message | None = None
     is_idle: bool = False
+    is_missed: bool = False
+    """True once its reply, which does not come, was asked after."""
     output_bytes: int = 0
 
     @property
     def msg_id(self) -> str:
         """Of the request."""
         return str(self.header["msg_id"])
+
+    def message(self) -> dict[str, Any]:
+        """What is sent.
+
+        A cell may have the same code run twice, under its one header: the second message would be
+        taken for a repetition of the first by a receiver that remembers signatures.
+        """
+        return {
+            "header": {key: value for key, value in self.header.items() if key != "subshell_id"},
+            "parent_header": {},
+            "metadata": {**self.metadata, _NONCE: uuid.uuid4().hex},
+            "content": self.content,
+        }
+
+
+def lost() -> Done:
+    """The end of a job whose worker has ended it without a reply."""
+    reply = {
+        "status": "error",
+        "ename": "KeyboardInterrupt",
+        "evalue": "",
+        "traceback": ["KeyboardInterrupt: the worker was interrupted beside the code of the cell"],
+        "user_expressions": {},
+        "payload": [],
+    }
+    return Done(reply=reply, metadata={}, buffers=(), was_lost=True)

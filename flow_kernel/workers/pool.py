@@ -9,7 +9,6 @@ system takes the end of a thread that has forked for the end of the owner.
     any other             remote
 """
 
-import os
 import shutil
 import tempfile
 import threading
@@ -29,6 +28,7 @@ from flow_kernel.errors import IsolationUnavailable, NotFound
 from flow_kernel.settings import PoolSettings
 from flow_kernel.workers import elsewhere, starter, sweep
 from flow_kernel.workers.channels import connect
+from flow_kernel.workers.here import directory
 from flow_kernel.workers.job import Outlet
 from flow_kernel.workers.lifecycle import State
 from flow_kernel.workers.manager import LOCAL, Order
@@ -287,7 +287,7 @@ class Pool:
             key=self._key,
             session_id=self._session_id,
             env=env,
-            cwd=os.getcwd(),  # noqa: PTH109 - a text
+            cwd=directory(),
             settings=self._settings,
             is_wanted=lambda: not self._is_closed,
         )

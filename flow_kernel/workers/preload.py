@@ -15,6 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from flow_kernel.workers.here import search_path
+
 _MOST: Final = 5000
 _MOST_FILES: Final = 8
 
@@ -22,7 +24,7 @@ _MOST_FILES: Final = 8
 def path_in(folder: Path) -> Path:
     """The file of this environment."""
     hashed = hashlib.sha256(f"{sys.executable}\n{sys.version}".encode())
-    for entry in sorted(sys.path):
+    for entry in sorted(search_path()):
         with suppress(OSError):
             hashed.update(f"{entry}\n{Path(entry).stat().st_mtime_ns}\n".encode(errors="replace"))
     return folder / f"{hashed.hexdigest()[:16]}.json"

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from jupyter_client.provisioning import LocalProvisioner
 
+from flow_kernel.workers.here import directory
 from flow_kernel.workers.zygote_client import ForkedProcess, ZygoteClient
 
 NAME: Final = "flow-zygote"
@@ -47,7 +48,7 @@ class FlowZygoteProvisioner(LocalProvisioner):  # type: ignore[misc]  # jupyter_
         self.process = order.client.fork(
             cmd[cmd.index("-f") :],
             env=kwargs["env"],
-            cwd=str(kwargs.get("cwd") or Path.cwd()),
+            cwd=str(kwargs.get("cwd") or directory()),
             fds=order.fds,
         )
         self.pid = self.pgid = self.process.pid

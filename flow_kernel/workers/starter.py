@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from flow_kernel.errors import IsolationUnavailable
 from flow_kernel.workers import last_words
+from flow_kernel.workers.here import search_path
 from flow_kernel.workers.manager import APP, LOCAL, Order, WorkerManager
 from flow_kernel.workers.processes import HeardProcess, ProgramProcess
 from flow_kernel.workers.provisioner import NAME, ORDER, ForkOrder
@@ -118,7 +119,7 @@ def start_program(order: Order, reason: str, *, is_makeshift: bool) -> Started:
     argv = (sys.executable, "-P", "-m", APP)
     manager = WorkerManager(order, provisioner=LOCAL, argv=argv)
     # The package may be found through a path that only this process knows.
-    env = {**order.env, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    env = {**order.env, "PYTHONPATH": os.pathsep.join(search_path())}
     how: dict[str, Any] = {"env": env, "cwd": order.cwd}
     if sys.platform.startswith("linux"):
         how["independent"] = True  # the system tells it of our end: nobody needs to look

@@ -11,15 +11,18 @@ Called by `zygote` and by `zygote_client`.
     zygote ─▶ {"op": "exited", "pid": …, "status": …, "peak_rss_bytes": …}
 
 One message is one packet of a `SOCK_SEQPACKET` pair: no framing, and a message is whole or absent.
+One that does not fit, as with a large environment, lies in memory whose descriptor is the last.
 """
 
 import json
+import os
 import socket
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 MOST_BYTES: Final = 180_000
-"""A packet has to fit into the buffer of the socket; larger ones are refused by the system."""
+"""A packet has to fit into the buffer of the socket; the system refuses or cuts larger ones."""
+_IN_MEMORY: Final = b"\0"
 _MOST_FDS: Final = 8
 
 
@@ -30,7 +33,13 @@ def send(sock: socket.socket, message: Mapping[str, Any], fds: Sequence[int] = (
         OSError: The other side is gone, or the message does not fit.
     """
     data = json.dumps(message).encode("utf-8", "surrogatepass")
-    if fds:
+    if len(data) > MOST_BYTES:
+        memory = _stored(data)
+        try:
+            socket.send_fds(sock, [_IN_MEMORY], [*fds, memory])
+        finally:
+            os.close(memory)
+    elif fds:
         socket.send_fds(sock, [data], list(fds))
     else:
         sock.send(data)
@@ -41,6 +50,7 @@ def receive(sock: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
 
     Raises:
         BlockingIOError: There is none, on a socket that does not wait.
+        ValueError: It is no message; its descriptors are closed.
     """
     try:
         data, fds, _, _ = socket.recv_fds(sock, MOST_BYTES, _MOST_FDS)
@@ -48,4 +58,31 @@ def receive(sock: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
         return None, []
     if not data:
         return None, list(fds)
-    return json.loads(data.decode("utf-8", "surrogatepass")), list(fds)
+    try:
+        if data == _IN_MEMORY and fds:
+            data = _taken(fds.pop())
+        message = json.loads(data.decode("utf-8", "surrogatepass"))
+        if not isinstance(message, dict) or "op" not in message:
+            raise ValueError("no message of the zygote or its owner")  # noqa: TRY301 - see below
+    except (ValueError, OSError) as error:
+        for fd in fds:
+            os.close(fd)
+        raise ValueError(str(error)) from None
+    return message, list(fds)
+
+
+def _stored(data: bytes) -> int:
+    memory = os.memfd_create("flow-order", os.MFD_CLOEXEC)
+    try:
+        with open(memory, "wb", closefd=False) as file:
+            file.write(data)
+    except BaseException:
+        os.close(memory)
+        raise
+    return memory
+
+
+def _taken(memory: int) -> bytes:
+    with open(memory, "rb") as file:
+        file.seek(0)
+        return file.read()

@@ -6,17 +6,19 @@ Made by `pool`. Everything here runs in the relay's thread but for `run`, `inter
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, Final
 
+from flow_kernel.errors import UsageError
 from flow_kernel.records.process import start_time
 from flow_kernel.workers import lifecycle
 from flow_kernel.workers.calls import KIND, Calls
 from flow_kernel.workers.channels import Channels
-from flow_kernel.workers.job import Died, Done, InputWanted, Job, Outlet
+from flow_kernel.workers.job import Died, Done, InputWanted, Job, Outlet, lost
 from flow_kernel.workers.last_words import TAIL_BYTES, Tail
 from flow_kernel.workers.lifecycle import Event, State
 from flow_kernel.workers.messages import PASSED_ON
@@ -65,6 +67,7 @@ class Worker:
         self.env: Mapping[str, str] = {}
         """That it was started with."""
         self.job: Job | None = None
+        self._turning = threading.RLock()
         self._started = started
         self._channels = channels
         self._relay = relay
@@ -105,15 +108,36 @@ class Worker:
         return lifecycle.can(self.state, Event.BEGIN)
 
     def change(self, event: Event, reason: str = "") -> None:
-        """Something happened to it."""
-        self.state = lifecycle.step(self.state, event)
-        self._on_change(self, reason)
+        """Something happened to it; told in the order in which it happened."""
+        with self._turning:
+            self.state = lifecycle.step(self.state, event)
+            self._on_change(self, reason)
 
     def run(self, job: Job) -> None:
-        """Send `job`; what happens is put into its queue."""
-        self.change(Event.BEGIN)
-        self.job, self._parent = job, job.header
-        self._relay.post(lambda: self._send(job))
+        """Send `job`; what happens is put into its queue, its death too if it is dead by now.
+
+        Raises:
+            IllegalTransition: It has another one.
+            UsageError: `job` cannot be sent, and was not.
+        """
+        frames = self._frames(job)
+        with self._turning:
+            if self.died is not None:
+                job.happened.put(self.died)
+                return
+            self.change(Event.BEGIN)
+            self.job, self._parent = job, job.header
+        self._relay.post(lambda: self._send(frames))
+
+    def mind_reply(self, job: Job) -> None:
+        """Ask after a reply that has not come with the end of `job`; called now and then.
+
+        An interrupt that hits ipykernel and not the cell costs the reply. Replies come in the order
+        of their requests: where that to a later one is here, this one was lost.
+        """
+        if job.is_idle and job.reply is None and not job.is_missed:
+            job.is_missed = True
+            self.ask("kernel_info_request", {}).add_done_callback(lambda _: self._lose(job))
 
     def interrupt(self, job: Job) -> bool:
         """Interrupt `job`, if that is what it is doing; True where the signal was sent."""
@@ -223,6 +247,7 @@ class Worker:
                 InputWanted(
                     prompt=str(content.get("prompt", "")),
                     is_password=content.get("password") is True,
+                    is_wanted=lambda: self.job is job,
                 )
             )
 
@@ -240,16 +265,15 @@ class Worker:
 
     # -- inside ------------------------------------------------------------------------------------
 
-    def _send(self, job: Job) -> None:
-        session = self._started.manager.session
-        message = {
-            "header": {key: value for key, value in job.header.items() if key != "subshell_id"},
-            "parent_header": {},
-            "metadata": job.metadata,
-            "content": job.content,
-        }
-        frames = session.serialize(message)
-        self._channels.shell.send_multipart([*frames, *job.buffers])
+    def _frames(self, job: Job) -> list[Any]:
+        try:
+            return [*self._started.manager.session.serialize(job.message()), *job.buffers]
+        except (TypeError, ValueError, RecursionError) as error:
+            raise UsageError(f"the cell cannot be sent to a worker: {error}") from None
+
+    def _send(self, frames: Sequence[Any]) -> None:
+        if self.died is None:  # else its sockets are closed, and its job was told
+            self._channels.shell.send_multipart(frames)
 
     def _say(
         self, socket: Any, kind: str, content: Mapping[str, Any], *, header: Any = None,
@@ -278,8 +302,15 @@ class Worker:
 
     def _end_if_done(self) -> None:
         job = self.job
-        if job is None or job.reply is None or not job.is_idle:
-            return
+        if job is not None and job.is_idle and (reply := job.reply) is not None:
+            done = Done(reply=reply.content, metadata=reply.metadata, buffers=reply.buffers)
+            self._end(job, done)
+
+    def _lose(self, job: Job) -> None:
+        if self.job is job and job.reply is None:
+            self._end(job, lost())
+
+    def _end(self, job: Job, done: Done) -> None:
         # What it wrote before its reply is in the pipes by now.
         self._relay.drain(self._channels, self._started.pipes)
         if self.job is not job:  # it has died meanwhile
@@ -289,8 +320,7 @@ class Worker:
         self.heartbeat_s = time.time()
         self._outlet.idle(self.worker_id, None)  # what came while the cell awaited has no end
         self.change(Event.END)
-        reply = job.reply
-        job.happened.put(Done(reply=reply.content, metadata=reply.metadata, buffers=reply.buffers))
+        job.happened.put(done)
 
     def _bury(self, ended: Ended) -> None:
         if self.died is not None:
@@ -299,15 +329,16 @@ class Worker:
         self._relay.drain(self._channels, self._started.pipes, wait_ms)
         self._relay.drop(self._channels, self._started.pipes)
         self._publish_last_words()
-        self.died = Died(
-            ended=ended,
-            fault=bytes(self._fault).decode("utf-8", "replace"),
-            last_output=self._tail.text,
-        )
-        job, self.job = self.job, None
+        with self._turning:
+            self.died = Died(
+                ended=ended,
+                fault=bytes(self._fault).decode("utf-8", "replace"),
+                last_output=self._tail.text,
+            )
+            job, self.job = self.job, None
+            self.change(Event.DIED)
         self._clean_up()
         self._outlet.died(self.worker_id)
-        self.change(Event.DIED)
         if job is not None:
             job.happened.put(self.died)
 

@@ -67,7 +67,10 @@ class Zygote:
                     os.read(self._wakes, 4096)
                 self._reap()
             if self._sock in ready:
-                message, fds = wire.receive(self._sock)
+                try:
+                    message, fds = wire.receive(self._sock)
+                except ValueError:  # who sent it hears nothing, and starts a program
+                    continue
                 if message is None:
                     self._leave()
                 try:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from flow_kernel.errors import IsolationUnavailable
-from flow_kernel.workers import wire
+from flow_kernel.workers import sweep, wire
+from flow_kernel.workers.here import search_path
 from flow_kernel.workers.processes import Ended, HeardProcess
 
 _START_S: Final = 30.0
@@ -105,7 +106,7 @@ class ZygoteClient:
             try:
                 self._process = subprocess.Popen(  # noqa: S603 - our own module
                     argv,
-                    env={**self._env, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                    env={**self._env, "PYTHONPATH": os.pathsep.join(search_path())},
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
@@ -134,11 +135,10 @@ class ZygoteClient:
         """
         self._wait(self._ready, _START_S)
         number, asked = self._ask()
-        path = [entry or os.getcwd() for entry in sys.path]  # noqa: PTH109 - texts
         self._send(
             {
                 "op": "fork", "id": number, "argv": list(argv), "env": dict(env), "cwd": cwd,
-                "path": path,
+                "path": search_path(),
             },
             fds,
         )  # fmt: skip
@@ -151,11 +151,19 @@ class ZygoteClient:
             self._send({"op": "preload", "modules": list(modules)})
 
     def kill(self, pid: int, number: int) -> None:
-        """Signal the process group of a worker that it has not reaped yet; it has it afterwards."""
+        """Signal the process group of a worker that it has not reaped yet; it has it afterwards.
+
+        A zygote that stands still is sent on its way, for it could tell no end of a worker. Where
+        it is busy, with an import say, the worker is signalled from here; the end of one that was
+        killed so is told from here as well.
+        """
         ident, asked = self._ask()
         with suppress(IsolationUnavailable):
             self._send({"op": "kill", "id": ident, "pid": pid, "signal": int(number)})
-            self._wait(asked, _KILL_S)
+            try:
+                self._wait(asked, _KILL_S)
+            except IsolationUnavailable:
+                self._kill_from_here(pid, number, asked)
 
     def hang_up(self) -> None:
         """Have it end, with all that it has forked."""
@@ -181,6 +189,23 @@ class ZygoteClient:
             self._process.wait()
 
     # -- inside ------------------------------------------------------------------------------------
+
+    def _kill_from_here(self, pid: int, number: int, asked: Future[Any]) -> None:
+        process, zygote = self._children.get(pid), self.pid
+        if process is None or zygote is None or not self.is_alive:
+            return
+        with suppress(OSError):
+            os.kill(zygote, signal.SIGCONT)
+        try:
+            self._wait(asked, _KILL_S)
+        except IsolationUnavailable:
+            # What it has not reaped is its child: the number means no other process.
+            if pid not in sweep.children(zygote):
+                return
+            with suppress(OSError):
+                os.killpg(pid, number)
+            if number == signal.SIGKILL:
+                process.end(Ended(returncode=-signal.SIGKILL))
 
     def _ask(self) -> tuple[str, Future[Any]]:
         asked: Future[Any] = Future()
@@ -211,6 +236,8 @@ class ZygoteClient:
                 message, _ = wire.receive(sock)
             except OSError:
                 break
+            except ValueError:
+                continue
             if message is None:
                 break
             self._take(message)

@@ -154,6 +154,16 @@ def test_a_spare_that_has_died_is_given_to_nobody(make: MakePool) -> None:
     assert run(leased, "v = 2")["status"] == "ok"
 
 
+def test_a_job_for_a_worker_that_has_died_is_told_so(make: MakePool) -> None:
+    worker = make().lease("a")
+    worker.signal(signal.SIGKILL)
+    wait(lambda: worker.died is not None)
+    job = Job(header=Session().msg("execute_request")["header"], content={"code": "1"})
+    worker.run(job)
+
+    assert job.happened.get(timeout=20) is worker.died
+
+
 @pytest.mark.parametrize("settings", [SPAWN, FORK], ids=["spawn", "zygote"])
 def test_a_pool_that_is_closed_while_a_worker_starts_leaves_nothing(
     make: MakePool, settings: PoolSettings

@@ -6,6 +6,7 @@ Called by `service` in the thread of the cell, which is the one that Ctrl-C inte
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from queue import Empty
@@ -24,6 +25,8 @@ _monotonic: Final = time.monotonic
 # A wait without an end can sleep through an interrupt that comes just before it.
 _SLICE_S: Final = 0.1
 _WATCHED_SLICE_S: Final = 0.05
+_END_OF_FILE: Final = "\x04"
+"""Has `input()` of ipykernel raise `EOFError`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +38,14 @@ class Outcome:
         cause: Why it was interrupted, if it was.
         was_killed: True where its worker was killed for that.
         peak_rss_bytes: The most that its tree was seen to hold.
+        failure: Why the person could not be asked for input, for which it was interrupted.
     """
 
     end: Done | Died
     cause: str | None
     was_killed: bool
     peak_rss_bytes: int | None
+    failure: Exception | None
 
 
 def wait(
@@ -61,10 +66,7 @@ def wait(
         worker.run(job)
         watch = _Watch(worker, job, limits)
         while True:
-            try:
-                happened = job.happened.get(timeout=watch.slice_s)
-            except Empty:
-                happened = None
+            happened = _next(worker, job, watch.slice_s)
             if isinstance(happened, InputWanted | Called):
                 held.let_through(partial(_ask, watch, happened, answer=answer, call=call))
                 if not watch.is_due:  # however often it calls, its limits hold
@@ -76,9 +78,22 @@ def wait(
                     cause=watch.patience.cause,
                     was_killed=watch.was_killed,
                     peak_rss_bytes=watch.peak_rss_bytes,
+                    failure=held.failure,
                 )
+            worker.mind_reply(job)
             watch.interrupts = held.count
             watch.act()
+
+
+def _next(worker: Worker, job: Job, timeout_s: float) -> InputWanted | Called | Done | Died | None:
+    """What happens next; None for nothing within that time, or for an interrupt."""
+    with suppress(Empty):
+        return job.happened.get(timeout=timeout_s)
+    if worker.died is None:
+        return None
+    with suppress(Empty):
+        return job.happened.get_nowait()
+    return worker.died
 
 
 class _Counted(NotedInterrupts):
@@ -87,14 +102,21 @@ class _Counted(NotedInterrupts):
     def __init__(self, job: Job) -> None:
         self._job = job
         self.count = 0
+        self.failure: Exception | None = None
 
     def let_through(self, ask: Callable[[], None]) -> None:
-        """Have `ask` end by an interrupt, as a person at a prompt expects."""
+        """Have `ask` end by an interrupt, as a person at a prompt expects.
+
+        Where nobody can be asked, the cell waits for nothing: it is interrupted as well.
+        """
         try:
             self.__exit__()
             ask()
         except KeyboardInterrupt:
             self.count += 1
+        except Exception as error:  # noqa: BLE001 - the cell raises it, once its worker has stopped
+            self.count += 1
+            self.failure = error
         finally:
             self.__enter__()
 
@@ -112,7 +134,10 @@ def _ask(
         watch.forgive(call(happened))
         return
     began_s = _monotonic()
-    text = answer(happened)
+    try:
+        text = answer(happened)
+    except EOFError:
+        text = _END_OF_FILE
     watch.forgive(_monotonic() - began_s)
     watch.answer(text)
 

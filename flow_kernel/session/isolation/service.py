@@ -12,10 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from flow_kernel.errors import (
-    FlowError,
-    IsolationUnavailable,
-)
+from flow_kernel.errors import IsolationUnavailable
 from flow_kernel.records.cell_changes import Changes
 from flow_kernel.records.changes_wire import from_wire, versions_from_wire
 from flow_kernel.records.process import oom_kills
@@ -29,6 +26,7 @@ from flow_kernel.session.isolation.steering import Steering
 from flow_kernel.session.isolation.stillness import Stillness
 from flow_kernel.workers import transfer
 from flow_kernel.workers.calls import Called
+from flow_kernel.workers.here import directory, search_path
 from flow_kernel.workers.job import Died, Done, InputWanted, Job
 from flow_kernel.workers.lifecycle import Restarts, State
 from flow_kernel.workers.pool import Pool
@@ -61,7 +59,7 @@ class Finished:
     versions: dict[str, str | None]
     outputs: dict[str, object]
     not_back: dict[str, str]
-    error: FlowError | None
+    error: Exception | None
 
 
 class Isolation:
@@ -122,7 +120,7 @@ class Isolation:
         if name is not None:
             self._mind_deaths(name)
         worker = self.pool.lease(name)
-        if not worker.is_ready:
+        if not worker.is_ready and worker.died is None:  # else its death is told
             raise IsolationUnavailable(
                 f"the worker {worker.name or worker.worker_id} is {worker.state}: it runs one cell"
                 " at a time",
@@ -142,7 +140,8 @@ class Isolation:
             self._note(worker.worker_id, str(State.DEAD), end.death.reason, end.detail)
             raise end.error
         finished = self._finished(cell, worker, outcome, outcome.end)
-        if outcome.end.metadata.get(JOB, {}).get("is_refused"):  # it did not get that far
+        # It did not get that far, or nobody knows.
+        if outcome.end.was_lost or outcome.end.metadata.get(JOB, {}).get("is_refused"):
             self._sent.pop(worker.worker_id, None)
         self._note_outputs(cell, worker, finished)
         if cell.is_fresh:
@@ -203,7 +202,9 @@ class Isolation:
     def _job(self, cell: IsolatedCell, worker: Worker, names: list[str]) -> Job:
         sent = self._sent_to(worker)
         around = of_process(has_seeded=self._still.has_seeded, has_displays=cell.has_displays)
-        job = sent.surroundings({**around, "cwd": _cwd(), "env": dict(os.environ)})
+        job = sent.surroundings(
+            {**around, "cwd": directory(), "path": search_path(), "env": dict(os.environ)}
+        )
         if cell.count is not None:
             job["count"] = cell.count
         if cell.outputs:
@@ -272,7 +273,9 @@ class Isolation:
             versions=versions_from_wire(wire),
             outputs=outputs,
             not_back=not_back,
-            error=limit_error(cell, worker.worker_id, outcome) if _has_failed(done) else None,
+            error=(limit_error(cell, worker.worker_id, outcome) or outcome.failure)
+            if _has_failed(done)
+            else None,
         )
 
 
@@ -297,10 +300,3 @@ def _outputs(
             for name in cell.outputs:
                 not_back.setdefault(name, f"{type(error).__name__}: {error}"[:300])
     return values, not_back
-
-
-def _cwd() -> str:
-    try:
-        return os.getcwd()  # noqa: PTH109 - a text
-    except FileNotFoundError:
-        return "/"
