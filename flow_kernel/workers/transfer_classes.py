@@ -23,6 +23,7 @@ from importlib.util import MAGIC_NUMBER
 from typing import Any, Final
 
 from flow_kernel.workers import transfer_rebuild as rebuild
+from flow_kernel.workers.transfer_known import CLASSES
 from flow_kernel.workers.transfer_rebuild import MAIN
 
 Reduced = tuple[Any, ...]
@@ -107,7 +108,7 @@ def a_class(kind: Any) -> Reduced | None:
     own = dict(vars(kind))
     fixed = {name: own[name] for name in _SAID_AT_ONCE if name in own}
     fixed["__qualname__"] = kind.__qualname__
-    made = (type(kind), kind.__name__, kind.__bases__, fixed)
+    made = (type(kind), kind.__name__, kind.__bases__, fixed, CLASSES.id_of(kind))
     attributes = {
         name: value
         for name, value in own.items()
@@ -137,7 +138,8 @@ def member(value: Enum) -> Reduced | None:
     else:
         arguments = () if base is object else base.__reduce__(value)[1]
     state = dict(vars(value))
-    return rebuild.member, (kind, base, arguments), state, None, None, rebuild.set_attributes
+    made = (kind, base, arguments, state.get("_name_"))
+    return rebuild.member, made, state, None, None, rebuild.set_member
 
 
 def function(value: types.FunctionType, own_globals: Any, private: dict[str, Any]) -> Reduced:
