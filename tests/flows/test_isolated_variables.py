@@ -11,10 +11,35 @@ from tests.promises import promise
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks on Linux only")
 
+_TWO_AT_ONCE = """
+import threading
+import numpy as np
+shell, found = get_ipython(), {}
+first, second = np.full(3_000_000, 1.0), np.full(3_000_000, 2.0)
+def run(worker, name):
+    for turn in range(6):
+        shell.run_cell_magic("isolated", f"--worker {worker} --in {name} --out of_{name}",
+                             f"of_{name} = float({name}.min()), float({name}.max())  # {turn}")
+        found.setdefault(name, set()).add(shell.user_ns[f"of_{name}"])
+threads = [threading.Thread(target=run, args=args) for args in [("A", "first"), ("B", "second")]]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+found['first'], found['second']
+"""
+
+
 @pytest.fixture(scope="module")
 def kernel() -> Iterator[Kernel]:
     with Kernel() as kernel:
         yield kernel.ready()
+
+
+@promise("isolated.variables")
+def test_two_workers_at_once_get_each_its_own_arrays(kernel: Kernel) -> None:
+    ok(kernel, "%%isolated --worker A\n1")
+    ok(kernel, "%%isolated --worker B\n1")
+    found = ok(kernel, _TWO_AT_ONCE)
+    assert found == "({(1.0, 1.0)}, {(2.0, 2.0)})"
 
 
 @promise("isolated.variables")

@@ -134,6 +134,7 @@ class Isolation:
         job = self._job(cell, worker, names)
         before = self._oom_kills()
         outcome = wait(worker, job, cell.limits, answer=answer, call=call)
+        self._freight.landed(worker)
         if isinstance(outcome.end, Died):
             if name is not None:
                 self._restarts[name].died(time.monotonic())
