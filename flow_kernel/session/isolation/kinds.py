@@ -59,6 +59,11 @@ class Freight:
             arena.trim()
             self._idle.append(arena)
 
+    @property
+    def nbytes(self) -> int:
+        """How much memory it holds."""
+        return sum(arena.nbytes for arena in [*self._idle, *self._loaded.values()])
+
     def close(self) -> None:
         """Give back what it took."""
         for arena in [*self._idle, *self._loaded.values()]:
