@@ -164,6 +164,15 @@ def function(value: types.FunctionType, own_globals: Any, private: dict[str, Any
     return rebuild.function, made, state, None, None, rebuild.set_function
 
 
+def _code(value: types.CodeType) -> Reduced:
+    try:
+        # Later versions write what else refers to a constant just now: other bytes each time.
+        dumped = marshal.dumps(value, 2)
+    except ValueError:  # a constant that they alone can write
+        dumped = marshal.dumps(value)
+    return rebuild.code, (MAGIC_NUMBER, dumped)
+
+
 def _cell(value: types.CellType) -> Reduced:
     try:
         content = (value.cell_contents,)
@@ -232,7 +241,7 @@ def _type_alias(value: Any) -> Reduced | None:
 
 
 PARTS: Final[dict[Any, Callable[[Any], Reduced | None]]] = {
-    types.CodeType: lambda value: (rebuild.code, (MAGIC_NUMBER, marshal.dumps(value))),
+    types.CodeType: _code,
     types.CellType: _cell,
     types.ModuleType: _module,
     types.MethodType: _method,

@@ -43,6 +43,83 @@ def test_two_workers_at_once_get_each_its_own_arrays(kernel: Kernel) -> None:
 
 
 @promise("isolated.variables")
+def test_what_a_worker_binds_stays_until_the_session_binds_it_again(kernel: Kernel) -> None:
+    ok(kernel, "x = 1")
+    ok(kernel, "%%isolated --worker binds\nx = 5")
+    assert ok(kernel, "%%isolated --worker binds\nx") == "5"
+    ok(kernel, "other = 2")
+    assert ok(kernel, "%%isolated --worker binds\nx") == "5"
+    ok(kernel, "x = 1")
+    assert ok(kernel, "%%isolated --worker binds\nx") == "1"
+
+
+@promise("isolated.variables")
+def test_a_function_that_changes_brings_only_what_has_changed(kernel: Kernel) -> None:
+    ok(kernel, "cfg = 1\ndef told(): return cfg")
+    ok(kernel, "%%isolated --worker brings\ntold()")
+    ok(kernel, "%%isolated --worker brings\ncfg = 7")
+    ok(kernel, "def told(): return cfg + 10")
+    assert ok(kernel, "%%isolated --worker brings\ntold()") == "17"
+    assert ok(kernel, "%%isolated --worker brings --in told\ntold()") == "17"
+
+
+@promise("isolated.variables")
+def test_binding_the_same_value_again_sends_it_again(kernel: Kernel) -> None:
+    ok(kernel, "n = 0")
+    ok(kernel, "%%isolated --worker same\nn += 1")
+    assert ok(kernel, "%%isolated --worker same\nn") == "1"
+    ok(kernel, "n = 0")
+    assert ok(kernel, "%%isolated --worker same\nn") == "0"
+
+
+@promise("isolated.variables")
+def test_a_name_that_is_given_is_sent_in_any_case(kernel: Kernel) -> None:
+    ok(kernel, "m = 0")
+    ok(kernel, "%%isolated --worker given\nm += 1")
+    assert ok(kernel, "%%isolated --worker given --in m\nm") == "0"
+
+
+@promise("isolated.variables")
+@pytest.mark.parametrize("given", ["", "--in gone"])
+def test_what_a_worker_has_removed_is_sent_again(kernel: Kernel, given: str) -> None:
+    ok(kernel, "gone = 3")
+    ok(kernel, "%%isolated --worker removes\ndel gone")
+    assert ok(kernel, f"%%isolated --worker removes {given}\ngone") == "3"
+
+
+@promise("isolated.variables")
+def test_what_never_left_is_sent_with_the_next_cell(kernel: Kernel) -> None:
+    ok(kernel, "early = [1]")
+    ok(
+        kernel,
+        "class Slow:\n"
+        "    is_slow = True\n"
+        "    def __reduce__(self):\n"
+        "        if Slow.is_slow: raise KeyboardInterrupt\n"
+        "        return Slow, ()\n"
+        "slow = Slow()",
+    )
+    assert kernel.run("%%isolated --worker never\nearly, slow").status == "error"
+    ok(kernel, "%%isolated --worker never --in none\n1")
+    assert ok(kernel, "%%isolated --worker never\nearly") == "[1]"
+
+
+@promise("isolated.variables")
+def test_what_a_refused_cell_brought_is_sent_with_the_next_one(kernel: Kernel) -> None:
+    ok(kernel, "%%isolated --worker refuses\nmine = 5")
+    ok(
+        kernel,
+        "mine = 1; near = [1]\n"
+        "def fail(): raise RuntimeError('not here')\n"
+        "class Bad:\n    def __reduce__(self): return fail, ()\n"
+        "bad = Bad()",
+    )
+    ok(kernel, "%%isolated --worker refuses\nmine = 6")
+    assert kernel.run("%%isolated --worker refuses\nnear, bad").status == "error"
+    assert ok(kernel, "%%isolated --worker refuses\nnear, mine") == "([1], 6)"
+
+
+@promise("isolated.variables")
 def test_a_class_is_one_class_on_both_sides(kernel: Kernel) -> None:
     ok(kernel, "import enum\nclass C: pass\nclass Colour(enum.Enum): RED = 1")
     ok(kernel, "%%isolated --worker one\nold, red = C(), Colour.RED")
@@ -59,3 +136,13 @@ def test_a_method_that_the_session_changes_is_changed_for_old_instances(kernel: 
     assert ok(kernel, "%%isolated --worker method\nold = M(); old.say()") == "1"
     ok(kernel, "M.say = lambda self: 2")
     assert ok(kernel, "%%isolated --worker method\nM().say(), old.say()") == "(2, 2)"
+
+
+@promise("isolated.variables")
+def test_a_class_may_read_variables_while_it_is_put_together(kernel: Kernel) -> None:
+    ok(
+        kernel,
+        "zalt = 3\nclass K:\n    def __hash__(self): return zalt\n"
+        "    def __eq__(self, other): return True\nd = {K(): 1}",
+    )
+    assert ok(kernel, "%%isolated --worker reads\nlen(d), d[K()]") == "(1, 1)"
