@@ -4,7 +4,8 @@ Called by `shell.worker_app`.
 
     request: {"cwd", "path", "env", "count", "inputs": shipment, "outputs": […], "limits": {…},
               "is_inline": true where variables travel in the messages themselves}
-    reply:   {"changes": …, "outputs": shipment, "refused": […], "peak_rss_bytes": …}
+    reply:   {"has_arrived": true once all that was sent is here, "changes": …,
+              "outputs": shipment, "refused": […], "peak_rss_bytes": …}
 """
 
 import os
@@ -70,8 +71,11 @@ class WorkerJobs:
             if job.get("memory_bytes"):
                 self._limit_memory(job["memory_bytes"])
             namespace = self._shell.user_ns
+            if self._arena is not None:
+                self._arena.trim()  # what was in it has been received
             if job.get("inputs"):
-                namespace.update(transfer.unpack(job["inputs"], buffers))
+                transfer.unpack(job["inputs"], buffers, into=namespace)
+            self._found["has_arrived"] = True
             filter_warnings(job)
             self._look = CellLook(code, namespace, self._shell.user_ns_hidden)
             self._look.start(self._watches, self._settings)

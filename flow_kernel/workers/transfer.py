@@ -61,6 +61,7 @@ class Packed:
         names: All that are in, in their order.
         along: Those of them that nobody asked for: functions of the session read them.
         refused: Those that are not in.
+        reads: Names of the session that functions among them read, and that are not in.
         stream: The pickles, one after the other.
         buffers: What they refer to.
     """
@@ -68,6 +69,7 @@ class Packed:
     names: tuple[str, ...]
     along: tuple[str, ...]
     refused: tuple[Refused, ...]
+    reads: tuple[str, ...]
     stream: memoryview
     buffers: tuple[Buffer, ...]
 
@@ -86,7 +88,12 @@ class Packed:
         return hashed.hexdigest()
 
 
-def pack(values: Mapping[str, object], namespace: Mapping[str, object] | None = None) -> Packed:
+def pack(
+    values: Mapping[str, object],
+    namespace: Mapping[str, object] | None = None,
+    *,
+    brings: bool = True,
+) -> Packed:
     """Take variables apart.
 
     The good case is one pickle; only after a failure is every variable tried alone.
@@ -94,6 +101,7 @@ def pack(values: Mapping[str, object], namespace: Mapping[str, object] | None = 
     Args:
         values: By name.
         namespace: The globals of the session's functions; those of `__main__` by default.
+        brings: Whether what functions read comes along; else it is named only.
 
     Returns:
         What can be sent, and what cannot and why. Nothing of the values was changed.
@@ -105,7 +113,7 @@ def pack(values: Mapping[str, object], namespace: Mapping[str, object] | None = 
     refused: dict[str, Refused] = {}
     with _no_gc():
         while True:
-            packing = _Packing(values, home, refused)
+            packing = _Packing(values, home, refused, brings=brings)
             if packing.run():
                 return packing.packed()
 
@@ -141,6 +149,7 @@ def unpack(
     buffers: Sequence[Any] = (),
     *,
     home: dict[str, Any] | None = None,
+    into: dict[str, Any] | None = None,
     along: bool = True,
 ) -> dict[str, object]:
     """Put variables together again, in memory of our own: nothing of the sender is needed any more.
@@ -150,6 +159,8 @@ def unpack(
         buffers: The frames that came with it, for one that has no arena.
         home: The globals of the functions that come; those of `__main__` by default. Nothing is
             bound in them.
+        into: Where each value is bound as soon as it is there, since classes of the later ones may
+            read it while they are put together; as it was before, when that fails.
         along: Whether to return also what nobody asked for and functions read.
 
     Raises:
@@ -165,7 +176,10 @@ def unpack(
         if blake2b(stream, digest_size=16).hexdigest() != shipment["digest"]:
             raise FlowError("variables were damaged on their way", hint="send them again")
         inbound = Inbound(stream, own, vars(sys.modules[MAIN]) if home is None else home)
-        values = {name: loaded(inbound, name) for name in names}
+        if into is None:
+            values = {name: loaded(inbound, name) for name in names}
+        else:
+            values = _bound(inbound, names, into)
     if not along:
         for name in shipment["along"]:
             del values[name]
@@ -176,9 +190,15 @@ class _Packing:
     """One attempt to put all into one stream."""
 
     def __init__(
-        self, values: Mapping[str, object], home: Mapping[str, object], refused: dict[str, Refused]
+        self,
+        values: Mapping[str, object],
+        home: Mapping[str, object],
+        refused: dict[str, Refused],
+        *,
+        brings: bool,
     ) -> None:
         self._values = values
+        self._brings = brings
         self._home = home
         self._refused = refused
         self._file = io.BytesIO()
@@ -199,7 +219,7 @@ class _Packing:
                     return False
                 self._sent[name] = None
             # Functions come to light while they are written, and may read others.
-            todo = {n: v for n, v in self._left(self._pickler.needed).items() if not _is_nobodys(n)}
+            todo = self._read() if self._brings else {}
         return True
 
     def packed(self) -> Packed:
@@ -209,9 +229,14 @@ class _Packing:
             names=names,
             along=tuple(name for name in names if name not in self._values),
             refused=tuple(self._refused.values()),
+            reads=tuple(self._read()),
             stream=memoryview(self._file.getvalue()),
             buffers=tuple(self._pickler.buffers),
         )
+
+    def _read(self) -> dict[str, object]:
+        left = self._left(self._pickler.needed)
+        return {name: value for name, value in left.items() if not _is_nobodys(name)}
 
     def _left(self, values: Mapping[str, object]) -> dict[str, object]:
         return {
@@ -229,6 +254,24 @@ class _Packing:
             self._refused[name] = Refused(name, _type_name(value), reason_of(error))
             return False
         return True
+
+
+def _bound(inbound: Inbound, names: Sequence[str], into: dict[str, Any]) -> dict[str, object]:
+    """The values, bound one by one; nothing has changed where one of them fails."""
+    before: dict[str, object] = {}
+    values: dict[str, object] = {}
+    try:
+        for name in names:
+            values[name] = loaded(inbound, name)
+            if name in into:
+                before[name] = into[name]
+            into[name] = values[name]
+    except BaseException:
+        for name in values:
+            into.pop(name, None)
+        into.update(before)
+        raise
+    return values
 
 
 def _shipment(

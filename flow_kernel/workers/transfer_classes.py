@@ -23,6 +23,7 @@ from importlib.util import MAGIC_NUMBER
 from typing import Any, Final
 
 from flow_kernel.workers import transfer_rebuild as rebuild
+from flow_kernel.workers.transfer_known import CLASSES
 from flow_kernel.workers.transfer_rebuild import MAIN
 
 Reduced = tuple[Any, ...]
@@ -107,7 +108,7 @@ def a_class(kind: Any) -> Reduced | None:
     own = dict(vars(kind))
     fixed = {name: own[name] for name in _SAID_AT_ONCE if name in own}
     fixed["__qualname__"] = kind.__qualname__
-    made = (type(kind), kind.__name__, kind.__bases__, fixed)
+    made = (type(kind), kind.__name__, kind.__bases__, fixed, CLASSES.id_of(kind))
     attributes = {
         name: value
         for name, value in own.items()
@@ -137,7 +138,8 @@ def member(value: Enum) -> Reduced | None:
     else:
         arguments = () if base is object else base.__reduce__(value)[1]
     state = dict(vars(value))
-    return rebuild.member, (kind, base, arguments), state, None, None, rebuild.set_attributes
+    made = (kind, base, arguments, state.get("_name_"))
+    return rebuild.member, made, state, None, None, rebuild.set_member
 
 
 def function(value: types.FunctionType, own_globals: Any, private: dict[str, Any]) -> Reduced:
@@ -160,6 +162,15 @@ def function(value: types.FunctionType, own_globals: Any, private: dict[str, Any
     made = (value.__code__, own_globals, value.__closure__)
     state = (attributes, dict(vars(value)), private)
     return rebuild.function, made, state, None, None, rebuild.set_function
+
+
+def _code(value: types.CodeType) -> Reduced:
+    try:
+        # Later versions write what else refers to a constant just now: other bytes each time.
+        dumped = marshal.dumps(value, 2)
+    except ValueError:  # a constant that they alone can write
+        dumped = marshal.dumps(value)
+    return rebuild.code, (MAGIC_NUMBER, dumped)
 
 
 def _cell(value: types.CellType) -> Reduced:
@@ -230,7 +241,7 @@ def _type_alias(value: Any) -> Reduced | None:
 
 
 PARTS: Final[dict[Any, Callable[[Any], Reduced | None]]] = {
-    types.CodeType: lambda value: (rebuild.code, (MAGIC_NUMBER, marshal.dumps(value))),
+    types.CodeType: _code,
     types.CellType: _cell,
     types.ModuleType: _module,
     types.MethodType: _method,

@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from importlib.util import MAGIC_NUMBER
 from typing import Any, Final
 
+from flow_kernel.workers.transfer_known import CLASSES
+
 MAIN: Final = "__main__"
 SEPARATORS: Final = ("\0", "\x1e")
 _STAYS: Final = frozenset(["__module__", "__doc__", "__slots__", "__orig_bases__", "_abc_impl"])
@@ -69,12 +71,21 @@ def set_function(made: types.FunctionType, state: tuple[dict[str, Any], ...]) ->
     made.__globals__.update(private)
 
 
-def a_class(metaclass: Any, name: str, bases: tuple[Any, ...], fixed: dict[str, Any]) -> Any:
-    """A class with what has to be said at once; its methods may refer to it and come later."""
+def a_class(
+    metaclass: Any, name: str, bases: tuple[Any, ...], fixed: dict[str, Any], class_id: str
+) -> Any:
+    """A class with what has to be said at once; its methods may refer to it and come later.
+
+    One that was here before is that class again: its instances are one kind.
+    """
+    known = CLASSES.known(class_id)
+    if known is not None:
+        return known
     with _no_hooks(bases):
         made = type.__new__(metaclass, name, bases, dict(fixed))
     if isinstance(made, abc.ABCMeta):
         _in_c()._abc_init(made)
+    CLASSES.came(class_id, made)
     return made
 
 
@@ -101,7 +112,12 @@ def _nothing(_: type) -> None:
 
 
 def set_class(made: Any, state: tuple[dict[str, Any], list[type]]) -> None:
-    """Its attributes, in their order, past what its metaclass does when they are set."""
+    """Its attributes, in their order, past what its metaclass does when they are set.
+
+    What this process has made is what it says, whatever another one did to its copy.
+    """
+    if CLASSES.is_own(made):
+        return
     attributes, registered = state
     for name in list(vars(made)):
         if name not in _STAYS and not hasattr(vars(made)[name], "__objclass__"):
@@ -122,9 +138,18 @@ def _in_c() -> Any:
     return importlib.import_module("_abc")
 
 
-def member(kind: Any, base: Any, arguments: tuple[Any, ...]) -> Any:
-    """A member of an enumeration, without its attributes."""
+def member(kind: Any, base: Any, arguments: tuple[Any, ...], name: str | None) -> Any:
+    """A member of an enumeration, without its attributes; the one that is there, if it is."""
+    found = vars(kind).get("_member_map_", {}).get(name)
+    if found is not None:
+        return found
     return base.__new__(kind, *arguments)
+
+
+def set_member(made: Any, state: dict[str, Any]) -> None:
+    """Attributes of a member, unless this process has made it."""
+    if not CLASSES.is_own(type(made)):
+        vars(made).update(state)
 
 
 def set_attributes(value: Any, state: dict[str, Any]) -> None:

@@ -26,27 +26,48 @@ class Shipment(NamedTuple):
 
 
 class Freight:
-    """Carries variables to the workers of one session."""
+    """Carries variables to the workers of one session, which may run at the same time.
+
+    An arena holds what one worker is about to receive; afterwards the next worker may have it.
+    """
 
     def __init__(self) -> None:
-        self._arena: transfer.Arena | None = None
+        self._idle: list[transfer.Arena] = []
+        self._loaded: dict[str, transfer.Arena] = {}
 
     def load(self, packed: transfer.Packed, worker: Worker) -> Shipment:
-        """Make ready what goes to a worker; it has to be received before the next one is.
+        """Make ready what goes to a worker; it has to be received before its next one is.
 
         Raises:
             OSError: There is no room.
         """
         if not shares_memory(worker):
             return Shipment(*transfer.inline(packed))
-        if self._arena is None:
-            self._arena = transfer.Arena()
-        return Shipment(transfer.ship(packed, self._arena), ())
+        arena = self._loaded.get(worker.worker_id)
+        if arena is None:
+            try:
+                arena = self._idle.pop()
+            except IndexError:
+                arena = transfer.Arena()
+            self._loaded[worker.worker_id] = arena
+        return Shipment(transfer.ship(packed, arena), ())
+
+    def landed(self, worker: Worker) -> None:
+        """A worker has received what it was sent, or is dead."""
+        arena = self._loaded.pop(worker.worker_id, None)
+        if arena is not None:
+            arena.trim()
+            self._idle.append(arena)
+
+    @property
+    def nbytes(self) -> int:
+        """How much memory it holds."""
+        return sum(arena.nbytes for arena in [*self._idle, *self._loaded.values()])
 
     def close(self) -> None:
         """Give back what it took."""
-        if self._arena is not None:
-            self._arena.close()
+        for arena in [*self._idle, *self._loaded.values()]:
+            arena.close()
 
 
 def shares_memory(worker: Worker) -> bool:

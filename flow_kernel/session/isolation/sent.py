@@ -2,21 +2,26 @@
 
 Called by `session.isolation.service`, which keeps one for each worker.
 
-A variable is sent when its content is not there yet: what a worker has made of its copy stays until
-the session changes its own. Content is the same where nothing ran since it was sent and the name
-means the same object; else where its bytes are. Each variable is judged alone; those that have
-changed go together, so that they share what they share.
+A variable is sent when a cell reads it and the session has changed it, or bound it again, since the
+worker was told or made a value of its own under that name; what a worker has made stays until then.
+Its content is the same where nothing ran since and the name means the same object; else where its
+bytes are. Each variable is judged alone, what functions read as well; those that have changed go
+together, so that they share what they share. Nothing is told before the worker says that it is
+there.
 """
 
 import random
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
-from typing import Any, Final
+from types import FunctionType, ModuleType
+from typing import Any, Final, NamedTuple
 
+from flow_kernel.records.cell_changes import Changes
+from flow_kernel.session.isolation.stillness import Stillness
 from flow_kernel.store.snapshots.fast import fast_hash
-from flow_kernel.workers.transfer import Packed
+from flow_kernel.workers.transfer import Packed, pack
 
 _OURS: Final = ("FLOW_", "JPY_")
 _WORKERS: Final = {"MPLBACKEND"}
@@ -24,6 +29,8 @@ _WORKERS: Final = {"MPLBACKEND"}
 _SKIPPED: Final = frozenset({"USE_SUBPROCESS_WORKER", "LINES", "COLUMNS"})
 _OF_FILES: Final = ("cwd", "path")
 _SMALL_BYTES: Final = 1 << 16
+_ATOMS: Final = frozenset({bool, int, float, complex, str, bytes, type(None)})
+_MODULES: Final = frozenset({FunctionType, ModuleType})
 
 
 class Sent:
@@ -38,8 +45,9 @@ class Sent:
     def __init__(self, env: Mapping[str, str], *, is_far: bool = False) -> None:
         self._is_far = is_far
         self._around: dict[str, Any] = {"env": _not_ours(env)}
-        self._digests: dict[str, bytes] = {}
-        self._seen: dict[str, tuple[int, int | None]] = {}
+        self._leaving: dict[str, Any] | None = None
+        self._told: dict[str, _Told] = {}
+        self._sending: dict[str, _Told] = {}
 
     def surroundings(self, now: Mapping[str, Any]) -> dict[str, Any]:
         """What has changed of the process since it was told last.
@@ -50,45 +58,120 @@ class Sent:
         now = {**now, "env": _not_ours(now["env"])}
         if self._is_far:
             now = {name: value for name, value in now.items() if name not in _OF_FILES}
-        before, self._around = self._around, dict(now)
-        was: Mapping[str, str] = before.get("env", {})
+        if self._leaving is not None:
+            self._doubt(self._leaving["env"])
+        self._leaving = dict(now)
+        before = self._around
+        was: Mapping[str, str | None] = before["env"]
         env: dict[str, str | None] = {k: v for k, v in now["env"].items() if was.get(k) != v}
         env |= dict.fromkeys(was.keys() - now["env"].keys() - _WORKERS)
         news = {k: v for k, v in now.items() if k != "env" and before.get(k) != v}
         return news | ({"env": env} if env else {})
 
-    def is_news(
-        self, name: str, value: object, mark: int | None, pack: Callable[[], Packed]
+    def _doubt(self, left: Mapping[str, str]) -> None:
+        """Nobody knows whether what was sent last has arrived."""
+        was = self._around["env"]
+        unsure = {name for name in was | left if was.get(name) != left.get(name)}
+        self._around = {"env": was | dict.fromkeys(unsure)}
+
+    def arrived(self) -> None:
+        """The worker has said that it has what was sent last."""
+        if self._leaving is not None:
+            self._around, self._leaving = self._leaving, None
+        self._told |= self._sending
+        self._sending = {}
+
+    def news(
+        self,
+        names: Sequence[str],
+        namespace: Mapping[str, object],
+        still: Stillness,
+        *,
+        is_named: bool,
     ) -> Packed | None:
-        """A variable packed, if it has another content than when it was sent last; else None.
+        """What of the names has to be sent, and of those that its functions read; None: nothing.
 
         Args:
-            name: Of the variable.
-            value: What it is now.
-            mark: Of `Stillness`, now.
-            pack: Packs it, alone.
+            names: That a cell reads.
+            namespace: The session's.
+            still: Of the session.
+            is_named: True to send `names` in any case.
         """
-        seen = (id(value), mark)
-        if mark is not None and self._seen.get(name) == seen:
-            return None  # nothing ran since this very object was sent
-        packed = pack()
-        digest = _digest(packed)
-        if self._digests.get(name) == digest and packed.names:
-            self._seen[name] = seen
-            return None
-        self._seen[name], self._digests[name] = seen, digest
-        return packed
+        news: dict[str, Packed] = {}
+        mark = still.mark
+        self._sending = {}
+        todo = dict.fromkeys(names, is_named)
+        seen: set[str] = set()
+        while todo:
+            name, is_sure = todo.popitem()
+            seen.add(name)
+            told, place = self._told.get(name), _place(namespace[name], mark, still.bound(name))
+            if is_sure or mark is None or told is None or told.place != place:
+                packed = pack({name: namespace[name]}, namespace, brings=False)
+                now = _Told(place=place, digest=_digest(packed), reads=packed.reads)
+                if is_sure or not packed.names or told is None or now.is_other(told):
+                    news[name] = packed
+                    self._sending[name] = now
+                else:
+                    self._told[name] = now
+                told = now
+            todo |= {n: False for n in told.reads if n in namespace and n not in seen}
+        if len(news) <= 1:
+            packs = iter(news.values())
+            whole = next(packs, None)
+        else:  # together, so that they share what they share
+            whole = pack({n: namespace[n] for n in _in_order(news, namespace)}, namespace,
+                         brings=False)  # fmt: skip
+        kept = () if whole is None else whole.names
+        self._sending = {name: now for name, now in self._sending.items() if name in kept}
+        return whole
 
-    def came_back(self, name: str, value: object, mark: int | None, packed: Packed) -> None:
-        """A variable of the worker is one of the session now: it has it already.
+    def changed(self, changes: Changes, namespace: Mapping[str, object], still: Stillness) -> None:
+        """What its cell did to names: they are the worker's until the session changes its own."""
+        for name in changes.removed:
+            self._told.pop(name, None)
+        own = {*changes.added, *changes.changed, *changes.mutated} - self._told.keys()
+        self.keeps({n: namespace[n] for n in own if n in namespace}, namespace, still)
 
-        Args:
-            name: Of the variable.
-            value: What the session has.
-            mark: Of `Stillness`, now.
-            packed: The value, alone.
-        """
-        self._seen[name], self._digests[name] = (id(value), mark), _digest(packed)
+    def keeps(
+        self, values: Mapping[str, object], namespace: Mapping[str, object], still: Stillness
+    ) -> None:
+        """The worker has names of its own for these values of the session, as they are now."""
+        mark = still.mark
+        for name, value in values.items():
+            packed = pack({name: value}, namespace, brings=False)
+            self._told[name] = _Told(
+                place=_place(value, mark, still.bound(name)),
+                digest=_digest(packed),
+                reads=packed.reads,
+            )
+
+
+class _Told(NamedTuple):
+    """What the session had under a name when its worker was told, or made its own."""
+
+    place: tuple[int, int | None, int]
+    digest: bytes
+    reads: tuple[str, ...]
+
+    def is_other(self, before: "_Told") -> bool:
+        """True when the session has bound the name again, or has another content."""
+        return self.place[2] != before.place[2] or self.digest != before.digest
+
+
+def _place(value: object, mark: int | None, bound: int) -> tuple[int, int | None, int]:
+    return id(value), mark, bound
+
+
+def _in_order(names: Iterable[str], namespace: Mapping[str, object]) -> list[str]:
+    """First what nothing has to be called for: classes of the others may read it."""
+    return sorted(names, key=lambda name: (_rank(type(namespace[name])), name))
+
+
+def _rank(kind: type) -> int:
+    if kind in _ATOMS:
+        return 0
+    return 1 if kind in _MODULES or issubclass(kind, type) else 2
 
 
 def of_process(*, has_seeded: bool, has_displays: bool) -> dict[str, Any]:

@@ -9,7 +9,6 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final
 
 from flow_kernel.errors import IsolationUnavailable
@@ -88,6 +87,7 @@ class Isolation:
         self.steering: Steering = steering
         self.outlet: Any = outlet
         self._still = still
+        still.follow()
         self._oom_at_s, self._oom = 0.0, dict[str, int]()
         self._tell = tell
         self._note = note
@@ -132,6 +132,7 @@ class Isolation:
         job = self._job(cell, worker, names)
         before = self._oom_kills()
         outcome = wait(worker, job, cell.limits, answer=answer, call=call)
+        self._freight.landed(worker)
         if isinstance(outcome.end, Died):
             self.forget(worker.worker_id, name)
             if outcome.cause is not None:
@@ -140,9 +141,9 @@ class Isolation:
             self._note(worker.worker_id, str(State.DEAD), end.death.reason, end.detail)
             raise end.error
         finished = self._finished(cell, worker, outcome, outcome.end)
-        # It did not get that far, or nobody knows.
-        if outcome.end.was_lost or outcome.end.metadata.get(JOB, {}).get("is_refused"):
+        if outcome.end.was_lost:  # nobody knows how far it got
             self._sent.pop(worker.worker_id, None)
+        self._note_delivery(cell, worker, finished, outcome.end)
         self._note_outputs(cell, worker, finished)
         if cell.is_fresh:
             self._sent.pop(worker.worker_id, None)
@@ -191,9 +192,20 @@ class Isolation:
 
     def _note_outputs(self, cell: IsolatedCell, worker: Worker, finished: Finished) -> None:
         """What came back need not be sent before the session changes it."""
-        for name, value in finished.outputs.items():
-            packed = transfer.pack({name: value}, cell.namespace)
-            self._sent_to(worker).came_back(name, value, self._still.mark, packed)
+        if not cell.is_fresh and finished.outputs:
+            self._sent_to(worker).keeps(finished.outputs, cell.namespace, self._still)
+
+    def _note_delivery(
+        self, cell: IsolatedCell, worker: Worker, finished: Finished, done: Done
+    ) -> None:
+        """What was sent is there; and what the cell made of its names stays there."""
+        found = done.metadata.get(JOB)
+        if cell.is_fresh or not isinstance(found, dict) or not found.get("has_arrived"):
+            return
+        sent = self._sent_to(worker)
+        sent.arrived()
+        if finished.changes is not None:
+            sent.changed(finished.changes, cell.namespace, self._still)
 
     def _sent_to(self, worker: Worker) -> Sent:
         env = self._env if worker.is_far else worker.env
@@ -213,12 +225,9 @@ class Isolation:
             job["memory_bytes"] = cell.limits.memory_bytes
         if not shares_memory(worker):
             job["is_inline"] = True
-        values = {name: cell.namespace[name] for name in names}
         buffers: Sequence[bytes] = ()
-        if values:
-            packed = self._pack(sent, values, cell.namespace, self._still.mark)
-            if packed is not None:
-                job["inputs"], buffers = self._freight.load(packed, worker)
+        if names and (packed := self._pack(sent, cell, names)) is not None:
+            job["inputs"], buffers = self._freight.load(packed, worker)
         return Job(
             header=dict(cell.header),
             content={
@@ -233,25 +242,11 @@ class Isolation:
             buffers=buffers,
         )
 
-    def _pack(
-        self,
-        sent: Sent,
-        values: Mapping[str, object],
-        namespace: Mapping[str, object],
-        mark: int | None,
-    ) -> transfer.Packed | None:
-        news: dict[str, transfer.Packed] = {}
-        for name, value in values.items():
-            packed = sent.is_news(
-                name, value, mark, partial(transfer.pack, {name: value}, namespace)
-            )
-            if packed is not None:
-                news[name] = packed
-        if not news:
+    def _pack(self, sent: Sent, cell: IsolatedCell, names: list[str]) -> transfer.Packed | None:
+        is_named = not isinstance(cell.inputs, str)
+        packed = sent.news(names, cell.namespace, self._still, is_named=is_named)
+        if packed is None:
             return None
-        # Together, so that they share what they share.
-        both = {name: values[name] for name in news}
-        packed = next(iter(news.values())) if len(news) == 1 else transfer.pack(both, namespace)
         for refused in packed.refused:
             self._tell(
                 f"{refused.name} ({refused.type}) was not sent to the worker: {refused.reason}"

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from types import CodeType
 from typing import Final
 
+from flow_kernel.records.bytecode import CodeNames
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 
 globals()["__builtins__"] = FROZEN_BUILTINS
@@ -37,11 +38,12 @@ class Stillness:
         look_around: Says what else may run: threads, tasks, handlers; None where nobody can.
     """
 
-    __slots__ = ("_look_around", "_stirred", "has_seeded")
+    __slots__ = ("_binds", "_look_around", "_stirred", "has_seeded")
 
     def __init__(self, look_around: Callable[[], tuple[str, ...]] | None) -> None:
         self._stirred = 0
         self._look_around = look_around
+        self._binds: dict[str, int] | None = None
         self.has_seeded: bool = False
         """True once a cell has named what makes random numbers repeat."""
 
@@ -52,6 +54,19 @@ class Stillness:
         self._stirred += 1
         if not self.has_seeded:
             self.has_seeded = _names(code)
+        if self._binds is not None:
+            found = CodeNames()
+            found.add(code)
+            self._binds.update(dict.fromkeys(found.stores, self._stirred))
+
+    def follow(self) -> None:
+        """From now on remember what is bound."""
+        if self._binds is None:
+            self._binds = {}
+
+    def bound(self, name: str) -> int:
+        """Equal at two moments when no cell between them binds `name`, maybe to the same again."""
+        return 0 if self._binds is None else self._binds.get(name, 0)
 
     def stir(self) -> None:
         """Something else ran that may have changed anything."""
