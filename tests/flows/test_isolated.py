@@ -48,9 +48,9 @@ def test_a_parser_of_arguments_finds_the_program_first(kernel: Kernel) -> None:
 
 @promise("isolated.variables")
 def test_a_worker_keeps_its_variables_and_a_fresh_one_has_none(kernel: Kernel) -> None:
-    ok(kernel, "%%isolated --worker keeps\nkept = 1")
-    assert ok(kernel, "%%isolated --worker keeps\nkept + 1") == "2"
-    assert ok(kernel, "%%isolated --fresh\n'kept' in globals()") == "False"
+    ok(kernel, "%%isolated --worker keeps\nonly_there = 1")
+    assert ok(kernel, "%%isolated --worker keeps\nonly_there + 1") == "2"
+    assert ok(kernel, "%%isolated --fresh\n'only_there' in globals()") == "False"
 
 
 @promise("isolated.variables")

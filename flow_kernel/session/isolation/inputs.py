@@ -85,7 +85,10 @@ def _named(names: tuple[str, ...], namespace: Mapping[str, object]) -> list[str]
 def _reads(source: str) -> set[str]:
     """Names that a cell may read before it binds them."""
     try:
-        statements = ast.parse(source).body
+        tree = ast.parse(source)
+        if any(map(_is_anywhere, ast.walk(tree))):
+            return words(source)
+        statements = tree.body
         found: set[str] = set()
         bound: set[str] = set()
         for statement in statements:
@@ -94,6 +97,20 @@ def _reads(source: str) -> set[str]:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return words(source)
     return found
+
+
+def _is_anywhere(node: ast.AST) -> bool:
+    """True for what runs a text, which may stand elsewhere in the cell, or imports its globals."""
+    match node:
+        case ast.Name(id="exec" | "eval"):
+            return True
+        case ast.Import(names=names):
+            return any(alias.name == _MAIN for alias in names)
+        case ast.ImportFrom(module=module):
+            return module == _MAIN
+        case ast.Subscript(slice=ast.Constant(value=key)):
+            return key == _MAIN
+    return False
 
 
 def _reads_of(statement: ast.stmt) -> set[str]:

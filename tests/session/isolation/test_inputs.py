@@ -119,3 +119,17 @@ def test_a_name_that_does_not_exist_is_an_error_with_the_nearest() -> None:
         "the session has no variable dg, paths, zzzzz; nothing was run;"
         " did you mean df for dg, path for paths?"
     )
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "text = 'print(y)'\nexec(text)",
+        "import __main__\n__main__.y",
+        "import __main__ as home\nhome.y",
+        "from __main__ import y",
+        "import sys\nsys.modules['__main__'].y",
+    ],
+)
+def test_a_name_that_is_read_by_way_of_a_text_or_a_module_is_sent(source: str) -> None:
+    assert wanted(source, {"y": 1, "z": 2}, "auto") == ["y"]
