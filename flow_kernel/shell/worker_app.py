@@ -46,7 +46,7 @@ class WorkerShell(ZMQInteractiveShell):  # type: ignore[misc]  # ipykernel has n
 
     def ask_exit(self) -> None:
         """`exit()` in a cell: its worker stays, with all that it holds."""
-        print("exit() ends no worker; %workers stop does", file=sys.stderr)  # noqa: T201
+        print("exit() ends no worker; %workers stop does", file=sys.stderr)  # noqa: T201 - the person asked
 
     def run_cell(self, *args: Any, **kwargs: Any) -> Any:
         """Run a cell that awaits nothing."""
