@@ -9,7 +9,7 @@ import hashlib
 import re
 import time
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from flow_kernel.records.cell_changes import (
     CellLook,
@@ -26,6 +26,9 @@ from flow_kernel.session.cut_summaries import CUT_MARK, mend
 from flow_kernel.session.deferred_redactor import SecretFilter
 from flow_kernel.session.place import Place
 from flow_kernel.settings import RecorderSettings
+
+if TYPE_CHECKING:
+    from flow_kernel.records.bytecode import CodeNames
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
@@ -121,7 +124,7 @@ class OpenCell:
         self.redacted: int = 0
         self.truncated: dict[str, int] = {}
         self._look = CellLook(request.code, request.namespace, request.hidden)
-        self.names = self._look.names
+        self.names: CodeNames = self._look.names
         self.filenames: set[str] = set()
         self.output: CellOutput = CellOutput(stream_chars)
         self.changes: Changes | None = None

@@ -41,7 +41,7 @@ _EVERYTHING: Final = 0
 class WorkerShell(ZMQInteractiveShell):  # type: ignore[misc]  # ipykernel has no types
     """The shell of a worker."""
 
-    is_blocking = False
+    is_blocking: bool = False
     """True while a cell keeps the main thread, and its loop, to itself."""
 
     def ask_exit(self) -> None:
@@ -82,7 +82,8 @@ class WorkerKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no typ
         self._jobs = WorkerJobs(self.shell)
         self._calls = WorkerCalls(self)
         # `%load_ext flow_kernel` looks for it: there is a session already.
-        self.attachment = session = WorkerSession(self._calls)
+        session = WorkerSession(self._calls)
+        self.attachment: WorkerSession = session
         ambient.enter(session)
         worker_magics.register(self.shell, session, self._calls)
 

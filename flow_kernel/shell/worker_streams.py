@@ -30,7 +30,7 @@ class _AtOnce:
 class WorkerOutStream(FlowOutStream):
     """ipykernel's stream without a watch on descriptors, and with a memory that outlives it."""
 
-    flush_interval = 0.01
+    flush_interval: float = 0.01
     last_words: LastWords | None = None
     """Of all streams of the process; set once it has started."""
 

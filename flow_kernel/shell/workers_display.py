@@ -59,7 +59,7 @@ class RestartCard(Lines):
     """A worker that took the place of another; `worker` and `before` hold the values."""
 
     def __init__(self, restarted: Restarted) -> None:
-        self.before = restarted.before
-        self.worker = restarted.now
+        self.before: WorkerView = restarted.before
+        self.worker: WorkerView = restarted.now
         title = f"{title_of(self.before)} was stopped, and {self.worker.line.worker_id} begun"
         super().__init__(title, [_GONE])

@@ -122,7 +122,7 @@ class FarProcess(HeardProcess):
         await manager._async_start_kernel(env=dict(order.env), cwd=order.cwd)
         provisioner = manager.provisioner
         pid = getattr(provisioner, "pid", None)
-        self.pid = pid if type(pid) is int else None
+        self.pid: int | None = pid if type(pid) is int else None
         try:
             self._started.set_result(None)
             if self._is_unwanted:

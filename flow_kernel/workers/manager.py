@@ -26,6 +26,7 @@ APP: Final = "flow_kernel.shell.worker_app"
 LOCAL: Final = "local-provisioner"
 _HAS_IPC: Final = sys.platform != "win32"
 _KEY_BYTES: Final = 32
+_PORTS: Final = ("shell", "iopub", "stdin", "hb", "control")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,9 +89,8 @@ class WorkerManager(KernelManager):  # type: ignore[misc]  # jupyter_client has 
             **place,
         )
         if place["transport"] == "ipc":
-            self.shell_port, self.iopub_port, self.stdin_port, self.hb_port, self.control_port = (
-                1, 2, 3, 4, 5,
-            )  # fmt: skip
+            for number, name in enumerate(_PORTS, 1):
+                setattr(self, f"{name}_port", number)
         else:
             self._encrypt()
         config = dict(order.settings.provisioner_config) if is_far else {}
@@ -124,7 +124,9 @@ class WorkerManager(KernelManager):  # type: ignore[misc]  # jupyter_client has 
                 "no worker can be started: ZeroMQ cannot encrypt here",
                 hint="install a pyzmq that was built with CURVE",
             )
-        self.curve_publickey, self.curve_secretkey = zmq.curve_keypair()
+        keys = dict(zip(("curve_publickey", "curve_secretkey"), zmq.curve_keypair(), strict=True))
+        for name, key in keys.items():
+            setattr(self, name, key)
 
 
 def _own_key() -> bytes:

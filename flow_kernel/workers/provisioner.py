@@ -51,7 +51,9 @@ class FlowZygoteProvisioner(LocalProvisioner):  # type: ignore[misc]  # jupyter_
             cwd=str(kwargs.get("cwd") or directory()),
             fds=order.fds,
         )
-        self.pid = self.pgid = self.process.pid
+        pid = self.process.pid
+        self.pid: int | None = pid
+        self.pgid: int | None = pid
         return self.connection_info
 
     async def cleanup(self, restart: bool = False) -> None:
