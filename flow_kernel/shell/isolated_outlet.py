@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flow_kernel.errors import NotFound
 from flow_kernel.shell.isolated_comms import RoutedComms
 from flow_kernel.shell.isolated_requests import PassedOn
+from flow_kernel.workers.last_words import STREAMS
 
 if TYPE_CHECKING:
     from flow_kernel.shell.isolated_marks import IsolatedMarks
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 _SOON_S: Final = 0.2
 """The reply of a cell comes right after its error; what goes on for longer is no end."""
 _monotonic: Final = time.monotonic
-_STREAMS: Final = ("stdout", "stderr")
 
 
 class KernelOutlet:
@@ -36,7 +36,7 @@ class KernelOutlet:
     def __init__(self, kernel: Any) -> None:
         self._kernel = kernel
         self._decoders = {
-            name: codecs.getincrementaldecoder("utf-8")("replace") for name in _STREAMS
+            name: codecs.getincrementaldecoder("utf-8")("replace") for name in STREAMS
         }
         self._held: Message | None = None
         self._held_s = 0.0

@@ -10,12 +10,13 @@ import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from flow_kernel.workers.last_words import STREAMS
+
 if TYPE_CHECKING:
     from flow_kernel.shell.isolated_marks import IsolatedMarks
     from flow_kernel.workers.messages import Message
     from flow_kernel.workers.pool import Pool
 
-_STREAMS: Final = ("stdout", "stderr")
 _KEY_BYTES: Final = 32
 
 
@@ -30,7 +31,7 @@ class TerminalOutlet:
         self.marks: IsolatedMarks | None = None
         """Of the shell that it belongs to."""
         self._decoders = {
-            name: codecs.getincrementaldecoder("utf-8")("replace") for name in _STREAMS
+            name: codecs.getincrementaldecoder("utf-8")("replace") for name in STREAMS
         }
 
     def say(self, text: str) -> None:

@@ -29,10 +29,11 @@ from flow_kernel.shell import worker_magics
 from flow_kernel.shell.broken_streams import BrokenStreams
 from flow_kernel.shell.worker_bonds import Alone, bind, end_when_alone
 from flow_kernel.shell.worker_calls import WorkerCalls
-from flow_kernel.shell.worker_job import JOB, WorkerJobs
+from flow_kernel.shell.worker_job import WorkerJobs
 from flow_kernel.shell.worker_replies import LoadedSession
 from flow_kernel.shell.worker_session import WorkerSession
 from flow_kernel.shell.worker_streams import WorkerOutStream
+from flow_kernel.workers.job import JOB
 from flow_kernel.workers.last_words import LastWords
 
 _EVERYTHING: Final = 0

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import CodeType
-from typing import Any, Final
+from typing import Any
 
 from flow_kernel.records.cell_changes import CellLook, Watches
 from flow_kernel.records.changes_wire import to_wire
@@ -29,8 +29,6 @@ try:
     import resource
 except ImportError:  # Windows has none
     resource = None  # type: ignore[assignment]  # the other case
-
-JOB: Final = "flow_job"
 
 
 class WorkerJobs:

@@ -15,6 +15,8 @@ from flow_kernel.workers.processes import Ended
 if TYPE_CHECKING:
     from flow_kernel.workers.calls import Called
 
+JOB: Final = "flow_job"
+"""Where a request names its job in its metadata, and the reply what came of it."""
 _NONCE: Final = "flow_nonce"
 
 

@@ -13,7 +13,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
 from flow_kernel.errors import UsageError
 from flow_kernel.records.frozen import FROZEN_BUILTINS
@@ -39,8 +39,6 @@ _UNITS_S: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _AMOUNT: Final = re.compile(r"([0-9]+)(?:\.([0-9]+))?[ ]?([a-z]*)\Z")
 _MOST_CHARS: Final = 40
 
-_Number = TypeVar("_Number", int, float)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -56,17 +54,6 @@ class Limits:
     """Most processes in the tree, the worker among them."""
     output_bytes: int | None = None
     """What the cell may print."""
-
-
-def tighter(a: Limits, b: Limits) -> Limits:
-    """The smaller of each two limits; where only one has a limit, that one."""
-    return Limits(
-        timeout_s=_smaller(a.timeout_s, b.timeout_s),
-        memory_bytes=_smaller(a.memory_bytes, b.memory_bytes),
-        cpu_s=_smaller(a.cpu_s, b.cpu_s),
-        processes=_smaller(a.processes, b.processes),
-        output_bytes=_smaller(a.output_bytes, b.output_bytes),
-    )
 
 
 def bytes_of(value: object, *, least: int = 1) -> int:
@@ -152,9 +139,3 @@ def _written(text: str, units: Mapping[str, int]) -> int | float | None:
     scale: int = 10 ** len(fraction)
     # Whole numbers stay exact, beyond 2**53 too.
     return scaled / scale if scaled % scale else scaled // scale
-
-
-def _smaller(a: _Number | None, b: _Number | None) -> _Number | None:
-    if a is None or b is None:
-        return b if a is None else a
-    return min(a, b)

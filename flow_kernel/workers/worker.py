@@ -19,7 +19,7 @@ from flow_kernel.workers import lifecycle
 from flow_kernel.workers.calls import KIND, Calls
 from flow_kernel.workers.channels import Channels
 from flow_kernel.workers.job import Died, Done, InputWanted, Job, Outlet, lost
-from flow_kernel.workers.last_words import TAIL_BYTES, Tail
+from flow_kernel.workers.last_words import STREAMS, TAIL_BYTES, Tail
 from flow_kernel.workers.lifecycle import Event, State
 from flow_kernel.workers.messages import PASSED_ON
 from flow_kernel.workers.processes import Ended
@@ -29,7 +29,6 @@ from flow_kernel.workers.starter import Started
 _FAULT_BYTES: Final = 65536
 _LAST_WORDS_MS: Final = 5
 _FAR_WORDS_MS: Final = 200
-_STREAMS: Final = ("stdout", "stderr")
 _FAULTS: Final = 2
 
 
@@ -80,7 +79,7 @@ class Worker:
         self._subshell: str | None = None
         self._calls = Calls(self)
         self._waiting: list[tuple[str, Mapping[str, Any]]] = []
-        self._seen = [0] * len(_STREAMS)
+        self._seen = [0] * len(STREAMS)
         self.died: Died | None = None
         relay.post(lambda: relay.add(channels, started.pipes, self))
         self.change(Event.READY)
@@ -261,7 +260,7 @@ class Worker:
             if self.job is not None:
                 self.job.output_bytes += len(data)
             if self._parent:  # else it has had no cell yet
-                self._outlet.text(self.worker_id, self._parent, _STREAMS[number], data)
+                self._outlet.text(self.worker_id, self._parent, STREAMS[number], data)
 
     # -- inside ------------------------------------------------------------------------------------
 
@@ -355,9 +354,9 @@ class Worker:
     def _heard(self, content: Mapping[str, Any]) -> None:
         """Text of a stream: count it, keep its end."""
         name, text = content.get("name"), content.get("text")
-        if name in _STREAMS and isinstance(text, str):
+        if name in STREAMS and isinstance(text, str):
             nbytes = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
-            self._seen[_STREAMS.index(name)] += nbytes
+            self._seen[STREAMS.index(name)] += nbytes
             if self.job is not None:
                 self.job.output_bytes += nbytes
             self._tail.add(text[-TAIL_BYTES:].encode("utf-8", "surrogatepass"))
@@ -366,14 +365,14 @@ class Worker:
         """All that it wrote has arrived: whatever did not was taken back by the user's own code."""
         words = self._started.last_words
         if words is not None:
-            self._seen = [words.count(number) for number in range(len(_STREAMS))]
+            self._seen = [words.count(number) for number in range(len(STREAMS))]
 
     def _publish_last_words(self) -> None:
         """What it wrote and could not send any more."""
         words = self._started.last_words
         if words is None:
             return
-        for number, name in enumerate(_STREAMS):
+        for number, name in enumerate(STREAMS):
             if data := words.since(number, self._seen[number]):
                 self._tail.add(data)
                 self._outlet.text(self.worker_id, self._parent, name, data)

@@ -1,4 +1,4 @@
-"""Limits as people write them, and which of two limits holds."""
+"""Limits as people write them."""
 
 import math
 from collections.abc import Callable
@@ -10,12 +10,10 @@ from hypothesis import strategies as st
 from flow_kernel.errors import UsageError
 from flow_kernel.workers.limits import (
     LEAST_MEMORY_BYTES,
-    Limits,
     bytes_of,
     count_of,
     seconds_of,
     shown,
-    tighter,
 )
 from tests.records.journals import many
 
@@ -25,15 +23,6 @@ NO_AMOUNTS = ["", " ", "-1", "+1", "NaN", "Infinity", "1e3", "1_000", ".5", "5."
 
 any_number = st.integers() | st.floats()
 any_value = st.text(st.characters(codec=None)) | any_number | st.booleans() | st.none()
-amounts = st.none() | st.integers(1, 9)
-limits = st.builds(
-    Limits,
-    timeout_s=amounts,
-    memory_bytes=amounts,
-    cpu_s=amounts,
-    processes=amounts,
-    output_bytes=amounts,
-)
 
 
 @pytest.mark.parametrize(
@@ -168,23 +157,6 @@ def test_whatever_is_read_is_a_limit_or_refused_in_one_line(written: object) -> 
 )
 def test_a_refused_value_is_quoted_in_one_short_line(value: object, said: str) -> None:
     assert shown(value) == said
-
-
-def test_the_tighter_of_two_limits_holds_and_none_is_no_limit() -> None:
-    mine = Limits(timeout_s=30.0, memory_bytes=2_000_000_000, processes=4)
-    policy = Limits(timeout_s=60.0, memory_bytes=500_000_000, cpu_s=10.0)
-
-    assert tighter(mine, policy) == Limits(
-        timeout_s=30.0, memory_bytes=500_000_000, cpu_s=10.0, processes=4
-    )
-
-
-@many
-@given(limits, limits, limits)
-def test_limits_may_be_tightened_in_any_order(a: Limits, b: Limits, c: Limits) -> None:
-    assert tighter(a, tighter(b, c)) == tighter(tighter(c, a), b)
-    assert tighter(a, b) == tighter(b, a)
-    assert tighter(a, Limits()) == tighter(a, a) == a
 
 
 def refusal(read: Callable[[object], float], written: object) -> str | None:

@@ -26,13 +26,12 @@ from flow_kernel.session.isolation.stillness import Stillness
 from flow_kernel.workers import transfer
 from flow_kernel.workers.calls import Called
 from flow_kernel.workers.here import directory, search_path
-from flow_kernel.workers.job import Died, Done, InputWanted, Job
+from flow_kernel.workers.job import JOB, Died, Done, InputWanted, Job
 from flow_kernel.workers.lifecycle import Restarts, State
 from flow_kernel.workers.pool import Pool
 from flow_kernel.workers.worker import Worker
 
 DEFAULT_WORKER: Final = "default"
-JOB: Final = "flow_job"
 _OOM_S: Final = 10.0
 
 
