@@ -60,6 +60,19 @@ def flow() -> Iterator[Kernel]:
 
 
 @pytest.fixture(scope="module")
+def kernel(flow: Kernel) -> Kernel:
+    """The same; a module that needs another one says so with a fixture of this name."""
+    return flow
+
+
+@pytest.fixture
+def own() -> Iterator[Kernel]:
+    """A kernel under test whose workers and questions nobody else has."""
+    with Kernel(FLOW) as kernel:
+        yield kernel.ready()
+
+
+@pytest.fixture(scope="module")
 def pair() -> Iterator[Pair]:
     """A stock kernel and one under test, shared by the module."""
     with start_pair() as pair:

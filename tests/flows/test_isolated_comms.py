@@ -1,6 +1,5 @@
 """Comms of isolated cells: widgets of a worker are alive for the client, also while it is busy."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,12 +15,6 @@ OPEN = (
     "    heard.append(m['content']['data']); c.send({'echo': m['content']['data']}); go.set()\n"
     "c.on_msg(on_msg)\nprint(c.comm_id)"
 )
-
-
-@pytest.fixture
-def kernel() -> Iterator[Kernel]:
-    with Kernel() as kernel:
-        yield kernel.ready()
 
 
 def opened(kernel: Kernel) -> str:
@@ -42,24 +35,24 @@ def said(kernel: Kernel, comm_id: str) -> list[Any]:
 
 
 @promise("isolated.relay")
-def test_a_client_and_a_comm_of_a_worker_talk(kernel: Kernel) -> None:
-    comm_id = opened(kernel)
-    kernel.request("comm_msg", {"comm_id": comm_id, "data": {"n": 1}})
-    kernel.wait(lambda: said(kernel, comm_id) == [{"echo": {"n": 1}}])
-    assert kernel.ask("comm_info_request", {})["comms"] == {comm_id: {"target_name": "flow.test"}}
-    ran = kernel.run("%%isolated --worker comms\nheard")
+def test_a_client_and_a_comm_of_a_worker_talk(own: Kernel) -> None:
+    comm_id = opened(own)
+    own.request("comm_msg", {"comm_id": comm_id, "data": {"n": 1}})
+    own.wait(lambda: said(own, comm_id) == [{"echo": {"n": 1}}])
+    assert own.ask("comm_info_request", {})["comms"] == {comm_id: {"target_name": "flow.test"}}
+    ran = own.run("%%isolated --worker comms\nheard")
     assert ran.result == "[{'n': 1}]"
-    kernel.request("comm_close", {"comm_id": comm_id, "data": {}})
-    kernel.wait(lambda: kernel.ask("comm_info_request", {})["comms"] == {})
+    own.request("comm_close", {"comm_id": comm_id, "data": {}})
+    own.wait(lambda: own.ask("comm_info_request", {})["comms"] == {})
 
 
 @promise("isolated.relay")
-def test_clients_hear_one_session(kernel: Kernel) -> None:
+def test_clients_hear_one_session(own: Kernel) -> None:
     # JupyterLab drops a comm_open whose session is not that of the message it received last.
-    ran = kernel.run(OPEN)
+    ran = own.run(OPEN)
     assert ran.status == "ok", ran.error
     sessions = {message["header"]["session"] for message in ran.messages}
-    assert sessions == {kernel.run("get_ipython().kernel.session.session").result.strip("'")}
+    assert sessions == {own.run("get_ipython().kernel.session.session").result.strip("'")}
 
 
 @promise("isolated.relay")
@@ -81,59 +74,57 @@ def test_a_request_ends_when_its_worker_is_done_with_it(kernel: Kernel, answer: 
 
 
 @promise("isolated.relay")
-def test_an_error_of_a_callback_is_shown_at_once(kernel: Kernel) -> None:
-    comm_id = opened(kernel)
-    kernel.run(
+def test_an_error_of_a_callback_is_shown_at_once(own: Kernel) -> None:
+    comm_id = opened(own)
+    own.run(
         "%%isolated --worker comms\n"
         "def fails(m):\n    try: 1 / 0\n    except Exception: get_ipython().showtraceback()\n"
         "c.on_msg(fails)"
     )
-    msg_id = kernel.request("comm_msg", {"comm_id": comm_id, "data": {}})
-    kernel.wait(lambda: msg_id in kernel._idle)
-    errors = [m["content"]["ename"] for m in kernel.iopub if m["msg_type"] == "error"]
+    msg_id = own.request("comm_msg", {"comm_id": comm_id, "data": {}})
+    own.wait(lambda: msg_id in own._idle)
+    errors = [m["content"]["ename"] for m in own.iopub if m["msg_type"] == "error"]
     assert errors == ["ZeroDivisionError"]
 
 
 @promise("isolated.relay")
-def test_they_talk_while_the_cell_is_busy(kernel: Kernel) -> None:
-    comm_id = opened(kernel)
-    subshell = kernel.ask("create_subshell_request", {}, channel="control")["subshell_id"]
-    msg_id = kernel.send(
-        "%%isolated --worker comms\ngo.clear(); Path('begun').touch()\ngo.wait(15)"
-    )
-    kernel.wait((kernel.cwd / "begun").exists)
-    kernel.request("comm_msg", {"comm_id": comm_id, "data": {"n": 2}}, subshell=subshell)
-    assert kernel.collect(msg_id).result == "True"
-    assert said(kernel, comm_id) == [{"echo": {"n": 2}}]
+def test_they_talk_while_the_cell_is_busy(own: Kernel) -> None:
+    comm_id = opened(own)
+    subshell = own.ask("create_subshell_request", {}, channel="control")["subshell_id"]
+    msg_id = own.send("%%isolated --worker comms\ngo.clear(); Path('begun').touch()\ngo.wait(15)")
+    own.wait((own.cwd / "begun").exists)
+    own.request("comm_msg", {"comm_id": comm_id, "data": {"n": 2}}, subshell=subshell)
+    assert own.collect(msg_id).result == "True"
+    assert said(own, comm_id) == [{"echo": {"n": 2}}]
 
 
 @promise("isolated.relay")
-def test_the_comms_of_a_dead_worker_are_closed(kernel: Kernel) -> None:
-    comm_id = opened(kernel)
-    kernel.run("%%isolated --worker comms\nimport os; os._exit(1)")
-    closed = [m for m in kernel.iopub if m["msg_type"] == "comm_close"]
+def test_the_comms_of_a_dead_worker_are_closed(own: Kernel) -> None:
+    comm_id = opened(own)
+    own.run("%%isolated --worker comms\nimport os; os._exit(1)")
+    closed = [m for m in own.iopub if m["msg_type"] == "comm_close"]
     assert [m["content"]["comm_id"] for m in closed] == [comm_id]
-    assert kernel.ask("comm_info_request", {})["comms"] == {}
+    assert own.ask("comm_info_request", {})["comms"] == {}
 
 
 @promise("isolated.relay")
-def test_an_error_is_shown_once_while_a_thread_goes_on_printing(kernel: Kernel) -> None:
+def test_an_error_is_shown_once_while_a_thread_goes_on_printing(own: Kernel) -> None:
     code = (
         "%%isolated\nimport threading, time\n"
         "def on():\n    for i in range(40): print(i, flush=True); time.sleep(0.002)\n"
         "threading.Thread(target=on).start(); time.sleep(0.01)\n1 / 0"
     )
     for _ in range(3):
-        ran = kernel.run(code)
+        ran = own.run(code)
         assert len(ran.of("error")) == 1
-        kernel.wait_for_text("39\n")
-        kernel.iopub.clear()
+        own.wait_for_text("39\n")
+        own.iopub.clear()
 
 
 @promise("isolated.survives")
-def test_exit_in_a_cell_ends_no_worker(kernel: Kernel) -> None:
-    assert kernel.run("%%isolated\nkept = 1").status == "ok"
-    ran = kernel.run("%%isolated\nexit()")
+def test_exit_in_a_cell_ends_no_worker(own: Kernel) -> None:
+    assert own.run("%%isolated\nkept = 1").status == "ok"
+    ran = own.run("%%isolated\nexit()")
     assert (ran.status, ran.reply["payload"]) == ("ok", [])
     assert "%workers stop" in ran.stderr
-    assert kernel.run("%%isolated\nkept").result == "1"
+    assert own.run("%%isolated\nkept").result == "1"

@@ -3,33 +3,14 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator
 
 import pytest
 
-from tests.isolating import ok
+from tests.isolating import DEAF, ok
 from tests.kernels import Kernel
 from tests.promises import promise
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks on Linux only")
-
-DEAF = (
-    "import signal\nfor number in (signal.SIGINT, signal.SIGTERM):"
-    " signal.signal(number, signal.SIG_IGN)\n"
-)
-
-
-@pytest.fixture(scope="module")
-def kernel() -> Iterator[Kernel]:
-    with Kernel() as kernel:
-        yield kernel.ready()
-
-
-@pytest.fixture
-def own() -> Iterator[Kernel]:
-    """A kernel whose workers nobody else has."""
-    with Kernel() as kernel:
-        yield kernel.ready()
 
 
 @promise("isolated.survives")

@@ -9,6 +9,7 @@ import pytest
 
 from tests.far_machine import can_unshare
 from tests.isolated_kinds import CONFIGS, kernel_with, wait_until_gone
+from tests.isolating import ok
 from tests.kernels import Kernel
 from tests.promises import promise
 
@@ -32,12 +33,6 @@ def kernel(
     with kernel_with(folder, CONFIGS[request.param]) as kernel:
         kernel.name = request.param
         yield kernel
-
-
-def ok(kernel: Kernel, code: str, **options: object) -> str:
-    ran = kernel.run(code, **options)  # type: ignore[arg-type]
-    assert ran.status == "ok", ran.error
-    return ran.result or ran.stdout
 
 
 @promise("isolated.kinds")

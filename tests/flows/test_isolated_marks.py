@@ -2,7 +2,6 @@
 
 import signal
 import sys
-from collections.abc import Iterator
 
 import pytest
 
@@ -11,19 +10,6 @@ from tests.kernels import Kernel
 from tests.promises import promise
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks on Linux only")
-
-
-@pytest.fixture(scope="module")
-def kernel() -> Iterator[Kernel]:
-    with Kernel() as kernel:
-        yield kernel.ready()
-
-
-@pytest.fixture
-def own() -> Iterator[Kernel]:
-    """A kernel whose workers nobody else has."""
-    with Kernel() as kernel:
-        yield kernel.ready()
 
 
 @promise("isolated.marks")

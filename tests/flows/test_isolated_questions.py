@@ -4,45 +4,26 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
 
 import pytest
 
+from tests.isolating import IMPORT, ok, there, with_session
 from tests.kernels import Kernel
 from tests.promises import promise
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks on Linux only")
 
-IMPORT = "from flow_kernel import current_session\ns = current_session()\n"
+ASK = f"%%isolated\n{IMPORT}answer = s.request_approval('Go?', payload={{'n': 1}})\nprint(answer)"
 
 
 @pytest.fixture(scope="module")
-def kernel() -> Iterator[Kernel]:
-    with Kernel() as kernel:
-        ok(kernel.ready(), "from flow_kernel import current_session")
-        yield kernel
+def kernel(kernel: Kernel) -> Kernel:
+    return with_session(kernel)
 
 
 @pytest.fixture
-def own() -> Iterator[Kernel]:
-    """A kernel whose workers and questions nobody else has."""
-    with Kernel() as kernel:
-        ok(kernel.ready(), "from flow_kernel import current_session")
-        yield kernel
-
-
-def ok(kernel: Kernel, code: str, **options: object) -> str:
-    ran = kernel.run(code, **options)  # type: ignore[arg-type]
-    assert ran.status == "ok", ran.error
-    return ran.result or ran.stdout
-
-
-def there(kernel: Kernel, code: str, **options: object) -> str:
-    """What `code` comes to in a worker that has the session as `s`."""
-    return ok(kernel, f"%%isolated\n{IMPORT}{code}", **options)
-
-
-ASK = f"%%isolated\n{IMPORT}answer = s.request_approval('Go?', payload={{'n': 1}})\nprint(answer)"
+def own(own: Kernel) -> Kernel:
+    return with_session(own)
 
 
 @promise("isolated.session")

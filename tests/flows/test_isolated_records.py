@@ -17,12 +17,6 @@ SECRET = "ghp_16C7e42F292c6912E7710c838347Ae178B4a"
 
 
 @pytest.fixture(scope="module")
-def kernel() -> Iterator[Kernel]:
-    with Kernel() as kernel:
-        yield kernel.ready()
-
-
-@pytest.fixture(scope="module")
 def strict() -> Iterator[Kernel]:
     """A kernel that isolates each cell."""
     with Kernel(env={"USE_SUBPROCESS_WORKER": "1"}) as kernel:

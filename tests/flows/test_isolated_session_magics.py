@@ -1,10 +1,10 @@
 """Our magics inside an isolated cell, in real kernels: the session runs them, its log has them."""
 
 import sys
-from collections.abc import Iterator
 
 import pytest
 
+from tests.isolating import ok, with_session
 from tests.kernels import Kernel
 from tests.promises import promise
 
@@ -12,24 +12,13 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="fo
 
 
 @pytest.fixture(scope="module")
-def kernel() -> Iterator[Kernel]:
-    with Kernel() as kernel:
-        ok(kernel.ready(), "from flow_kernel import current_session")
-        yield kernel
+def kernel(kernel: Kernel) -> Kernel:
+    return with_session(kernel)
 
 
 @pytest.fixture
-def own() -> Iterator[Kernel]:
-    """A kernel whose questions nobody else asks."""
-    with Kernel() as kernel:
-        ok(kernel.ready(), "from flow_kernel import current_session")
-        yield kernel
-
-
-def ok(kernel: Kernel, code: str, **options: object) -> str:
-    ran = kernel.run(code, **options)  # type: ignore[arg-type]
-    assert ran.status == "ok", ran.error
-    return ran.result or ran.stdout
+def own(own: Kernel) -> Kernel:
+    return with_session(own)
 
 
 @promise("isolated.session")

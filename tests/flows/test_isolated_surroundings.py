@@ -1,7 +1,6 @@
 """What a worker's process has of the session's: directory, paths, environment, filters, seeds."""
 
 import sys
-from collections.abc import Iterator
 
 import pytest
 
@@ -13,10 +12,9 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="fo
 
 
 @pytest.fixture(scope="module")
-def kernel() -> Iterator[Kernel]:
-    with Kernel() as kernel:
-        ok(kernel.ready(), "%%isolated --worker old\nimport os, sys, random, warnings")
-        yield kernel
+def kernel(kernel: Kernel) -> Kernel:
+    ok(kernel, "%%isolated --worker old\nimport os, sys, random, warnings")
+    return kernel
 
 
 @promise("isolated.variables")

@@ -3,38 +3,20 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import psutil
 import pytest
 
+from tests.isolating import ok
 from tests.kernels import Kernel, environment
 from tests.promises import promise
 from tests.replies import Ran
+from tests.workers.trees import runs
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks on Linux only")
 
 NONE = "no workers: an isolated cell starts the first one"
-
-
-@pytest.fixture(scope="module")
-def kernel() -> Iterator[Kernel]:
-    with Kernel() as kernel:
-        yield kernel.ready()
-
-
-@pytest.fixture
-def own() -> Iterator[Kernel]:
-    """A kernel whose workers nobody else has."""
-    with Kernel() as kernel:
-        yield kernel.ready()
-
-
-def ok(kernel: Kernel, code: str) -> str:
-    ran = kernel.run(code)
-    assert ran.status == "ok", ran.error or ran.stderr
-    return ran.result or ran.stdout
 
 
 def html(ran: Ran) -> str:
@@ -61,10 +43,6 @@ def items(kernel: Kernel) -> list[dict[str, Any]]:
 def named(kernel: Kernel, name: str) -> dict[str, Any]:
     (item,) = [item for item in items(kernel) if item["name"] == name]
     return item
-
-
-def is_gone(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 @promise("isolated.seen")
@@ -140,7 +118,7 @@ def test_a_worker_is_stopped_and_its_variables_are_gone(kernel: Kernel, by: str)
 
     assert f"worker {worker['worker_id']} {name} was stopped" in said
     assert "its variables are gone" in said
-    assert is_gone(pid)
+    assert not runs(pid)
     assert name not in ok(kernel, "%workers")
     assert [item for item in items(kernel) if item["name"] == name] == []
     noted = kernel.logs.records("worker", state="dead")[-1]
@@ -160,7 +138,7 @@ def test_a_worker_is_begun_anew_under_its_name(kernel: Kernel) -> None:
     after = named(kernel, "anew")
     assert f"{before['worker_id']} anew was stopped, and {after['worker_id']} begun" in said
     assert (after["state"], after["restarts"]) == ("idle", before["restarts"] + 1)
-    assert is_gone(pid)
+    assert not runs(pid)
     code = "%%isolated --worker anew\nimport os; ('kept' in globals(), x, os.getpid())"
     assert ok(kernel, code) == f"(False, [1], {after['pid']})"
 
