@@ -30,9 +30,9 @@ from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
 from flow_kernel.errors import FlowError
+from flow_kernel.records.class_parts import MAIN
 from flow_kernel.workers.transfer_arena import Arena, Buffer, laid_out, regions
 from flow_kernel.workers.transfer_pickler import Outbound, owner
-from flow_kernel.workers.transfer_rebuild import MAIN
 from flow_kernel.workers.transfer_receiving import Inbound, loaded, reason_of, received
 
 __all__ = ["Arena", "Packed", "Refused", "inline", "pack", "ship", "unpack"]

@@ -8,10 +8,8 @@ made of it: metaclass, name, bases, and its attributes one by one, set after it 
 methods refer to their class. What a metaclass or a decorator did is among the attributes.
 """
 
-import abc
 import dataclasses
 import functools
-import inspect
 import marshal
 import pickle
 import sys
@@ -22,77 +20,17 @@ from enum import Enum
 from importlib.util import MAGIC_NUMBER
 from typing import Any, Final
 
+from flow_kernel.records import class_parts
+from flow_kernel.records.class_parts import CACHED, MAIN, SENTINELS, is_made_in_c
 from flow_kernel.workers import transfer_rebuild as rebuild
 from flow_kernel.workers.transfer_known import CLASSES
-from flow_kernel.workers.transfer_rebuild import MAIN
 
 Reduced = tuple[Any, ...]
-
-_HEAP_TYPE: Final = 1 << 9  # Py_TPFLAGS_HEAPTYPE
-_BY_C: Final = (
-    types.WrapperDescriptorType,
-    types.MethodDescriptorType,
-    types.ClassMethodDescriptorType,
-    types.GetSetDescriptorType,
-)
-# `__slotnames__` is what `copyreg` finds out when an instance is first taken apart.
-_MADE_ANEW: Final = frozenset(["__dict__", "__weakref__", "_abc_impl", "__slotnames__"])
-_SAID_AT_ONCE: Final = ("__module__", "__doc__", "__slots__", "__orig_bases__")
-_MEMBER_TYPES: Final = (int, str, float, bytes, tuple, complex)
-_CACHED: Final = type(functools.lru_cache(len))
-# Told apart by identity, so a copy would be another thing.
-_SENTINELS: Final = {
-    id(getattr(dataclasses, name)): name
-    for name in ("MISSING", "KW_ONLY", "_FIELD", "_FIELD_CLASSVAR", "_FIELD_INITVAR",
-                 "_HAS_DEFAULT_FACTORY", "_EMPTY_METADATA")
-    if hasattr(dataclasses, name)
-}  # fmt: skip
 
 
 def is_found(value: Any) -> bool:
     """True for a class or function that its module, which is loaded, has under its name."""
-    module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
-    if type(module) is not str or type(name) is not str or module == MAIN or "<" in name:
-        return False
-    found: Any = sys.modules.get(module)
-    for part in name.split("."):
-        found = getattr(found, part, None)
-    return found is value
-
-
-def _is_made_in_c(kind: Any) -> bool:
-    """True for a class that no `class` statement can make again."""
-    if not kind.__flags__ & _HEAP_TYPE:
-        return True
-    return any(
-        isinstance(value, _BY_C) and value.__objclass__ is kind
-        for name, value in vars(kind).items()
-        if name not in ("__dict__", "__weakref__")
-    )
-
-
-def _reason_against(kind: Any) -> str | None:
-    """Why a class cannot be sent as what it consists of; None when it can."""
-    name = kind.__name__[:60]
-    for meta in type(kind).__mro__:
-        if meta not in (type, object) and _is_made_in_c(meta):
-            return f"class {name} has the metaclass {type(kind).__name__}, which is made by C code"
-    for base in kind.__mro__[1:]:
-        if (hook := vars(base).get("__init_subclass__")) is not None:
-            if is_found(base) and not _needs_nothing(hook):
-                return f"class {name}: its base {base.__name__} wants arguments for each subclass"
-            break
-    return None
-
-
-def _needs_nothing(hook: Any) -> bool:
-    try:
-        inspect.signature(hook.__func__).bind(object)
-    except TypeError:
-        return False
-    except (AttributeError, ValueError):
-        return True  # of C code: that of `object`
-    return True
+    return class_parts.is_found(value, sys.modules.get)
 
 
 def a_class(kind: Any) -> Reduced | None:
@@ -101,30 +39,15 @@ def a_class(kind: Any) -> Reduced | None:
     Raises:
         PicklingError: No `class` statement can make it again.
     """
-    if is_found(kind) or _is_made_in_c(kind):
+    if is_found(kind) or is_made_in_c(kind):
         return None
-    if (reason := _reason_against(kind)) is not None:
+    reason = class_parts.reason_against(kind, lambda base: not is_found(base))
+    if reason is not None:
         raise pickle.PicklingError(reason)
-    own = dict(vars(kind))
-    fixed = {name: own[name] for name in _SAID_AT_ONCE if name in own}
-    fixed["__qualname__"] = kind.__qualname__
+    fixed = class_parts.said_at_once(kind)
     made = (type(kind), kind.__name__, kind.__bases__, fixed, CLASSES.id_of(kind))
-    attributes = {
-        name: value
-        for name, value in own.items()
-        if name not in _MADE_ANEW
-        and name not in fixed
-        and type(value) is not types.MemberDescriptorType
-    }
-    state = (attributes, _registered(kind))
+    state = (class_parts.said_later(kind), class_parts.registered(kind))
     return rebuild.a_class, made, state, None, None, rebuild.set_class
-
-
-def _registered(kind: Any) -> list[type]:
-    """Classes that were declared subclasses of an abstract one."""
-    if not isinstance(kind, abc.ABCMeta):
-        return []
-    return [one for ref in rebuild.abc_dump(kind)[0] if (one := ref()) is not None]
 
 
 def member(value: Enum) -> Reduced | None:
@@ -132,11 +55,7 @@ def member(value: Enum) -> Reduced | None:
     kind = type(value)
     if is_found(kind):
         return None
-    base: Any = next(one for one in kind.__mro__ if _is_made_in_c(one))
-    if base in _MEMBER_TYPES:
-        arguments = base.__getnewargs__(value)
-    else:
-        arguments = () if base is object else base.__reduce__(value)[1]
+    base, arguments = class_parts.member(value)
     state = dict(vars(value))
     made = (kind, base, arguments, state.get("_name_"))
     return rebuild.member, made, state, None, None, rebuild.set_member
@@ -196,30 +115,24 @@ def _method(value: types.MethodType) -> Reduced | None:
 def _cached_function(value: Any) -> Reduced | None:
     if is_found(value):
         return None
-    options = value.cache_parameters()
-    made = (value.__wrapped__, options["maxsize"], options["typed"])
-    return rebuild.cached_function, made, vars(value), None, None, rebuild.set_attributes
+    made = class_parts.of_cached_function(value)
+    return class_parts.cached_function, made, vars(value), None, None, rebuild.set_attributes
 
 
 def _dataclass_word(value: Any) -> Reduced | None:
-    name = _SENTINELS.get(id(value))
-    return None if name is None else (rebuild.dataclass_word, (name,))
+    name = SENTINELS.get(id(value))
+    return None if name is None else (getattr, (dataclasses, name))
 
 
 def _proxy(value: Any) -> Reduced:
     return _dataclass_word(value) or (types.MappingProxyType, (dict(value),))
 
 
-def _property(value: property) -> Reduced:
-    is_inherited = value.fget is not None and value.fget.__doc__ is value.__doc__
-    return property, (value.fget, value.fset, value.fdel, None if is_inherited else value.__doc__)
-
-
 def _type_variable(value: Any) -> Reduced | None:
     if value.__module__ != MAIN:
         return None
     if type(value) is not typing.TypeVar:
-        return rebuild.other_variable, (type(value), value.__name__)
+        return class_parts.of_main, (type(value), value.__name__)
     options = {
         "bound": value.__bound__,
         "covariant": value.__covariant__,
@@ -231,13 +144,13 @@ def _type_variable(value: Any) -> Reduced | None:
 def _new_type(value: Any) -> Reduced | None:
     if value.__module__ != MAIN:
         return None
-    return rebuild.other_variable, (typing.NewType, value.__name__, value.__supertype__)
+    return class_parts.of_main, (typing.NewType, value.__name__, value.__supertype__)
 
 
 def _type_alias(value: Any) -> Reduced | None:
     if value.__module__ != MAIN or value.__type_params__:
         return None
-    return rebuild.other_variable, (type(value), value.__name__, value.__value__)
+    return class_parts.of_main, (type(value), value.__name__, value.__value__)
 
 
 PARTS: Final[dict[Any, Callable[[Any], Reduced | None]]] = {
@@ -248,17 +161,17 @@ PARTS: Final[dict[Any, Callable[[Any], Reduced | None]]] = {
     types.MappingProxyType: _proxy,
     staticmethod: lambda value: (staticmethod, (value.__func__,)),
     classmethod: lambda value: (classmethod, (value.__func__,)),
-    property: _property,
+    property: lambda value: (property, class_parts.of_property(value)),
     functools.cached_property: lambda value: (
-        rebuild.cached_property,
+        class_parts.cached_property,
         (value.func, value.attrname),
     ),
-    _CACHED: _cached_function,
+    CACHED: _cached_function,
     **dict.fromkeys((typing.TypeVar, typing.ParamSpec, typing.TypeVarTuple), _type_variable),
     typing.NewType: _new_type,
     **{
         type(getattr(dataclasses, name)): _dataclass_word
-        for name in _SENTINELS.values()
+        for name in SENTINELS.values()
         if name != "_EMPTY_METADATA"
     },
 }

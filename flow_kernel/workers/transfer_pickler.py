@@ -17,6 +17,7 @@ from types import FunctionType
 from typing import Any, Final, Protocol
 
 from flow_kernel.records.bytecode import DYNAMIC, CodeNames, words
+from flow_kernel.records.class_parts import MAIN
 from flow_kernel.workers import transfer_classes as classes
 from flow_kernel.workers import transfer_rebuild as rebuild
 from flow_kernel.workers.transfer_arena import Buffer
@@ -77,7 +78,7 @@ class Outbound(pickle.Pickler):
     def __init__(self, file: _Writer, home: Any, owners: frozenset[int] = frozenset()) -> None:
         self._buffers = _Buffers()
         super().__init__(file, 5, buffer_callback=self._buffers)
-        main = vars(sys.modules[rebuild.MAIN])
+        main = vars(sys.modules[MAIN])
         # The receiver's memo begins with its own globals twice.
         second: Any = main if main is not home else {}
         self.memo = {id(home): (0, home), id(second): (1, second)}

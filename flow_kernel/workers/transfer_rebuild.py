@@ -3,24 +3,19 @@
 Called by the unpickler of `transfer`.
 """
 
-import abc
-import dataclasses
-import functools
 import importlib
 import marshal
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib.util import MAGIC_NUMBER
 from typing import Any, Final
 
+from flow_kernel.records import class_parts
 from flow_kernel.workers.transfer_known import CLASSES
 
-MAIN: Final = "__main__"
 SEPARATORS: Final = ("\0", "\x1e")
-_STAYS: Final = frozenset(["__module__", "__doc__", "__slots__", "__orig_bases__", "_abc_impl"])
 
 
 def code(magic: bytes, dumped: bytes) -> types.CodeType:
@@ -81,34 +76,9 @@ def a_class(
     known = CLASSES.known(class_id)
     if known is not None:
         return known
-    with _no_hooks(bases):
-        made = type.__new__(metaclass, name, bases, dict(fixed))
-    if isinstance(made, abc.ABCMeta):
-        _in_c()._abc_init(made)
+    made = class_parts.make(metaclass, name, bases, fixed)
     CLASSES.came(class_id, made)
     return made
-
-
-@contextmanager
-def _no_hooks(bases: tuple[Any, ...]) -> Iterator[None]:
-    """What bases of the session do with each subclass, they did: it is among what comes."""
-    hooks = {
-        kind: vars(kind)["__init_subclass__"]
-        for base in bases
-        for kind in base.__mro__
-        if kind.__module__ == MAIN and "__init_subclass__" in vars(kind)
-    }
-    for kind in hooks:
-        type.__setattr__(kind, "__init_subclass__", classmethod(_nothing))
-    try:
-        yield
-    finally:
-        for kind, hook in hooks.items():
-            type.__setattr__(kind, "__init_subclass__", hook)
-
-
-def _nothing(_: type) -> None:
-    """In the place of a hook."""
 
 
 def set_class(made: Any, state: tuple[dict[str, Any], list[type]]) -> None:
@@ -116,26 +86,8 @@ def set_class(made: Any, state: tuple[dict[str, Any], list[type]]) -> None:
 
     What this process has made is what it says, whatever another one did to its copy.
     """
-    if CLASSES.is_own(made):
-        return
-    attributes, registered = state
-    for name in list(vars(made)):
-        if name not in _STAYS and not hasattr(vars(made)[name], "__objclass__"):
-            type.__delattr__(made, name)
-    for name, value in attributes.items():
-        type.__setattr__(made, name, value)
-    for one in registered:
-        abc.ABCMeta.register(made, one)
-
-
-def abc_dump(kind: type) -> Any:
-    """What the C code of abstract classes knows of one: registered classes first."""
-    return _in_c()._get_dump(kind)
-
-
-def _in_c() -> Any:
-    """The C half of `abc`, which type checkers do not know."""
-    return importlib.import_module("_abc")
+    if not CLASSES.is_own(made):
+        class_parts.fill(made, *state)
 
 
 def member(kind: Any, base: Any, arguments: tuple[Any, ...], name: str | None) -> Any:
@@ -157,37 +109,9 @@ def set_attributes(value: Any, state: dict[str, Any]) -> None:
     vars(value).update(state)
 
 
-def cached_property(function: Callable[[Any], Any], name: str | None) -> Any:
-    """A property that is computed once."""
-    made = functools.cached_property(function)
-    if name is not None:
-        made.__set_name__(object, name)
-    return made
-
-
-def cached_function(function: Callable[..., Any], maxsize: int | None, typed: bool) -> Any:
-    """A function with a cache, which is empty."""
-    return functools.lru_cache(maxsize, typed)(function)
-
-
 def type_variable(name: str, constraints: tuple[Any, ...], options: dict[str, Any]) -> Any:
-    """A type variable; by its name alone pickle would look for it in the other process."""
-    make: Any = typing.TypeVar
-    made = make(name, *constraints, **options)
-    made.__module__ = MAIN
-    return made
-
-
-def other_variable(kind: Any, *arguments: Any) -> Any:
-    """Another word of typing that the session made."""
-    made = kind(*arguments)
-    made.__module__ = MAIN
-    return made
-
-
-def dataclass_word(name: str) -> Any:
-    """A value of `dataclasses` that is known by its identity."""
-    return getattr(dataclasses, name)
+    """A type variable of the session."""
+    return class_parts.of_main(typing.TypeVar, name, *constraints, **options)
 
 
 def array(buffer: Any, dtype: Any, shape: tuple[int, ...], strides: Any, offset: int) -> Any:

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from flow_kernel.errors import FlowError
+from flow_kernel.records.class_parts import MAIN
 from flow_kernel.workers.transfer_arena import ALIGNMENT, regions, room
-from flow_kernel.workers.transfer_rebuild import MAIN
 
 # Opcodes of pickle that put what `persistent_load` gives into the memo twice, where the sender's
 # has its globals. Setting the attribute `memo` from a dict leaves it empty (CPython 3.11 to 3.13).

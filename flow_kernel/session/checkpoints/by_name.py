@@ -9,28 +9,15 @@ notebook find nothing that lasts: another cell may have bound them by the time t
 import importlib
 import sys
 import types
-from typing import Any, Final
+from typing import Any
 
-MAIN: Final = "__main__"
-_HEAP_TYPE: Final = 1 << 9  # Py_TPFLAGS_HEAPTYPE
-_BY_C: Final = (
-    types.WrapperDescriptorType,
-    types.MethodDescriptorType,
-    types.ClassMethodDescriptorType,
-    types.GetSetDescriptorType,
-)
-_MADE_BY_TYPE: Final = ("__dict__", "__weakref__")
+from flow_kernel.records import class_parts
+from flow_kernel.records.class_parts import MAIN, is_made_in_c
 
 
 def is_found(value: Any) -> bool:
     """True for a class or function that its module has under its name."""
-    module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
-    if type(module) is not str or type(name) is not str or module == MAIN or "<" in name:
-        return False
-    found: Any = sys.modules.get(module) or _imported(module)
-    for part in name.split("."):
-        found = getattr(found, part, None)
-    return found is value
+    return class_parts.is_found(value, lambda module: sys.modules.get(module) or _imported(module))
 
 
 def _imported(module: str) -> Any:
@@ -53,17 +40,6 @@ def is_by_value(value: object) -> bool:
 def _is_of_its_user(kind: type) -> bool:
     is_local = "<locals>" in kind.__qualname__ or kind.__module__ in (MAIN, "types")
     return is_local or issubclass(kind, tuple)  # named tuples and their like
-
-
-def is_made_in_c(kind: type) -> bool:
-    """True for a class that no `class` statement can make again."""
-    if not kind.__flags__ & _HEAP_TYPE:
-        return True
-    return any(
-        isinstance(value, _BY_C) and value.__objclass__ is kind
-        for name, value in vars(kind).items()
-        if name not in _MADE_BY_TYPE
-    )
 
 
 def alone(name: str) -> str:

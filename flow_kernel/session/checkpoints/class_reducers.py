@@ -9,36 +9,23 @@ is among the attributes. So is what a decorator did. Only classes and metaclasse
 more to them than that, and are refused.
 """
 
-import abc
 import dataclasses
 import functools
-import inspect
 import types
 import typing
 from collections.abc import Callable
 from enum import Enum
 from typing import Any, Final
 
+from flow_kernel.records import class_parts
+from flow_kernel.records.class_parts import CACHED, MAIN, SENTINELS, is_made_in_c
 from flow_kernel.session.checkpoints import class_rebuild as rebuild
 from flow_kernel.session.checkpoints import instance_rebuild
-from flow_kernel.session.checkpoints.by_name import MAIN, alone, is_by_value, is_found, is_made_in_c
+from flow_kernel.session.checkpoints.by_name import alone, is_by_value, is_found
 
 Reduced = tuple[Any, ...]
 
-# `__slotnames__` is what `copyreg` finds out when an instance is first taken apart.
-_MADE_ANEW: Final = frozenset(["__dict__", "__weakref__", "_abc_impl", "__slotnames__"])
-_SAID_AT_ONCE: Final = ("__module__", "__doc__", "__slots__", "__orig_bases__")
 _SET_LIKE: Final = (set, frozenset)
-# What members of an enumeration can be besides; each is made by its own `__new__`.
-_MEMBER_TYPES: Final = (int, str, float, bytes, tuple, complex)
-_CACHED: Final = type(functools.lru_cache(len))
-# Told apart by identity, so a copy would be another thing.
-_SENTINELS: Final = {
-    id(getattr(dataclasses, name)): name
-    for name in ("MISSING", "KW_ONLY", "_FIELD", "_FIELD_CLASSVAR", "_FIELD_INITVAR",
-                 "_HAS_DEFAULT_FACTORY", "_EMPTY_METADATA")
-    if hasattr(dataclasses, name)
-}  # fmt: skip
 
 
 def reason_against(kind: Any) -> str | None:
@@ -46,14 +33,8 @@ def reason_against(kind: Any) -> str | None:
     name = kind.__name__[:60]
     if is_made_in_c(kind):
         return f"class {name} is made by C code"
-    for meta in type(kind).__mro__:
-        if meta not in (type, object) and is_made_in_c(meta):
-            return f"class {name} has the metaclass {type(kind).__name__}, which is made by C code"
-    for base in kind.__mro__[1:]:
-        if (hook := vars(base).get("__init_subclass__")) is not None:
-            if not is_by_value(base) and not _needs_nothing(hook):
-                return f"class {name}: its base {base.__name__} wants arguments for each subclass"
-            break
+    if (reason := class_parts.reason_against(kind, is_by_value)) is not None:
+        return reason
     own = vars(kind)
     slots = [one for one, value in own.items() if type(value) is types.MemberDescriptorType]
     if len(slots) > len(_slots(own)):
@@ -66,46 +47,21 @@ def _slots(own: typing.Mapping[str, Any]) -> list[str]:
     return [declared] if isinstance(declared, str) else list(declared)
 
 
-def _needs_nothing(hook: Any) -> bool:
-    try:
-        inspect.signature(hook.__func__).bind(object)
-    except TypeError:
-        return False
-    except (AttributeError, ValueError):
-        return True  # of C code: that of `object`
-    return True
-
-
 def by_value(kind: Any) -> Reduced:
     """A class as what it consists of."""
-    own = dict(vars(kind))
-    fixed = {name: own[name] for name in _SAID_AT_ONCE if name in own}
-    fixed["__qualname__"] = alone(kind.__qualname__)
+    fixed = class_parts.said_at_once(kind)
+    fixed["__qualname__"] = alone(fixed["__qualname__"])
     made = (type(kind), alone(kind.__name__), kind.__bases__, fixed)
-    attributes = {
-        alone(name): value
-        for name, value in own.items()
-        if name not in _MADE_ANEW
-        and name not in fixed
-        and type(value) is not types.MemberDescriptorType
-    }
+    attributes = {alone(name): value for name, value in class_parts.said_later(kind).items()}
     # The order of a set is chance, and so is whether a name in it is an attribute's.
     sets = {
         name: (type(value), [alone(one) for one in sorted(value)])
-        for name, value in own.items()
+        for name, value in vars(kind).items()
         if (type(value) in _SET_LIKE or name == "__static_attributes__")
         and {*map(type, value)} <= {str}
     }
-    state = (attributes | dict.fromkeys(map(alone, sets)), sets, _registered(kind))
+    state = (attributes | dict.fromkeys(map(alone, sets)), sets, class_parts.registered(kind))
     return rebuild.notebook_class, made, state, None, None, rebuild.set_class_state
-
-
-def _registered(kind: Any) -> list[type]:
-    """Classes that were declared subclasses of an abstract one."""
-    if not isinstance(kind, abc.ABCMeta):
-        return []
-    alive = [one for ref in rebuild.abc_dump(kind)[0] if (one := ref()) is not None]
-    return sorted(alive, key=lambda one: (one.__module__, one.__qualname__))
 
 
 def member(value: Enum) -> Reduced | None:
@@ -117,11 +73,7 @@ def member(value: Enum) -> Reduced | None:
     kind = type(value)
     if is_found(kind):
         return None
-    base: Any = next(one for one in kind.__mro__ if is_made_in_c(one))
-    if base in _MEMBER_TYPES:
-        arguments = base.__getnewargs__(value)
-    else:
-        arguments = () if base is object else base.__reduce__(value)[1]
+    base, arguments = class_parts.member(value)
     made = (kind, base, arguments)
     return (
         rebuild.member,
@@ -135,13 +87,8 @@ def member(value: Enum) -> Reduced | None:
 
 def dataclass_word(value: Any) -> Reduced | None:
     """A value of `dataclasses` that is known by its identity; None for anything else."""
-    name = _SENTINELS.get(id(value))
+    name = SENTINELS.get(id(value))
     return None if name is None else (rebuild.dataclass_word, (name,))
-
-
-def _property(value: property) -> Reduced:
-    is_inherited = value.fget is not None and value.fget.__doc__ is value.__doc__
-    return property, (value.fget, value.fset, value.fdel, None if is_inherited else value.__doc__)
 
 
 def _cached_property(value: Any) -> Reduced:
@@ -152,8 +99,7 @@ def cached_function(value: Any) -> Reduced | None:
     """A function with a cache, which comes back empty: a cache may forget at any time."""
     if is_found(value):
         return None
-    options = value.cache_parameters()
-    made = (value.__wrapped__, options["maxsize"], options["typed"])
+    made = class_parts.of_cached_function(value)
     return rebuild.cached_function, made, vars(value), None, None, rebuild.set_attributes
 
 
@@ -184,12 +130,12 @@ def _type_alias(value: Any) -> Reduced | None:
 PARTS: Final[dict[Any, Callable[[Any], Reduced | None]]] = {
     staticmethod: lambda value: (staticmethod, (value.__func__,)),
     classmethod: lambda value: (classmethod, (value.__func__,)),
-    property: _property,
+    property: lambda value: (property, class_parts.of_property(value)),
     functools.cached_property: _cached_property,
-    _CACHED: cached_function,
+    CACHED: cached_function,
     **dict.fromkeys((typing.TypeVar, typing.ParamSpec, typing.TypeVarTuple), _type_variable),
     typing.NewType: _new_type,
-    **{type(getattr(dataclasses, name)): dataclass_word for name in _SENTINELS.values()},
+    **{type(getattr(dataclasses, name)): dataclass_word for name in SENTINELS.values()},
 }
 if (_alias := getattr(typing, "TypeAliasType", None)) is not None:  # from Python 3.12 on
     PARTS[_alias] = _type_alias

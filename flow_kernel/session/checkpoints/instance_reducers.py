@@ -15,8 +15,9 @@ from collections import OrderedDict, deque
 from enum import Enum
 from typing import Any, Final
 
+from flow_kernel.records.class_parts import MAIN, is_made_in_c
 from flow_kernel.session.checkpoints import class_reducers, instance_rebuild
-from flow_kernel.session.checkpoints.by_name import MAIN, is_by_value, is_found, is_made_in_c
+from flow_kernel.session.checkpoints.by_name import is_by_value, is_found
 from flow_kernel.session.checkpoints.reducers import Reduced, Reducer
 from flow_kernel.session.checkpoints.refusals import Unsaveable, refuse
 

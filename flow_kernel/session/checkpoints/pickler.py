@@ -8,9 +8,10 @@ import pickle
 import types
 from typing import Any
 
+from flow_kernel.records.class_parts import MAIN
 from flow_kernel.session.checkpoints import class_reducers, reducers
 from flow_kernel.session.checkpoints.anchors import Anchors
-from flow_kernel.session.checkpoints.by_name import MAIN, alias, is_by_value, is_found
+from flow_kernel.session.checkpoints.by_name import alias, is_by_value, is_found
 from flow_kernel.session.checkpoints.loading import load
 from flow_kernel.session.checkpoints.refusals import Unsaveable
 

@@ -9,8 +9,9 @@ import types
 from collections.abc import Callable
 from typing import Any
 
+from flow_kernel.records.class_parts import MAIN
 from flow_kernel.session.checkpoints import rebuild
-from flow_kernel.session.checkpoints.by_name import MAIN, alone, is_found
+from flow_kernel.session.checkpoints.by_name import alone, is_found
 from flow_kernel.session.checkpoints.refusals import Unsaveable
 
 Reduced = tuple[Any, ...]
