@@ -11,6 +11,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -48,10 +49,18 @@ def main() -> None:
 
 
 def _emptied() -> str:
-    """Folders that we share with nobody."""
-    for folder in ("/tmp", "/dev/shm", "/run"):
-        if Path(folder).is_dir():
+    """Folders that we share with nobody, but for the programs in them: a checkout may lie there."""
+    programs = [Path(__file__).parents[1], Path(sys.prefix), Path(sys.base_prefix)]
+    for folder in map(Path, ("/tmp", "/dev/shm", "/run")):
+        if folder.is_dir():
+            kept = [path for path in programs if folder in path.parents]
+            held = [os.open(path, os.O_PATH) for path in kept]
             subprocess.run(["mount", "-t", "tmpfs", "far", folder], check=True)
+            for path, fd in zip(kept, held, strict=True):
+                path.mkdir(parents=True, exist_ok=True)
+                source = f"/proc/{os.getpid()}/fd/{fd}"  # by now its name is that of the empty one
+                subprocess.run(["mount", "-c", "--bind", source, path], check=True)
+                os.close(fd)
     return tempfile.mkdtemp(prefix="home")
 
 
