@@ -66,11 +66,12 @@ def test_a_request_ends_when_its_worker_is_done_with_it(kernel: Kernel, answer: 
     )
     msg_id = kernel.request("comm_msg", {"comm_id": comm_id, "data": {}})
     kernel.wait(lambda: msg_id in kernel._idle)
-    ends = [m["msg_type"] for m in kernel.iopub if m["msg_type"] == "comm_close"]
+    closed = [m["content"]["comm_id"] for m in kernel.iopub if m["msg_type"] == "comm_close"]
     if "send" in answer:
         assert said(kernel, comm_id) == [{"at": "first"}, {"at": "last"}]
     else:
-        assert (said(kernel, comm_id), ends) == ([{"at": "first"}], ["comm_close"])
+        assert said(kernel, comm_id) == [{"at": "first"}]
+        assert closed.count(comm_id) == 1  # the kernel of this module may have had others
 
 
 @promise("isolated.relay")
