@@ -6,19 +6,23 @@ signature, which is the session's: `MCP::` lines alone are changed and signed an
 
 import codecs
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
+
+import zmq
 
 from flow_kernel.errors import NotFound
 from flow_kernel.shell.isolated_comms import RoutedComms
 from flow_kernel.shell.isolated_requests import PassedOn
+from flow_kernel.workers.backlog import Backlog
 from flow_kernel.workers.last_words import STREAMS
+from flow_kernel.workers.messages import Message, read
 
 if TYPE_CHECKING:
     from flow_kernel.shell.isolated_marks import IsolatedMarks
     from flow_kernel.shell.message_tap import MessageTap
-    from flow_kernel.workers.messages import Message
     from flow_kernel.workers.pool import Pool
 
 _SOON_S: Final = 0.2
@@ -35,6 +39,7 @@ class KernelOutlet:
 
     def __init__(self, kernel: Any) -> None:
         self._kernel = kernel
+        self.backlog: Backlog = Backlog()
         self._decoders = {
             name: codecs.getincrementaldecoder("utf-8")("replace") for name in STREAMS
         }
@@ -127,13 +132,18 @@ class KernelOutlet:
         text = self._decoders[name].decode(data)
         if text:
             self.let_go()
-            self._kernel.session.send(
-                self._kernel.iopub_socket,
-                "stream",
-                {"name": name, "text": text},
-                parent=dict(parent),
-                ident=f"stream.{name}".encode(),
-            )
+            message = read(self._frames({"name": name, "text": text}, parent))
+            if message is not None:
+                self._publish(message)
+
+    def _frames(self, content: Mapping[str, Any], parent: Mapping[str, Any]) -> Sequence[bytes]:
+        """Of a message with the text of a stream."""
+        session = self._kernel.session
+        message = session.msg("stream", dict(content), parent=dict(parent))
+        frames: Sequence[bytes] = session.serialize(
+            message, ident=f"stream.{content['name']}".encode()
+        )
+        return frames
 
     def _forward(self, worker_id: str, kind: str, message: dict[str, Any]) -> None:
         if self.pool is not None:
@@ -155,16 +165,13 @@ class KernelOutlet:
 
     def _publish(self, message: "Message") -> None:
         changed = None if self.tap is None else self.tap.pass_by(message)
-        kernel = self._kernel
-        if changed is None:
-            kernel.iopub_thread.send_multipart(list(message.frames))
-            return
-        # Past our own tap, which has seen it.
-        type(kernel.session).send(
-            kernel.session,
-            kernel.iopub_socket,
-            message.kind,
-            changed,
-            parent=message.parent,
-            ident=f"stream.{changed['name']}".encode(),
+        frames: list[Any] = list(
+            message.frames if changed is None else self._frames(changed, message.parent)
         )
+        thread = self._kernel.iopub_thread
+        is_watched = self.backlog.add(sum(map(len, frames)))
+        if is_watched and isinstance(thread.socket, zmq.Socket):
+            last = zmq.Frame(frames[-1], track=True, copy=False, copy_threshold=0)
+            self.backlog.watch(partial(getattr, last.tracker, "done"))
+            frames[-1] = last
+        thread.send_multipart(frames)

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from flow_kernel.workers.backlog import Backlog
 from flow_kernel.workers.last_words import STREAMS
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class TerminalOutlet:
     def __init__(self) -> None:
         self.key: bytes = os.urandom(_KEY_BYTES).hex().encode()
         self.session_id: str = uuid.uuid4().hex
+        self.backlog: Backlog = Backlog()
         self._held: Message | None = None
         self.pool: Pool | None = None
         self.marks: IsolatedMarks | None = None

@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, ClassVar, Final
 
 import zmq
@@ -29,10 +29,12 @@ from flow_kernel.shell import worker_magics
 from flow_kernel.shell.broken_streams import BrokenStreams
 from flow_kernel.shell.worker_bonds import Alone, bind, end_when_alone
 from flow_kernel.shell.worker_calls import WorkerCalls
+from flow_kernel.shell.worker_credit import Credit
 from flow_kernel.shell.worker_job import WorkerJobs
 from flow_kernel.shell.worker_replies import LoadedSession
 from flow_kernel.shell.worker_session import WorkerSession
 from flow_kernel.shell.worker_streams import WorkerOutStream
+from flow_kernel.workers.backlog import MARK
 from flow_kernel.workers.job import JOB
 from flow_kernel.workers.last_words import LastWords
 
@@ -56,6 +58,10 @@ class WorkerShell(ZMQInteractiveShell):  # type: ignore[misc]  # ipykernel has n
             return super().run_cell(*args, **kwargs)
         finally:
             self.is_blocking = before
+
+    def _tee(self, channel: str) -> AbstractContextManager[None]:
+        """Keep no copy of all that a cell prints: IPython's is for the history, without end."""
+        return nullcontext()
 
     def init_history(self) -> None:
         """No database: the session keeps the history of what it sends here."""
@@ -223,12 +229,25 @@ def run(argv: Sequence[str], kept: Sequence[int] = ()) -> int:
         # What its start said was flushed to nobody: it is no word of a cell.
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
-        WorkerOutStream.last_words = LastWords(kept[2])
+        WorkerOutStream.last_words = words = LastWords(kept[2])
+        _give_credit(app, words)
     if len(kept) > 1:
         _say_ready(kept[1])
     with suppress(KeyboardInterrupt):
         _start_loop(app)
     return 0
+
+
+def _give_credit(app: Any, words: LastWords) -> None:
+    session, thread = app.session, app.iopub_thread
+    streams: Any = (sys.stdout, sys.stderr)
+
+    def mark(spent: int) -> None:
+        for stream in streams:
+            stream._flush()
+        session.send(thread, MARK, {"spent": spent})
+
+    WorkerOutStream.credit = session.credit = Credit(words, thread, mark)
 
 
 def _start_loop(app: Any) -> None:

@@ -4,9 +4,16 @@ Made by `shell.worker_app`. ipykernel has no place for buffers in a reply.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from jupyter_client.session import Session
+
+from flow_kernel.shell.worker_credit import Credit
+from flow_kernel.workers.backlog import MESSAGE_BYTES
+from flow_kernel.workers.messages import PASSED_ON
+
+_SHOWN: Final = PASSED_ON - {"stream"}
+"""What streams say is counted when it is written."""
 
 
 class LoadedSession(Session):  # type: ignore[misc]  # jupyter_client has no types
@@ -14,9 +21,18 @@ class LoadedSession(Session):  # type: ignore[misc]  # jupyter_client has no typ
 
     reply_buffers: Sequence[bytes] = ()
     """Sent with the next reply to a cell, once."""
+    credit: Credit | None = None
+    """Of the worker, once it has started."""
 
     def send(self, stream: Any, msg_or_type: Any, *args: Any, **kwargs: Any) -> Any:
         """Send as jupyter_client does."""
         if msg_or_type == "execute_reply" and self.reply_buffers:
             kwargs["buffers"], self.reply_buffers = self.reply_buffers, ()
         return super().send(stream, msg_or_type, *args, **kwargs)
+
+    def serialize(self, msg: Any, ident: Any = None) -> Any:
+        """Serialise as jupyter_client does; before a display is sent, there has to be room."""
+        frames = super().serialize(msg, ident)
+        if self.credit is not None and msg["header"]["msg_type"] in _SHOWN:
+            self.credit.spend(MESSAGE_BYTES + sum(map(len, frames)))
+        return frames

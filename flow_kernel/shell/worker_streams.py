@@ -10,6 +10,8 @@ from functools import partial
 from typing import Any, Final
 
 from flow_kernel.shell.outstream import FlowOutStream
+from flow_kernel.shell.worker_credit import Credit
+from flow_kernel.workers.backlog import MESSAGE_BYTES
 from flow_kernel.workers.last_words import STREAMS, LastWords
 
 _PIECE_CHARS: Final = 1 << 19
@@ -33,6 +35,8 @@ class WorkerOutStream(FlowOutStream):
     flush_interval: float = 0.01
     last_words: LastWords | None = None
     """Of all streams of the process; set once it has started."""
+    credit: Credit | None = None
+    """Set with it."""
 
     def __init__(self, session: Any, pub_thread: Any, name: str, **kwargs: Any) -> None:
         super().__init__(session, pub_thread, name, **{**kwargs, "watchfd": False})
@@ -60,6 +64,8 @@ class WorkerOutStream(FlowOutStream):
             buffers = self._rotate_buffers()
             if buffers and self.pub_thread is not None:
                 self.pub_thread.schedule(partial(self._send_buffers, buffers))
+        if buffers and self.credit is not None and _getpid() == self._master_pid:
+            self.credit.spend(MESSAGE_BYTES)
 
     def _send_buffers(self, buffers: Mapping[Any, Any]) -> None:
         for parent, buffer in buffers.items():
@@ -73,7 +79,10 @@ class WorkerOutStream(FlowOutStream):
         """Write as ipykernel does."""
         words = self.last_words
         if words is not None and type(string) is str and _getpid() == self._master_pid:
-            words.write(self._number, string.encode("utf-8", "surrogatepass"))
+            data = string.encode("utf-8", "surrogatepass")
+            if self.credit is not None:
+                self.credit.spend(len(data))
+            words.write(self._number, data)
         written: int = super().write(string)
         self._unsent += written or 0
         if self._unsent > _PIECE_CHARS:  # the session passes one piece on while the next is made

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from flow_kernel.workers.backlog import Backlog
 from flow_kernel.workers.messages import Message
 from flow_kernel.workers.processes import Ended
 
@@ -22,6 +23,10 @@ _NONCE: Final = "flow_nonce"
 
 class Outlet(Protocol):
     """Where what workers say goes; called in the relay's thread."""
+
+    @property
+    def backlog(self) -> Backlog:
+        """What was passed on and has not left this process yet."""
 
     def publish(self, worker_id: str, message: Message) -> None:
         """A message that clients may see."""

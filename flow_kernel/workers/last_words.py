@@ -4,6 +4,7 @@ Written by `shell.worker_streams` in the worker at each `write`; read by `worker
 when it has died: what was on its way through queues and threads then is here still.
 
     for each stream: bytes written so far (8) | the last of them, in a ring
+    bytes taken by the session (8): see `backlog`
 
 A reader that has seen `n` bytes of a stream takes what follows.
 """
@@ -19,7 +20,8 @@ TAIL_BYTES: Final = 4096
 STREAMS: Final = ("stdout", "stderr")
 _COUNT: Final = struct.Struct("<Q")
 _EACH: Final = _COUNT.size + RING_BYTES
-_ALL: Final = _EACH * len(STREAMS)
+_TAKEN: Final = _EACH * len(STREAMS)
+_ALL: Final = _TAKEN + _COUNT.size
 CAN_SHARE: Final = hasattr(os, "memfd_create")
 
 
@@ -72,6 +74,16 @@ class LastWords:
         """Bytes that were ever written."""
         found: int = _COUNT.unpack_from(self._memory, stream * _EACH)[0]
         return found
+
+    @property
+    def taken(self) -> int:
+        """How much the session has taken of what was said."""
+        found: int = _COUNT.unpack_from(self._memory, _TAKEN)[0]
+        return found
+
+    def take(self, nbytes: int) -> None:
+        """The session has taken so much."""
+        _COUNT.pack_into(self._memory, _TAKEN, nbytes)
 
     def write(self, stream: int, data: bytes) -> None:
         """Add to a stream; about 1 µs."""

@@ -86,7 +86,7 @@ class Pool:
         self._on_change = on_change
         self._settings = settings
         self._context = zmq.Context()
-        self._relay = Relay()
+        self._relay = Relay(outlet.backlog)
         self._nursery = Nursery(self._directory, self._tag, learned)
         self._lock = threading.Lock()
         self._leasing = threading.Lock()

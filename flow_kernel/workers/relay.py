@@ -16,8 +16,13 @@ from typing import Any, Final, Protocol
 
 import zmq
 
+from flow_kernel.workers.backlog import Backlog
+
 _IN_A_ROW: Final = 64
 _READ_BYTES: Final = 1 << 18
+_READS: Final = 4
+"""Of a pipe in a row: as much as one can hold. A writer that never stops would keep the thread."""
+_LOOK_MS: Final = 5
 _WAKE: Final = b"\0"
 _LOG: Final = logging.getLogger(__name__)
 
@@ -42,9 +47,18 @@ class Listener(Protocol):
 
 
 class Relay:
-    """The thread and its poller; `close` ends it."""
+    """The thread and its poller; `close` ends it.
 
-    def __init__(self) -> None:
+    Args:
+        backlog: Of the channel that all goes to. While it is full no pipe is read, so that native
+            code waits, and no worker is told that what it said was taken.
+    """
+
+    def __init__(self, backlog: Backlog) -> None:
+        self._backlog = backlog
+        self._held: list[Callable[[], None]] = []
+        self._pipes: set[int] = set()
+        self._is_full = False
         self._posted: deque[Callable[[], None]] = deque()
         self._wakes, self._wake = socket.socketpair()  # Windows polls no pipe
         self._wake.setblocking(False)
@@ -70,13 +84,20 @@ class Relay:
         self._on_socket(channels.stdin, listener.on_stdin)
         for number, fd in enumerate(pipes):
             os.set_blocking(fd, False)
-            self._on(fd, partial(self._read_pipe, number, listener))
+            self._pipes.add(fd)
+            self._handlers[fd] = partial(self._read_pipe, number, listener)
+            if not self._is_full:
+                self._poller.register(fd, zmq.POLLIN)
 
     def drop(self, channels: Any, pipes: Sequence[int]) -> None:
         """Listen no more; to be posted."""
         for each in (channels.iopub, channels.shell, channels.control, channels.stdin, *pipes):
-            if self._handlers.pop(each, None) is not None:
-                self._poller.unregister(each)
+            self._off(each)
+
+    def when_free(self, call: Callable[[], None]) -> None:
+        """Call once the backlog is not full; in the thread."""
+        self._held.append(call)
+        self._mind_backlog()
 
     def drain(self, channels: Any, pipes: Sequence[int], wait_ms: int = 0) -> None:
         """Take what has arrived, and what arrives within `wait_ms` of it; to be posted."""
@@ -99,6 +120,28 @@ class Relay:
         self._handlers[what] = handler
         self._poller.register(what, zmq.POLLIN)
 
+    def _off(self, what: Any) -> None:
+        if self._handlers.pop(what, None) is None:
+            return
+        if what in self._poller:
+            self._poller.unregister(what)
+        self._pipes.discard(what)
+
+    def _mind_backlog(self) -> None:
+        self._backlog.look()
+        is_full = self._backlog.is_full
+        if is_full != self._is_full:
+            self._is_full = is_full
+            for fd in self._pipes:
+                if is_full:
+                    self._poller.unregister(fd)
+                else:
+                    self._poller.register(fd, zmq.POLLIN)
+        if not is_full and self._held:
+            held, self._held = self._held, []
+            for call in held:
+                call()
+
     def _on_socket(self, socket: Any, take: Callable[[Sequence[bytes]], None]) -> None:
         def read(socket: Any) -> None:
             for _ in range(_IN_A_ROW):  # then the others have their turn
@@ -111,7 +154,7 @@ class Relay:
         self._on(socket, read)
 
     def _read_pipe(self, number: int, listener: Listener, fd: int) -> None:
-        while True:
+        for _ in range(_READS):
             try:
                 data = os.read(fd, _READ_BYTES)
             except BlockingIOError:
@@ -119,20 +162,19 @@ class Relay:
             except OSError:
                 data = b""
             if not data:
-                self._handlers.pop(fd, None)
-                self._poller.unregister(fd)
+                self._off(fd)
             listener.on_bytes(number, data)
             if not data:
                 return
 
     def _run(self) -> None:
         while not self._is_closed:
-            for each, _ in self._poller.poll():
+            for each, _ in self._poller.poll(_LOOK_MS if self._is_full else None):
                 if each in self._handlers:
                     self._handle(each)
+            self._mind_backlog()
         for each in list(self._handlers):
-            self._poller.unregister(each)
-        self._handlers.clear()
+            self._off(each)
         self._wake.close()
         self._wakes.close()
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 from flow_kernel.errors import UsageError
 from flow_kernel.records.process import start_time
 from flow_kernel.workers import lifecycle
+from flow_kernel.workers.backlog import MARK
 from flow_kernel.workers.calls import KIND, Calls
 from flow_kernel.workers.channels import Channels
 from flow_kernel.workers.job import Died, Done, InputWanted, Job, Outlet, lost
@@ -206,6 +207,8 @@ class Worker:
                     self._outlet.idle(self.worker_id, message.parent_id)
         elif message.kind == KIND:
             self._calls.take(message.content, job.happened.put if job and is_of_job else None)
+        elif message.kind == MARK:
+            self._relay.when_free(lambda: self._take(message.content.get("spent")))
         elif message.kind in PASSED_ON:
             if message.kind == "stream":
                 self._heard(message.content)
@@ -360,6 +363,12 @@ class Worker:
             if self.job is not None:
                 self.job.output_bytes += nbytes
             self._tail.add(text[-TAIL_BYTES:].encode("utf-8", "surrogatepass"))
+
+    def _take(self, spent: object) -> None:
+        """It may say more."""
+        words = self._started.last_words
+        if words is not None and self.died is None and isinstance(spent, int):
+            words.take(spent)
 
     def _catch_up(self) -> None:
         """All that it wrote has arrived: whatever did not was taken back by the user's own code."""

@@ -20,6 +20,7 @@ from jupyter_client.session import Session
 from flow_kernel.errors import IsolationUnavailable, NotFound
 from flow_kernel.settings import PoolSettings
 from flow_kernel.workers import starter
+from flow_kernel.workers.backlog import Backlog
 from flow_kernel.workers.job import Done, Job
 from flow_kernel.workers.messages import Message, read, reader
 from flow_kernel.workers.pool import Pool
@@ -39,6 +40,7 @@ class Heard:
     def __init__(self) -> None:
         self.messages: list[Message] = []
         self.changes: list[tuple[str, str, str]] = []
+        self.backlog = Backlog()
 
     def publish(self, worker_id: str, message: Message) -> None:
         self.messages.append(message)
