@@ -21,7 +21,7 @@ from flow_kernel.records.kept_outputs import OutputKeeper
 from flow_kernel.records.names import ADHOC_TASK
 from flow_kernel.records.process import ResidentMemory
 from flow_kernel.records.tail import OutputTail
-from flow_kernel.session.announcer import MODES, Announcer
+from flow_kernel.session.announcer import MODES, Announcer, Emit, Scalar
 from flow_kernel.session.checkpoints.tracking import Tracking
 from flow_kernel.session.deferred_redactor import DeferredRedactor
 from flow_kernel.session.history import History
@@ -146,6 +146,7 @@ def assemble(  # noqa: PLR0913 - the shell passes them once, each by name
             ground=ground,
             still=still,
             redact=lambda text: redactor.text(text)[0],
+            emit=_within_cells(announcer, recorder),
             data_dir=None if around is None else around.key_path.parent,
             own_imports=recorder.own_imports,
         ),
@@ -258,6 +259,14 @@ def _output_keeper(
         redact=redactor.text,
         on_trouble=notices.say,
     )
+
+
+def _within_cells(announcer: Announcer, recorder: Recorder) -> Emit:
+    def tell(name: str, /, **fields: Scalar) -> None:
+        # A line between two cells would be nobody's: it is told with the next one.
+        (announcer.emit if recorder.is_in_cell() else announcer.keep)(name, **fields)
+
+    return tell
 
 
 def _announcer(session: str, env: Mapping[str, str], notices: Notices) -> Announcer:

@@ -167,6 +167,10 @@ class Recorder:
         stack = self._stacks.get(_get_ident())
         return stack[-1] if stack else None
 
+    def is_in_cell(self) -> bool:
+        """True while a cell runs, in whichever thread."""
+        return bool(self._stacks)
+
     # -- its output --------------------------------------------------------------------------------
 
     def stream(self, key: str | None, name: str, text: str) -> None:

@@ -4,9 +4,11 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from tests.flows.test_events import Agent
 from tests.isolating import is_gone, ok
 from tests.kernels import Kernel
 from tests.promises import promise
@@ -191,3 +193,22 @@ def test_expressions_of_a_client_are_isolated_where_every_cell_is(strict: Kernel
     assert told["v"]["data"]["text/plain"] == "5"
     assert told["pid"]["data"]["text/plain"] not in ("", str(strict.pid))
     assert told["no"]["ename"] == "ZeroDivisionError"
+
+
+@promise("isolated.recorded", "events.told")
+def test_an_agent_is_told_which_workers_begin_and_end() -> None:
+    with Kernel() as kernel:
+        agent = Agent(kernel.ready())
+
+        def told(code: str) -> list[tuple[str, Any]]:
+            facts = agent.facts(code)
+            return [(name, each.get("reason")) for name, each in facts if each["worker_id"] == "w1"]
+
+        assert told("%%isolated\n1") == [("worker_started", None)]
+        assert told("%%isolated\n2") == []
+        assert told("%%isolated\nimport os; os.abort()") == [("worker_stopped", "killed")]
+        kernel.run("%%isolated\n3")
+        stopped = agent.facts("%workers stop default")
+        assert [(n, each["reason"]) for n, each in stopped if n == "worker_stopped"] == [
+            ("worker_stopped", "ended")
+        ]

@@ -13,6 +13,7 @@ from flow_kernel.session.isolation.idle_deaths import IdleDeaths
 from flow_kernel.session.isolation.parts import IsolationParts
 from flow_kernel.session.isolation.service import Isolation
 from flow_kernel.session.isolation.steering import Steering
+from flow_kernel.session.isolation.worker_events import WorkerEvents
 from flow_kernel.workers import preload
 from flow_kernel.workers.lifecycle import State
 from flow_kernel.workers.pool import Pool
@@ -37,6 +38,8 @@ def open_isolation(parts: IsolationParts, ground: Ground) -> Isolation:
         if isinstance(words, str):  # half of a secret would not be known for one
             detail = detail | {"last_output": parts.redact(words)[-_WORDS_CHARS:]}
         fields: dict[str, object] = {"worker_id": worker_id, "state": state, "reason": reason}
+        if state == State.DEAD:
+            events.stopped(worker_id, reason)
         journal.append("worker", place.plan_id, place.task_id, fields | {"detail": detail})
 
     def place() -> str:
@@ -44,6 +47,7 @@ def open_isolation(parts: IsolationParts, ground: Ground) -> Isolation:
 
     board = Board(home.workers_path(where.session), session=where.session, place=place)
 
+    events = WorkerEvents(parts.emit)
     begun: set[str] = set()
 
     def forget(worker_id: str, name: str | None) -> None:
@@ -55,6 +59,7 @@ def open_isolation(parts: IsolationParts, ground: Ground) -> Isolation:
         """People are told; what a death means to a cell only `service` knows."""
         board.change(worker)
         idle_deaths.change(worker, reason)
+        events.change(worker, reason)
         if worker.state == State.IDLE and worker.worker_id not in begun:
             begun.add(worker.worker_id)
             detail: dict[str, object] = {"kind": worker.kind, "pid": worker.pid}

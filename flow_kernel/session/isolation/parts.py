@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from flow_kernel.records.home import Home
 from flow_kernel.records.journal import Journal
+from flow_kernel.session.announcer import Emit
 from flow_kernel.session.isolation.stillness import Stillness
 from flow_kernel.session.place import Whereabouts
 from flow_kernel.settings import PoolSettings
@@ -31,6 +32,7 @@ class IsolationParts:
         settings: How workers are made.
         still: Whether its variables may have changed.
         redact: Takes secrets out of a text.
+        emit: Tells agents of an event.
         data_dir: Of the user, for what all sessions know; None where there is none.
         own_imports: Stands around imports that are no cell's.
     """
@@ -42,5 +44,6 @@ class IsolationParts:
     settings: PoolSettings
     still: Stillness
     redact: Callable[[str], str]
+    emit: Emit
     data_dir: Path | None
     own_imports: Callable[[], AbstractContextManager[None]]
