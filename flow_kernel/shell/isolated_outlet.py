@@ -15,6 +15,7 @@ import zmq
 
 from flow_kernel.errors import NotFound
 from flow_kernel.shell.isolated_comms import RoutedComms
+from flow_kernel.shell.isolated_interrupts import CallbackInterrupts
 from flow_kernel.shell.isolated_requests import PassedOn
 from flow_kernel.workers.backlog import Backlog
 from flow_kernel.workers.last_words import STREAMS
@@ -51,6 +52,7 @@ class KernelOutlet:
         self._comms = RoutedComms(kernel.comm_manager, self._forward)
         self.passed_on: PassedOn = PassedOn()
         """What clients have asked of workers."""
+        self._interrupts = CallbackInterrupts(kernel, self.passed_on.workers, self._interrupt)
         self.pool: Pool | None = None
         """The workers whose messages these are, once there are any."""
         self.tap: MessageTap | None = None
@@ -105,6 +107,7 @@ class KernelOutlet:
                 self._kernel.iopub_socket, "comm_close", {"comm_id": comm_id, "data": {}}
             )
         self._say_idle(self.passed_on.done(worker_id))
+        self._interrupts.mind()
 
     def idle(self, worker_id: str, msg_id: str | None) -> None:
         """A worker is done with a request that is no cell; with all of them where none is named."""
@@ -112,6 +115,7 @@ class KernelOutlet:
             if msg_id is not None:
                 self.let_go()
             self._say_idle(held)
+            self._interrupts.mind()
 
     def let_go(self) -> None:
         """The error that was held is not what the cell ends with."""
@@ -151,6 +155,12 @@ class KernelOutlet:
                 worker = self.pool.find(worker_id)
                 self.passed_on.passed_on(worker_id, message["header"]["msg_id"])
                 worker.pass_comm(kind, message)
+                self._interrupts.mind()
+
+    def _interrupt(self, worker_id: str) -> None:
+        if self.pool is not None:
+            with suppress(NotFound):
+                self.pool.find(worker_id).interrupt(None)
 
     def _say_idle(self, requests: Iterable[Any]) -> None:
         kernel = self._kernel

@@ -31,6 +31,11 @@ class PassedOn:
         with self._lock:
             self._requests[msg_id] = _Request(worker_id)
 
+    def workers(self) -> set[str]:
+        """Those that are not done yet."""
+        with self._lock:
+            return {request.worker_id for request in self._requests.values()}
+
     def holds(self, parent: Any) -> bool:
         """True where the kernel is not to say that the request `parent` has ended."""
         if not self._requests:

@@ -139,8 +139,12 @@ class Worker:
             job.is_missed = True
             self.ask("kernel_info_request", {}).add_done_callback(lambda _: self._lose(job))
 
-    def interrupt(self, job: Job) -> bool:
-        """Interrupt `job`, if that is what it is doing; True where the signal was sent."""
+    def interrupt(self, job: Job | None) -> bool:
+        """Interrupt `job`, if that is what it is doing; None is what it does besides.
+
+        Returns:
+            True where the signal was sent.
+        """
         if self.job is not job:
             return False
         if self.is_far:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.isolating import ok
 from tests.kernels import Kernel
 from tests.promises import promise
 
@@ -86,6 +87,26 @@ def test_an_error_of_a_callback_is_shown_at_once(own: Kernel) -> None:
     own.wait(lambda: msg_id in own._idle)
     errors = [m["content"]["ename"] for m in own.iopub if m["msg_type"] == "error"]
     assert errors == ["ZeroDivisionError"]
+
+
+@promise("isolated.relay", "isolated.interrupt")
+def test_an_interrupt_stops_a_callback(own: Kernel) -> None:
+    comm_id = opened(own)
+    own.run(
+        "%%isolated --worker comms\nimport os\nprint(os.getpid())\n"
+        "def forever(m):\n    Path('begun').touch()\n    while True: pass\nc.on_msg(forever)"
+    )
+    pid = ok(own, "%%isolated --worker comms\nos.getpid()")
+    for _ in range(2):
+        (own.cwd / "begun").unlink(missing_ok=True)
+        msg_id = own.request("comm_msg", {"comm_id": comm_id, "data": {}})
+        own.wait((own.cwd / "begun").exists)
+        assert ok(own, "1 + 1") == "2"
+        own.interrupt()
+        own.wait(lambda msg_id=msg_id: msg_id in own._idle)
+    assert ok(own, "%%isolated --worker comms\nos.getpid()") == pid
+    own.interrupt()  # nothing runs: it is nobody's
+    assert ok(own, "%%isolated --worker comms\nos.getpid()") == pid
 
 
 @promise("isolated.relay")
