@@ -1,12 +1,15 @@
-"""Comms that a worker has opened, as the kernel of the session holds them.
+"""Comms between clients and workers, as the kernel of the session holds them.
 
-Built by `shell.isolated_outlet` when a `comm_open` passes by. Clients send to the kernel that they
+Built by `shell.isolated_outlet`, which tells what passes by: a worker opens a comm, or says that it
+has a target for those that clients open. Clients send to the kernel that they
 know; it finds these among its own comms, in whichever thread it takes messages, and they go on to
 the worker: also while a cell keeps both busy, where the client sends comms over a subshell.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
+
+_ALL_WIDGETS: Final = "jupyter.widget.control"
 
 Forward = Callable[[str, str, dict[str, Any]], None]
 
@@ -37,16 +40,19 @@ class RoutedComm:
 
 
 class RoutedComms:
-    """All of one kernel.
+    """All of one kernel; a worker says which targets of comms it has.
 
     Args:
-        manager: The comm manager of ipykernel.
+        kernel: Of ipykernel.
         forward: Sends a message to a worker.
     """
 
-    def __init__(self, manager: Any, forward: Forward) -> None:
-        self._manager = manager
+    def __init__(self, kernel: Any, forward: Forward) -> None:
+        self._kernel = kernel
+        self._manager = kernel.comm_manager
         self._forward = forward
+        self._targets: dict[str, str] = {}
+        self._stock: Any = None
 
     def opened(self, worker_id: str, content: dict[str, Any]) -> None:
         """A worker has opened one."""
@@ -60,13 +66,48 @@ class RoutedComms:
         if isinstance(comm, RoutedComm):
             self._manager.comms.pop(comm.comm_id, None)
 
+    def has_target(self, worker_id: str, target: str) -> None:
+        """A worker takes what clients open under that name."""
+        self._targets[target] = worker_id
+        if self._stock is None:
+            handlers = self._kernel.shell_handlers
+            self._stock, handlers["comm_open"] = handlers["comm_open"], self._open
+
     def of(self, worker_id: str) -> list[str]:
-        """What a worker has opened and not closed; they are forgotten."""
-        mine = [
-            comm.comm_id
-            for comm in list(self._manager.comms.values())
-            if isinstance(comm, RoutedComm) and comm.worker_id == worker_id
-        ]
+        """What a worker has opened and not closed; that and its targets are forgotten."""
+        for target in [each for each, of in self._targets.items() if of == worker_id]:
+            self._targets.pop(target, None)
+        if not self._targets and self._stock is not None:
+            self._kernel.shell_handlers["comm_open"], self._stock = self._stock, None
+        mine = [comm.comm_id for comm in self._routed() if comm.worker_id == worker_id]
         for comm_id in mine:
             self._manager.comms.pop(comm_id, None)
         return mine
+
+    def _routed(self) -> list[RoutedComm]:
+        return [each for each in list(self._manager.comms.values()) if type(each) is RoutedComm]
+
+    def _open(self, stream: Any, ident: Any, message: dict[str, Any]) -> Any:
+        """A client opens one: the session's own targets come first."""
+        content = message["content"]
+        comm_id, target = content.get("comm_id"), content.get("target_name")
+        if target == _ALL_WIDGETS and self._routed():
+            # It asks for the state of each widget that there is, of one process. Where nobody
+            # takes it, a client asks each widget by itself, wherever that lives.
+            self._kernel.session.send(
+                self._kernel.iopub_socket,
+                "comm_close",
+                {"comm_id": comm_id, "data": {}},
+                parent=message,
+                ident=b"comm-" + str(comm_id).encode(),
+            )
+        elif target not in self._manager.targets and target in self._targets:
+            worker_id = self._targets[target]
+            self._manager.comms[comm_id] = RoutedComm(comm_id, target, worker_id, self._forward)
+            self._forward(worker_id, "comm_open", message)
+        else:
+            return self._stock_open(stream, ident, message)
+        return None
+
+    def _stock_open(self, *request: Any) -> Any:
+        return (self._stock or self._manager.comm_open)(*request)

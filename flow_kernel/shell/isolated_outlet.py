@@ -49,7 +49,7 @@ class KernelOutlet:
         self._behind: list[Message] = []
         self.marks: IsolatedMarks | None = None
         """Of the shell that it belongs to."""
-        self._comms = RoutedComms(kernel.comm_manager, self._forward)
+        self._comms = RoutedComms(kernel, self._forward)
         self.passed_on: PassedOn = PassedOn()
         """What clients have asked of workers."""
         self._interrupts = CallbackInterrupts(kernel, self.passed_on.workers, self._interrupt)
@@ -99,6 +99,10 @@ class KernelOutlet:
         elif message.kind == "comm_close":
             self._comms.closed(message.content)
         self._publish(message)
+
+    def has_target(self, worker_id: str, target: str) -> None:
+        """A worker takes comms that clients open under that name."""
+        self._comms.has_target(worker_id, target)
 
     def died(self, worker_id: str) -> None:
         """A worker is gone: its widgets are told so, or they would look alive."""

@@ -56,6 +56,9 @@ class TerminalOutlet:
             case "display_data":
                 self._write("stdout", _plain(content) + "\n")
 
+    def has_target(self, worker_id: str, target: str) -> None:
+        """A worker has a target of comms: there is no client that could open one."""
+
     def died(self, worker_id: str) -> None:
         """A worker is gone."""
 

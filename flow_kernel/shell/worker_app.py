@@ -37,6 +37,7 @@ from flow_kernel.shell.worker_streams import WorkerOutStream
 from flow_kernel.workers.backlog import MARK
 from flow_kernel.workers.job import JOB
 from flow_kernel.workers.last_words import LastWords
+from flow_kernel.workers.messages import TARGET
 
 _EVERYTHING: Final = 0
 
@@ -85,6 +86,7 @@ class WorkerKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no typ
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         _let_comms_speak(self.shell)
+        _tell_targets(self)
         self._broken_streams = BrokenStreams(self._stdout, self._stderr)
         self._jobs = WorkerJobs(self.shell)
         self._calls = WorkerCalls(self)
@@ -165,6 +167,17 @@ def _let_comms_speak(shell: Any) -> None:
         return default if shell.is_blocking and default is not None else stock(comm, data, default)
 
     BaseComm._reply_subshell_for = route
+
+
+def _tell_targets(kernel: Any) -> None:
+    """Have the session know for which names of comms it may send what clients open."""
+    stock = kernel.comm_manager.register_target
+
+    def register(target_name: str, f: Any) -> None:
+        stock(target_name, f)
+        kernel.session.send(kernel.iopub_socket, TARGET, {"target_name": target_name})
+
+    kernel.comm_manager.register_target = register
 
 
 class WorkerApp(IPKernelApp):  # type: ignore[misc]  # ipykernel has no types

@@ -31,6 +31,9 @@ class Outlet(Protocol):
     def publish(self, worker_id: str, message: Message) -> None:
         """A message that clients may see."""
 
+    def has_target(self, worker_id: str, target: str) -> None:
+        """A worker takes comms that clients open under that name."""
+
     def died(self, worker_id: str) -> None:
         """A worker is gone."""
 

@@ -15,6 +15,8 @@ import orjson
 
 _DELIMITER: Final = b"<IDS|MSG>"
 _PARTS: Final = 4
+TARGET: Final = "flow_target"
+"""A worker takes comms that clients open under this name."""
 PASSED_ON: Final = frozenset(
     {
         "stream",

@@ -22,7 +22,7 @@ from flow_kernel.workers.channels import Channels
 from flow_kernel.workers.job import Died, Done, InputWanted, Job, Outlet, lost
 from flow_kernel.workers.last_words import STREAMS, TAIL_BYTES, Tail
 from flow_kernel.workers.lifecycle import Event, State
-from flow_kernel.workers.messages import PASSED_ON
+from flow_kernel.workers.messages import PASSED_ON, TARGET
 from flow_kernel.workers.processes import Ended
 from flow_kernel.workers.relay import Relay
 from flow_kernel.workers.starter import Started
@@ -204,21 +204,19 @@ class Worker:
         is_of_job = job is not None and message.parent_id == job.msg_id
         if message.kind == "status":
             if message.content.get("execution_state") == "idle":
-                if job is not None and is_of_job:
-                    job.is_idle = True
-                    self._end_if_done()
-                else:
-                    self._outlet.idle(self.worker_id, message.parent_id)
+                self._rests(job if is_of_job else None, message.parent_id)
         elif message.kind == KIND:
             self._calls.take(message.content, job.happened.put if job and is_of_job else None)
-        elif message.kind == MARK:
-            self._relay.when_free(lambda: self._take(message.content.get("spent")))
         elif message.kind in PASSED_ON:
             if message.kind == "stream":
                 self._heard(message.content)
                 if not message.parent_id:  # it said that while it started: it is no cell's
                     return
             self._outlet.publish(self.worker_id, message)
+        elif message.kind == MARK:
+            self._relay.when_free(lambda: self._take(message.content.get("spent")))
+        elif message.kind == TARGET:
+            self._outlet.has_target(self.worker_id, str(message.content.get("target_name")))
 
     def on_reply(self, frames: Sequence[bytes]) -> None:
         """A message of its shell channel."""
@@ -305,6 +303,13 @@ class Worker:
             self._channels.shell, kind, message["content"], header=header,
             metadata=message.get("metadata"), buffers=message.get("buffers") or (),
         )  # fmt: skip
+
+    def _rests(self, job: Job | None, parent_id: str | None) -> None:
+        if job is None:
+            self._outlet.idle(self.worker_id, parent_id)
+        else:
+            job.is_idle = True
+            self._end_if_done()
 
     def _end_if_done(self) -> None:
         job = self.job

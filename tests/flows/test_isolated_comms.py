@@ -47,6 +47,53 @@ def test_a_client_and_a_comm_of_a_worker_talk(own: Kernel) -> None:
     own.wait(lambda: own.ask("comm_info_request", {})["comms"] == {})
 
 
+def closed(kernel: Kernel) -> list[str]:
+    return [m["content"]["comm_id"] for m in kernel.iopub if m["msg_type"] == "comm_close"]
+
+
+@promise("isolated.relay")
+def test_a_client_opens_a_comm_of_a_worker(own: Kernel) -> None:
+    ok(
+        own,
+        "%%isolated --worker comms\nimport comm\ndef opened(c, m):\n"
+        "    c.send({'hello': m['content']['data']})\n"
+        "    c.on_msg(lambda m: c.send({'echo': m['content']['data']}))\n"
+        "comm.get_comm_manager().register_target('flow.there', opened)",
+    )
+    there = {"target_name": "flow.there", "comm_id": "a", "data": 1}
+    own.request("comm_open", there)
+    own.wait(lambda: said(own, "a") == [{"hello": 1}])
+    own.request("comm_msg", {"comm_id": "a", "data": 2})
+    own.wait(lambda: said(own, "a") == [{"hello": 1}, {"echo": 2}])
+    assert own.ask("comm_info_request", {})["comms"] == {"a": {"target_name": "flow.there"}}
+
+    ok(own, "%workers stop comms")
+    own.wait(lambda: closed(own) == ["a"])
+    own.request("comm_open", {**there, "comm_id": "b"})
+    own.wait(lambda: closed(own) == ["a", "b"])  # as for any name that nobody knows
+
+
+@promise("isolated.relay")
+def test_a_client_that_asks_for_all_widgets_is_sent_to_each_of_them(own: Kernel) -> None:
+    # One process would answer for its own, and a page that is loaded again would miss the others.
+    ok(own, "import ipywidgets; here = ipywidgets.IntSlider()")
+    control = {"target_name": "jupyter.widget.control", "data": {}}
+    everything = {"method": "request_states"}
+    own.request("comm_open", {**control, "comm_id": "a"}, metadata={"version": "1.0.0"})
+    own.request("comm_msg", {"comm_id": "a", "data": everything})
+    own.wait(lambda: said(own, "a") and said(own, "a")[0]["method"] == "update_states")
+
+    model = ok(
+        own,
+        "%%isolated\nimport ipywidgets; there = ipywidgets.IntSlider(value=7); there.comm.comm_id",
+    ).strip("'")
+    own.request("comm_open", {**control, "comm_id": "b"})
+    own.wait(lambda: "b" in closed(own))
+    assert model in own.ask("comm_info_request", {})["comms"]
+    own.request("comm_msg", {"comm_id": model, "data": {"method": "request_state"}})
+    own.wait(lambda: any(each.get("state", {}).get("value") == 7 for each in said(own, model)))
+
+
 @promise("isolated.relay")
 def test_clients_hear_one_session(own: Kernel) -> None:
     # JupyterLab drops a comm_open whose session is not that of the message it received last.

@@ -45,6 +45,8 @@ class Heard:
     def publish(self, worker_id: str, message: Message) -> None:
         self.messages.append(message)
 
+    def has_target(self, worker_id: str, target: str) -> None: ...
+
     def died(self, worker_id: str) -> None:
         pass
 
