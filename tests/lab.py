@@ -42,6 +42,7 @@ _OPEN: Final = """async path => {
     await panel.sessionContext.ready;
     await panel.sessionContext.session.kernel.info;
 }"""
+_SAVE: Final = "jupyterapp.commands.execute('docmanager:save')"
 _CLOSE: Final = """async () => {
     const panel = jupyterapp.shell.currentWidget;
     await panel.sessionContext.shutdown();
@@ -153,8 +154,7 @@ class Lab:
             self.page = window.new_page(viewport={"width": 1000, "height": 700})
             self.page.set_default_timeout(DEADLINE_MS)
             self.page.goto(url)
-            self.page.wait_for_function("window.jupyterapp !== undefined")
-            self.page.evaluate(_READY)
+            self._wait_for_page()
             self._ends = self._ends.pop_all()
         return self
 
@@ -176,11 +176,23 @@ class Lab:
         self._is_one_open = True
         return Notebook(self.page)
 
+    def reload(self) -> Notebook:
+        """Load the page again, as people do; the notebook and its kernel are still there."""
+        self.page.evaluate(_SAVE)
+        self.page.reload()
+        self._wait_for_page()
+        self.page.evaluate(_OPEN, f"{self._open_notebooks}.ipynb")
+        return Notebook(self.page)
+
     def picture(self, name: str) -> Path:
         """What is seen now, in a file."""
         path = self.root / f"{name}.png"
         self.page.screenshot(path=path)
         return path
+
+    def _wait_for_page(self) -> None:
+        self.page.wait_for_function("window.jupyterapp !== undefined")
+        self.page.evaluate(_READY)
 
     # -- the server --------------------------------------------------------------------------------
 

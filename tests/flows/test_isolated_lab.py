@@ -87,6 +87,26 @@ def test_a_button_of_a_worker_is_pressed(lab: Lab) -> None:
 
 
 @promise("isolated.screen")
+def test_widgets_are_there_again_when_the_page_is_loaded_again(lab: Lab) -> None:
+    widget = (
+        "import ipywidgets as widgets\nlabel = widgets.Label('{0}')\n"
+        "button = widgets.Button(description='Press')\n"
+        "button.on_click(lambda _: setattr(label, 'value', 'pressed {0}'))\n"
+        "display(widgets.VBox([button, label]))"
+    )
+    notebook = lab.open(widget.format("here"), "%%isolated\n" + widget.format("there"))
+    notebook.run(0)
+    notebook.run(1)
+    notebook.wait_for_text(1, "there")
+
+    notebook = lab.reload()
+    for number, where in enumerate(("here", "there")):
+        notebook.wait_for_text(number, where)
+        notebook.output(number).get_by_role("button", name="Press").click()
+        notebook.wait_for_text(number, f"pressed {where}")
+
+
+@promise("isolated.screen")
 def test_what_a_slider_of_a_worker_prints_is_shown_below_it(lab: Lab) -> None:
     notebook = lab.open(
         "%%isolated\nimport ipywidgets as widgets\n"
