@@ -93,8 +93,11 @@ def drain(streams: tuple[Any, ...], timeout_s: float) -> None:
 def _is_busy(stream: Any) -> bool:
     if not getattr(stream, "_should_watch", False):
         return False
-    if getattr(stream, "_fd_busy", False):
-        return True
+    # The pipe comes first: what is taken out of it after that look is marked before it is taken.
+    return _has_bytes(stream) or getattr(stream, "_fd_busy", False)
+
+
+def _has_bytes(stream: Any) -> bool:
     if _poll is None:
         return False
     poller = _poll()

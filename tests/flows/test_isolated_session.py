@@ -138,11 +138,13 @@ def test_a_session_that_a_variable_holds_is_that_of_the_worker_there(kernel: Ker
 def test_a_thread_is_refused_during_a_cell_and_after_it(kernel: Kernel) -> None:
     said = there(
         kernel,
-        "import threading\nsaid, go = [], threading.Event()\n"
+        "import threading\nsaid, go, enough = [], threading.Event(), threading.Event()\n"
         "def call():\n"
         "    try: s.current_task\n"
         "    except LookupError as error: said.append(str(error))\n"
-        "def late(): go.wait(10); call()\n"
+        "def late():\n"
+        "    go.wait(10)\n"
+        "    while 'no cell' not in said[-1] and not enough.wait(0.01): call()\n"
         "thread = threading.Thread(target=call); thread.start(); thread.join()\n"
         "later = threading.Thread(target=late); later.start(); said[0]",
     )
@@ -150,6 +152,7 @@ def test_a_thread_is_refused_during_a_cell_and_after_it(kernel: Kernel) -> None:
     # A cell without a job of ours is none of the session's: the thread calls between two cells.
     there(kernel, "import atexit, time\nthreading.Timer(0.2, go.set).start()")
     kernel.wait(lambda: "no cell of the session" in there(kernel, "said[-1]"))
+    there(kernel, "enough.set(); later.join()")
 
 
 @promise("isolated.session")
