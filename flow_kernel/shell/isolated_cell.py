@@ -89,7 +89,30 @@ def run_isolated(shell: Any, session: Session, order: Order, body: str) -> None:
         outlet.let_go()
         return
     outlet.drop()
-    raise finished.error or calls.raised_as(finished.reply) or relayed(finished.reply)
+    raise (
+        finished.error
+        or calls.raised_as(finished.reply)
+        or _shown(shell, finished.reply)
+        or relayed(finished.reply)
+    )
+
+
+def _shown(shell: Any, reply: Mapping[str, Any]) -> BaseException | None:
+    """The error of a magic that the shell of the worker has shown: in a line, without a traceback.
+
+    The shell here would show it in the same way, once more.
+    """
+    if reply.get("ename") != IPythonUsageError.__name__ or reply.get("traceback"):
+        return None
+    error: BaseException = IPythonUsageError(str(reply.get("evalue")))
+
+    def show(other: Any) -> None:
+        del shell.show_usage_error
+        if other is not error:  # somebody has caught ours
+            shell.show_usage_error(other)
+
+    shell.show_usage_error = show
+    return error
 
 
 def _take_over(shell: Any, session: Session, finished: Finished) -> None:

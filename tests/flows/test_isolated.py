@@ -122,6 +122,26 @@ def test_an_error_is_shown_once_and_fails_the_reply(kernel: Kernel) -> None:
 
 
 @promise("isolated.relay")
+@pytest.mark.parametrize("code", ["%nosuch", "%%nosuch\n1"])
+def test_an_error_that_ipython_shows_in_a_line_is_shown_once(kernel: Kernel, code: str) -> None:
+    local, isolated = kernel.run(code), kernel.run(f"%%isolated\n{code}")
+    assert isolated.stderr == local.stderr != ""
+    assert isolated.reply["evalue"] == local.reply["evalue"]
+    assert isolated.of("error") == []
+
+
+@promise("isolated.relay")
+def test_an_error_in_a_line_that_was_caught_hides_no_other_one(kernel: Kernel) -> None:
+    caught = (
+        "from IPython.core.error import UsageError\n"
+        "try: get_ipython().run_cell_magic('isolated', '', '%nosuch')\n"
+        "except UsageError: pass"
+    )
+    assert kernel.run(caught).stderr.count("%nosuch") == 1
+    assert "%other" in kernel.run("%other").stderr
+
+
+@promise("isolated.relay")
 def test_code_of_the_session_catches_the_error_by_its_class(kernel: Kernel) -> None:
     code = (
         "try:\n    get_ipython().run_cell_magic('isolated', '', '1/0')\n"
