@@ -5,6 +5,7 @@ starts need not pay for it.
 """
 
 import platform
+import sys
 from collections.abc import Callable
 from typing import Final
 
@@ -45,12 +46,23 @@ def checkpoint(session: Session, words: list[str]) -> object:
             raise UsageError(f"there is no option {word[:40]}", hint="try: %checkpoint?")
     name = " ".join(names) or None
     waits = True if "--wait" in words else False if "--no-wait" in words else None
+    _mind_workers(session)
     taking = session.checkpoint(name, tag="--tag" in words, wait=waits)
     if taking.is_done:
         return CheckpointCard(taking.wait())
     # In a terminal nothing can be drawn again.
     is_terminal = getattr(get_ipython(), "kernel", None) is None
     return PendingCard(taking, session.notices.say if is_terminal else None)
+
+
+def _mind_workers(session: Session) -> None:
+    """Nobody should take the variables of a worker for safe."""
+    if session.settings.isolate_all:
+        print(  # noqa: T201 - the person is to see it before anything else
+            "flow: every cell runs in a worker; checkpoints hold the variables of the session"
+            " and the files, not the variables of the worker",
+            file=sys.stderr,
+        )
 
 
 _FLAGS: Final = ("--tag", "--wait", "--no-wait")
@@ -122,6 +134,8 @@ def rollback(session: Session, words: list[str]) -> RollbackCard:
         raise UsageError("--state, --files and --all exclude one another")
     target = _found(session, " ".join(names))
     what = chosen[0] if chosen else "files" if _holds_files_alone(session, target) else "all"
+    if what != "files":
+        _mind_workers(session)
     back = go_back(
         session.checkpoints,
         target,
