@@ -10,6 +10,7 @@ and the pair of sockets ends. Processes that a worker leaves behind become its c
 killed when the worker is gone. When the owner is gone, its directory of sockets goes as well.
 """
 
+import fcntl
 import gc
 import importlib
 import os
@@ -30,7 +31,13 @@ from flow_kernel.records.process import start_time
 from flow_kernel.workers import sweep, wire
 
 _MODULE: Final = "flow_kernel.shell.worker_app"
-_STANDARD: Final = (_MODULE, "ipykernel.kernelapp", "IPython.core.completer", "comm")
+_STANDARD: Final = (
+    _MODULE,
+    "ipykernel.kernelapp",
+    "IPython.core.completer",
+    "comm",
+    "IPython.core.logger",
+)
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 
 
@@ -56,6 +63,8 @@ class Zygote:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
         self._import(_STANDARD)
+        with suppress(Exception):  # then each worker does it for itself
+            importlib.import_module(_MODULE).prepare()
         gc.collect()
         gc.freeze()
         self._tell({"op": "ready", "threads": _threads()})
@@ -231,6 +240,17 @@ def _threads() -> int:
         return 1
 
 
+def _be_woken_by(sock: socket.socket) -> None:
+    """Have the system continue this process when the owner speaks or ends, if it was stopped.
+
+    Stopped, it would hear of nothing: neither its owner's death nor that of a worker.
+    """
+    with suppress(OSError):
+        fcntl.fcntl(sock, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(sock, fcntl.F_SETSIG, signal.SIGCONT)
+        fcntl.fcntl(sock, fcntl.F_SETFL, fcntl.fcntl(sock, fcntl.F_GETFL) | os.O_ASYNC)
+
+
 def main() -> NoReturn:
     """Run the zygote of the arguments."""
     fd, owner, directory = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
@@ -238,6 +258,7 @@ def main() -> NoReturn:
     sweep.die_with_parent(signal.SIGTERM, owner)
     sock = socket.socket(fileno=fd)
     sock.setblocking(True)
+    _be_woken_by(sock)
     Zygote(sock, directory).run()
     raise AssertionError("the loop has no end")
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.isolating import DEAF, ok
+from tests.isolating import DEAF, is_gone, ok
 from tests.kernels import Kernel
 from tests.promises import promise
 
@@ -91,9 +91,11 @@ from pathlib import Path
 class Slow:
     def __reduce__(self): return arrived, ()
 def arrived():
+    import signal
     from pathlib import Path
-    Path('begun').touch()
-    while not Path('go').exists(): pass
+    if not Path('begun').exists():
+        Path('begun').touch()
+        while not signal.getsignal(signal.SIGINT).__self__.was_interrupted: pass
     return 'slow'
 slow = Slow()
 """
@@ -106,8 +108,6 @@ def test_an_interrupt_while_variables_arrive_stops_the_cell_and_nothing_else(own
     msg_id = own.send("%%isolated\nPath('ran').touch(); slow")
     own.wait((own.cwd / "begun").exists)
     own.interrupt()
-    own.pump(0.3)  # the session has passed it on by then
-    (own.cwd / "go").touch()
     ran = own.collect(msg_id)
     assert ran.error is not None
     assert ran.error["ename"] == "KeyboardInterrupt"
@@ -157,3 +157,17 @@ def test_a_zygote_that_stands_still_keeps_no_worker_from_its_end(own: Kernel) ->
     assert ran.error is not None
     assert ran.error["ename"] == "WorkerDied"
     assert ok(own, "%%isolated --worker sibling\nkept") == "5"
+
+
+@promise("isolated.orphans")
+def test_a_zygote_that_stands_still_outlives_no_session() -> None:
+    with Kernel() as kernel:
+        started = ok(
+            kernel.ready(),
+            "%%isolated\nimport os, subprocess\nfar = subprocess.Popen(['sleep', '1000'],"
+            " start_new_session=True)\nprint(os.getpid(), os.getppid(), far.pid)",
+        )
+        worker, zygote, far = map(int, started.split())
+        os.kill(zygote, signal.SIGSTOP)
+        kernel.kill()
+        assert all(map(is_gone, (worker, zygote, far)))
