@@ -1,4 +1,4 @@
-"""What a worker has imported once it is ready, learned once for each environment.
+"""What a worker still has to import until it is ready, learned once for each environment.
 
 Called by `nursery`: a zygote imports it ahead, so that no worker has to.
 

@@ -43,7 +43,7 @@ class Started:
         process: What runs.
         kind: zygote, spawn or remote.
         pipes: What it writes to descriptors 1 and 2, and the stacks of a fatal signal.
-        modules: What it has imported; empty where it does not say.
+        modules: What it had to import; empty where it does not say.
         last_words: What it wrote last, also once it is dead; None where there is no such memory.
         reason: Why it is of that kind.
         is_makeshift: True where another kind was wanted.

@@ -1,6 +1,7 @@
 """What a worker's process has of the session's: directory, paths, environment, filters, seeds."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -55,6 +56,30 @@ def test_nobody_who_sets_no_seed_gets_the_same_numbers_twice() -> None:
     with Kernel() as kernel:
         code = "%%isolated --fresh\nimport random; random.random()"
         assert ok(kernel.ready(), code) != ok(kernel, code)
+
+
+def settings_in(folder: Path, interactivity: str) -> str:
+    """A folder for IPython, with a setting or none, and a file that its shells begin with."""
+    profile = folder / "profile_default"
+    (profile / "startup").mkdir(parents=True)
+    (profile / "startup" / "begin.py").write_text(f"begun = {interactivity!r}", "utf-8")
+    if interactivity != "last_expr":  # which is that of IPython
+        line = f"c.InteractiveShell.ast_node_interactivity = {interactivity!r}"
+        (profile / "ipython_config.py").write_text(line, "utf-8")
+    return str(folder)
+
+
+@promise("isolated.variables")
+def test_settings_of_ipython_hold_in_a_worker(tmp_path: Path) -> None:
+    folders = [settings_in(tmp_path / name, name) for name in ("last_expr", "all", "none")]
+    with Kernel(env={"IPYTHONDIR": folders[0]}) as kernel:
+        kernel.ready()
+        for number, shown in enumerate([["'last_expr'"], ["1", "'all'"], []]):
+            ok(kernel, f"import os; os.environ['IPYTHONDIR'] = {folders[number]!r}")
+            for _ in range(2):  # one may have been made ready before
+                ran = kernel.run("%%isolated --fresh\n1\nbegun")
+            results = [m["content"]["data"]["text/plain"] for m in ran.of("execute_result")]
+            assert (ran.status, results) == ("ok", shown)
 
 
 @promise("isolated.relay")

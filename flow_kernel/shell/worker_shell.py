@@ -1,0 +1,80 @@
+"""The shell of a worker, and one made ahead for the forks of a process.
+
+Used by `shell.worker_app`; prepared in a zygote. To set a shell up takes IPython ten milliseconds,
+which is the same work in each worker: a fork takes over what its zygote has made, and makes its own
+only where settings would have made another one.
+"""
+
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+from ipykernel.compiler import XCachingCompiler
+from ipykernel.zmqshell import ZMQInteractiveShell
+
+_SAID: Final = frozenset(("IPKernelApp", "Session"))
+"""Sections of settings that say nothing to a shell."""
+
+
+class WorkerShell(ZMQInteractiveShell):  # type: ignore[misc]  # ipykernel has no types
+    """The shell of a worker."""
+
+    is_blocking: bool = False
+    """True while a cell keeps the main thread, and its loop, to itself."""
+    _prepared: ClassVar[Any] = None
+
+    @classmethod
+    def prepare(cls) -> None:
+        """Make one that a fork of this process takes as its own; it knows no settings yet."""
+        shell = cls(compiler_class=XCachingCompiler)
+        # What the first cell of a process takes longer for.
+        shell.run_cell("1", silent=True)
+        cls._prepared = shell
+
+    @classmethod
+    def instance(cls, *args: Any, **kwargs: Any) -> Any:
+        """The shell of this process: that which was prepared, if no setting would change it."""
+        kernel = kwargs.get("parent")
+        shell, cls._prepared = cls._prepared, None
+        if shell is not None and kernel is not None and set(kernel.config) <= _SAID:
+            shell.belong_to(kernel)
+            for each in cls._walk_mro():
+                each._instance = shell
+        return super().instance(*args, **kwargs)
+
+    def belong_to(self, kernel: Any) -> None:
+        """Become what it would have been, had `kernel` made it."""
+        self.kernel = self.parent = kernel
+        self.profile_dir = kernel.profile_dir
+        self.ipython_dir = kernel.parent.ipython_dir
+        self.config.update(kernel.config)
+        self.starting_dir = str(Path.cwd())
+        self.init_virtualenv()
+        self.save_sys_module_state()
+        self.init_sys_modules()
+
+    def ask_exit(self) -> None:
+        """`exit()` in a cell: its worker stays, with all that it holds."""
+        print("exit() ends no worker; %workers stop does", file=sys.stderr)  # noqa: T201 - the person asked
+
+    def run_cell(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a cell that awaits nothing."""
+        before, self.is_blocking = self.is_blocking, True
+        try:
+            return super().run_cell(*args, **kwargs)
+        finally:
+            self.is_blocking = before
+
+    def _tee(self, channel: str) -> AbstractContextManager[None]:
+        """Keep no copy of all that a cell prints: IPython's is for the history, without end."""
+        return nullcontext()
+
+    def init_history(self) -> None:
+        """No database: the session keeps the history of what it sends here."""
+        self.config.HistoryManager.enabled = False
+        super().init_history()
+
+
+WorkerShell.__name__ = WorkerShell.__qualname__ = ZMQInteractiveShell.__name__
+WorkerShell.__module__ = ZMQInteractiveShell.__module__
