@@ -1,9 +1,11 @@
 """Whatever may run code of the notebook beside a cell is seen; our own threads are not counted."""
 
 import _thread
+import gc
 import signal
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
@@ -79,6 +81,28 @@ def test_a_thread_counts_whoever_lends_it(
             assert look_beside(late) == ("another thread runs",)
     finally:
         work.end()
+
+
+def test_nothing_that_a_thread_had_at_that_moment_is_kept(session: Session) -> None:
+    known, work, mine = Around.now(session.shell), Waiting(), [Waiting()]
+    kept = weakref.ref(mine[0])
+
+    def run() -> None:
+        local = mine.pop()
+        work()
+        assert local
+
+    thread = threading.Thread(target=run)
+    gc.disable()
+    try:
+        thread.start()
+        assert work.runs.wait(MOST_S)
+        assert look_beside(known) == ("another thread runs",)
+        work.end()
+        thread.join(MOST_S)
+        assert kept() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("asks", [True, False])

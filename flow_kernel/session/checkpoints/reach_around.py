@@ -137,7 +137,9 @@ def _doubts(shell: Any, known: Around) -> Iterator[str]:
 
 def _has_strange_thread(known: Around) -> bool:
     frames = sys._current_frames()
-    if len(frames) == 1:
+    # With this one in it, it would live until the collector comes, and with it what all threads do.
+    frames.pop(threading.get_ident(), None)
+    if not frames:
         return False
     threads = _threads()
     strangers = frames.keys() - known.nameless
