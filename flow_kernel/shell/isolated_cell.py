@@ -105,13 +105,21 @@ def _shown(shell: Any, reply: Mapping[str, Any]) -> BaseException | None:
     if reply.get("ename") != IPythonUsageError.__name__ or reply.get("traceback"):
         return None
     error: BaseException = IPythonUsageError(str(reply.get("evalue")))
+    before, own = shell.show_usage_error, vars(shell).get("show_usage_error")
 
     def show(other: Any) -> None:
-        del shell.show_usage_error
         if other is not error:  # somebody has caught ours
-            shell.show_usage_error(other)
+            before(other)
+
+    def put_back(*_: Any) -> None:
+        shell.events.unregister("post_run_cell", put_back)
+        if vars(shell).get("show_usage_error") is show:
+            del shell.show_usage_error
+            if own is not None:
+                shell.show_usage_error = own
 
     shell.show_usage_error = show
+    shell.events.register("post_run_cell", put_back)
     return error
 
 

@@ -6,12 +6,13 @@ know; it finds these among its own comms, in whichever thread it takes messages,
 the worker: also while a cell keeps both busy, where the client sends comms over a subshell.
 """
 
+import threading
 from collections.abc import Callable
 from typing import Any, Final
 
 _ALL_WIDGETS: Final = "jupyter.widget.control"
 
-Forward = Callable[[str, str, dict[str, Any]], None]
+Forward = Callable[[str, str, dict[str, Any]], bool]
 
 
 class RoutedComm:
@@ -51,8 +52,9 @@ class RoutedComms:
         self._kernel = kernel
         self._manager = kernel.comm_manager
         self._forward = forward
-        self._targets: dict[str, str] = {}
+        self._targets: dict[str, list[str]] = {}
         self._stock: Any = None
+        self._lock = threading.Lock()
 
     def opened(self, worker_id: str, content: dict[str, Any]) -> None:
         """A worker has opened one."""
@@ -68,20 +70,27 @@ class RoutedComms:
 
     def has_target(self, worker_id: str, target: str) -> None:
         """A worker takes what clients open under that name."""
-        self._targets[target] = worker_id
+        with self._lock:
+            self._targets.setdefault(target, []).append(worker_id)
         if self._stock is None:
             handlers = self._kernel.shell_handlers
             self._stock, handlers["comm_open"] = handlers["comm_open"], self._open
 
     def of(self, worker_id: str) -> list[str]:
         """What a worker has opened and not closed; that and its targets are forgotten."""
-        for target in [each for each, of in self._targets.items() if of == worker_id]:
-            self._targets.pop(target, None)
-        if not self._targets and self._stock is not None:
-            self._kernel.shell_handlers["comm_open"], self._stock = self._stock, None
+        with self._lock:
+            for target, workers in list(self._targets.items()):
+                left = [each for each in workers if each != worker_id]
+                if left:
+                    self._targets[target] = left
+                else:
+                    self._targets.pop(target)
         mine = [comm.comm_id for comm in self._routed() if comm.worker_id == worker_id]
         for comm_id in mine:
             self._manager.comms.pop(comm_id, None)
+        handlers = self._kernel.shell_handlers
+        if not self._targets and not self._routed() and handlers["comm_open"] == self._open:
+            handlers["comm_open"], self._stock = self._stock, None
         return mine
 
     def _routed(self) -> list[RoutedComm]:
@@ -101,13 +110,20 @@ class RoutedComms:
                 parent=message,
                 ident=b"comm-" + str(comm_id).encode(),
             )
-        elif target not in self._manager.targets and target in self._targets:
-            worker_id = self._targets[target]
-            self._manager.comms[comm_id] = RoutedComm(comm_id, target, worker_id, self._forward)
-            self._forward(worker_id, "comm_open", message)
-        else:
+        elif target in self._manager.targets or not self._is_taken(comm_id, target, message):
             return self._stock_open(stream, ident, message)
         return None
+
+    def _is_taken(self, comm_id: Any, target: Any, message: dict[str, Any]) -> bool:
+        """True where a worker gets it: the latest that has said that it takes the target."""
+        with self._lock:
+            workers = [*self._targets.get(target, ())]
+        for worker_id in reversed(workers):
+            self._manager.comms[comm_id] = RoutedComm(comm_id, target, worker_id, self._forward)
+            if self._forward(worker_id, "comm_open", message):
+                return True
+            self._manager.comms.pop(comm_id, None)  # it has died meanwhile
+        return False
 
     def _stock_open(self, *request: Any) -> Any:
         return (self._stock or self._manager.comm_open)(*request)

@@ -9,7 +9,10 @@ import signal
 import threading
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from typing import Any
+from importlib import import_module
+from typing import Any, Final
+
+_start_thread: Final[Any] = import_module("_thread").start_new_thread
 
 
 class CallbackInterrupts:
@@ -18,7 +21,7 @@ class CallbackInterrupts:
     Args:
         kernel: Of ipykernel.
         busy: The workers that are busy with such a request.
-        interrupt: Interrupts the worker of an id; called in the main thread.
+        interrupt: Interrupts the worker of an id; called in a thread of its own.
     """
 
     def __init__(
@@ -46,6 +49,13 @@ class CallbackInterrupts:
         elif getattr(self._kernel, "saved_sigint_handler", None) in idle:  # it comes after the cell
             self._kernel.saved_sigint_handler = wanted
 
-    def _interrupted(self, _number: int, _frame: object) -> None:
+    def stop(self) -> None:
+        """Interrupt them now; where a signal is handled whoever has a lock may wait for us."""
+        _start_thread(self._stop, ())
+
+    def _stop(self) -> None:
         for worker_id in self._busy():
             self._interrupt(worker_id)
+
+    def _interrupted(self, _number: int, _frame: object) -> None:
+        self.stop()

@@ -65,6 +65,7 @@ class WorkerJobs:
         """
         with HeldInterrupts() as held:
             self._job, self._found, self._look = job, {}, None
+            self._shell._last_traceback = None  # ipykernel forgets it in cells that await nothing
             self._arrange(job)
             if job.get("memory_bytes"):
                 self._limit_memory(job["memory_bytes"])

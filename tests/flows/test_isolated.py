@@ -131,6 +131,25 @@ def test_an_error_that_ipython_shows_in_a_line_is_shown_once(kernel: Kernel, cod
 
 
 @promise("isolated.relay")
+def test_an_error_in_a_line_of_a_cell_that_awaits_shows_no_older_one(kernel: Kernel) -> None:
+    kernel.run("%%isolated\n1 / 0")
+    ran = kernel.run("%%isolated\nimport asyncio\nawait asyncio.sleep(0)\n%nosuch")
+    assert (ran.reply["ename"], ran.of("error"), ran.stderr.count("%nosuch")) == (
+        "UsageError",
+        [],
+        1,
+    )
+
+
+@promise("isolated.relay")
+def test_a_way_of_ones_own_to_show_errors_in_lines_stays(kernel: Kernel) -> None:
+    ok(kernel, "get_ipython().show_usage_error = lambda error: print('mine', error)")
+    kernel.run("%%isolated\n%nosuch")
+    assert kernel.run("%other").stdout.startswith("mine")
+    ok(kernel, "del get_ipython().show_usage_error")
+
+
+@promise("isolated.relay")
 def test_an_error_in_a_line_that_was_caught_hides_no_other_one(kernel: Kernel) -> None:
     caught = (
         "from IPython.core.error import UsageError\n"
