@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import zmq
 
 from flow_kernel.errors import NotFound
+from flow_kernel.records.interrupts import NotedInterrupts
 from flow_kernel.shell.isolated_comms import RoutedComms
 from flow_kernel.shell.isolated_interrupts import CallbackInterrupts
 from flow_kernel.shell.isolated_requests import PassedOn
@@ -153,13 +154,21 @@ class KernelOutlet:
         )
         return frames
 
-    def _forward(self, worker_id: str, kind: str, message: dict[str, Any]) -> None:
-        if self.pool is not None:
-            with suppress(NotFound):  # it has died meanwhile
+    def _forward(self, worker_id: str, kind: str, message: dict[str, Any]) -> bool:
+        """Pass on what a client says to a comm; False where its worker has died."""
+        if self.pool is None:
+            return False
+        with NotedInterrupts() as held:  # between two of these steps it would never end
+            try:
                 worker = self.pool.find(worker_id)
-                self.passed_on.passed_on(worker_id, message["header"]["msg_id"])
-                worker.pass_comm(kind, message)
-                self._interrupts.mind()
+            except NotFound:
+                return False
+            self.passed_on.passed_on(worker_id, message["header"]["msg_id"])
+            worker.pass_comm(kind, message)
+            self._interrupts.mind()
+        if held.was_interrupted:
+            self._interrupts.stop()
+        return True
 
     def _interrupt(self, worker_id: str) -> None:
         if self.pool is not None:
@@ -188,4 +197,12 @@ class KernelOutlet:
             last = zmq.Frame(frames[-1], track=True, copy=False, copy_threshold=0)
             self.backlog.watch(partial(getattr, last.tracker, "done"))
             frames[-1] = last
-        thread.send_multipart(frames)
+        thread.schedule(partial(_send, thread, frames))
+
+
+def _send(thread: Any, frames: list[Any]) -> None:
+    """In the thread that publishes; whoever holds its frame afterwards holds no message."""
+    try:
+        thread._really_send(frames)
+    finally:
+        frames.clear()

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
+import zmq
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
 from ipykernel.zmqshell import ZMQInteractiveShell
@@ -35,6 +36,7 @@ from flow_kernel.shell.pool_config import WorkerPool, pool_settings
 from flow_kernel.shell.progress_bar import ProgressBars
 from flow_kernel.shell.surroundings import surroundings
 from flow_kernel.shell.terminal_box import TerminalBox
+from flow_kernel.workers.backlog import HELD_MESSAGES
 
 _WARM_UP_S: Final = 0.1
 _ISOLATE_ALL: Final = "USE_SUBPROCESS_WORKER"
@@ -225,6 +227,12 @@ class FlowKernelApp(IPKernelApp):  # type: ignore[misc]  # ipykernel has no type
     """ipykernel's application, with the Flow kernel and its configuration file."""
 
     classes: ClassVar[Any] = [FlowKernel, WorkerPool, *IPKernelApp.classes]
+
+    def init_iopub(self, context: Any) -> None:
+        """Let nothing be dropped that several workers say while a client is slow."""
+        context.setsockopt(zmq.SNDHWM, HELD_MESSAGES)
+        super().init_iopub(context)
+        context.sockopts.pop(zmq.SNDHWM, None)
 
     @default("kernel_class")
     def _default_kernel_class(self) -> type[FlowKernel]:

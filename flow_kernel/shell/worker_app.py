@@ -291,15 +291,22 @@ def run(argv: Sequence[str], kept: Sequence[int] = ()) -> int:
 
 
 def _give_credit(app: Any, words: LastWords) -> None:
-    session, thread = app.session, app.iopub_thread
+    session, publisher = app.session, app.iopub_thread
     streams: Any = (sys.stdout, sys.stderr)
+    never = [publisher.thread, app.control_thread, app.shell_channel_thread]
 
     def mark(spent: int) -> None:
         for stream in streams:
             stream._flush()
-        session.send(thread, MARK, {"spent": spent})
+        session.send(publisher, MARK, {"spent": spent})
 
-    WorkerOutStream.credit = session.credit = Credit(words, thread, mark)
+    WorkerOutStream.credit = session.credit = Credit(
+        words,
+        publisher,
+        [each for each in never if each is not None],
+        [stream._buffer_lock for stream in streams],
+        mark,
+    )
 
 
 def _start_loop(app: Any) -> None:

@@ -4,19 +4,25 @@ Made by `shell.worker_app`; asked by the streams, and for displays by the sessio
 """
 
 import os
+import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any, Final
 
 from flow_kernel.workers.backlog import EACH_BYTES, LIMIT_BYTES
 from flow_kernel.workers.last_words import LastWords
 
 _NAP_S: Final = 0.002
+_PATIENCE_S: Final = 2.0
+"""For the mark to be sent: a thread that cannot send it waits for one that waits here."""
 _get_ident: Final = threading.get_ident
 _getpid: Final = os.getpid
 _getppid: Final = os.getppid
 _sleep: Final = time.sleep
+_monotonic: Final = time.monotonic
 
 
 class Credit:
@@ -24,18 +30,32 @@ class Credit:
 
     Args:
         words: Where its session says what it has taken.
-        thread: That publishes.
+        publisher: ipykernel's thread of the IOPub channel.
+        never: Threads that nothing may keep waiting, that one among them.
+        locks: Of the streams: who has one of them cannot wait, because the mark needs it.
         mark: Publishes behind all that was said before, in that thread, how much that was.
     """
 
-    def __init__(self, words: LastWords, thread: Any, mark: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        words: LastWords,
+        publisher: Any,
+        never: Sequence[threading.Thread],
+        locks: Sequence[Any],
+        mark: Callable[[int], None],
+    ) -> None:
         self._words = words
-        self._thread = thread
+        self._publisher = publisher
+        self._never = never
+        self._locks = locks
         self._mark = mark
         self._pid = _getpid()
         self._parent = _getppid()
         self._spent = 0
         self._next = EACH_BYTES
+        self._room = LIMIT_BYTES
+        self._marked = 0
+        self._is_let_go = False
 
     def spend(self, nbytes: int) -> None:
         """Be about to say so much; waits for the session if it has to. About 0.1 µs.
@@ -43,18 +63,58 @@ class Credit:
         Raises:
             KeyboardInterrupt: While it waits. What follows is said at once.
         """
-        if self._spent >= self._next:
+        spent = self._spent
+        if spent >= self._next or spent >= self._room:
             self._look()
         self._spent += nbytes
 
     def _look(self) -> None:
-        thread = self._thread.thread
-        if thread.ident == _get_ident() or _getpid() != self._pid:
+        if _getpid() != self._pid or _get_ident() in [each.ident for each in self._never]:
             return
         spent = self._spent
-        self._next = spent + EACH_BYTES
-        self._thread.schedule(lambda: self._mark(spent))
-        while spent - self._words.taken > LIMIT_BYTES:
-            if not thread.is_alive() or _getppid() != self._parent:
+        if spent >= self._next:
+            self._next = spent + EACH_BYTES
+            self._publisher.schedule(lambda: self._send(spent))
+        self._room = max(self._room, self._words.taken + LIMIT_BYTES)
+        if spent < self._room or any(lock._is_owned() for lock in self._locks):
+            return
+        until_s = _monotonic() + _PATIENCE_S
+        with self._interruptible():
+            while spent >= self._room and not self._is_let_go:
+                if not self._publisher.thread.is_alive() or _getppid() != self._parent:
+                    break
+                if self._marked <= self._words.taken and _monotonic() > until_s:
+                    break
+                _sleep(_NAP_S)
+                self._room = max(self._room, self._words.taken + LIMIT_BYTES)
+            else:
                 return
-            _sleep(_NAP_S)
+        self._room = max(self._room, spent + LIMIT_BYTES)
+
+    def _send(self, spent: int) -> None:
+        self._mark(spent)
+        self._marked = max(self._marked, spent)
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """Hear of an interrupt here, whatever it means to whom: while we wait, nothing else runs.
+
+        The one of cells that await something tells the loop, and between cells it is ignored.
+        """
+        self._is_let_go = False
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before: Any = signal.getsignal(signal.SIGINT)
+
+        def let_go(number: int, frame: FrameType | None) -> None:
+            self._is_let_go = True
+            self._room = self._spent + LIMIT_BYTES
+            if callable(before):
+                before(number, frame)
+
+        signal.signal(signal.SIGINT, let_go)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)

@@ -3,7 +3,7 @@
 Made by `shell.worker_app`. ipykernel has no place for buffers in a reply.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from jupyter_client.session import Session
@@ -28,6 +28,8 @@ class LoadedSession(Session):  # type: ignore[misc]  # jupyter_client has no typ
         """Send as jupyter_client does."""
         if msg_or_type == "execute_reply" and self.reply_buffers:
             kwargs["buffers"], self.reply_buffers = self.reply_buffers, ()
+        elif self.credit is not None and (buffers := _buffers(msg_or_type, kwargs)):
+            self.credit.spend(sum(memoryview(each).nbytes for each in buffers))
         return super().send(stream, msg_or_type, *args, **kwargs)
 
     def serialize(self, msg: Any, ident: Any = None) -> Any:
@@ -36,3 +38,12 @@ class LoadedSession(Session):  # type: ignore[misc]  # jupyter_client has no typ
         if self.credit is not None and msg["header"]["msg_type"] in _SHOWN:
             self.credit.spend(MESSAGE_BYTES + sum(map(len, frames)))
         return frames
+
+
+def _buffers(msg_or_type: Any, options: Mapping[str, Any]) -> Sequence[Any]:
+    """What goes with a message that is shown, beside its frames."""
+    is_whole = isinstance(msg_or_type, dict)
+    kind = msg_or_type["header"]["msg_type"] if is_whole else msg_or_type
+    if kind not in _SHOWN:
+        return ()
+    return options.get("buffers") or (msg_or_type.get("buffers") if is_whole else None) or ()

@@ -22,6 +22,7 @@ _COUNT: Final = struct.Struct("<Q")
 _EACH: Final = _COUNT.size + RING_BYTES
 _TAKEN: Final = _EACH * len(STREAMS)
 _ALL: Final = _TAKEN + _COUNT.size
+_MOST: Final = (1 << 64) - 1
 CAN_SHARE: Final = hasattr(os, "memfd_create")
 
 
@@ -83,7 +84,7 @@ class LastWords:
 
     def take(self, nbytes: int) -> None:
         """The session has taken so much."""
-        _COUNT.pack_into(self._memory, _TAKEN, nbytes)
+        _COUNT.pack_into(self._memory, _TAKEN, min(nbytes, _MOST))
 
     def write(self, stream: int, data: bytes) -> None:
         """Add to a stream; about 1 µs."""

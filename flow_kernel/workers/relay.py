@@ -140,7 +140,7 @@ class Relay:
         if not is_full and self._held:
             held, self._held = self._held, []
             for call in held:
-                call()
+                _guarded(call)
 
     def _on_socket(self, socket: Any, take: Callable[[Sequence[bytes]], None]) -> None:
         def read(socket: Any) -> None:
@@ -188,11 +188,14 @@ class Relay:
         with contextlib.suppress(BlockingIOError):
             self._wakes.recv(4096)
         while self._posted:
-            call = self._posted.popleft()
-            try:
-                call()
-            except Exception:  # noqa: BLE001 - see above
-                _LOG.exception("flow: a call to a worker failed")
+            _guarded(self._posted.popleft())
 
     def _end(self) -> None:
         self._is_closed = True
+
+
+def _guarded(call: Callable[[], None]) -> None:
+    try:
+        call()
+    except Exception:  # noqa: BLE001 - the boundary of the thread: one call costs itself only
+        _LOG.exception("flow: a call to a worker failed")

@@ -376,7 +376,7 @@ class Worker:
     def _take(self, spent: object) -> None:
         """It may say more."""
         words = self._started.last_words
-        if words is not None and self.died is None and isinstance(spent, int):
+        if words is not None and self.died is None and type(spent) is int and spent >= 0:
             words.take(spent)
 
     def _catch_up(self) -> None:

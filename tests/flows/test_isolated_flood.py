@@ -73,6 +73,18 @@ class Reader:
             )
         raise TimeoutError(f"nothing more came after {length}")
 
+    def texts(self, msg_ids: list[str], until: str) -> list[str]:
+        """Read until each of some requests has said `until`; returns what each has said."""
+        found = dict.fromkeys(msg_ids, "")
+        while not all(until in text for text in found.values()):
+            if not self._socket.poll(20_000):
+                raise TimeoutError(f"nothing more came after {found}")
+            self._kernel.pump(0)
+            message = read(self._socket.recv_multipart())
+            if message is not None and message.parent_id in found:
+                found[str(message.parent_id)] += str(message.content.get("text", ""))
+        return [*found.values()]
+
 
 @contextmanager
 def peaks(*pids: int) -> Iterator[list[int]]:
