@@ -228,7 +228,8 @@ class WorkerApp(IPKernelApp):  # type: ignore[misc]  # ipykernel has no types
                 said = Config()
                 said.IPKernelApp.connection_file = file
                 said.Session.session = session.removeprefix(_SESSION)
-                self.argv, self.cli_config = argv, said
+                self.set_trait("argv", [*argv])
+                self.set_trait("cli_config", said)
                 self.update_config(said)
             case _:
                 super().parse_command_line(argv)

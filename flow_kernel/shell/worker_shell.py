@@ -45,11 +45,16 @@ class WorkerShell(ZMQInteractiveShell):  # type: ignore[misc]  # ipykernel has n
 
     def belong_to(self, kernel: Any) -> None:
         """Become what it would have been, had `kernel` made it."""
-        self.kernel = self.parent = kernel
-        self.profile_dir = kernel.profile_dir
-        self.ipython_dir = kernel.parent.ipython_dir
+        theirs = {
+            "kernel": kernel,
+            "parent": kernel,
+            "profile_dir": kernel.profile_dir,
+            "ipython_dir": kernel.parent.ipython_dir,
+            "starting_dir": str(Path.cwd()),
+        }
+        for name, value in theirs.items():
+            setattr(self, name, value)
         self.config.update(kernel.config)
-        self.starting_dir = str(Path.cwd())
         self.init_virtualenv()
         self.save_sys_module_state()
         self.init_sys_modules()
