@@ -26,6 +26,7 @@ from flow_kernel.workers.job import InputWanted
 _SLICE_S: Final = 0.05
 _END_OF_FILE: Final = "\x04"
 _PAYLOADS: Final = ("page", "set_next_input")
+_HIDES: Final = "flow_hides"
 
 
 class Ends(Protocol):
@@ -105,21 +106,26 @@ def _shown(shell: Any, reply: Mapping[str, Any]) -> BaseException | None:
     if reply.get("ename") != IPythonUsageError.__name__ or reply.get("traceback"):
         return None
     error: BaseException = IPythonUsageError(str(reply.get("evalue")))
-    before, own = shell.show_usage_error, vars(shell).get("show_usage_error")
+    known = getattr(shell.show_usage_error, _HIDES, None)
+    if known is not None:  # another one of this cell, which was caught
+        known.append(error)
+        return error
+    before, own, hidden = shell.show_usage_error, vars(shell).get("show_usage_error"), [error]
 
     def show(other: Any) -> None:
-        if other is not error:  # somebody has caught ours
+        if all(other is not each for each in hidden):
             before(other)
 
-    def put_back(*_: Any) -> None:
-        shell.events.unregister("post_run_cell", put_back)
+    def put_back() -> None:
+        shell.events.unregister("post_execute", put_back)
         if vars(shell).get("show_usage_error") is show:
             del shell.show_usage_error
             if own is not None:
                 shell.show_usage_error = own
 
+    setattr(show, _HIDES, hidden)
     shell.show_usage_error = show
-    shell.events.register("post_run_cell", put_back)
+    shell.events.register("post_execute", put_back)
     return error
 
 

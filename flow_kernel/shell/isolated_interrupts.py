@@ -51,7 +51,8 @@ class CallbackInterrupts:
 
     def stop(self) -> None:
         """Interrupt them now; where a signal is handled whoever has a lock may wait for us."""
-        _start_thread(self._stop, ())
+        with suppress(RuntimeError):  # there can be no more threads
+            _start_thread(self._stop, ())
 
     def _stop(self) -> None:
         for worker_id in self._busy():

@@ -35,7 +35,7 @@ from flow_kernel.shell.worker_credit import Credit
 from flow_kernel.shell.worker_job import WorkerJobs
 from flow_kernel.shell.worker_replies import LoadedSession
 from flow_kernel.shell.worker_session import WorkerSession
-from flow_kernel.shell.worker_shell import WorkerShell
+from flow_kernel.shell.worker_shell import WorkerShell, places
 from flow_kernel.shell.worker_streams import WorkerOutStream
 from flow_kernel.workers.backlog import MARK
 from flow_kernel.workers.job import JOB
@@ -44,8 +44,6 @@ from flow_kernel.workers.messages import TARGET
 
 _EVERYTHING: Final = 0
 _SESSION: Final = "--Session.session="
-_PLACES: Final = ("HOME", "IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_CONFIG_PATH")
-"""What decides where settings are looked for."""
 
 
 class WorkerKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
@@ -204,14 +202,14 @@ class WorkerApp(IPKernelApp):  # type: ignore[misc]  # ipykernel has no types
         app = cls(capture_fd_output=False)
         app.init_profile_dir()
         app.init_config_files()
-        app._has_looked = _places()
+        app._has_looked = places()
         cls._prepared = app
 
     @classmethod
     def instance(cls, *args: Any, **kwargs: Any) -> Any:
         """The application of this process: that which was prepared, if it has looked here."""
         app, cls._prepared = cls._prepared, None
-        if app is not None and app._has_looked == _places() and not kwargs["capture_fd_output"]:
+        if app is not None and app._has_looked == places() and not kwargs["capture_fd_output"]:
             for each in cls._walk_mro():
                 each._instance = app
         return super().instance(*args, **kwargs)
@@ -249,10 +247,6 @@ class WorkerApp(IPKernelApp):  # type: ignore[misc]  # ipykernel has no types
         """`faulthandler` writes to where `run` has sent it."""
 
 
-def _places() -> tuple[str | None, ...]:
-    return tuple(os.environ.get(name) for name in _PLACES)
-
-
 def prepare() -> None:
     """Do what forks of this process would each do by itself; starts no thread."""
     WorkerShell.prepare()
@@ -280,7 +274,7 @@ def run(argv: Sequence[str], kept: Sequence[int] = ()) -> int:
     app.kernel.start()
     if len(kept) > 2:
         # What its start said was flushed to nobody: it is no word of a cell.
-        for stream in (sys.stdout, sys.stderr):
+        for stream in _streams(app):
             stream.flush()
         WorkerOutStream.last_words = words = LastWords(kept[2])
         _give_credit(app, words)
@@ -291,9 +285,14 @@ def run(argv: Sequence[str], kept: Sequence[int] = ()) -> int:
     return 0
 
 
+def _streams(app: Any) -> list[Any]:
+    """Ours; a file that the shell began with may have put others in their place."""
+    made = (app.kernel._stdout, app.kernel._stderr)
+    return [each for each in made if isinstance(each, WorkerOutStream)]
+
+
 def _give_credit(app: Any, words: LastWords) -> None:
-    session, publisher = app.session, app.iopub_thread
-    streams: Any = (sys.stdout, sys.stderr)
+    session, publisher, streams = app.session, app.iopub_thread, _streams(app)
     never = [publisher.thread, app.control_thread, app.shell_channel_thread]
 
     def mark(spent: int) -> None:

@@ -55,7 +55,8 @@ class Credit:
         self._next = EACH_BYTES
         self._room = LIMIT_BYTES
         self._marked = 0
-        self._is_let_go = False
+        self._free = 0
+        self._times_let_go = 0
 
     def spend(self, nbytes: int) -> None:
         """Be about to say so much; waits for the session if it has to. About 0.1 µs.
@@ -75,21 +76,22 @@ class Credit:
         if spent >= self._next:
             self._next = spent + EACH_BYTES
             self._publisher.schedule(lambda: self._send(spent))
-        self._room = max(self._room, self._words.taken + LIMIT_BYTES)
+        self._measure()
         if spent < self._room or any(lock._is_owned() for lock in self._locks):
             return
-        until_s = _monotonic() + _PATIENCE_S
+        until_s, let_go = _monotonic() + _PATIENCE_S, self._times_let_go
         with self._interruptible():
-            while spent >= self._room and not self._is_let_go:
-                if not self._publisher.thread.is_alive() or _getppid() != self._parent:
-                    break
-                if self._marked <= self._words.taken and _monotonic() > until_s:
-                    break
-                _sleep(_NAP_S)
-                self._room = max(self._room, self._words.taken + LIMIT_BYTES)
-            else:
-                return
-        self._room = max(self._room, spent + LIMIT_BYTES)
+            while spent >= self._room and let_go == self._times_let_go:
+                is_alone = not self._publisher.thread.is_alive() or _getppid() != self._parent
+                is_stuck = self._marked <= self._words.taken and _monotonic() > until_s
+                if is_alone or is_stuck:
+                    self._free = spent + LIMIT_BYTES
+                else:
+                    _sleep(_NAP_S)
+                self._measure()
+
+    def _measure(self) -> None:
+        self._room = max(self._free, self._words.taken + LIMIT_BYTES)
 
     def _send(self, spent: int) -> None:
         self._mark(spent)
@@ -101,20 +103,21 @@ class Credit:
 
         The one of cells that await something tells the loop, and between cells it is ignored.
         """
-        self._is_let_go = False
-        if threading.current_thread() is not threading.main_thread():
+        before: Any = signal.getsignal(signal.SIGINT)
+        is_ours = threading.current_thread() is threading.main_thread()
+        if not is_ours or before in (None, signal.SIG_DFL):  # one of C, or the end of the process
             yield
             return
-        before: Any = signal.getsignal(signal.SIGINT)
 
         def let_go(number: int, frame: FrameType | None) -> None:
-            self._is_let_go = True
-            self._room = self._spent + LIMIT_BYTES
+            self._times_let_go += 1
+            self._room = self._free = self._spent + LIMIT_BYTES
             if callable(before):
                 before(number, frame)
 
-        signal.signal(signal.SIGINT, let_go)
         try:
+            signal.signal(signal.SIGINT, let_go)
             yield
         finally:
-            signal.signal(signal.SIGINT, before)
+            if signal.getsignal(signal.SIGINT) is let_go:  # else that handler has set another one
+                signal.signal(signal.SIGINT, before)

@@ -5,6 +5,7 @@ which is the same work in each worker: a fork takes over what its zygote has mad
 only where settings would have made another one.
 """
 
+import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -15,6 +16,15 @@ from ipykernel.zmqshell import ZMQInteractiveShell
 
 _SAID: Final = frozenset(("IPKernelApp", "Session"))
 """Sections of settings that say nothing to a shell."""
+_PLACES: Final = (
+    *("HOME", "IPYTHONDIR", "XDG_CONFIG_HOME"),
+    *("JUPYTER_CONFIG_DIR", "JUPYTER_CONFIG_PATH"),
+)
+
+
+def places() -> tuple[str | None, ...]:
+    """What decides where settings are looked for."""
+    return tuple(os.environ.get(name) for name in _PLACES)
 
 
 class WorkerShell(ZMQInteractiveShell):  # type: ignore[misc]  # ipykernel has no types
@@ -22,22 +32,21 @@ class WorkerShell(ZMQInteractiveShell):  # type: ignore[misc]  # ipykernel has n
 
     is_blocking: bool = False
     """True while a cell keeps the main thread, and its loop, to itself."""
-    _prepared: ClassVar[Any] = None
+    _prepared: ClassVar[tuple[Any, Any]] = (None, None)
 
     @classmethod
     def prepare(cls) -> None:
         """Make one that a fork of this process takes as its own; it knows no settings yet."""
         shell = cls(compiler_class=XCachingCompiler)
-        # What the first cell of a process takes longer for.
-        shell.run_cell("1", silent=True)
-        cls._prepared = shell
+        shell.transform_cell("1")  # the first one in a process takes longer
+        cls._prepared = (places(), shell)
 
     @classmethod
     def instance(cls, *args: Any, **kwargs: Any) -> Any:
         """The shell of this process: that which was prepared, if no setting would change it."""
-        kernel = kwargs.get("parent")
-        shell, cls._prepared = cls._prepared, None
-        if shell is not None and kernel is not None and set(kernel.config) <= _SAID:
+        kernel: Any = kwargs.get("parent")
+        (where, shell), cls._prepared = cls._prepared, (None, None)
+        if shell is not None and where == places() and set(kernel.config) <= _SAID:
             shell.belong_to(kernel)
             for each in cls._walk_mro():
                 each._instance = shell
@@ -54,7 +63,13 @@ class WorkerShell(ZMQInteractiveShell):  # type: ignore[misc]  # ipykernel has n
         }
         for name, value in theirs.items():
             setattr(self, name, value)
-        self.config.update(kernel.config)
+        # One object for all of them. Not by its trait, which would have each read it once more.
+        self.config.pop("IPKernelApp", None)
+        kernel.config.merge(self.config)
+        for each in self.configurables:
+            each._trait_values["config"] = kernel.config
+        self.history_manager.dir_hist[:] = [Path.cwd()]
+        self.init_environment()
         self.init_virtualenv()
         self.save_sys_module_state()
         self.init_sys_modules()

@@ -52,6 +52,7 @@ class Zygote:
     def __init__(self, sock: socket.socket, directory: Path) -> None:
         self._sock = sock
         self._directory = directory
+        self._is_prepared = False
         self._tags: dict[int, str] = {}
         self._below: dict[int, dict[int, str | None]] = {}
         self._wakes, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -63,8 +64,6 @@ class Zygote:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
         self._import(_STANDARD)
-        with suppress(Exception):  # then each worker does it for itself
-            importlib.import_module(_MODULE).prepare()
         gc.collect()
         gc.freeze()
         self._tell({"op": "ready", "threads": _threads()})
@@ -108,6 +107,7 @@ class Zygote:
             reason = f"a module that was imported ahead has started {threads - 1} threads"
             self._tell({"op": "refused", "id": message["id"], "reason": reason})
             return
+        self._prepare()
         zygote = os.getpid()
         try:
             pid = os.fork()
@@ -118,6 +118,16 @@ class Zygote:
             self._become_worker(message, fds, zygote)
         self._tags[pid] = message["env"].get(sweep.TAG_NAME, "")
         self._tell({"op": "forked", "id": message["id"], "pid": pid})
+
+    def _prepare(self) -> None:
+        """Set up, once, what each worker begins with; after what is imported ahead."""
+        if self._is_prepared:
+            return
+        self._is_prepared = True
+        with suppress(Exception, SystemExit):  # then each worker does it for itself
+            importlib.import_module(_MODULE).prepare()
+        gc.collect()
+        gc.freeze()
 
     def _become_worker(self, message: dict[str, Any], fds: list[int], zygote: int) -> NoReturn:
         code = 1

@@ -59,6 +59,9 @@ def test_an_error_in_a_line_that_was_caught_hides_no_other_one(kernel: Kernel) -
         "except UsageError: pass"
     )
     assert kernel.run(caught).stderr.count("%nosuch") == 1
+    ran = kernel.run(f"for _ in range(2):\n    {caught.replace(chr(10), chr(10) + '    ')}")
+    assert ran.stderr.count("%nosuch") == 2
+    assert ok(kernel, "'show_usage_error' in vars(get_ipython())") == "False"
     assert "%other" in kernel.run("%other").stderr
 
 

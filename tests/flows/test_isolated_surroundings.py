@@ -82,6 +82,36 @@ def test_settings_of_ipython_hold_in_a_worker(tmp_path: Path) -> None:
             assert (ran.status, results) == ("ok", shown)
 
 
+@promise("isolated.variables")
+def test_a_worker_that_was_made_ahead_is_where_the_session_is() -> None:
+    with Kernel() as kernel:
+        ok(kernel.ready(), "%%isolated --fresh\n1")
+        ok(kernel, "import os; os.makedirs('deep/home'); os.chdir('deep')")
+        ok(kernel, "os.environ['HOME'] = os.path.realpath('home')")
+        look = (
+            "import os; shell = get_ipython(); home = os.environ['HOME']\n"
+            "([str(each) for each in _dh] == [os.getcwd()], shell.starting_dir == os.getcwd(),"
+            " shell.home_dir == home, os.environ['PAGER'], shell.last_execution_result,"
+            " shell.config is shell.kernel.config is shell.kernel.parent.config)"
+        )
+        for _ in range(3):  # the next one may have been made ready before
+            there = ok(kernel, f"%%isolated --fresh\n{look}")
+        assert there == "(True, True, True, 'cat', None, True)"
+
+
+@promise("isolated.relay", "isolated.kinds")
+def test_a_file_that_wraps_the_streams_keeps_no_worker_from_its_start(tmp_path: Path) -> None:
+    folder = settings_in(tmp_path, "last_expr")
+    (tmp_path / "profile_default" / "startup" / "wrap.py").write_text(
+        "import sys\nclass Tee:\n    def __init__(self, to): self.to = to\n"
+        "    def write(self, text): return self.to.write(text)\n"
+        "    def flush(self): self.to.flush()\nsys.stdout = Tee(sys.stdout)\n",
+        "utf-8",
+    )
+    with Kernel(env={"IPYTHONDIR": folder}) as kernel:
+        assert ok(kernel.ready(), "%%isolated\n1 + 1") == "2"
+
+
 @promise("isolated.relay")
 def test_figures_have_the_format_that_the_session_has_set(kernel: Kernel) -> None:
     ok(kernel, "%matplotlib inline\n%config InlineBackend.figure_formats = ['svg']")

@@ -124,3 +124,20 @@ def test_an_interrupt_reaches_a_cell_that_awaits_while_it_waits(kernel: Kernel) 
 def test_a_strange_word_of_a_worker_costs_nothing_else(kernel: Kernel) -> None:
     ok(kernel, STRANGE_MARK)
     assert len(ok(kernel, f"%%isolated\nfor _ in range(40): {LONG}")) == 40 * MB
+
+
+@promise("isolated.relay", "isolated.interrupt")
+def test_a_handler_that_was_set_while_it_waits_stays(kernel: Kernel) -> None:
+    pid = worker_of(kernel)
+    polite_first = (
+        "import signal\ndef first(*_): signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        f"signal.signal(signal.SIGINT, first)\nwhile True: {LONG}"
+    )
+    with closing(Reader(kernel)):
+        msg_id = kernel.send(f"%%isolated\n{polite_first}")
+        comes_to_rest(kernel, pid)
+        kernel.interrupt()  # which is said once more by itself where the first one changes nothing
+        kernel.wait(lambda: msg_id in kernel.replies)
+        assert kernel.replies[msg_id]["content"]["ename"] == "KeyboardInterrupt"
+    kernel.collect(msg_id)
+    assert worker_of(kernel) == pid
