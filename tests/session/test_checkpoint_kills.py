@@ -14,7 +14,7 @@ from tests.session.checkpoint_writer import value_of
 from tests.session.shelves import contents, shelf_at
 from tests.source import ROOT
 
-FAST = 25
+FAST = 30
 SOAK = 5_000
 PRUNE_EVERY = 100
 
