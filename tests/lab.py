@@ -41,10 +41,12 @@ _OPEN: Final = """async path => {
     await panel.context.ready;
     await panel.sessionContext.ready;
     await panel.sessionContext.session.kernel.info;
+    return panel.id;
 }"""
 _SAVE: Final = "jupyterapp.commands.execute('docmanager:save')"
-_CLOSE: Final = """async () => {
-    const panel = jupyterapp.shell.currentWidget;
+_ACTIVATE: Final = "id => jupyterapp.shell.activateById(id)"
+_CLOSE: Final = """async id => {
+    const panel = [...jupyterapp.shell.widgets("main")].find(each => each.id === id);
     await panel.sessionContext.shutdown();
     panel.dispose();
 }"""
@@ -64,14 +66,16 @@ class Notebook:
 
     Args:
         page: Of Playwright.
+        panel: The id of its panel.
     """
 
-    def __init__(self, page: "Page") -> None:
+    def __init__(self, page: "Page", panel: str) -> None:
         self._page = page
+        self.panel = panel
 
     def cell(self, number: int) -> "Locator":
         """A cell, counted from 0."""
-        return self._page.locator(".jp-NotebookPanel .jp-Notebook-cell").nth(number)
+        return self._in_panel(".jp-Notebook-cell").nth(number)
 
     def output(self, number: int) -> "Locator":
         """The place below a cell where its outputs are."""
@@ -82,7 +86,12 @@ class Notebook:
         return self.output(number).locator('[data-mime-type="application/vnd.jupyter.stderr"]')
 
     def begin(self, number: int) -> None:
-        """Run a cell as people do, and go on while it runs."""
+        """Run a cell as people do, and go on while it runs.
+
+        Its tab is taken first: JupyterLab puts a launcher into an empty window at a time of its
+        own, and then over the notebook that was opened meanwhile.
+        """
+        self._page.evaluate(_ACTIVATE, self.panel)
         self.cell(number).locator(".cm-content").click()
         self._page.keyboard.press("Control+Enter")
 
@@ -118,7 +127,10 @@ class Notebook:
 
     def interrupt(self) -> None:
         """Press the button of the toolbar that stops a cell."""
-        self._page.locator('[data-command="notebook:interrupt-kernel"]').first.click()
+        self._in_panel('[data-command="notebook:interrupt-kernel"]').first.click()
+
+    def _in_panel(self, selector: str) -> "Locator":
+        return self._page.locator(f'[id="{self.panel}"]').locator(selector)
 
 
 class Lab:
@@ -134,7 +146,7 @@ class Lab:
         self.root = root
         self.work = root / "work"
         self._open_notebooks = 0
-        self._is_one_open = False
+        self._notebook: Notebook | None = None
         self._ends = ExitStack()
 
     def __enter__(self) -> Self:
@@ -162,9 +174,11 @@ class Lab:
         self._ends.close()
 
     def open(self, *cells: str) -> Notebook:
-        """Open a new notebook, with a kernel of its own; the one before is closed."""
-        if self._is_one_open:
-            self.page.evaluate(_CLOSE)
+        """Open a new notebook, with a kernel of its own; the one before is closed.
+
+        The other way round the window would be empty for a moment, and get a launcher.
+        """
+        before = self._notebook
         self._open_notebooks += 1
         path = self.work / f"{self._open_notebooks}.ipynb"
         notebook = nbformat.v4.new_notebook(
@@ -172,23 +186,28 @@ class Lab:
             metadata={"kernelspec": {"name": FLOW, "display_name": FLOW, "language": "python"}},
         )
         nbformat.write(notebook, path)
-        self.page.evaluate(_OPEN, path.name)
-        self._is_one_open = True
-        return Notebook(self.page)
+        self._notebook = self._opened()
+        if before is not None:
+            self.page.evaluate(_CLOSE, before.panel)
+        return self._notebook
 
     def reload(self) -> Notebook:
         """Load the page again, as people do; the notebook and its kernel are still there."""
         self.page.evaluate(_SAVE)
         self.page.reload()
         self._wait_for_page()
-        self.page.evaluate(_OPEN, f"{self._open_notebooks}.ipynb")
-        return Notebook(self.page)
+        self._notebook = self._opened()
+        return self._notebook
 
     def picture(self, name: str) -> Path:
         """What is seen now, in a file."""
         path = self.root / f"{name}.png"
         self.page.screenshot(path=path)
         return path
+
+    def _opened(self) -> Notebook:
+        panel = self.page.evaluate(_OPEN, f"{self._open_notebooks}.ipynb")
+        return Notebook(self.page, panel)
 
     def _wait_for_page(self) -> None:
         self.page.wait_for_function("window.jupyterapp !== undefined")
