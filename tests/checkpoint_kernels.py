@@ -9,16 +9,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.forked import ForkedKernel, Zygote
 from tests.kernels import Kernel
 
 
 @contextmanager
-def kernel_in_git(data: Path) -> Iterator[Kernel]:
+def kernel_in_git(data: Path, zygote: Zygote | None = None) -> Iterator[Kernel]:
     """A kernel with a data directory of its own, in a repository that holds the file `made.txt`."""
-    with Kernel(env={"JUPYTER_DATA_DIR": str(data)}) as kernel:
-        kernel.ready()
-        ran(kernel, "!git init -q && printf 'at first' > made.txt && git add made.txt")
-        yield kernel
+    env = {"JUPYTER_DATA_DIR": str(data)}
+    with ForkedKernel(zygote, env=env) if zygote else Kernel(env=env) as kernel:
+        (kernel.cwd / "made.txt").write_text("at first", encoding="utf-8")
+        for arguments in (["init", "-q"], ["add", "made.txt"]):
+            subprocess.run(["git", *arguments], cwd=kernel.cwd, env=kernel.env, check=True)
+        yield kernel.ready()
 
 
 def ran(kernel: Kernel, *cells: str) -> str:

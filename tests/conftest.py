@@ -12,6 +12,7 @@ import psutil
 import pytest
 from jupyter_core.utils import ensure_event_loop
 
+from tests.forked import CHECKPOINTS, Zygote
 from tests.kernels import FLOW, Kernel
 from tests.pairs import Pair, start_pair
 
@@ -63,6 +64,13 @@ def flow() -> Iterator[Kernel]:
 def kernel(flow: Kernel) -> Kernel:
     """The same; a module that needs another one says so with a fixture of this name."""
     return flow
+
+
+@pytest.fixture(scope="module")
+def zygote() -> Iterator[Zygote]:
+    """Forks kernels that have at hand what a checkpoint of frames needs, for modules with many."""
+    with Zygote("numpy", "pandas", *CHECKPOINTS) as zygote:
+        yield zygote
 
 
 @pytest.fixture

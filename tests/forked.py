@@ -9,18 +9,32 @@ import select
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from tests.kernels import Kernel, environment
 
+CHECKPOINTS: Final = (
+    "flow_kernel.session.assembly_state",
+    "flow_kernel.session.checkpoints.rollback",
+    "flow_kernel.shell.checkpoint_answers",
+)
+"""For a zygote: modules that import what a kernel imports at its first checkpoint."""
+NO_HISTORY: Final = ("--HistoryManager.enabled=False",)
+"""For kernels that are killed by the hundred: arguments that spare them IPython's database."""
+
 
 class Zygote:
-    """The process that forks kernels."""
+    """The process that forks kernels.
 
-    def __init__(self) -> None:
+    Args:
+        modules: What its kernels import in no time, besides the kernel's own.
+    """
+
+    def __init__(self, *modules: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.zygote"],
+            [sys.executable, "-m", "tests.zygote", *modules],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=Path(__file__).parent.parent,
@@ -80,16 +94,23 @@ class ForkedProcess:
 class ForkedKernel(Kernel):
     """A kernel under test, forked from a zygote."""
 
-    def __init__(self, zygote: Zygote, *, home: Path) -> None:
+    def __init__(
+        self,
+        zygote: Zygote,
+        *,
+        home: Path | None = None,
+        env: Mapping[str, str | None] | None = None,
+        arguments: Sequence[str] = (),
+    ) -> None:
         self._zygote = zygote
-        super().__init__(home=home)
+        super().__init__(home=home, env=env, arguments=arguments)
 
     def _start(self) -> None:
         self.manager.write_connection_file()
         self._forked = ForkedProcess(
             self._zygote.fork(
                 {
-                    "connection_file": self.manager.connection_file,
+                    "arguments": ["-f", self.manager.connection_file, *self._arguments],
                     "cwd": str(self.cwd),
                     "env": self.env,
                     "output": str(self.root / "output.txt"),

@@ -2,9 +2,12 @@
 
 Run by `tests.forked`: a kernel then starts in a tenth of the time, so a test can kill a hundred.
 
-    in:   {"connection_file": …, "cwd": …, "env": {…}, "output": …}        out:  <pid>
+    in:   {"arguments": […], "cwd": …, "env": {…}, "output": …}        out:  <pid>
+
+Its own arguments are the names of further modules that its kernels shall have at hand.
 """
 
+import importlib
 import json
 import os
 import signal
@@ -25,6 +28,8 @@ def main() -> None:
     """Fork until stdin ends."""
     # Children are reaped by the operating system: their end is watched through a pidfd.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    for name in sys.argv[1:]:
+        importlib.import_module(name)
     for line in sys.stdin:
         pid = os.fork()
         if pid == 0:
@@ -42,9 +47,8 @@ def _become_a_kernel(order: dict[str, Any]) -> None:
     null = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((null, 0), (output, 1), (output, 2)):
         os.dup2(source, target)
-    FlowKernelApp.launch_instance(
-        argv=["-f", order["connection_file"], "--HistoryManager.enabled=False"]
-    )
+    sys.argv[1:] = order["arguments"]
+    FlowKernelApp.launch_instance()
     os._exit(0)
 
 

@@ -89,7 +89,7 @@ def _measures(
             kinds=kinds,
             size_mb=size_mb,
             scale=_QUICK_SCALE if options.quick else 1.0,
-            has_models=not options.here or find_spec("sklearn") is not None,
+            has_models=not options.quick and (not options.here or find_spec("sklearn") is not None),
             here=options.here,
             bench=bench,
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.checkpoint_kernels import flow, ran
+from tests.forked import ForkedKernel, Zygote
 from tests.kernels import Kernel
 from tests.promises import promise
 from tests.source import ROOT
@@ -23,11 +24,11 @@ FACTS = (
 
 
 @pytest.fixture(params=["with git", "without git"])
-def kernel(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kernel]:
-    with Kernel(env={"JUPYTER_DATA_DIR": str(tmp_path / "data")}) as kernel:
+def kernel(request: pytest.FixtureRequest, tmp_path: Path, zygote: Zygote) -> Iterator[Kernel]:
+    with ForkedKernel(zygote, env={"JUPYTER_DATA_DIR": str(tmp_path / "data")}) as kernel:
         kernel.ready()
         if request.param == "with git":
-            ran(kernel, "!git init -q")
+            subprocess.run(["git", "init", "-q"], cwd=kernel.cwd, env=kernel.env, check=True)
         ran(kernel, LARGE, "open('a.txt', 'w').write('one');")
         yield kernel
 

@@ -1,7 +1,6 @@
 """SIGKILL at any instant of a kernel that takes checkpoints: what it told of is all there."""
 
 import random
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from flow_kernel.session.checkpoints.anchors import Anchors
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint
 from flow_kernel.session.checkpoints.loading import load
 from flow_kernel.session.checkpoints.shelf import Shelf
-from tests.forked import ForkedKernel, Zygote
+from tests.forked import NO_HISTORY, ForkedKernel, Zygote
 from tests.promises import promise
 
 CELL = """
@@ -27,12 +26,6 @@ for i in range(10**6):
         print("kept", last.checkpoint_id, i - 1, flush=True)
     last = kept
 """
-
-
-@pytest.fixture(scope="module")
-def zygote() -> Iterator[Zygote]:
-    with Zygote() as zygote:
-        yield zygote
 
 
 @promise("checkpoint.survives")
@@ -56,9 +49,9 @@ def kill(zygote: Zygote, home: Path, *, kills: int, seed: int) -> None:
     dice = random.Random(seed)
     shelf = Shelf(Home(home), key=lambda: b"any")
     told = 0
-    spare = ForkedKernel(zygote, home=home)
+    spare = ForkedKernel(zygote, home=home, arguments=NO_HISTORY)
     for turn in range(kills):
-        kernel, spare = spare, ForkedKernel(zygote, home=home)
+        kernel, spare = spare, ForkedKernel(zygote, home=home, arguments=NO_HISTORY)
         with kernel:
             kept = _kept_before_the_kill(kernel, turn, dice)
         told += len(kept)

@@ -15,6 +15,7 @@ import pytest
 from jupyter_client import BlockingKernelClient
 
 from tests.checkpoint_kernels import flow
+from tests.forked import ForkedKernel, Zygote
 from tests.kernels import DEADLINE_S, Kernel
 from tests.promises import promise
 
@@ -27,12 +28,12 @@ FACTS = "print(total(), same is rows, type(p) is Point)"
 
 
 @pytest.fixture
-def kernel(tmp_path: Path) -> Iterator[Kernel]:
+def kernel(tmp_path: Path, zygote: Zygote) -> Iterator[Kernel]:
     env = {
         "JUPYTER_DATA_DIR": str(tmp_path / "data"),
         "JUPYTER_RUNTIME_DIR": str(tmp_path / "run"),
     }
-    with Kernel(env=env) as kernel:
+    with ForkedKernel(zygote, env=env) as kernel:
         kernel.ready()
         for cell in (SESSION, "%checkpoint first"):
             assert kernel.run(cell).status == "ok"

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.checkpoint_kernels import kernel_in_git, ran, refused
+from tests.forked import Zygote
 from tests.kernels import Kernel
 from tests.promises import promise
 
@@ -39,8 +40,8 @@ def damage(name, buffer=None):
 
 
 @pytest.fixture
-def kernel(tmp_path: Path) -> Iterator[Kernel]:
-    with kernel_in_git(tmp_path / "data") as kernel:
+def kernel(tmp_path: Path, zygote: Zygote) -> Iterator[Kernel]:
+    with kernel_in_git(tmp_path / "data", zygote) as kernel:
         yield kernel
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.checkpoint_kernels import flow, kernel_in_git, ran, refused
+from tests.forked import Zygote
 from tests.kernels import Kernel
 from tests.promises import promise
 
@@ -18,8 +19,8 @@ TRAP = (
 
 
 @pytest.fixture
-def kernel(tmp_path: Path) -> Iterator[Kernel]:
-    with kernel_in_git(tmp_path / "data") as kernel:
+def kernel(tmp_path: Path, zygote: Zygote) -> Iterator[Kernel]:
+    with kernel_in_git(tmp_path / "data", zygote) as kernel:
         yield kernel
 
 
@@ -112,7 +113,7 @@ def test_showing_one_tells_its_variables_its_files_and_how_to_rebuild_what_is_no
     for text in (said, outside):
         assert "  data        [1, 2]\n" in text
         assert "files: commit " in text
-        assert "copied; to rebuild it: run cell [3]" in text
+        assert "copied; to rebuild it: run cell [2]" in text
         assert "1 large file of 6.0 MB" in text
 
 
@@ -123,13 +124,13 @@ def test_a_way_back_names_the_cells_that_make_again_what_was_lost(kernel: Kernel
 
     told = ran(kernel, "print(back)").splitlines()
     assert told[-2:] == [
-        "  to rebuild g: run cell [4]",
-        "    [4] os.remove('made.txt'); g = (i for i in data)  (it deletes files or tables)",
+        "  to rebuild g: run cell [3]",
+        "    [3] os.remove('made.txt'); g = (i for i in data)  (it deletes files or tables)",
     ]
-    assert ran(kernel, "[c.execution_count for c in back.recipes[0].cells]") == "[4]"
+    assert ran(kernel, "[c.execution_count for c in back.recipes[0].cells]") == "[3]"
     done = kernel.run("next(g)")
     assert "g was not restored: a generator cannot be kept" in done.reply["evalue"]
-    assert done.reply["evalue"].endswith("; to make it again, run cell [4]")
+    assert done.reply["evalue"].endswith("; to make it again, run cell [3]")
     assert ran(kernel, "import os; os.path.exists('made.txt')") == "False"
 
 

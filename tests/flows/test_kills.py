@@ -2,13 +2,12 @@
 
 import random
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from flow_kernel.records.codec import NO_PREVIOUS
-from tests.forked import ForkedKernel, Zygote
+from tests.forked import NO_HISTORY, ForkedKernel, Zygote
 from tests.logs import Record, TaskLogs
 from tests.promises import promise
 
@@ -23,12 +22,6 @@ CELLS = (
     "get_ipython().run_cell('n = 1')",
     "# " + "long " * 2_000,
 )
-
-
-@pytest.fixture(scope="module")
-def zygote() -> Iterator[Zygote]:
-    with Zygote() as zygote:
-        yield zygote
 
 
 @promise("kill.lossless", "death.recorded")
@@ -53,14 +46,14 @@ def _kill(zygote: Zygote, home: Path, *, kills: int, seed: int) -> None:
     """Kill kernels of one home in turn, the next one starting while the last one works."""
     chance = random.Random(seed)
     acknowledged: dict[str, int] = {}
-    spare = ForkedKernel(zygote, home=home)
+    spare = ForkedKernel(zygote, home=home, arguments=NO_HISTORY)
     for _ in range(kills):
-        kernel, spare = spare, ForkedKernel(zygote, home=home)
+        kernel, spare = spare, ForkedKernel(zygote, home=home, arguments=NO_HISTORY)
         with kernel:
             acknowledged |= _acknowledged_before_the_kill(kernel, chance)
     with spare:
         spare.shutdown()
-    with ForkedKernel(zygote, home=home) as last:
+    with ForkedKernel(zygote, home=home, arguments=NO_HISTORY) as last:
         last.run("the_end = 1")
 
     # A kill in the middle of a write leaves the head of a line that nobody was told of.
