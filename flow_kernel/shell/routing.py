@@ -16,28 +16,16 @@ tighten a policy and never loosen it, so nothing makes a cell run here then.
 
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
-from keyword import iskeyword
-from typing import Any, Final, Literal, NamedTuple
-from unicodedata import normalize
+from typing import Any, Final, NamedTuple
 
 from flow_kernel.errors import UsageError
 from flow_kernel.records.frozen import FROZEN_BUILTINS
-from flow_kernel.workers.limits import (
-    LEAST_MEMORY_BYTES,
-    Limits,
-    bytes_of,
-    count_of,
-    seconds_of,
-    shown,
-)
+from flow_kernel.shell.routing_values import KEYS, Inputs
+from flow_kernel.workers.limits import Limits, shown
 
 globals()["__builtins__"] = FROZEN_BUILTINS
-
-Inputs = tuple[str, ...] | Literal["auto", "none"]
-"""Names that are copied to the worker; `auto`: those that the cell reads."""
 
 
 class Option(NamedTuple):
@@ -58,6 +46,10 @@ OPTIONS: Final = (
     Option("--cpu", "60", "most computing time, in seconds; also 10m, 1h"),
     Option("--processes", "N", "most processes at a time"),
     Option("--output", "50M", "most that the cell may print"),
+    Option("--fork", "", "run in a copy of the session: it sees every variable, changes none"),
+    Option("--shell", "", "the cell is a script of bash; at most 300 s unless --timeout says more"),
+    Option("--bg", "", "go on at once; its output still arrives here: await it, cancel it"),
+    Option("--priority", "N", "of cells that wait for a worker the greatest first; 0 otherwise"),
     Option("--no", "", "run the cell here, whatever its other marks say"),
 )
 
@@ -88,9 +80,6 @@ _COMMENT: Final = _Notation(
     "=",
 )
 _COMMENT_LINE: Final = re.compile(r"\s*#[ \t]*flow:(.*)")
-# IPython's own, as `session.isolation.inputs` leaves them out where it chooses.
-_SHELLS: Final = frozenset({"In", "Out", "get_ipython", "exit", "quit"})
-_WORKER: Final = re.compile(r"[A-Za-z0-9_.-]{1,40}\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +96,10 @@ class Marks:
     cpu_s: float | None = None
     processes: int | None = None
     output_bytes: int | None = None
+    fork: bool | None = None
+    shell: bool | None = None
+    background: bool | None = None
+    priority: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,16 +112,33 @@ class Order:
         inputs: Names that are copied to it.
         outputs: Names that are copied back.
         limits: What the cell may take.
+        is_fork: It runs in a copy of the session.
+        is_shell: It is a script of bash.
+        is_background: Nobody waits for it.
+        priority: Among those that wait for a worker; the greatest first.
     """
 
     worker: str | None = None
     is_fresh: bool = False
+    is_fork: bool = False
+    is_shell: bool = False
+    is_background: bool = False
+    priority: int = 0
     inputs: Inputs = "auto"
     outputs: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
 
 
 _NOTHING: Final = Marks()
+_UNNAMED: Final = ("fresh", "fork")
+"""Marks of workers that nobody asks for again."""
+_EXCLUSIVE: Final = (
+    ("worker", "fresh", "a fresh worker has no name"),
+    ("worker", "fork", "a copy of the session is a new one each time"),
+    ("fresh", "fork", "a copy of the session is a new one each time"),
+    ("fork", "shell", "a script of bash sees no variables"),
+)
+"""Keys that cannot be in one place, and why."""
 
 
 def of_magic(line: str) -> Marks:
@@ -152,7 +162,7 @@ def of_metadata(metadata: object) -> Marks:
     flow = metadata.get("flow") if type(metadata) is dict else None
     if type(flow) is not dict:
         return _NOTHING
-    said = {key: flow[key] for key in _KEYS if flow.get(key) is not None}
+    said = {key: flow[key] for key in KEYS if flow.get(key) is not None}
     return _marks(said, 'metadata "flow.{}"') if said else _NOTHING
 
 
@@ -205,11 +215,15 @@ def resolve(
         is_isolated = True
     if not (isolate_all or (by_type if is_isolated is None else is_isolated)):
         return None
-    worker, is_fresh = _placement(places)
+    worker, kind = _placement(places)
     inputs, outputs = _first(places, "inputs"), _first(places, "outputs")
     return Order(
         worker=worker,
-        is_fresh=is_fresh,
+        is_fresh=kind == "fresh",
+        is_fork=kind == "fork",
+        is_shell=bool(_first(places, "shell")),
+        is_background=bool(_first(places, "background")),
+        priority=_first(places, "priority") or 0,
         inputs="auto" if inputs is None else inputs,
         outputs=outputs or (),
         limits=Limits(
@@ -237,8 +251,11 @@ def complete(line: str) -> list[str]:
     if words and _MAGIC.values.get(words[-1]):
         return []  # a value comes next
     used = {word.partition("=")[0] for word in words}
-    if used & {"--worker", "--fresh"}:
-        used |= {"--worker", "--fresh"}
+    for one, other, _ in _EXCLUSIVE:
+        if f"--{one}" in used:
+            used.add(f"--{other}")
+        elif f"--{other}" in used:
+            used.add(f"--{one}")
     return [o.name for o in OPTIONS if o.name.startswith(begun) and o.name not in used]
 
 
@@ -251,16 +268,19 @@ def _first(places: tuple[Marks, ...], key: str) -> Any:
     return None
 
 
-def _placement(places: tuple[Marks, ...]) -> tuple[str | None, bool]:
-    """The name of the worker, and whether it is a fresh one."""
-    may_be_fresh = True
+def _placement(places: tuple[Marks, ...]) -> tuple[str | None, str]:
+    """The name of the worker; for none, whether it is a fresh one or a copy of the session."""
+    voided: set[str] = set()
     for marks in places:
         if marks.worker is not None:
-            return marks.worker, False
-        if marks.fresh and may_be_fresh:
-            return None, True
-        may_be_fresh = may_be_fresh and marks.fresh is None
-    return None, False
+            return marks.worker, ""
+        for kind in _UNNAMED:
+            said = getattr(marks, kind)
+            if said and kind not in voided:
+                return None, kind
+            if said is not None:
+                voided.add(kind)
+    return None, ""
 
 
 def _words(line: str, notation: _Notation) -> list[str]:
@@ -317,66 +337,13 @@ def _marks(said: Mapping[str, object], spelled: str) -> Marks:
     """The values of keys as marks; `spelled` is how messages write a key."""
     fields: dict[str, Any] = {}
     for key, value in said.items():
-        name, read = _KEYS[key]
+        name, read = KEYS[key]
         try:
             fields[name] = read(value)
         except UsageError as error:
             raise UsageError(f"{spelled.format(key)}: {error.message}", hint=error.hint) from None
-    if fields.get("worker") and fields.get("fresh"):
-        both = f"{spelled.format('worker')} and {spelled.format('fresh')}"
-        raise UsageError(f"{both} exclude one another", hint="a fresh worker has no name")
+    for one, other, hint in _EXCLUSIVE:
+        if fields.get(one) and fields.get(other):
+            both = f"{spelled.format(one)} and {spelled.format(other)}"
+            raise UsageError(f"{both} exclude one another", hint=hint)
     return Marks(**fields)
-
-
-def _truth(value: object) -> bool:
-    if isinstance(value, bool):
-        return value
-    raise UsageError(f"{shown(value)} is neither true nor false")
-
-
-def _worker(value: object) -> str:
-    if isinstance(value, str) and _WORKER.match(value):
-        return value
-    raise UsageError(
-        f"{shown(value)} is no name of a worker",
-        hint="at most 40 letters, digits, dots, dashes and underscores, e.g. w1",
-    )
-
-
-def _inputs(value: object) -> Inputs:
-    word = value.strip() if isinstance(value, str) else ""
-    if word == "auto":
-        return "auto"
-    return "none" if word == "none" else _names(value) or "none"
-
-
-def _names(value: object) -> tuple[str, ...]:
-    """Names of variables, each once, in the form in which Python keeps them."""
-    names = value.split(",") if isinstance(value, str) else value
-    if not isinstance(names, list):
-        raise UsageError(f"{shown(value)} is no list of names", hint="e.g. a,b")
-    return tuple(dict.fromkeys(map(_name, names)))
-
-
-def _name(value: object) -> str:
-    name = normalize("NFKC", value.strip()) if isinstance(value, str) else ""
-    if not name.isidentifier() or iskeyword(name):
-        raise UsageError(f"{shown(value)} is no name of a variable", hint="e.g. a,b")
-    if name in _SHELLS or name[:2] == "__" == name[-2:]:
-        raise UsageError(f"{shown(value)} belongs to the shell", hint="it stays where it is")
-    return name
-
-
-_KEYS: Final[dict[str, tuple[str, Callable[[object], object]]]] = {
-    "isolated": ("isolated", _truth),
-    "worker": ("worker", _worker),
-    "fresh": ("fresh", _truth),
-    "in": ("inputs", _inputs),
-    "out": ("outputs", _names),
-    "timeout": ("timeout_s", seconds_of),
-    "memory": ("memory_bytes", partial(bytes_of, least=LEAST_MEMORY_BYTES)),
-    "cpu": ("cpu_s", seconds_of),
-    "processes": ("processes", count_of),
-    "output": ("output_bytes", bytes_of),
-}
-"""Keys as people write them: the field of `Marks` that each is, and what reads its value."""

@@ -27,9 +27,11 @@ NOTHING = Marks()
 NO_REFUSAL = "read"
 NAMES = [option.name for option in OPTIONS]
 KNOWN = "known are --worker NAME, --fresh, --in auto|none|A,B, --out X,Y, --timeout 30, " \
-        "--memory 2G, --cpu 60, --processes N, --output 50M, --no"  # fmt: skip
+        "--memory 2G, --cpu 60, --processes N, --output 50M, --fork, --shell, --bg, " \
+        "--priority N, --no"  # fmt: skip
 KNOWN_WORDS = "known are isolated, local, worker=NAME, fresh, in=auto|none|A,B, out=X,Y, " \
-              "timeout=30, memory=2G, cpu=60, processes=N, output=50M"  # fmt: skip
+              "timeout=30, memory=2G, cpu=60, processes=N, output=50M, fork, shell, bg, " \
+              "priority=N"  # fmt: skip
 LIMIT_KEYS = ("timeout_s", "memory_bytes", "cpu_s", "processes", "output_bytes")
 
 any_text = st.text(st.characters(codec=None), max_size=60)
@@ -61,7 +63,10 @@ marks = st.builds(
     cpu_s=amounts,
     processes=amounts,
     output_bytes=amounts,
-).filter(lambda said: not (said.worker and said.fresh))
+    fork=flags,
+    background=flags,
+    priority=st.sampled_from([None, -1, 5]),
+).filter(lambda said: sum(map(bool, (said.worker, said.fresh, said.fork))) < 2)
 written_names = st.lists(st.sampled_from(["a", "b1", "_", "größe"]), min_size=1, unique=True)
 written = st.fixed_dictionaries(
     {},
@@ -85,6 +90,9 @@ written = st.fixed_dictionaries(
         ("--no", Marks(isolated=False)),
         ("--worker w1", Marks(isolated=True, worker="w1")),
         ("--fresh", Marks(isolated=True, fresh=True)),
+        ("--fork --out x", Marks(isolated=True, fork=True, outputs=("x",))),
+        ("--shell --bg", Marks(isolated=True, shell=True, background=True)),
+        ("--bg --priority -3", Marks(isolated=True, background=True, priority=-3)),
         ("--in auto", Marks(isolated=True, inputs="auto")),
         ("--in=none", Marks(isolated=True, inputs="none")),
         ("--in 'a, b,a' --out=x", Marks(isolated=True, inputs=("a", "b"), outputs=("x",))),
@@ -115,6 +123,10 @@ def test_the_line_of_the_magic_is_read(line: str, said: Marks) -> None:
         ("--in 'a", f'a quote or a backslash in "--in \'a" has no end; {KNOWN}'),
         ("--worker a --fresh",
          "--worker and --fresh exclude one another; a fresh worker has no name"),
+        ("--fork --shell",
+         "--fork and --shell exclude one another; a script of bash sees no variables"),
+        ("--priority high", '--priority: "high" is no number from -100 to 100; try 10'),
+        ("--priority 101", '--priority: "101" is no number from -100 to 100; try 10'),
         ("--worker a/b", '--worker: "a/b" is no name of a worker; at most 40 letters, digits, '
                          "dots, dashes and underscores, e.g. w1"),
         ("--in a,2b", '--in: "2b" is no name of a variable; e.g. a,b'),
@@ -344,11 +356,14 @@ def test_precedence_is_that_of_a_stack_of_sayings(
         rank |= dict.fromkeys(news, place)
     if magic is not None and magic.isolated is None:
         board["isolated"] = True
-    if board.get("fresh"):
-        board.pop("worker" if rank["fresh"] > rank["worker"] else "fresh", None)
+    places = [key for key in ("worker", "fresh", "fork") if board.get(key)]
+    place = max(places, key=rank.__getitem__, default=None)
     model = Order(
-        worker=board.get("worker"),
-        is_fresh=board.get("fresh", False),
+        worker=board["worker"] if place == "worker" else None,
+        is_fresh=place == "fresh",
+        is_fork=place == "fork",
+        is_background=board.get("background", False),
+        priority=board.get("priority", 0),
         inputs=board.get("inputs", "auto"),
         outputs=board.get("outputs", ()),
         limits=Limits(**{key: board.get(key) for key in LIMIT_KEYS}),
