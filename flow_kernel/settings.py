@@ -77,6 +77,10 @@ class PoolSettings:
     """The interpreter that such a provisioner starts; empty: this one's path."""
     spares: int = 1
     """Kept ready for whoever asks next."""
+    max_workers: int = 10
+    """At a time, those with names that do nothing among them; further cells wait."""
+    memory_budget_bytes: int = 0
+    """Promised at a time to cells that say how much they may take; 0: 80 % of what is available."""
     start_timeout_s: float = 60.0
     """How long one may take to start."""
     lost_after_s: float = 30.0

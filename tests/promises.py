@@ -98,6 +98,8 @@ PROMISES: Final[dict[str, str]] = {
     "isolated.recorded": "The record of an isolated cell tells what changed in its worker.",
     "isolated.session": "Code in a worker works with task, context and questions of its session.",
     "isolated.orphans": "Nothing that a worker has started outlives it, its session or its zygote.",
+    "isolated.background": "A cell in the background keeps nobody waiting, and is heard, awaited, "
+    "cancelled and recorded.",
     "isolated.seen": "Workers are listed, here and elsewhere, with what they do; "
     "stop and restart work.",
     "isolated.kinds": "Where no fork is safe a worker is started as a program, or elsewhere; the "

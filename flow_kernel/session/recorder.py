@@ -57,6 +57,7 @@ class Recorder:
         self._lock = threading.Lock()
         self._stacks: dict[int, list[OpenCell]] = {}
         self._open: dict[str, list[OpenCell]] = {}
+        self._apart: dict[str, OpenCell] = {}
         self._recent: OrderedDict[str, _Sealed] = OrderedDict()
         self._latest_key = ""
         self._count = 0
@@ -128,6 +129,46 @@ class Recorder:
         if seals or cell.is_nested:
             self._write(cell, failure)
 
+    def begin_apart(self, request: CellRequest, starter: OpenCell | None) -> OpenCell | None:
+        """Open a cell that runs in another process while others run here.
+
+        What is said for its request from now on is its own, whoever began it.
+
+        Args:
+            request: Of the cell that began it, with the code of this one.
+            starter: The cell that began it.
+
+        Returns:
+            The open cell, to be given to `end_apart`; None while recording is off.
+        """
+        if self.is_paused or _getpid() != self._pid:
+            return None
+        cell = self._new_cell(request, _get_ident(), [] if starter is None else [starter])
+        parts = self._parts
+        fields = started_fields(cell, parts.settings.actor)
+        parts.journal.append("cell_started", cell.place.plan_id, cell.place.task_id, fields)
+        cell.start_clocks()
+        with self._lock:
+            self._apart[cell.key] = cell
+        return cell
+
+    def end_apart(self, cell: OpenCell, failure: Failure | None) -> int | None:
+        """Write the record of such a cell; callable in any thread.
+
+        Returns:
+            Its number in the session; None where it is not on the disk.
+        """
+        if _getpid() != self._pid:
+            return None
+        cell.stop()
+        cell.take_changes(self._watches, self._parts.settings.recorder, self._parts.redactor)
+        with self._lock:
+            if self._apart.get(cell.key) is cell:
+                del self._apart[cell.key]
+        parts = self._parts
+        fields = cell_fields(cell, failure, parts) | {"recorder_us": cell.recorder_ns // 1000}
+        return parts.journal.append("cell", cell.place.plan_id, cell.place.task_id, fields)
+
     def seal(self, key: str, failure: Failure | None) -> dict[str, object] | None:
         """Write the record of the top-level cell of request `key`; its output is complete.
 
@@ -179,6 +220,10 @@ class Recorder:
             return
         key = self._latest_key if key is None else key
         with self._lock:
+            apart = self._apart.get(key)
+            if apart is not None:
+                apart.output.stream(name, text)
+                return
             cells = self._open.get(key)
             if cells:
                 cells[0].output.stream(name, text)
@@ -189,14 +234,22 @@ class Recorder:
 
     def display(self, key: str | None, data: dict[str, object], *, is_result: bool) -> None:
         """A MIME bundle was displayed for request `key`."""
+        key = self._latest_key if key is None else key
         with self._lock:
-            for cell in self._open.get(self._latest_key if key is None else key, ()):
+            if (apart := self._apart.get(key)) is not None:
+                apart.output.display(data, is_result=is_result)
+                return
+            for cell in self._open.get(key, ()):
                 if not cell.has_ended or not cell.is_nested:
                     cell.output.display(data, is_result=is_result)
 
     def failed(self, key: str | None, error: dict[str, object]) -> None:
         """A traceback was shown for request `key`; it belongs to the innermost cell."""
-        cells = self._open.get(self._latest_key if key is None else key)
+        key = self._latest_key if key is None else key
+        if (apart := self._apart.get(key)) is not None:
+            apart.output.error = error
+            return
+        cells = self._open.get(key)
         if cells:
             cells[-1].output.error = error
 
@@ -239,6 +292,15 @@ class Recorder:
     # -- inside ------------------------------------------------------------------------------------
 
     def _open_cell(self, request: CellRequest, thread: int, stack: list[OpenCell]) -> OpenCell:
+        cell = self._new_cell(request, thread, stack)
+        if not stack:
+            self._latest_key = cell.key
+            self._parts.tail.clear()
+        with self._lock:
+            self._open.setdefault(cell.key, []).append(cell)
+        return cell
+
+    def _new_cell(self, request: CellRequest, thread: int, stack: list[OpenCell]) -> OpenCell:
         recorder = self._parts.settings.recorder
         self._count += 1
         key = stack[0].key if stack else request.msg_id or f"cell-{self._count}"
@@ -252,16 +314,11 @@ class Recorder:
         )
         if stack:
             cell.parent_span_id = stack[-1].span_id
-        else:
-            self._latest_key = key
-            self._parts.tail.clear()
         kept = self._parts.redact(request.code, recorder.code_chars)
         cell.code, cell.redacted = kept.text, kept.redacted
         if kept.full_bytes is not None:
             cell.truncated["code"] = kept.full_bytes
         cell.output.keeps = self._parts.keeper is not None
-        with self._lock:
-            self._open.setdefault(key, []).append(cell)
         return cell
 
     def _write(self, cell: OpenCell, failure: Failure | None) -> dict[str, object]:

@@ -20,6 +20,10 @@ from flow_kernel.shell.call_wire import error_text, read_call, value_text
 from flow_kernel.shell.worker_magics import LINE_MAGICS
 from flow_kernel.workers.calls import Called
 
+IN_BACKGROUND: Final = frozenset(
+    {"task", "context", "context_set", "context_unset", "log", "artifact"}
+)
+"""What can be wanted while other cells run: nothing that they would notice, nor a person."""
 _Begun = tuple[AbstractContextManager[Step], Step]
 
 
@@ -29,10 +33,12 @@ class SessionCalls:
     Args:
         shell: IPython's.
         session: At work in it.
+        may: What it may want; None for everything.
     """
 
-    def __init__(self, shell: Any, session: Session) -> None:
+    def __init__(self, shell: Any, session: Session, may: frozenset[str] | None = None) -> None:
         self._shell = shell
+        self._may = may
         self._session = session
         self._steps: dict[str, _Begun] = {}
         """By the call that began them, the innermost last."""
@@ -92,6 +98,11 @@ class SessionCalls:
         op, args = read_call(called.text)
         if op not in _OPS:
             raise UsageError(f"a session does no {op[:40]!r} for a worker")
+        if self._may is not None and op not in self._may:
+            raise UsageError(
+                f"a cell in the background cannot have its session do {op.replace('_', ' ')}",
+                hint="run it without --bg",
+            )
         return _OPS[op](self, called, **args)
 
     # -- what can be wanted ------------------------------------------------------------------------

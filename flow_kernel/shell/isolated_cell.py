@@ -18,6 +18,7 @@ from flow_kernel.session.isolation.cell import IsolatedCell
 from flow_kernel.session.isolation.service import Finished
 from flow_kernel.session.session import Session
 from flow_kernel.shell.input_box import InputBox
+from flow_kernel.shell.isolated_background import begin_background
 from flow_kernel.shell.isolated_calls import SessionCalls
 from flow_kernel.shell.relayed import relayed
 from flow_kernel.shell.routing import Order
@@ -39,7 +40,7 @@ class Ends(Protocol):
         """The session shows it."""
 
 
-def run_isolated(shell: Any, session: Session, order: Order, body: str) -> None:
+def run_isolated(shell: Any, session: Session, order: Order, body: str) -> object:
     """Run `body` in the worker that `order` names.
 
     Args:
@@ -47,6 +48,9 @@ def run_isolated(shell: Any, session: Session, order: Order, body: str) -> None:
         session: At work in it.
         order: Where, with which variables, held to what.
         body: The source.
+
+    Returns:
+        The handle of a cell in the background; None else.
 
     Raises:
         IPythonUsageError: The order cannot be followed; nothing was run.
@@ -65,12 +69,17 @@ def run_isolated(shell: Any, session: Session, order: Order, body: str) -> None:
         outputs=order.outputs,
         limits=order.limits,
         worker=order.worker,
-        is_fresh=order.is_fresh,
+        is_fresh=order.is_fresh or (order.is_background and order.worker is None),
+        is_background=order.is_background,
+        priority=order.priority,
         is_silent=request.get("silent") is True,
         has_history=request.get("store_history") is not False,
         has_displays=kernel is not None,
-        can_ask=kernel is None or getattr(kernel, "_allow_stdin", False) is True,
+        can_ask=not order.is_background
+        and (kernel is None or getattr(kernel, "_allow_stdin", False) is True),
     )
+    if order.is_background:
+        return _begun(shell, session, cell)
     outlet: Ends = isolation.outlet
     calls = SessionCalls(shell, session)
     try:
@@ -88,7 +97,7 @@ def run_isolated(shell: Any, session: Session, order: Order, body: str) -> None:
     _take_over(shell, session, finished)
     if not has_failed:
         outlet.let_go()
-        return
+        return None
     outlet.drop()
     raise (
         finished.error
@@ -96,6 +105,13 @@ def run_isolated(shell: Any, session: Session, order: Order, body: str) -> None:
         or _shown(shell, finished.reply)
         or relayed(finished.reply)
     )
+
+
+def _begun(shell: Any, session: Session, cell: IsolatedCell) -> object:
+    try:
+        return begin_background(shell, session, cell)
+    except UsageError as error:
+        raise IPythonUsageError(f"%%isolated: {error}") from None
 
 
 def _shown(shell: Any, reply: Mapping[str, Any]) -> BaseException | None:

@@ -19,7 +19,7 @@ class IsolatedMagics(Magics):  # type: ignore[misc]  # IPython's base has no typ
     """Magics for workers."""
 
     @cell_magic  # type: ignore[untyped-decorator]  # IPython's decorators have no types
-    def isolated(self, line: str, cell: str) -> None:
+    def isolated(self, line: str, cell: str) -> object:
         """Run the cell in a worker: a process that may crash, hang or run out of memory."""
         try:
             session = current_session()
@@ -30,10 +30,10 @@ class IsolatedMagics(Magics):  # type: ignore[misc]  # IPython's base has no typ
             raise IPythonUsageError(f"%%isolated: {error}") from None
         if order is None:
             run_body(self.shell, cell, failure="the cell failed")
-            return
+            return None
         with session.recorder.own_imports():
             from flow_kernel.shell.isolated_cell import run_isolated  # jupyter_client: 60 ms
-        run_isolated(self.shell, session, order, cell)
+        return run_isolated(self.shell, session, order, cell)
 
 
 IsolatedMagics.isolated.__doc__ = f"{IsolatedMagics.isolated.__doc__}\n\n{routing.help_text()}"

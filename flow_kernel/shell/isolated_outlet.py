@@ -45,6 +45,7 @@ class KernelOutlet:
         self._decoders = {
             name: codecs.getincrementaldecoder("utf-8")("replace") for name in STREAMS
         }
+        self._apart: set[str] = set()
         self._held: Message | None = None
         self._held_s = 0.0
         self._behind: list[Message] = []
@@ -85,7 +86,7 @@ class KernelOutlet:
 
     def publish(self, worker_id: str, message: "Message") -> None:
         """A message that clients may see."""
-        if message.kind == "error":
+        if message.kind == "error" and worker_id not in self._apart:
             # The cell raises it again in the session, as a rule: then it is shown there.
             self.let_go()
             self._held, self._held_s = message, _monotonic()
@@ -100,6 +101,13 @@ class KernelOutlet:
         elif message.kind == "comm_close":
             self._comms.closed(message.content)
         self._publish(message)
+
+    def set_apart(self, worker_id: str, *, is_apart: bool) -> None:
+        """Whether nobody waits for the cell of a worker: its error is shown as it comes."""
+        if is_apart:
+            self._apart.add(worker_id)
+        else:
+            self._apart.discard(worker_id)
 
     def has_target(self, worker_id: str, target: str) -> None:
         """A worker takes comms that clients open under that name."""

@@ -28,6 +28,7 @@ class TerminalOutlet:
         self.key: bytes = os.urandom(_KEY_BYTES).hex().encode()
         self.session_id: str = uuid.uuid4().hex
         self.backlog: Backlog = Backlog()
+        self._apart: set[str] = set()
         self._held: Message | None = None
         self.pool: Pool | None = None
         self.marks: IsolatedMarks | None = None
@@ -47,6 +48,8 @@ class TerminalOutlet:
         match message.kind:
             case "error":
                 self._held = message
+                if worker_id in self._apart:
+                    self.let_go()
             case "stream":
                 self._write(str(content.get("name")), str(content.get("text", "")))
             case "execute_result":
@@ -55,6 +58,13 @@ class TerminalOutlet:
                 self._write("stdout", f"Out[{content.get('execution_count')}]: {joint}{text}\n")
             case "display_data":
                 self._write("stdout", _plain(content) + "\n")
+
+    def set_apart(self, worker_id: str, *, is_apart: bool) -> None:
+        """Whether nobody waits for the cell of a worker: its error is shown as it comes."""
+        if is_apart:
+            self._apart.add(worker_id)
+        else:
+            self._apart.discard(worker_id)
 
     def has_target(self, worker_id: str, target: str) -> None:
         """A worker has a target of comms: there is no client that could open one."""

@@ -9,6 +9,7 @@ from traitlets import Dict, Float, Int, Unicode
 from traitlets.config import Config, Configurable
 
 from flow_kernel.settings import PoolSettings
+from flow_kernel.workers.limits import bytes_of
 
 _DEFAULT = PoolSettings()
 
@@ -29,6 +30,13 @@ class WorkerPool(Configurable):
     spares: Any = Int(_DEFAULT.spares, min=0, help="How many workers are kept ready.").tag(
         config=True
     )
+    max_workers: Any = Int(
+        _DEFAULT.max_workers, min=1, help="How many workers there may be at a time; others wait."
+    ).tag(config=True)
+    memory_budget: Any = Unicode(
+        help="Memory that is promised at a time to cells that say --memory, such as 8G;"
+        " empty: 80 % of what is available."
+    ).tag(config=True)
     start_timeout: Any = Float(
         _DEFAULT.start_timeout_s, min=0.1, help="Seconds that a worker may take to start."
     ).tag(config=True)
@@ -44,6 +52,7 @@ def pool_settings(config: Config) -> PoolSettings:
 
     Raises:
         TraitError: A value that makes no sense.
+        UsageError: The budget is no amount of memory.
     """
     chosen = WorkerPool(config=config)
     return PoolSettings(
@@ -51,6 +60,8 @@ def pool_settings(config: Config) -> PoolSettings:
         provisioner_config=dict(chosen.provisioner_config),
         python=chosen.python,
         spares=chosen.spares,
+        max_workers=chosen.max_workers,
+        memory_budget_bytes=bytes_of(chosen.memory_budget) if chosen.memory_budget else 0,
         start_timeout_s=chosen.start_timeout,
         lost_after_s=chosen.lost_after,
     )

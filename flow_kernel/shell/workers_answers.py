@@ -10,7 +10,11 @@ from flow_kernel.errors import NotFound, UsageError
 from flow_kernel.session.isolation.steering import Steering
 from flow_kernel.session.isolation.worker_looks import WorkerView, find
 from flow_kernel.session.session import Session
+from flow_kernel.shell.isolated_background import JobTable, handle_of
 from flow_kernel.shell.workers_display import RestartCard, StopCard, WorkerCard, WorkerTable
+
+_CANCEL_S: Final = 10.0
+"""A cell that ignores its interrupt is killed by then."""
 
 
 def _views(session: Session) -> list[WorkerView]:
@@ -36,6 +40,32 @@ def _restart(session: Session, word: str) -> RestartCard:
     return RestartCard(_steering(session).restart(_one(word, "restart")))
 
 
+def _jobs(session: Session, word: str) -> JobTable:
+    if word:
+        raise UsageError("jobs takes no argument", hint="try: %workers wait JOB")
+    isolation = session.find_isolation()
+    return JobTable([] if isolation is None else isolation.background.jobs)
+
+
+def _wait(session: Session, word: str) -> object:
+    handle = handle_of(session, _one_job(word, "wait"))
+    handle.result()
+    return handle
+
+
+def _cancel(session: Session, word: str) -> object:
+    handle = handle_of(session, _one_job(word, "cancel"))
+    handle.cancel()
+    handle.wait(_CANCEL_S)
+    return handle.card
+
+
+def _one_job(word: str, verb: str) -> str:
+    if not word or " " in word:
+        raise UsageError(f"{verb} takes the id of one cell", hint="see %workers jobs")
+    return word
+
+
 def _one(word: str, verb: str) -> str:
     if not word or " " in word:
         raise UsageError(f"{verb} takes the id or the name of one worker", hint="see %workers")
@@ -54,6 +84,9 @@ ANSWERS: Final[dict[str, Callable[[Session, str], object]]] = {
     "show": _show,
     "stop": _stop,
     "restart": _restart,
+    "jobs": _jobs,
+    "wait": _wait,
+    "cancel": _cancel,
 }
 
 
@@ -61,4 +94,7 @@ def names(session: Session) -> list[str]:
     """What may stand for a worker: ids, then names."""
     views = _views(session)
     ids = [view.line.worker_id for view in views]
+    isolation = session.find_isolation()
+    jobs = [] if isolation is None else isolation.background.jobs
+    ids += [job.job_id for job in jobs if not job.has_ended]
     return [*ids, *(view.line.name for view in views if view.line.name is not None)]

@@ -9,7 +9,7 @@ from typing import Any, Final
 from IPython.core.error import UsageError as IPythonUsageError
 from IPython.core.magic import Magics, line_magic, magics_class
 
-from flow_kernel.errors import FlowError
+from flow_kernel.errors import CellTimeout, FlowError, WorkerDied
 from flow_kernel.session.ambient import current_session
 
 VERBS: Final = {
@@ -17,6 +17,9 @@ VERBS: Final = {
     "show": "one of them",
     "stop": "end one at once",
     "restart": "end one, and begin a new one of its name",
+    "jobs": "the cells in the background",
+    "wait": "wait for one of them, and bring back what it names with --out",
+    "cancel": "end one of them",
 }
 
 
@@ -34,6 +37,9 @@ class WorkersMagics(Magics):  # type: ignore[misc]  # IPython's base has no type
           %workers show ID             one of them
           %workers stop ID             end it at once, with all that it has started
           %workers restart ID          the same, and begin a new one of its name
+          %workers jobs                the cells in the background (%%isolated --bg)
+          %workers wait JOB            wait for one, and bring back what it names with --out
+          %workers cancel JOB          interrupt one
 
         ID is an id (w1) or a name. The variables of a worker that is ended are gone; those of this
         session are not touched. A spare is a worker that is ready for whoever wants one next. Each
@@ -48,6 +54,8 @@ class WorkersMagics(Magics):  # type: ignore[misc]  # IPython's base has no type
             with session.recorder.own_imports():
                 from flow_kernel.shell.workers_answers import ANSWERS  # few sessions have workers
             return ANSWERS[verb](session, rest.strip())
+        except (WorkerDied, CellTimeout):
+            raise  # what a cell in the background has raised
         except FlowError as error:
             raise IPythonUsageError(f"%workers: {error}") from None
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
+import psutil
 import zmq
 from jupyter_core.utils import ensure_event_loop
 
@@ -35,6 +36,7 @@ from flow_kernel.workers.manager import LOCAL, Order
 from flow_kernel.workers.nursery import Nursery
 from flow_kernel.workers.provisioner import NAME
 from flow_kernel.workers.relay import Relay
+from flow_kernel.workers.turnstile import Turnstile
 from flow_kernel.workers.worker import Worker
 from flow_kernel.workers.zygote_client import CAN_FORK
 
@@ -45,6 +47,8 @@ _LONGEST_PATH: Final = 80
 """Of a socket the system takes 107 bytes."""
 _CLOSE_S: Final = 10.0
 _END_S: Final = 3.0
+_PROMISED: Final = 0.8
+"""Of the memory that is available when the first cell asks for some."""
 ENDED: Final = "ended"
 """The reason of the end of a worker that the pool has ended itself."""
 _STRIPPED: Final = ("USE_SUBPROCESS_WORKER", "JPY_PARENT_PID", "JPY_INTERRUPT_EVENT")
@@ -98,6 +102,11 @@ class Pool:
         self._spares: list[Future[Worker]] = []
         self._is_closed = False
         self._ended: set[str] = set()
+        self.turnstile: Turnstile = Turnstile(
+            most=settings.max_workers, memory_bytes=self._budget, named=self._names
+        )
+        """Where cells wait for a worker."""
+        self._budget_bytes = settings.memory_budget_bytes
         self._orders: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         threading.Thread(target=self._work, name="flow-pool", daemon=True).start()
 
@@ -140,6 +149,15 @@ class Pool:
         self._on_change(worker, "leased")
         self.keep_spares()
         return worker
+
+    def _names(self) -> set[str]:
+        return {worker.name for worker in self.workers if worker.name is not None}
+
+    def _budget(self) -> int:
+        """What all cells together may be promised; without a setting, most of what there was."""
+        if not self._budget_bytes:
+            self._budget_bytes = int(psutil.virtual_memory().available * _PROMISED)
+        return self._budget_bytes
 
     def _of_name(self, name: str) -> Worker | None:
         named = [worker for worker in [*self._workers.values()] if worker.name == name]
@@ -197,6 +215,7 @@ class Pool:
             if self._is_closed:
                 return
             self._is_closed = True
+        self.turnstile.close()
         done: Future[None] = Future()
         self._orders.put(lambda: self._close(done))
         self._orders.put(None)

@@ -12,8 +12,6 @@ from flow_kernel.shell.routing import (
     OPTIONS,
     Marks,
     Order,
-    complete,
-    help_text,
     of_comment,
     of_magic,
     of_metadata,
@@ -369,35 +367,6 @@ def test_precedence_is_that_of_a_stack_of_sayings(
         limits=Limits(**{key: board.get(key) for key in LIMIT_KEYS}),
     )
     assert order == (model if board["isolated"] or every else None)
-
-
-@pytest.mark.parametrize(
-    ("line", "offered"),
-    [
-        ("", NAMES),
-        ("%%isolated ", NAMES),
-        ("%%isolated --t", ["--timeout"]),
-        ("--o", ["--out", "--output"]),
-        ("--fresh", ["--fresh"]),
-        ("--worker=w1 --f", []),
-        ("--fresh --no --w", []),
-        ("--memory ", []),
-        ("--memory 2", []),
-        ("--memory 2G --m", []),
-        ("--in=a,b --out x --i", []),
-        ("--memory 2G ", [name for name in NAMES if name != "--memory"]),
-        ("%%isolated", []),
-    ],
-)
-def test_options_that_are_not_used_yet_are_offered(line: str, offered: list[str]) -> None:
-    assert complete(line) == offered
-
-
-def test_the_help_says_each_option_in_a_line_of_its_own() -> None:
-    lines = help_text().splitlines()
-
-    assert lines[1] == "  --fresh             run in a new worker, which ends with the cell"
-    assert [line.split()[0] for line in lines] == NAMES
 
 
 def refusal(read: Callable[[Any], Marks], written: object) -> str | None:

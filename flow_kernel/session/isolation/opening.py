@@ -4,6 +4,7 @@ Called by `lazily`.
 """
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +14,7 @@ from flow_kernel.session.isolation.idle_deaths import IdleDeaths
 from flow_kernel.session.isolation.parts import IsolationParts
 from flow_kernel.session.isolation.service import Isolation
 from flow_kernel.session.isolation.steering import Steering
-from flow_kernel.session.isolation.worker_events import WorkerEvents
+from flow_kernel.session.isolation.worker_events import WorkerEvents, tell_job
 from flow_kernel.workers import preload
 from flow_kernel.workers.lifecycle import State
 from flow_kernel.workers.pool import Pool
@@ -84,5 +85,6 @@ def open_isolation(parts: IsolationParts, ground: Ground) -> Isolation:
         note=note,
         steering=steering,
         still=parts.still,
+        tell_job=partial(tell_job, parts.emit, where),
     )
     return isolation

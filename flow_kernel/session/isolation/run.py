@@ -51,6 +51,7 @@ class Outcome:
 def wait(
     worker: Worker, job: Job, limits: Limits, *,
     answer: Callable[[InputWanted], str], call: Callable[[Called], float],
+    counted: "Counted | None" = None,
 ) -> Outcome:  # fmt: skip
     """Have a worker do `job`, and wait until it has ended.
 
@@ -61,8 +62,10 @@ def wait(
         answer: Asks the person for a line of input; may raise `KeyboardInterrupt`.
         call: Does what code of the cell wants of the session, answers, and tells how long it has
             waited for a person; likewise.
+        counted: Counts its interrupts; None for those of this thread alone.
     """
-    with _Counted(job) as held:
+    with counted or Counted() as held:
+        held.attend(job)
         worker.run(job)
         watch = _Watch(worker, job, limits)
         while True:
@@ -96,13 +99,28 @@ def _next(worker: Worker, job: Job, timeout_s: float) -> InputWanted | Called | 
     return worker.died
 
 
-class _Counted(NotedInterrupts):
-    """Counts interrupts, which are the cell's, and ends the wait for what happens at each."""
+class Counted(NotedInterrupts):
+    """Counts interrupts, which are the cell's, and ends the wait for what happens at each.
 
-    def __init__(self, job: Job) -> None:
-        self._job = job
-        self.count = 0
+    Attributes:
+        count: How many there were.
+        failure: Why a person could not be asked, or what else the cell is told to have failed of.
+    """
+
+    def __init__(self) -> None:
+        self._job: Job | None = None
+        self.count: int = 0
         self.failure: Exception | None = None
+
+    def attend(self, job: Job) -> None:
+        """It is this one that is interrupted."""
+        self._job = job
+
+    def interrupt(self) -> None:
+        """As Ctrl-C does; callable in any thread."""
+        self.count += 1
+        if self._job is not None:
+            self._job.happened.put(None)
 
     def let_through(self, ask: Callable[[], None]) -> None:
         """Have `ask` end by an interrupt, as a person at a prompt expects.
@@ -122,8 +140,7 @@ class _Counted(NotedInterrupts):
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         super()._note(number, frame)
-        self.count += 1
-        self._job.happened.put(None)
+        self.interrupt()
 
 
 def _ask(

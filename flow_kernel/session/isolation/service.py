@@ -7,7 +7,7 @@ Built by `session.assembly` when the first cell is isolated; called by `shell.is
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,18 +15,19 @@ from flow_kernel.errors import IsolationUnavailable
 from flow_kernel.records.cell_changes import Changes
 from flow_kernel.records.changes_wire import from_wire, versions_from_wire
 from flow_kernel.records.process import oom_kills
+from flow_kernel.session.isolation.background import Background, BackgroundJob
 from flow_kernel.session.isolation.cell import IsolatedCell
 from flow_kernel.session.isolation.ends import limit_error, worker_end
 from flow_kernel.session.isolation.inputs import wanted
-from flow_kernel.session.isolation.kinds import Freight, news_of, refuse_limits, shares_memory
-from flow_kernel.session.isolation.run import Outcome, wait
-from flow_kernel.session.isolation.sent import Sent, of_process
+from flow_kernel.session.isolation.kinds import Freight, news_of, refuse_limits
+from flow_kernel.session.isolation.outgoing import Outgoing, Prepared
+from flow_kernel.session.isolation.run import Counted, Outcome, wait
+from flow_kernel.session.isolation.sent import Sent
 from flow_kernel.session.isolation.steering import Steering
 from flow_kernel.session.isolation.stillness import Stillness
 from flow_kernel.workers import transfer
 from flow_kernel.workers.calls import Called
-from flow_kernel.workers.here import directory, search_path
-from flow_kernel.workers.job import JOB, Died, Done, InputWanted, Job
+from flow_kernel.workers.job import JOB, Died, Done, InputWanted
 from flow_kernel.workers.lifecycle import Restarts, State
 from flow_kernel.workers.pool import Pool
 from flow_kernel.workers.worker import Worker
@@ -70,9 +71,10 @@ class Isolation:
         note: Writes a `worker` record: worker id, state, reason, detail.
         steering: What a person does to the workers.
         still: Whether variables may have changed.
+        tell_job: Tells agents of the end of a cell that nobody waits for.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - `opening` passes them once, each by name
         self,
         pool: Pool,
         *,
@@ -81,6 +83,7 @@ class Isolation:
         note: Callable[[str, str, str, dict[str, object]], None],
         steering: Steering,
         still: Stillness,
+        tell_job: Callable[[BackgroundJob], None],
     ) -> None:
         self.pool: Pool = pool
         self.steering: Steering = steering
@@ -91,14 +94,19 @@ class Isolation:
         self._tell = tell
         self._note = note
         self._freight = Freight()
+        self._outgoing = Outgoing(still, tell)
         self._env = dict(os.environ)
         self._has_told_kind = False
         self._sent: dict[str, Sent] = {}
+        self.background: Background = Background(self, tell_job)
+        """Cells that nobody waits for."""
         self._restarts: dict[str, Restarts] = {}
 
     def run(
         self, cell: IsolatedCell, *,
         answer: Callable[[InputWanted], str], call: Callable[[Called], float],
+        counted: Counted | None = None, on_worker: Callable[[Worker], None] = lambda _: None,
+        prepared: Prepared | None = None,
     ) -> Finished:  # fmt: skip
         """Run a cell in a worker and wait for its end.
 
@@ -106,16 +114,55 @@ class Isolation:
             cell: Which.
             answer: Asks the person for a line of input.
             call: Does what code of the cell wants of the session; see `run.wait`.
+            counted: Counts its interrupts, from other threads too; see `run.wait`.
+            on_worker: Told where it runs, before it does.
+            prepared: What `prepare` has made of the cell; None where it runs in its own thread.
 
         Raises:
             IsolationUnavailable: No worker can be started, or it died too often of late.
             UsageError: A variable that was named does not exist.
             WorkerDied: Its worker is gone; the session is untouched.
         """
+        counted = counted or Counted()
+        names = [] if prepared is not None else self._names(cell)
+        name = None if cell.is_fresh else cell.worker or DEFAULT_WORKER
+        with self.pool.turnstile.turn(
+            worker=name,
+            priority=cell.priority,
+            memory_bytes=cell.limits.memory_bytes or 0,
+            is_background=cell.is_background,
+            is_wanted=lambda: not counted.count,
+            on_wait=lambda before: self._waits(cell, name, before),
+        ):
+            worker = self._leased(cell, name)
+            on_worker(worker)
+            if prepared is None:
+                prepared = self._outgoing.prepared(cell, names, self._sent_to(worker))
+            return self._run(cell, worker, prepared, answer=answer, call=call, counted=counted)
+
+    def prepare(self, cell: IsolatedCell) -> Prepared:
+        """What a cell needs that is to run in the background, as it is now.
+
+        Raises:
+            UsageError: A variable that was named does not exist.
+            IsolationUnavailable: A limit cannot be held to.
+        """
+        names = self._names(cell)
+        return self._outgoing.apart(cell, names, is_far=self.pool.is_elsewhere)
+
+    def _names(self, cell: IsolatedCell) -> list[str]:
         names = wanted(cell.code, cell.namespace, cell.inputs, hidden=cell.hidden)
         if self.pool.is_elsewhere:
             refuse_limits(cell.limits)
-        name = None if cell.is_fresh else cell.worker or DEFAULT_WORKER
+        return names
+
+    def _waits(self, cell: IsolatedCell, name: str | None, before: int) -> None:
+        if not cell.is_background:
+            what = "a worker" if name is None else f"the worker {name}"
+            others = f", {before} before it" if before else ""
+            self._tell(f"the cell waits for {what}{others}; an interrupt gives up")
+
+    def _leased(self, cell: IsolatedCell, name: str | None) -> Worker:
         if name is not None:
             self._mind_deaths(name)
         worker = self.pool.lease(name)
@@ -128,9 +175,16 @@ class Isolation:
         if not self._has_told_kind and (news := news_of(worker)) is not None:
             self._has_told_kind = True
             self._tell(news)
-        job = self._job(cell, worker, names)
+        return worker
+
+    def _run(
+        self, cell: IsolatedCell, worker: Worker, prepared: Prepared, *,
+        answer: Callable[[InputWanted], str], call: Callable[[Called], float], counted: Counted,
+    ) -> Finished:  # fmt: skip
+        name = None if cell.is_fresh else worker.name
+        job = self._outgoing.job(cell, prepared, worker, self._freight)
         before = self._oom_kills()
-        outcome = wait(worker, job, cell.limits, answer=answer, call=call)
+        outcome = wait(worker, job, cell.limits, answer=answer, call=call, counted=counted)
         self._freight.landed(worker)
         if isinstance(outcome.end, Died):
             self.forget(worker.worker_id, name)
@@ -140,10 +194,11 @@ class Isolation:
             self._note(worker.worker_id, str(State.DEAD), end.death.reason, end.detail)
             raise end.error
         finished = self._finished(cell, worker, outcome, outcome.end)
-        if outcome.end.was_lost:  # nobody knows how far it got
+        if outcome.end.was_lost or prepared.is_apart:  # nobody knows how far it got
             self._sent.pop(worker.worker_id, None)
-        self._note_delivery(cell, worker, finished, outcome.end)
-        self._note_outputs(cell, worker, finished)
+        else:
+            self._note_delivery(cell, worker, finished, outcome.end)
+            self._note_outputs(cell, worker, finished)
         if cell.is_fresh:
             self._sent.pop(worker.worker_id, None)
             self.pool.end(worker)
@@ -161,8 +216,10 @@ class Isolation:
         self._sent.pop(worker_id, None)
 
     def close(self) -> None:
-        """End all workers."""
+        """End all workers, and what runs there."""
+        self.background.give_up()
         self.pool.close()
+        self.background.close()
         self.steering.close()
         self._freight.close()
 
@@ -209,48 +266,6 @@ class Isolation:
     def _sent_to(self, worker: Worker) -> Sent:
         env = self._env if worker.is_far else worker.env
         return self._sent.setdefault(worker.worker_id, Sent(env, is_far=worker.is_far))
-
-    def _job(self, cell: IsolatedCell, worker: Worker, names: list[str]) -> Job:
-        sent = self._sent_to(worker)
-        around = of_process(has_seeded=self._still.has_seeded, has_displays=cell.has_displays)
-        job = sent.surroundings(
-            {**around, "cwd": directory(), "path": search_path(), "env": dict(os.environ)}
-        )
-        if cell.count is not None:
-            job["count"] = cell.count
-        if cell.outputs:
-            job["outputs"] = list(cell.outputs)
-        if cell.limits.memory_bytes is not None:
-            job["memory_bytes"] = cell.limits.memory_bytes
-        if not shares_memory(worker):
-            job["is_inline"] = True
-        buffers: Sequence[bytes] = ()
-        if names and (packed := self._pack(sent, cell, names)) is not None:
-            job["inputs"], buffers = self._freight.load(packed, worker)
-        return Job(
-            header=dict(cell.header),
-            content={
-                "code": cell.code,
-                "silent": cell.is_silent,
-                "store_history": cell.has_history,
-                "user_expressions": {},
-                "allow_stdin": cell.can_ask,
-                "stop_on_error": True,
-            },
-            metadata={JOB: job},
-            buffers=buffers,
-        )
-
-    def _pack(self, sent: Sent, cell: IsolatedCell, names: list[str]) -> transfer.Packed | None:
-        is_named = not isinstance(cell.inputs, str)
-        packed = sent.news(names, cell.namespace, self._still, is_named=is_named)
-        if packed is None:
-            return None
-        for refused in packed.refused:
-            self._tell(
-                f"{refused.name} ({refused.type}) was not sent to the worker: {refused.reason}"
-            )
-        return packed if packed.names else None
 
     def _finished(
         self, cell: IsolatedCell, worker: Worker, outcome: Outcome, done: Done

@@ -1,0 +1,68 @@
+"""Which of the cells that wait for a worker is next (pure).
+
+Called by `turnstile`, which asks again whenever a cell comes, goes or gives up.
+
+The greatest priority first, then whoever came first. A cell that waits for one worker, or for one
+worker more, keeps nobody else from theirs. One that waits for memory does: else small ones would
+pass a large one for ever.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A cell that waits.
+
+    Attributes:
+        ticket: Counted from 1: who came first.
+        priority: The greatest is served first.
+        worker: The name of the one that it wants; None for any new one.
+        memory_bytes: That it may take; 0 where it does not say.
+    """
+
+    ticket: int
+    priority: int = 0
+    worker: str | None = None
+    memory_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """What there is.
+
+    Attributes:
+        workers: So many more may be begun.
+        memory_bytes: That is not promised to anybody.
+        is_empty: True where no cell runs.
+        named: Workers that live.
+        busy: Those among them that run a cell.
+    """
+
+    workers: int
+    memory_bytes: int
+    is_empty: bool
+    named: Collection[str]
+    busy: Collection[str]
+
+
+def next_of(waiting: Iterable[Wanted], room: Room) -> Wanted | None:
+    """Who may begin now; None where all have to wait."""
+    is_memory_wanted = False
+    for one in sorted(waiting, key=lambda each: (-each.priority, each.ticket)):
+        if one.worker is not None and one.worker in room.busy:
+            continue
+        if (one.worker is None or one.worker not in room.named) and room.workers <= 0:
+            continue
+        if one.memory_bytes and (is_memory_wanted or one.memory_bytes > room.memory_bytes):
+            is_memory_wanted = True
+            continue
+        return one
+    return None
+
+
+def is_hopeless(wanted: Wanted, room: Room) -> bool:
+    """True where nothing that runs will make room for it: it would wait for ever."""
+    is_new = wanted.worker is None or wanted.worker not in room.named
+    return room.is_empty and is_new and room.workers <= 0

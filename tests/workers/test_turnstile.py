@@ -1,0 +1,105 @@
+"""Threads that wait for their turn: who is let in, who gives up, and who is told why not."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from flow_kernel.errors import IsolationUnavailable
+from flow_kernel.workers.turnstile import Turnstile
+
+DEADLINE_S = 20.0
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(8) as threads:
+        yield threads
+
+
+def turnstile(most: int = 1, *named: str) -> Turnstile:
+    return Turnstile(most=most, memory_bytes=lambda: 100, named=lambda: named)
+
+
+def test_a_second_cell_waits_until_the_first_has_left(threads: ThreadPoolExecutor) -> None:
+    turns, told, entered = turnstile(), threading.Event(), threading.Event()
+
+    def second() -> None:
+        with turns.turn(worker=None, on_wait=lambda _: told.set()):
+            entered.set()
+
+    with turns.turn(worker=None):
+        done = threads.submit(second)
+        assert told.wait(DEADLINE_S)
+        assert turns.queue == 1
+        assert not entered.is_set()
+    done.result(DEADLINE_S)
+    assert entered.is_set()
+    assert turns.queue == 0
+
+
+def test_the_greatest_priority_goes_first(threads: ThreadPoolExecutor) -> None:
+    turns, order = turnstile(), list[int]()
+    waits = [threading.Event() for _ in range(3)]
+
+    def enter(priority: int, waits: threading.Event) -> None:
+        with turns.turn(worker=None, priority=priority, on_wait=lambda _: waits.set()):
+            order.append(priority)
+
+    with turns.turn(worker=None):
+        done = []
+        for priority, event in zip((0, -1, 5), waits, strict=True):
+            done.append(threads.submit(enter, priority, event))
+            assert event.wait(DEADLINE_S)
+    for each in done:
+        each.result(DEADLINE_S)
+    assert order == [5, 0, -1]
+
+
+def test_who_is_cancelled_while_it_waits_keeps_nobody(threads: ThreadPoolExecutor) -> None:
+    turns, told, is_wanted = turnstile(), threading.Event(), threading.Event()
+    is_wanted.set()
+
+    def second() -> None:
+        with turns.turn(worker=None, is_wanted=is_wanted.is_set, on_wait=lambda _: told.set()):
+            raise AssertionError("it was cancelled")
+
+    with turns.turn(worker=None):
+        done = threads.submit(second)
+        assert told.wait(DEADLINE_S)
+        is_wanted.clear()
+        with pytest.raises(IsolationUnavailable, match="cancelled before it began"):
+            done.result(DEADLINE_S)
+        assert turns.queue == 0
+
+
+def test_a_cell_that_somebody_waits_for_waits_for_no_other_such() -> None:
+    turns = turnstile(3, "a")
+    with turns.turn(worker="a"), pytest.raises(IsolationUnavailable, match="is busy"):
+        turns.turn(worker="a").__enter__()
+
+
+def test_what_can_never_be_is_refused_at_once() -> None:
+    turns = turnstile(1, "idle")
+    with pytest.raises(IsolationUnavailable, match=r"1 workers already.*max_workers"):
+        turns.turn(worker="other").__enter__()
+    with pytest.raises(IsolationUnavailable, match="memory_budget"):
+        turns.turn(worker="idle", memory_bytes=101).__enter__()
+    with turns.turn(worker="idle", memory_bytes=100):
+        pass
+
+
+def test_the_end_of_the_session_lets_nobody_in(threads: ThreadPoolExecutor) -> None:
+    turns, told = turnstile(), threading.Event()
+
+    def second() -> None:
+        with turns.turn(worker=None, on_wait=lambda _: told.set()):
+            raise AssertionError("the session has ended")
+
+    with turns.turn(worker=None):
+        done = threads.submit(second)
+        assert told.wait(DEADLINE_S)
+        turns.close()
+        with pytest.raises(IsolationUnavailable, match="the session has ended"):
+            done.result(DEADLINE_S)
