@@ -12,6 +12,7 @@ from flow_kernel.shell.routing import (
     OPTIONS,
     Marks,
     Order,
+    complete,
     of_comment,
     of_magic,
     of_metadata,
