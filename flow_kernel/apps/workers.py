@@ -60,7 +60,7 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     if options.worker is not None:
         views = [find(views, options.worker)]
     if options.health:
-        health = health_of(views)
+        health = health_of(views, looks.queue_at(home))
         terminal.document(health)
         return 0 if health["ok"] else 1
     if options.json and options.worker is not None:

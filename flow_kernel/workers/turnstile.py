@@ -36,6 +36,9 @@ class Turnstile:
         most: So many workers, those with names that do nothing among them.
         memory_bytes: So much is promised at a time; called once somebody wants some.
         named: Workers with names that live.
+
+    Attributes:
+        on_queue: Told how many wait, whenever that changes.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Turnstile:
         self._waiting: list[Wanted] = []
         self._inside: list[Pass] = []
         self._is_closed = False
+        self.on_queue: Callable[[int], object] = lambda _: None
 
     @property
     def queue(self) -> int:
@@ -112,12 +116,13 @@ class Turnstile:
                 ticket=self._count, priority=priority, worker=worker, memory_bytes=memory_bytes
             )
             self._waiting.append(wanted)
+            is_told = False
             try:
-                is_told = False
                 while next_of(self._waiting, self._room()) is not wanted:
                     self._mind(wanted, is_wanted)
                     if not is_told:
                         is_told = True
+                        self.on_queue(len(self._waiting))
                         on_wait(len(self._waiting) - 1)
                     self._changed.wait(_SLICE_S)
                 self._mind(None, is_wanted)
@@ -125,6 +130,8 @@ class Turnstile:
                 self._inside.append(entered)
             finally:
                 self._waiting.remove(wanted)
+                if is_told:
+                    self.on_queue(len(self._waiting))
                 self._changed.notify_all()
             return entered
 

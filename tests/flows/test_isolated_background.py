@@ -1,5 +1,7 @@
 """Cells in the background: begun at once, heard below their cell, awaited, cancelled, recorded."""
 
+import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -197,6 +199,12 @@ def test_there_are_no_more_workers_than_allowed_and_the_greatest_priority_is_nex
         assert ok(kernel, "[h.state for h in hs]") == (
             "['running', 'running', 'waiting', 'waiting']"
         )
+        done = subprocess.run(
+            [sys.executable, "-m", "flow_kernel.apps.cli", "workers", "--health"],
+            capture_output=True, text=True, check=True, env=kernel.env, cwd=kernel.cwd,
+        )  # fmt: skip
+        health = json.loads(done.stdout)
+        assert (health["ok"], health["queue"]) == (True, 2)
         assert ok(kernel, "hs[2].cancel(), hs[2].wait(20), hs[2].state") == (
             "(True, True, 'cancelled')"
         )

@@ -29,7 +29,7 @@ from flow_kernel.workers.lifecycle import State
 if TYPE_CHECKING:
     from flow_kernel.workers.worker import Worker
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 _CRC_KEY: Final = b',"crc":"'
 _WORKING: Final = (State.BUSY, State.BLOCKED)
 # O_NONBLOCK: a FIFO planted at the path must not block the cell.
@@ -57,7 +57,6 @@ class WorkerLine:
         started_at: UTC.
         restarts: How many of its name this session has had before.
         heartbeat_at: When it was last heard of, UTC.
-        queue: Cells that wait for it.
     """
 
     worker_id: str
@@ -70,7 +69,6 @@ class WorkerLine:
     started_at: str
     restarts: int
     heartbeat_at: str
-    queue: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,11 +79,13 @@ class Page:
         session: 32 hex.
         process: Of the session.
         workers: Oldest first.
+        queue: Cells that wait for one.
     """
 
     session: str
     process: ProcessId
     workers: tuple[WorkerLine, ...]
+    queue: int = 0
 
 
 def parse(data: bytes) -> Page | None:
@@ -101,6 +101,7 @@ def parse(data: bytes) -> Page | None:
             session=fields["session"],
             process=ProcessId(**fields["process"]),
             workers=tuple(WorkerLine(**line) for line in fields["workers"]),
+            queue=int(fields["queue"]),
         )
     except (ValueError, TypeError, KeyError):
         return None
@@ -127,6 +128,7 @@ class Board:
         self._lines: dict[str, dict[str, Any]] = {}
         self._written: dict[str, bytes] = {}
         self._size = 0
+        self._queue = 0
         self._is_closed = False
         self._changed = threading.Condition()
 
@@ -135,7 +137,8 @@ class Board:
         """What is told now."""
         with self._changed:
             lines = [WorkerLine(**line) for line in self._lines.values()]
-        return Page(session=self._session, process=self._process, workers=tuple(lines))
+            queue = self._queue
+        return Page(session=self._session, process=self._process, workers=tuple(lines), queue=queue)
 
     def change(self, worker: "Worker") -> None:
         """`worker` is in another state, or has got its name; about 15 us."""
@@ -153,6 +156,15 @@ class Board:
                 self._written[worker_id] = orjson.dumps(line)
             self._write()
             self._changed.notify_all()
+
+    def waits(self, queue: int) -> None:
+        """So many cells wait for a worker; about 15 us."""
+        if os.getpid() != self._process.pid:
+            return
+        with self._changed:
+            if not self._is_closed and queue != self._queue:
+                self._queue = queue
+                self._write()
 
     def wait_until_gone(self, worker_id: str, timeout_s: float) -> bool:
         """Wait until a worker is told of no more; False where it takes longer."""
@@ -196,11 +208,11 @@ class Board:
             "started_at": _utc(started_s),
             "restarts": 0,
             "heartbeat_at": "",
-            "queue": 0,
         }
 
     def _write(self) -> None:
-        body = self._head + b",".join(self._written.values()) + b"]"
+        workers = b",".join(self._written.values())
+        body = b'%b%b],"queue":%d' % (self._head, workers, self._queue)
         data = b'%b,"crc":"%08x"}' % (body, zlib.crc32(body))
         self._size = max(self._size, len(data))
         try:

@@ -77,6 +77,7 @@ def open_isolation(parts: IsolationParts, ground: Ground) -> Isolation:
         learned=None if parts.data_dir is None else preload.path_in(parts.data_dir / "preload"),
     )
     ground.pool = pool
+    pool.turnstile.on_queue = board.waits
     steering = Steering(pool, board, note=note)
     isolation = Isolation(
         pool,

@@ -53,9 +53,12 @@ class Looks:
 
     def at_home(self, home: Home) -> list[WorkerView]:
         """The workers of all sessions that live, the oldest session first."""
-        pages = [page for path in home.run_dir.glob("*.workers") if (page := read(path))]
-        pages.sort(key=lambda page: [line.started_at for line in page.workers[:1]])
+        pages = sorted(_pages(home), key=lambda page: [w.started_at for w in page.workers[:1]])
         return [view for page in pages for view in self.at_page(page)]
+
+    def queue_at(self, home: Home) -> int:
+        """How many cells wait for a worker, in all sessions that live."""
+        return sum(page.queue for page in _pages(home) if is_alive(page.process, self._here))
 
     def at_page(self, page: Page) -> list[WorkerView]:
         """The workers of one session that live; none where the session does not."""
@@ -95,6 +98,10 @@ class Looks:
             return _percent(cpu_s, uptime_s)
         self._before[key] = (now_s, cpu_s)
         return _percent(cpu_s - before_cpu_s, passed_s)
+
+
+def _pages(home: Home) -> list[Page]:
+    return [page for path in home.run_dir.glob("*.workers") if (page := read(path))]
 
 
 def read(path: Path) -> Page | None:

@@ -75,12 +75,17 @@ def document_of(view: WorkerView) -> dict[str, object]:
     }
 
 
-def health_of(views: Sequence[WorkerView]) -> dict[str, object]:
-    """Whether all is well: no worker is blocked or broken. What is unknown counts as nothing."""
+def health_of(views: Sequence[WorkerView], queue: int) -> dict[str, object]:
+    """Whether all is well: no worker is blocked or broken. What is unknown counts as nothing.
+
+    Args:
+        views: All workers.
+        queue: How many cells wait for one.
+    """
     return {
         "ok": not any(view.line.state in _UNWELL for view in views),
         "workers": len(views),
-        "queue": sum(view.line.queue for view in views),
+        "queue": queue,
         "memory_bytes": sum(view.rss_bytes or 0 for view in views),
     }
 

@@ -91,10 +91,18 @@ def test_a_page_tells_each_worker_with_its_process_and_its_task(home: Home) -> N
         started_at=first.started_at,
         restarts=2,
         heartbeat_at="2023-11-14T22:13:20.250Z",
-        queue=0,
     )
     assert (second.name, second.state, second.task_id) == (None, "idle", None)
     assert (page.session, page.process) == (SESSION, this_process())
+
+
+def test_how_many_wait_is_told_as_well(home: Home) -> None:
+    board = board_of(home)
+    tell(board, Stub())
+    board.waits(2)
+
+    assert read(home.workers_path(SESSION)) == board.page
+    assert board.page.queue == 2
 
 
 def test_a_cell_keeps_its_task_while_it_runs(home: Home) -> None:
@@ -121,7 +129,7 @@ def test_the_file_is_private_and_written_over_in_place(home: Home) -> None:
     assert stat.S_IMODE(after.st_mode) == 0o600
     assert (after.st_ino, after.st_size) == (before.st_ino, before.st_size)
     assert [line.worker_id for line in parse(path.read_bytes()).workers] == ["w0"]  # type: ignore[union-attr]  # it is whole
-    assert json.loads(path.read_bytes())["v"] == 1
+    assert json.loads(path.read_bytes())["v"] == 2
 
 
 def test_a_worker_that_is_dead_is_told_of_no_more_and_who_waits_for_that_hears_it(
@@ -355,10 +363,10 @@ def test_documents_have_the_fields_that_programs_rely_on() -> None:
 def test_health_counts_workers_and_memory(states: list[str], ok: bool) -> None:
     views = [view(f"w{n}", None, state=state, rss_bytes=10) for n, state in enumerate(states)]
 
-    assert health_of(views) == {
+    assert health_of(views, 3) == {
         "ok": ok,
         "workers": len(states),
-        "queue": 0,
+        "queue": 3,
         "memory_bytes": 10 * len(states),
     }
 
