@@ -150,6 +150,15 @@ def test_deaths_and_interrupts_cost_terminal_ipython_nothing(terminal: Terminal)
     assert "2" in isolated(terminal, "1 + 1")
 
 
+@promise("extension.same", "isolated.background")
+def test_terminal_ipython_shows_a_cell_in_the_background_and_its_end(terminal: Terminal) -> None:
+    begun = isolated(terminal, "print('sa' + 'id'); y = 7", "--bg --out y")
+    seen = begun + terminal.run("_.result()")
+    for told in ("waits for a worker", "said", "ended well", "{'y': 7}"):
+        assert told in seen
+    assert "7" in terminal.run("y")
+
+
 @promise("extension.unload", "isolated.orphans")
 def test_after_unload_nothing_of_the_workers_is_left_in_terminal_ipython(
     terminal: Terminal,

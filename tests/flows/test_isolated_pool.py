@@ -1,0 +1,70 @@
+"""A walk at random over all that a pool of workers is asked for, while workers are killed."""
+
+import os
+import random
+import signal
+import sys
+from contextlib import suppress
+
+import pytest
+
+from tests.isolating import is_gone, ok
+from tests.kernels import Kernel
+from tests.promises import promise
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks on Linux only")
+
+BEGIN = "hs.append(get_ipython().run_cell_magic('isolated', {line!r}, {code!r}))"
+LIVES = (
+    "from flow_kernel import current_session as s; "
+    "[w.pid for w in s().isolation.pool.workers if w.pid]"
+)
+CODES = ("1 + 1", "import time; time.sleep(0.05)", "while True: pass", "1 / 0",
+         "import os; os._exit(3)", "import os; os.abort()", "print('x' * 100_000)")  # fmt: skip
+
+
+@promise("isolated.background", "isolated.survives")
+def test_forty_operations_at_random_leave_nothing_undone() -> None:
+    walk(random.Random(0), steps=40)
+
+
+@promise("isolated.background", "isolated.survives")
+@pytest.mark.soak
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("seed", range(1, 5))
+def test_a_thousand_operations_at_random_leave_nothing_undone(seed: int) -> None:
+    walk(random.Random(seed), steps=250)
+
+
+def walk(dice: random.Random, *, steps: int) -> None:
+    """Each job ends, each worker that is left is one of the pool's, and the session works."""
+    with Kernel(arguments=("--WorkerPool.max_workers=4",)) as kernel:
+        kernel.ready()
+        ok(kernel, "hs = []; kept = [1]")
+        seen: set[int] = set()
+        for _ in range(steps):
+            what = dice.choice(("begin", "begin", "begin", "run", "cancel", "kill", "look"))
+            if what == "begin":
+                worker = dice.choice(("", "", "--worker a ", "--worker b "))
+                line = f"--bg {worker}--priority {dice.randrange(3)} --timeout 2"
+                ok(kernel, BEGIN.format(line=line, code=dice.choice(CODES)) + "; None")
+            elif what == "run":
+                kernel.run(f"%%isolated --fresh\n{dice.choice(CODES[3:])}")
+            elif what == "cancel":
+                ok(kernel, f"hs and hs[{dice.randrange(99)} % len(hs)].cancel()")
+            elif what == "kill":
+                pids = eval(ok(kernel, LIVES))
+                seen.update(pids)
+                if pids:
+                    with suppress(ProcessLookupError):
+                        os.kill(dice.choice(pids), signal.SIGKILL)
+            else:
+                ok(kernel, "%workers")
+            assert ok(kernel, "kept") == "[1]"
+        assert ok(kernel, "all(h.wait(60) for h in hs)") == "True"
+        states = set(eval(ok(kernel, "[h.state for h in hs]")))
+        assert states <= {"ok", "error", "cancelled"}
+        assert ok(kernel, "%%isolated --fresh\n1 + 1") == "2"
+        living = set(eval(ok(kernel, LIVES)))
+        assert all(is_gone(pid) for pid in seen - living)
+    assert all(is_gone(pid) for pid in seen)
