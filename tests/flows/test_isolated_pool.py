@@ -68,3 +68,23 @@ def walk(dice: random.Random, *, steps: int) -> None:
         living = set(eval(ok(kernel, LIVES)))
         assert all(is_gone(pid) for pid in seen - living)
     assert all(is_gone(pid) for pid in seen)
+
+
+@promise("isolated.background", "isolated.relay")
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("seconds", [1, pytest.param(60, marks=pytest.mark.soak)])
+def test_ten_workers_that_say_a_megabyte_a_second_each_lose_nothing(seconds: int) -> None:
+    code = (
+        f"import time\nbegan = time.monotonic()\nfor i in range({100 * seconds}):\n"
+        "    print('x' * 9_999)\n    time.sleep(max(0, began + i / 100 - time.monotonic()))"
+    )
+    with Kernel() as kernel:
+        kernel.ready()
+        begun = [kernel.run(f"%%isolated --bg\n{code}") for _ in range(10)]
+        ok(kernel, "from flow_kernel import current_session as s")
+        asked = kernel.send(
+            "[j.wait(200) and j.state.value for j in s().isolation.background.jobs]"
+        )
+        assert kernel.collect(asked, timeout=250).result == str(["ok"] * 10)
+        said = {ran.msg_id: len(kernel.stream(parent=ran.msg_id)) for ran in begun}
+    assert said == {ran.msg_id: 10_000 * 100 * seconds for ran in begun}
