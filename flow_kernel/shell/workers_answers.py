@@ -48,6 +48,10 @@ def _jobs(session: Session, word: str) -> JobTable:
 
 
 def _wait(session: Session, word: str) -> object:
+    if not word:
+        for job in (jobs := _jobs(session, "")):
+            job.wait()
+        return JobTable([*jobs])
     handle = handle_of(session, _one_job(word, "wait"))
     handle.result()
     return handle

@@ -38,7 +38,8 @@ class WorkersMagics(Magics):  # type: ignore[misc]  # IPython's base has no type
           %workers stop ID             end it at once, with all that it has started
           %workers restart ID          the same, and begin a new one of its name
           %workers jobs                the cells in the background (%%isolated --bg)
-          %workers wait JOB            wait for one, and bring back what it names with --out
+          %workers wait [JOB]          wait for one, and bring back what it names with --out;
+                                       or wait for all of them
           %workers cancel JOB          interrupt one
 
         ID is an id (w1) or a name. The variables of a worker that is ended are gone; those of this

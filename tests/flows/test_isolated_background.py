@@ -126,6 +126,8 @@ def test_it_is_cancelled_by_its_handle_and_by_the_magic(kernel: Kernel) -> None:
     begin(kernel, "while True: pass")
     job_id = ok(kernel, "print(_.job_id)").strip()
     assert "was cancelled" in ok(kernel, f"%workers cancel {job_id}")
+    begin(kernel, "import time; time.sleep(0.2)")
+    assert "running" not in ok(kernel, "%workers wait")
     assert "no cell in the background" in kernel.run("%workers cancel j999").stderr
 
 

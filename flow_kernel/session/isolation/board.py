@@ -15,6 +15,7 @@ import os
 import threading
 import time
 import zlib
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _VERSION: Final = 2
 _CRC_KEY: Final = b',"crc":"'
+_MOST_NOTED: Final = 8
 _WORKING: Final = (State.BUSY, State.BLOCKED)
 # O_NONBLOCK: a FIFO planted at the path must not block the cell.
 _FLAGS: Final = (
@@ -57,6 +59,8 @@ class WorkerLine:
         started_at: UTC.
         restarts: How many of its name this session has had before.
         heartbeat_at: When it was last heard of, UTC.
+        history: What was noted last of it, and of those that had its name before: when (UTC), state
+            and reason; the oldest first.
     """
 
     worker_id: str
@@ -69,6 +73,7 @@ class WorkerLine:
     started_at: str
     restarts: int
     heartbeat_at: str
+    history: tuple[tuple[str, str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,11 +105,16 @@ def parse(data: bytes) -> Page | None:
         return Page(
             session=fields["session"],
             process=ProcessId(**fields["process"]),
-            workers=tuple(WorkerLine(**line) for line in fields["workers"]),
+            workers=tuple(_line_of(line) for line in fields["workers"]),
             queue=int(fields["queue"]),
         )
     except (ValueError, TypeError, KeyError):
         return None
+
+
+def _line_of(fields: dict[str, Any]) -> WorkerLine:
+    history = tuple((at, state, reason) for at, state, reason in fields["history"])
+    return WorkerLine(**{**fields, "history": history})
 
 
 class Board:
@@ -126,9 +136,11 @@ class Board:
         head = {"v": _VERSION, "session": session, "process": self._process, "workers": []}
         self._head: bytes = orjson.dumps(head)[:-2]
         self._lines: dict[str, dict[str, Any]] = {}
+        self._names: dict[str, str] = {}
         self._written: dict[str, bytes] = {}
         self._size = 0
         self._queue = 0
+        self._history: dict[str, deque[tuple[str, str, str]]] = {}
         self._is_closed = False
         self._changed = threading.Condition()
 
@@ -136,7 +148,7 @@ class Board:
     def page(self) -> Page:
         """What is told now."""
         with self._changed:
-            lines = [WorkerLine(**line) for line in self._lines.values()]
+            lines = [_line_of(line) for line in self._lines.values()]
             queue = self._queue
         return Page(session=self._session, process=self._process, workers=tuple(lines), queue=queue)
 
@@ -150,12 +162,28 @@ class Board:
             worker_id = worker.worker_id
             if worker.state == State.DEAD:
                 self._lines.pop(worker_id, None)
+                if worker.name is None:
+                    self._history.pop(worker_id, None)
                 self._written.pop(worker_id, None)
             else:
                 self._lines[worker_id] = line = self._line(worker)
                 self._written[worker_id] = orjson.dumps(line)
             self._write()
             self._changed.notify_all()
+
+    def note(self, worker_id: str, state: str, reason: str) -> None:
+        """What the log notes of a worker is told with it, and with the next one of its name."""
+        with self._changed:
+            key = self._names.get(worker_id) or worker_id
+            noted = self._history.setdefault(key, deque(maxlen=_MOST_NOTED))
+            noted.append((_utc(time.time()), state, reason))
+            if state == State.DEAD:
+                if self._names.pop(worker_id, None) is None:
+                    self._history.pop(key, None)  # nobody has its name after it
+            elif worker_id in self._lines and not self._is_closed:
+                self._lines[worker_id]["history"] = [*noted]
+                self._written[worker_id] = orjson.dumps(self._lines[worker_id])
+                self._write()
 
     def waits(self, queue: int) -> None:
         """So many cells wait for a worker; about 15 us."""
@@ -189,6 +217,12 @@ class Board:
             task_id = line["task_id"] or self._place()
         line["task_id"] = task_id
         line["name"] = worker.name
+        if worker.name is not None and self._names.get(worker.worker_id) is None:
+            self._names[worker.worker_id] = worker.name
+            own = self._history.pop(worker.worker_id, ())
+            noted = self._history.setdefault(worker.name, deque(maxlen=_MOST_NOTED))
+            noted.extend(own)
+            line["history"] = [*noted]
         line["state"] = worker.state.value
         line["restarts"] = worker.restarts
         line["heartbeat_at"] = _utc(worker.heartbeat_s)
@@ -208,6 +242,7 @@ class Board:
             "started_at": _utc(started_s),
             "restarts": 0,
             "heartbeat_at": "",
+            "history": [],
         }
 
     def _write(self) -> None:

@@ -39,6 +39,7 @@ def open_isolation(parts: IsolationParts, ground: Ground) -> Isolation:
         if isinstance(words, str):  # half of a secret would not be known for one
             detail = detail | {"last_output": parts.redact(words)[-_WORDS_CHARS:]}
         fields: dict[str, object] = {"worker_id": worker_id, "state": state, "reason": reason}
+        board.note(worker_id, state, reason)
         if state == State.DEAD:
             events.stopped(worker_id, reason)
         journal.append("worker", place.plan_id, place.task_id, fields | {"detail": detail})

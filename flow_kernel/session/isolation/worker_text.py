@@ -14,6 +14,7 @@ HEADER: Final = ("id", "name", "state", "task", "kind", "pid", "cpu", "memory", 
 NONE: Final = "no workers: an isolated cell starts the first one"
 _UNWELL: Final = (State.BLOCKED, State.ERROR)
 _NAME_CHARS: Final = 40
+_REASON_CHARS: Final = 100
 
 
 def cells_of(view: WorkerView) -> list[str]:
@@ -54,7 +55,11 @@ def facts_of(view: WorkerView) -> list[tuple[str, str]]:
         "last heard of": _when(view.line.heartbeat_at),
         "session": one_line(view.session, _NAME_CHARS),
     }
-    return [(name, text) for name, text in told.items() if text]
+    history = [
+        (f"noted {_when(at)[11:19]}", one_line(f"{state}: {reason}", _REASON_CHARS))
+        for at, state, reason in view.line.history
+    ]
+    return [*((name, text) for name, text in told.items() if text), *history]
 
 
 def document_of(view: WorkerView) -> dict[str, object]:

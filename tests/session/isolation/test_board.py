@@ -105,6 +105,24 @@ def test_how_many_wait_is_told_as_well(home: Home) -> None:
     assert board.page.queue == 2
 
 
+def test_what_was_noted_is_told_with_the_next_one_of_the_name_too(home: Home) -> None:
+    board = board_of(home)
+    first = Stub(name="a")
+    tell(board, first)
+    board.note("w1", "idle", "zygote")
+    first.state = State.DEAD
+    tell(board, first)
+    board.note("w1", "dead", "segfault")
+    tell(board, Stub(worker_id="w2", name="a"))
+    board.note("w2", "idle", "zygote")
+
+    [line] = board.page.workers
+    assert read(home.workers_path(SESSION)) == board.page
+    assert [noted[1:] for noted in line.history] == [
+        ("idle", "zygote"), ("dead", "segfault"), ("idle", "zygote"),
+    ]  # fmt: skip
+
+
 def test_a_cell_keeps_its_task_while_it_runs(home: Home) -> None:
     tasks = iter(["local/T-0001", "local/T-0002"])
     home.ensure()
