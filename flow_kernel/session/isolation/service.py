@@ -20,6 +20,7 @@ from flow_kernel.session.isolation.ends import limit_error, worker_end
 from flow_kernel.session.isolation.inputs import wanted
 from flow_kernel.session.isolation.kinds import Freight, news_of, refuse_limits, shares_memory
 from flow_kernel.session.isolation.run import Outcome, wait
+from flow_kernel.session.isolation.script_ends import script_error
 from flow_kernel.session.isolation.sent import Sent, of_process
 from flow_kernel.session.isolation.steering import Steering
 from flow_kernel.session.isolation.stillness import Stillness
@@ -48,6 +49,7 @@ class Finished:
         outputs: Variables that came back.
         not_back: Names that did not, with the reason.
         error: What is raised instead of what the reply says; None for nothing else.
+        script: How a script of bash ended there, see `script_ends`.
     """
 
     reply: dict[str, Any]
@@ -57,7 +59,8 @@ class Finished:
     versions: dict[str, str | None]
     outputs: dict[str, object]
     not_back: dict[str, str]
-    error: Exception | None
+    error: BaseException | None
+    script: object = None
 
 
 class Isolation:
@@ -222,6 +225,8 @@ class Isolation:
             job["outputs"] = list(cell.outputs)
         if cell.limits.memory_bytes is not None:
             job["memory_bytes"] = cell.limits.memory_bytes
+        if cell.is_script:
+            job["is_script"] = True
         if not shares_memory(worker):
             job["is_inline"] = True
         buffers: Sequence[bytes] = ()
@@ -267,10 +272,18 @@ class Isolation:
             versions=versions_from_wire(wire),
             outputs=outputs,
             not_back=not_back,
-            error=(limit_error(cell, worker.worker_id, outcome) or outcome.failure)
-            if _has_failed(done)
-            else None,
+            error=_error_of(cell, worker, outcome, done, found.get("script")),
+            script=found.get("script") if cell.is_script else None,
         )
+
+
+def _error_of(
+    cell: IsolatedCell, worker: Worker, outcome: Outcome, done: Done, script: object
+) -> BaseException | None:
+    if not _has_failed(done):
+        return None
+    of_limit = limit_error(cell, worker.worker_id, outcome) or outcome.failure
+    return of_limit or (script_error(script) if cell.is_script else None)
 
 
 def _has_failed(done: Done) -> bool:
