@@ -102,6 +102,7 @@ PROMISES: Final[dict[str, str]] = {
     "stop and restart work.",
     "isolated.kinds": "Where no fork is safe a worker is started as a program, or elsewhere; the "
     "log says which.",
+    "isolated.scripts": "A script of bash runs in a worker: live, held to limits, asked, stopped.",
     # What survives
     "state.mirrored": "A mirror that is asked for holds what the logs hold, and harms nobody.",
     "state.rebuilt": "A lost or damaged store stops no kernel, and is made anew from the logs.",

@@ -11,7 +11,6 @@ Called by `shell.worker_app` in the place of IPython.
 """
 
 import signal
-from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final, Self
 
@@ -106,7 +105,7 @@ class _Question:
         self._box = box
         self._script = script
         self.is_open = False
-        self._act: Callable[[], None] = self._look
+        self._act = self._look
 
     def mind(self) -> None:
         """Ask, once the script waits; take an answer, once there is one."""

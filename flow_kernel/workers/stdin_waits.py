@@ -3,13 +3,12 @@
 Called by `script` while a script runs.
 
 Linux tells the system call in which a process sleeps, and its arguments: a `read` of a descriptor
-that is the pipe. A process that waits for several things at once (`read -t 5`, an event loop) is not
-taken for one that asks. Where the system does not tell, every script reads the end of its input.
+that is the pipe. One that waits for several things at once (`read -t 5`, an event loop) is not taken for
+one that asks. Where the system does not tell, every script reads the end of its input.
 
 Source: proc_pid_syscall(5).
 """
 
-import os
 import platform
 import time
 from pathlib import Path
@@ -32,7 +31,7 @@ class Looks:
     """
 
     def __init__(self, inode: int) -> None:
-        self._pipe = f"pipe:[{inode}]"
+        self._pipe = Path(f"pipe:[{inode}]")
         self._numbers = _READS.get(platform.machine(), ())
         self._next_s = 0.0
         self._before: tuple[int, bytes] | None = None
@@ -73,7 +72,7 @@ class Looks:
 
     def _is_pipe(self, pid: int, fd: int) -> bool:
         try:
-            return os.readlink(f"/proc/{pid}/fd/{fd}") == self._pipe
+            return Path(f"/proc/{pid}/fd/{fd}").readlink() == self._pipe
         except OSError:
             return False
 

@@ -239,6 +239,7 @@ def _has_environment(pid: int) -> bool:
 
 
 def all_pids() -> list[int]:
+    """Of whomever, in no order."""
     if not HAS_PROC:
         import psutil  # costs 20 ms at import; only systems without /proc need it
 
