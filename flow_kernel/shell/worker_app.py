@@ -34,6 +34,7 @@ from flow_kernel.shell.worker_calls import WorkerCalls
 from flow_kernel.shell.worker_credit import Credit
 from flow_kernel.shell.worker_job import WorkerJobs
 from flow_kernel.shell.worker_replies import LoadedSession
+from flow_kernel.shell.worker_script import run_script
 from flow_kernel.shell.worker_session import WorkerSession
 from flow_kernel.shell.worker_shell import WorkerShell, places
 from flow_kernel.shell.worker_streams import WorkerOutStream
@@ -124,8 +125,6 @@ class WorkerKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no typ
             self._jobs.end()
 
     def _run_script(self, text: str, has_history: bool, can_ask: bool) -> dict[str, Any]:
-        from flow_kernel.shell.worker_script import run_script  # most workers run none
-
         if has_history:
             self.shell.history_manager.store_inputs(self.shell.execution_count, text)
         with self.shell.blocking():

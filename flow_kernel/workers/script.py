@@ -52,12 +52,9 @@ class Script:
         theirs, self._stdin = os.pipe()
         try:
             # Read whole before it runs. NUL bytes fall away there, and bash says so.
+            argv = ["bash", "-c", f'eval "$(</dev/fd/{source})" {source}<&-']
             self._popen = subprocess.Popen(  # noqa: S603 - that is what the cell asks for
-                [
-                    "bash",
-                    "-c",  # noqa: S607 - the name that it says; `executable` is a path
-                    f'eval "$(</dev/fd/{source})" {source}<&-',
-                ],
+                argv,
                 executable=bash,
                 stdin=theirs,
                 pass_fds=(source,),

@@ -3,8 +3,8 @@
 Called by `script` while a script runs.
 
 Linux tells the system call in which a process sleeps, and its arguments: a `read` of a descriptor
-that is the pipe. One that waits for several things at once (`read -t 5`, an event loop) is not taken for
-one that asks. Where the system does not tell, every script reads the end of its input.
+that is the pipe. One that waits for several things at once (`read -t 5`, an event loop) is not
+taken for one that asks. Where the system does not tell, every script reads the end of its input.
 
 Source: proc_pid_syscall(5).
 """

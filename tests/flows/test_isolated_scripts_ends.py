@@ -10,7 +10,6 @@ import pytest
 from tests.isolating import is_gone, ok
 from tests.kernels import Kernel
 from tests.promises import promise
-from tests.replies import Ran
 
 pytestmark = [
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks on Linux only"),
@@ -169,7 +168,7 @@ def test_bash_that_is_killed_from_outside_ends_the_cell(kernel: Kernel, worker: 
 
 @promise("isolated.scripts", "isolated.survives", "isolated.orphans")
 def test_a_script_goes_with_its_worker(kernel: Kernel) -> None:
-    ran: Ran = kernel.run("%%isolated --fresh --shell\necho $$; kill -9 $PPID; sleep 60")
+    ran = kernel.run("%%isolated --fresh --shell\necho $$; kill -9 $PPID; sleep 60")
     assert ran.error is not None
     assert (ran.error["ename"], "SIGKILL" in ran.error["evalue"]) == ("WorkerDied", True)
     assert is_gone(int(ran.stdout))
