@@ -16,9 +16,14 @@ _SYNC_TICK_S = 1.0
 
 
 class Housekeeper:
-    """Runs `on_busy` five times a second while a cell runs and `on_dirty` a second after writes."""
+    """Runs `on_busy` while a cell runs and `on_dirty` a second after writes.
 
-    def __init__(self, *, on_busy: Callable[[], None], on_dirty: Callable[[], None]) -> None:
+    Args:
+        on_busy: Called five times a second, or as soon again as it says, in seconds.
+        on_dirty: Called once after many writes.
+    """
+
+    def __init__(self, *, on_busy: Callable[[], float], on_dirty: Callable[[], None]) -> None:
         self._on_busy = on_busy
         self._on_dirty = on_dirty
         self._wake = threading.Event()
@@ -61,13 +66,12 @@ class Housekeeper:
             self._round()
 
     def _round(self) -> None:
-        elapsed_s = 0.0
+        elapsed_s, tick_s = 0.0, _BUSY_TICK_S
         while elapsed_s < _SYNC_TICK_S:
-            if self._stop.wait(_BUSY_TICK_S):
+            if self._stop.wait(tick_s):
                 break
-            elapsed_s += _BUSY_TICK_S
-            if self._is_busy:
-                self._on_busy()
+            elapsed_s += tick_s
+            tick_s = self._on_busy() if self._is_busy else _BUSY_TICK_S
         if self._is_dirty:
             self._is_dirty = False
             self._on_dirty()

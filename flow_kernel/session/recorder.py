@@ -316,9 +316,14 @@ class Recorder:
         self._parts.journal.append("late", place.plan_id, place.task_id, fields)
         self._housekeeper.busy(bool(self._open))
 
-    def _measure(self) -> None:
+    def _measure(self) -> float:
         self._note_memory(self._parts.memory.peak())
         self._parts.tail.flush()
+        return self._parts.memory_watch.look(self._running_in)
+
+    def _running_in(self, thread: int) -> str | None:
+        stack = self._stacks.get(thread)
+        return stack[0].span_id if stack else None
 
     def _note_memory(self, rss_bytes: object) -> None:
         if type(rss_bytes) is int:
