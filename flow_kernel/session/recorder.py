@@ -64,7 +64,11 @@ class Recorder:
         self._spans = int.from_bytes(os.urandom(8), "big")
         self._watches = Watches()
         self._hidden = HiddenBurst(parts.journal, parts.where)
-        self._housekeeper = Housekeeper(on_busy=self._measure, on_dirty=parts.journal.sync)
+        self._housekeeper = Housekeeper(
+            on_busy=self._measure,
+            on_dirty=parts.journal.sync,
+            first_s=parts.memory_watch.first_look_s,
+        )
         self.is_paused: bool = not parts.settings.record
         self._note_memory(parts.memory())
 

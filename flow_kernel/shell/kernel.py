@@ -84,7 +84,7 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
         0.95,
         min=0.0,
         max=1.0,
-        help="Share of the available memory at which the cell that takes it is interrupted; 0: never.",
+        help="Share of the available memory that a cell may take before it is interrupted; 0: all.",
     ).tag(config=True)
     mirrors: Any = List(
         Unicode(), help="Plug-ins that copy the logs to other systems, e.g. otlp."
