@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flow_kernel.session.memory_watch import Seen, is_due, is_near, pace_s
+from flow_kernel.session.memory_watch import MemoryWatch, Seen, is_due, is_near, pace_s
 
 GB = 10**9
 FIRST = Seen(left_bytes=10 * GB, rss_bytes=GB)
@@ -48,3 +48,12 @@ def test_nothing_is_due_that_was_not_near(gone: float, grown: float, at: float) 
 )
 def test_the_less_is_left_the_sooner_it_is_looked_at(left: int | None, pace: float) -> None:
     assert pace_s(left) == pace
+
+
+def test_a_session_that_wants_none_is_not_looked_at() -> None:
+    def fail(*_: object) -> None:
+        raise AssertionError("looked")
+
+    watch = MemoryWatch(0.0, left=fail, rss=fail, say=fail)
+
+    assert watch.look(lambda _: "cell") == watch.first_look_s == 0.2
