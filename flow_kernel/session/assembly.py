@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from flow_kernel.errors import FlowError
-from flow_kernel.records import lease
+from flow_kernel.records import lease, stacks
 from flow_kernel.records.headroom import Headroom
 from flow_kernel.records.home import Home
 from flow_kernel.records.journal import Journal, utc_now_ms
@@ -324,6 +324,8 @@ def _announce(
         return undo
     if not faulthandler.is_enabled():
         undo += _watch_faults(home.fault_path(session))
+    if (end := stacks.tell(home.stack_path(session))) is not None:
+        undo.append(end)
     undo.append(lambda: path.unlink(missing_ok=True))
     return undo
 
