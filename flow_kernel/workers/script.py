@@ -20,6 +20,7 @@ import signal
 import subprocess
 import tempfile
 import uuid
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
@@ -31,6 +32,19 @@ MARK: Final = "FLOW_SCRIPT_TAG"
 """The environment variable that every process of a script carries."""
 _ROUNDS: Final = 20
 _KILL: Final = getattr(signal, "SIGKILL", signal.SIGTERM)
+
+
+def kill_those_of(pids: Iterable[int]) -> int:
+    """SIGKILL those among `pids`, just seen, that a script has started; how many there were."""
+    entry = f"{MARK}=".encode()
+    killed = 0
+    for pid in pids:
+        environment = sweep.environment_of(pid) or b""
+        if environment.startswith(entry) or b"\0" + entry in environment:
+            with suppress(OSError):
+                os.kill(pid, _KILL)
+                killed += 1
+    return killed
 
 
 class Script:

@@ -11,6 +11,7 @@ Source: proc_pid_syscall(5).
 
 import platform
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -38,7 +39,7 @@ class Looks:
 
     def can_tell(self, pid: int) -> bool:
         """True where the system tells what `pid`, a child of this process, waits for."""
-        return bool(self._numbers) and bool(_call_of(pid))
+        return bool(self._numbers) and any(_calls_of(pid))
 
     def reader(self, root_pid: int) -> str | None:
         """The name of a program that waited at the last look and waits now; None for none.
@@ -59,15 +60,15 @@ class Looks:
 
     def _find(self, root_pid: int) -> tuple[int, bytes] | None:
         for pid in (root_pid, *descendants(root_pid)):
-            call = _call_of(pid)
-            words = call.split()
-            if (
-                len(words) > 1
-                and words[0].isdigit()
-                and int(words[0]) in self._numbers
-                and self._is_pipe(pid, int(words[1], 16))
-            ):
-                return pid, call
+            for call in _calls_of(pid):
+                words = call.split()
+                if (
+                    len(words) > 1
+                    and words[0].isdigit()
+                    and int(words[0]) in self._numbers
+                    and self._is_pipe(pid, int(words[1], 16))
+                ):
+                    return pid, call
         return None
 
     def _is_pipe(self, pid: int, fd: int) -> bool:
@@ -77,12 +78,13 @@ class Looks:
             return False
 
 
-def _call_of(pid: int) -> bytes:
-    """The call that a process sleeps in with its arguments; empty where nobody tells."""
+def _calls_of(pid: int) -> Iterator[bytes]:
+    """The call that each thread sleeps in, with its arguments; none where nobody tells."""
     try:
-        return Path(f"/proc/{pid}/syscall").read_bytes()
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            yield (thread / "syscall").read_bytes()
     except OSError:
-        return b""
+        return
 
 
 def _name_of(pid: int) -> str:

@@ -137,6 +137,34 @@ def test_a_program_of_a_script_gets_no_more_memory_than_it_may_have(
     assert lives_on(kernel, worker)
 
 
+@promise("isolated.scripts", "isolated.limits")
+def test_programs_of_a_script_that_hold_too_much_together_are_killed_and_not_the_worker(
+    kernel: Kernel, worker: int
+) -> None:
+    hog = f"{sys.executable} -c 'import time; hog = bytearray(120_000_000); time.sleep(60)'"
+    ran = kernel.run(f"{SCRIPT} --memory 200M\nfor i in 1 2 3; do {hog} & done; wait")
+    assert ran.reply["ename"] == "MemoryLimitExceeded"
+    assert "its worker and the variables there live on" in ran.reply["evalue"]
+    assert lives_on(kernel, worker)
+
+
+@promise("isolated.scripts", "isolated.orphans")
+def test_a_script_goes_with_its_session(own: Kernel) -> None:
+    own.send("%%isolated --shell\necho $$ > bash; sleep 60; true")
+    bash = pid_in(own, "bash")
+    own.kill()
+    assert is_gone(bash)
+
+
+@promise("isolated.scripts")
+def test_a_thread_that_reads_asks_as_well(kernel: Kernel) -> None:
+    code = "import threading; threading.Thread(target=lambda: print(input())).start()"
+    ran = kernel.run(
+        f"{SCRIPT}\n{sys.executable} -c '{code}'", allow_stdin=True, answers=["from a thread"]
+    )
+    assert ran.stdout == "from a thread\n"
+
+
 @promise("isolated.scripts", "isolated.orphans")
 def test_what_a_script_leaves_running_ends_with_it(kernel: Kernel) -> None:
     ran = kernel.run(
