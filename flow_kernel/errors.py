@@ -15,6 +15,7 @@ Raised by all floors, caught by apps (which turn them into one sentence and an e
     ├── UntrustedCheckpoint (PermissionError) 4   somebody else has signed it
     ├── WorkerDied                            1   the worker of an isolated cell is gone
     │   └── MemoryLimitExceeded (MemoryError)  1   … of more memory than the cell may take
+    ├── ScriptFailed (ChildProcessError)      1   a script of bash ended with an exit code or signal
     ├── WorkerBlocked                         1   the worker makes no progress
     ├── CellTimeout (TimeoutError)            1   a cell ran longer than it may
     ├── IsolationUnavailable (RuntimeError)   4   what was asked for cannot be had here
@@ -158,6 +159,17 @@ class WorkerDied(_Quiet, FlowError):
 
 class MemoryLimitExceeded(WorkerDied, MemoryError):
     """The worker was ended because its processes held more memory than the cell may take."""
+
+
+class ScriptFailed(_Quiet, FlowError, ChildProcessError):
+    """A script of bash has ended with another exit code than 0.
+
+    `returncode` is that of `subprocess`: negative where a signal ended bash itself.
+    """
+
+    def __init__(self, message: str, *, returncode: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.returncode = returncode
 
 
 class WorkerBlocked(_Quiet, FlowError):

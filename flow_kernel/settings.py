@@ -101,6 +101,8 @@ class Settings:
     """Types of tasks whose cells are isolated by default."""
     isolate_all: bool = False
     """Every cell runs in the worker of the session."""
+    memory_interrupt_at: float = 0.95
+    """The share of the memory available at its start that a cell may take; 0 for any."""
     remind_command: tuple[str, ...] = ()
     """Run for each reminder of an open question: a program and its arguments; empty for none."""
     approve: str = "auto"

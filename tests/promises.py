@@ -104,6 +104,9 @@ PROMISES: Final[dict[str, str]] = {
     "stop and restart work.",
     "isolated.kinds": "Where no fork is safe a worker is started as a program, or elsewhere; the "
     "log says which.",
+    "isolated.scripts": "A script of bash runs in a worker: live, held to limits, asked, stopped.",
+    "stuck.memory": "The cell that takes the last memory is interrupted, no other, and told why.",
+    "stuck.seen": "From elsewhere it is seen what a session that is held does, with its stack.",
     # What survives
     "state.mirrored": "A mirror that is asked for holds what the logs hold, and harms nobody.",
     "state.rebuilt": "A lost or damaged store stops no kernel, and is made anew from the logs.",

@@ -1,6 +1,7 @@
-"""`jupyter flow workers`: the processes that isolated cells run in, from outside.
+"""`jupyter flow workers`: the processes that isolated cells run in, and sessions that a cell holds.
 
-Called by `cli`. Reads what sessions tell of them in the home, and asks no kernel.
+Called by `cli`. Reads what sessions tell of them in the home, and asks no kernel that would have to
+answer by itself: a signal gives the stack of one that is held.
 """
 
 import argparse
@@ -12,6 +13,8 @@ from flow_kernel.apps.sources import find_home
 from flow_kernel.apps.state import add_home
 from flow_kernel.apps.tables import Cell, Column, Painted, Painter, plain, print_table
 from flow_kernel.apps.terminal import Terminal
+from flow_kernel.session import held_text
+from flow_kernel.session.held import KernelLooks, KernelView
 from flow_kernel.session.isolation.worker_looks import Looks, WorkerView, find
 from flow_kernel.session.isolation.worker_text import (
     HEADER,
@@ -53,25 +56,35 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, terminal: Terminal) -> int:
     """Print the workers."""
     home, looks = find_home(terminal, options.home), Looks()
-    views = looks.at_home(home)
-    if views and not options.health:
+    views, kernels = looks.at_home(home), KernelLooks(home)
+    if (views and not options.health) or kernels.has_any:
         time.sleep(_BETWEEN_LOOKS_S)  # what they use now, and not since their start
         views = looks.at_home(home)
+    sessions = kernels.views() if options.worker is None else []
+    held = [view for view in sessions if view.is_held]
     if options.worker is not None:
         views = [find(views, options.worker)]
     if options.health:
         health = health_of(views, looks.queue_at(home))
-        terminal.document(health)
+        terminal.document(health | _sessions(held))
         return 0 if health["ok"] else 1
-    if options.json and options.worker is not None:
-        terminal.document(document_of(views[0]))
+    if options.worker is not None:
+        if options.json:
+            terminal.document(document_of(views[0]))
+        else:
+            _print_one(views[0], terminal)
     elif options.json:
-        terminal.document({"items": [document_of(view) for view in views], "next": None})
-    elif options.worker is not None:
-        _print_one(views[0], terminal)
+        items = [document_of(view) for view in views]
+        terminal.document({"items": items, "next": None} | _sessions(sessions))
     else:
         _print_all(views, terminal)
+        for line in (line for view in held for line in held_text.lines_of(view)):
+            terminal.print(plain(line))
     return 0
+
+
+def _sessions(views: Sequence[KernelView]) -> dict[str, object]:
+    return {"sessions": [held_text.document_of(view) for view in views]} if views else {}
 
 
 def _print_all(views: Sequence[WorkerView], terminal: Terminal) -> None:

@@ -107,6 +107,10 @@ class Home:
         """Where `session` tells which workers it has."""
         return self.run_dir / f"{session}.workers"
 
+    def stack_path(self, session: str) -> Path:
+        """Where `session` writes its stack when it is asked to."""
+        return self.run_dir / f"{session}.stack"
+
     def log_path(self, plan_id: str, task_id: str) -> Path:
         """The log file that a task appends to; rotated ones lie beside it as `<task>.<n>.jsonl`."""
         return self.log_dir / log_name(plan_id, task_id)

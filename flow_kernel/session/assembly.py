@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from flow_kernel.errors import FlowError
-from flow_kernel.records import lease
+from flow_kernel.records import lease, stacks
+from flow_kernel.records.headroom import Headroom
 from flow_kernel.records.home import Home
 from flow_kernel.records.journal import Journal, utc_now_ms
 from flow_kernel.records.kept_outputs import OutputKeeper
@@ -29,6 +30,7 @@ from flow_kernel.session.identity import identify
 from flow_kernel.session.isolation.lazily import LazyIsolation
 from flow_kernel.session.isolation.parts import IsolationParts
 from flow_kernel.session.isolation.stillness import Stillness
+from flow_kernel.session.memory_watch import MemoryWatch
 from flow_kernel.session.notices import Notices
 from flow_kernel.session.place import Place, Whereabouts
 from flow_kernel.session.recorder import Recorder
@@ -99,13 +101,17 @@ def assemble(  # noqa: PLR0913 - the shell passes them once, each by name
         identity.task_id,
         on_move=lambda place: _move_lease(home, identity.session, place, env),
     )
+    memory = ResidentMemory()
     parts = RecorderParts(
         where=where,
         settings=settings,
         journal=journal,
         redactor=redactor,
         tail=tail,
-        memory=ResidentMemory(),
+        memory=memory,
+        memory_watch=MemoryWatch(
+            settings.memory_interrupt_at, left=Headroom(), rss=memory, say=notices.say
+        ),
         keeper=_output_keeper(home, settings, redactor, notices),
     )
     recorder = Recorder(parts)
@@ -318,6 +324,8 @@ def _announce(
         return undo
     if not faulthandler.is_enabled():
         undo += _watch_faults(home.fault_path(session))
+    if (end := stacks.tell(home.stack_path(session))) is not None:
+        undo.append(end)
     undo.append(lambda: path.unlink(missing_ok=True))
     return undo
 

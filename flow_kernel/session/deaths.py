@@ -34,6 +34,7 @@ _FATAL_SIGNALS: Final = (
 )
 _FRAME: Final = re.compile(r'File "([^"\n]*)", line (\d+) in')
 _SCAN_BYTES: Final = 64 * 1024 * 1024
+_LOOK_BYTES: Final = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,8 +99,18 @@ def record_deaths(home: Home, *, session: str, settings: JournalSettings) -> lis
     return sorted(deaths, key=lambda death: death.lease.started_at)
 
 
+def running_cell(home: Home, lease: Lease) -> dict[str, object] | None:
+    """The `cell_started` record of the cell that a session runs, as its log says."""
+    return _read_trail(_logs(home, lease), lease.session, scan_bytes=_LOOK_BYTES).running
+
+
 def _leftovers(home: Home, session: str) -> Iterable[Path]:
-    return (home.fault_path(session), home.tail_path(session), home.workers_path(session))
+    return (
+        home.fault_path(session),
+        home.tail_path(session),
+        home.workers_path(session),
+        home.stack_path(session),
+    )
 
 
 def _judge(home: Home, lease: Lease, trail: _Trail) -> Death:
@@ -158,10 +169,10 @@ def _logs(home: Home, lease: Lease) -> list[Path]:
     ][-2:]
 
 
-def _read_trail(logs: Iterable[Path], session: str) -> _Trail:
+def _read_trail(logs: Iterable[Path], session: str, *, scan_bytes: int = _SCAN_BYTES) -> _Trail:
     trail = _Trail()
     mark = f'"session":"{session}"'.encode()
-    for line in chain.from_iterable(_last_bytes(log).split(b"\n") for log in logs):
+    for line in chain.from_iterable(_last_bytes(log, scan_bytes).split(b"\n") for log in logs):
         if mark not in line[:200]:
             continue
         try:
@@ -187,11 +198,11 @@ def _follow(trail: _Trail, record: dict[str, object]) -> _Trail:
     )
 
 
-def _last_bytes(log: Path) -> bytes:
+def _last_bytes(log: Path, scan_bytes: int) -> bytes:
     try:
         with log.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - _SCAN_BYTES))
+            file.seek(max(0, size - scan_bytes))
             return file.read()
     except OSError:
         return b""

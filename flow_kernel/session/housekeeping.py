@@ -11,16 +11,25 @@ from flow_kernel.records.frozen import FROZEN_BUILTINS
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
-_BUSY_TICK_S = 0.2
 _SYNC_TICK_S = 1.0
+_IDLE_TICK_S = 0.02
 
 
 class Housekeeper:
-    """Runs `on_busy` five times a second while a cell runs and `on_dirty` a second after writes."""
+    """Runs `on_busy` while a cell runs and `on_dirty` a second after writes.
 
-    def __init__(self, *, on_busy: Callable[[], None], on_dirty: Callable[[], None]) -> None:
+    Args:
+        on_busy: Called again and again; it says how soon the next time, in seconds.
+        on_dirty: Called once after many writes.
+        first_s: How long after the start of a cell `on_busy` is called first.
+    """
+
+    def __init__(
+        self, *, on_busy: Callable[[], float], on_dirty: Callable[[], None], first_s: float
+    ) -> None:
         self._on_busy = on_busy
         self._on_dirty = on_dirty
+        self._tick_s = first_s
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._is_parked = True
@@ -63,11 +72,10 @@ class Housekeeper:
     def _round(self) -> None:
         elapsed_s = 0.0
         while elapsed_s < _SYNC_TICK_S:
-            if self._stop.wait(_BUSY_TICK_S):
+            if self._stop.wait(self._tick_s):
                 break
-            elapsed_s += _BUSY_TICK_S
-            if self._is_busy:
-                self._on_busy()
+            elapsed_s += self._tick_s
+            self._tick_s = self._on_busy() if self._is_busy else max(self._tick_s, _IDLE_TICK_S)
         if self._is_dirty:
             self._is_dirty = False
             self._on_dirty()

@@ -65,7 +65,11 @@ class Recorder:
         self._spans = int.from_bytes(os.urandom(8), "big")
         self._watches = Watches()
         self._hidden = HiddenBurst(parts.journal, parts.where)
-        self._housekeeper = Housekeeper(on_busy=self._measure, on_dirty=parts.journal.sync)
+        self._housekeeper = Housekeeper(
+            on_busy=self._measure,
+            on_dirty=parts.journal.sync,
+            first_s=parts.memory_watch.first_look_s,
+        )
         self.is_paused: bool = not parts.settings.record
         self._note_memory(parts.memory())
 
@@ -373,9 +377,14 @@ class Recorder:
         self._parts.journal.append("late", place.plan_id, place.task_id, fields)
         self._housekeeper.busy(bool(self._open))
 
-    def _measure(self) -> None:
+    def _measure(self) -> float:
         self._note_memory(self._parts.memory.peak())
         self._parts.tail.flush()
+        return self._parts.memory_watch.look(self._running_in)
+
+    def _running_in(self, thread: int) -> str | None:
+        stack = self._stacks.get(thread)
+        return stack[0].span_id if stack else None
 
     def _note_memory(self, rss_bytes: object) -> None:
         if type(rss_bytes) is int:

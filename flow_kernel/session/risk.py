@@ -13,6 +13,7 @@ library takes for code. It is a seat belt, not a lock.
 """
 
 import ast
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -304,7 +305,9 @@ class _Scan:
             self._note(tables.LINE_MAGICS.get(name, Kind.CODE), node)
 
     def _cell_magic(self, node: ast.Call, name: str, line: str, body: str) -> None:
-        if name in tables.PYTHON_CELL_MAGICS:
+        if name == "isolated" and _is_script(line):
+            self._command(node, body)
+        elif name in tables.PYTHON_CELL_MAGICS:
             self._take(self.of_source(body, node.lineno))
             if name in ("timeit", "time") and line.strip():
                 self._take(self.of_source(_without_options(line), node.lineno - 1))
@@ -375,6 +378,14 @@ def _is_safe_loader(node: ast.Call) -> bool:
     return bool(names) and all(
         name in ("SafeLoader", "CSafeLoader", "BaseLoader") for name in names
     )
+
+
+def _is_script(line: str) -> bool:
+    """True for the line of `%%isolated --shell`, whatever quotes it is written with."""
+    try:
+        return "--shell" in shlex.split(line)
+    except ValueError:  # the magic refuses it
+        return False
 
 
 def _without_options(line: str) -> str:

@@ -14,6 +14,7 @@ from flow_kernel.records.process import ResidentMemory
 from flow_kernel.records.tail import OutputTail
 from flow_kernel.session.cell import Failure, OpenCell
 from flow_kernel.session.deferred_redactor import SecretFilter
+from flow_kernel.session.memory_watch import MemoryWatch
 from flow_kernel.session.place import Place, Whereabouts
 from flow_kernel.settings import Settings
 
@@ -34,6 +35,7 @@ class RecorderParts:
     redactor: SecretFilter
     tail: OutputTail
     memory: ResidentMemory
+    memory_watch: MemoryWatch
     keeper: OutputKeeper | None = None
     """Writes what cells display; None where it is only counted."""
 

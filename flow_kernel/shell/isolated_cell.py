@@ -15,6 +15,7 @@ from IPython.core.error import UsageError as IPythonUsageError
 
 from flow_kernel.errors import UsageError, WorkerDied
 from flow_kernel.session.isolation.cell import IsolatedCell
+from flow_kernel.session.isolation.script_ends import left_running
 from flow_kernel.session.isolation.service import Finished
 from flow_kernel.session.session import Session
 from flow_kernel.shell.input_box import InputBox
@@ -72,6 +73,7 @@ def run_isolated(shell: Any, session: Session, order: Order, body: str) -> objec
         is_fresh=order.is_fresh or (order.is_background and order.worker is None),
         is_background=order.is_background,
         priority=order.priority,
+        is_script=order.is_shell,
         is_silent=request.get("silent") is True,
         has_history=request.get("store_history") is not False,
         has_displays=kernel is not None,
@@ -150,6 +152,8 @@ def _take_over(shell: Any, session: Session, finished: Finished) -> None:
     shell.user_ns.update(finished.outputs)
     for name, reason in finished.not_back.items():
         session.isolation.outlet.say(f"{name} did not come back from the worker: {reason}")
+    if left := left_running(finished.script):
+        session.isolation.outlet.say(left)
     for payload in finished.reply.get("payload") or ():
         # Not `ask_exit`: that ends a worker, and no session.
         if isinstance(payload, dict) and payload.get("source") in _PAYLOADS:

@@ -92,9 +92,11 @@ class IsolatedMarks:
         is_strict = self._session.settings.isolate_all
         if not self._is_of_request(source) or _is_for_session(_clean(lines), is_strict=is_strict):
             return lines
-        if self.order_of(source, None) is None:
+        order = self.order_of(source, None)
+        if order is None:
             return lines
-        return [f"%%{_MAGIC}\n", *lines]
+        # Whoever looks whether a cell is risky has to see that it is no Python.
+        return [f"%%{_MAGIC} --shell\n" if order.is_shell else f"%%{_MAGIC}\n", *lines]
 
     def _is_of_request(self, source: str) -> bool:
         """True for the cell itself: a kernel transforms other texts as well."""

@@ -80,6 +80,12 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
     isolate_all: Any = Bool(
         False, help="Run every cell in a worker, as USE_SUBPROCESS_WORKER=1 does."
     ).tag(config=True)
+    memory_interrupt_at: Any = Float(
+        0.95,
+        min=0.0,
+        max=1.0,
+        help="Share of the available memory that a cell may take before it is interrupted; 0: all.",
+    ).tag(config=True)
     mirrors: Any = List(
         Unicode(), help="Plug-ins that copy the logs to other systems, e.g. otlp."
     ).tag(config=True)
@@ -307,6 +313,7 @@ def settings_of(chosen: Any, pool: PoolSettings) -> Settings:
         isolated_types=frozenset(_texts(chosen, "isolated_types", default.isolated_types)),
         isolate_all=getattr(chosen, "isolate_all", default.isolate_all) is True
         or os.environ.get(_ISOLATE_ALL) == "1",
+        memory_interrupt_at=_share(chosen, default.memory_interrupt_at),
         mirrors=tuple(_texts(chosen, "mirrors", default.mirrors)),
         remind_command=tuple(_argv(command) if type(command) is str else map(str, command)),
         checkpoints=_checkpoint_settings(chosen, default.checkpoints),
@@ -324,6 +331,12 @@ def _checkpoint_settings(chosen: Any, default: CheckpointSettings) -> Checkpoint
         every_cells=cells if type(cells) is int else default.every_cells,
         every_minutes=float(minutes) if isinstance(minutes, int | float) else 0.0,
     )
+
+
+def _share(chosen: Any, default: float) -> float:
+    value = getattr(chosen, "memory_interrupt_at", default)
+    is_share = type(value) in (int, float) and 0 <= value <= 1
+    return float(value) if is_share else default
 
 
 def _texts(chosen: Any, name: str, default: Iterable[str]) -> Iterable[str]:

@@ -129,6 +129,8 @@ class Order:
     limits: Limits = field(default_factory=Limits)
 
 
+SCRIPT_TIMEOUT_S: Final = 300.0
+"""A script gets so long where nothing is said."""
 _NOTHING: Final = Marks()
 _UNNAMED: Final = ("fresh", "fork")
 """Marks of workers that nobody asks for again."""
@@ -208,26 +210,36 @@ def resolve(
         comment: In its first line.
         by_type: The task that is open has a type whose cells are isolated.
         isolate_all: The policy of the session isolates each cell.
+
+    Raises:
+        UsageError: It cannot be a script of bash.
     """
     places = (magic or _NOTHING, metadata, tags, comment)
     is_isolated = _first(places, "isolated")
     if magic is not None and magic.isolated is None:
         is_isolated = True
+    is_shell = bool(_first(places, "shell"))
     if not (isolate_all or (by_type if is_isolated is None else is_isolated)):
+        if is_shell:
+            raise UsageError("a script of bash runs in a worker only", hint="say isolated as well")
         return None
     worker, kind = _placement(places)
     inputs, outputs = _first(places, "inputs"), _first(places, "outputs")
+    timeout_s = _first(places, "timeout_s")
+    if is_shell:
+        _refuse_variables(kind, inputs, outputs)
+        inputs, timeout_s = "none", timeout_s or SCRIPT_TIMEOUT_S
     return Order(
         worker=worker,
         is_fresh=kind == "fresh",
         is_fork=kind == "fork",
-        is_shell=bool(_first(places, "shell")),
+        is_shell=is_shell,
         is_background=bool(_first(places, "background")),
         priority=_first(places, "priority") or 0,
         inputs="auto" if inputs is None else inputs,
         outputs=outputs or (),
         limits=Limits(
-            timeout_s=_first(places, "timeout_s"),
+            timeout_s=timeout_s,
             memory_bytes=_first(places, "memory_bytes"),
             cpu_s=_first(places, "cpu_s"),
             processes=_first(places, "processes"),
@@ -281,6 +293,17 @@ def _placement(places: tuple[Marks, ...]) -> tuple[str | None, str]:
             if said is not None:
                 voided.add(kind)
     return None, ""
+
+
+def _refuse_variables(kind: str, inputs: Inputs | None, outputs: tuple[str, ...] | None) -> None:
+    """Refuse what a script cannot be given, and cannot give."""
+    why = "a script of bash has no variables of Python"
+    if outputs:
+        raise UsageError(f"{why}: --out gives nothing", hint="have it write a file, and read that")
+    if isinstance(inputs, tuple):
+        raise UsageError(f"{why}: --in brings nothing", hint="set os.environ, or write a file")
+    if kind == "fork":
+        raise UsageError(f"{why}: a copy of the session is of no use", hint="leave out fork")
 
 
 def _words(line: str, notation: _Notation) -> list[str]:

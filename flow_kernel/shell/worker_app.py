@@ -34,6 +34,7 @@ from flow_kernel.shell.worker_calls import WorkerCalls
 from flow_kernel.shell.worker_credit import Credit
 from flow_kernel.shell.worker_job import WorkerJobs
 from flow_kernel.shell.worker_replies import LoadedSession
+from flow_kernel.shell.worker_script import run_script
 from flow_kernel.shell.worker_session import WorkerSession
 from flow_kernel.shell.worker_shell import WorkerShell, places
 from flow_kernel.shell.worker_streams import WorkerOutStream
@@ -96,7 +97,11 @@ class WorkerKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no typ
                 cell_meta=cell_meta, cell_id=cell_id,
             )  # fmt: skip
         try:
-            self._jobs.begin(job, code, self.get_parent("shell").get("buffers") or ())
+            self._jobs.begin(
+                job,
+                "" if job.get("is_script") else code,
+                self.get_parent("shell").get("buffers") or (),
+            )
         except Exception as error:  # noqa: BLE001 - code of the values' classes may raise anything
             return self._jobs.refuse(error)
         except KeyboardInterrupt:
@@ -106,6 +111,8 @@ class WorkerKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no typ
         self._calls.open()
         self._broken_streams.put_back()
         try:
+            if job.get("is_script"):
+                return self._jobs.script_reply(self._run_script(code, store_history, allow_stdin))
             return await super().do_execute(
                 code, silent, store_history, user_expressions, allow_stdin,
                 cell_meta=cell_meta, cell_id=cell_id,
@@ -116,6 +123,14 @@ class WorkerKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no typ
             self._mend_streams()
             self._calls.close()
             self._jobs.end()
+
+    def _run_script(self, text: str, has_history: bool, can_ask: bool) -> dict[str, Any]:
+        if has_history:
+            self.shell.history_manager.store_inputs(self.shell.execution_count, text)
+        with self.shell.blocking():
+            ended = run_script(self, text, can_ask=can_ask)
+        self.shell.execution_count += has_history
+        return ended
 
     def finish_metadata(self, parent: Any, metadata: Any, reply_content: Any) -> Any:
         """Tell what the job has found."""

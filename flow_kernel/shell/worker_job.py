@@ -3,9 +3,11 @@
 Called by `shell.worker_app`.
 
     request: {"cwd", "path", "env", "count", "inputs": shipment, "outputs": […], "limits": {…},
-              "is_inline": true where variables travel in the messages themselves}
+              "is_inline": true where variables travel in the messages themselves,
+              "is_script": true where the code is a script of bash}
     reply:   {"has_arrived": true once all that was sent is here, "changes": …,
-              "outputs": shipment, "refused": […], "peak_rss_bytes": …}
+              "outputs": shipment, "refused": […], "peak_rss_bytes": …,
+              "script": how it ended, see `worker_script.run_script`}
 """
 
 import os
@@ -108,6 +110,19 @@ class WorkerJobs:
             "user_expressions": {},
             "payload": [],
         }
+
+    def script_reply(self, ended: dict[str, Any]) -> dict[str, Any]:
+        """A script has ended: the content of the reply; the session words what went wrong."""
+        self._found["script"] = ended
+        reply = {
+            "status": "ok",
+            "execution_count": self._shell.execution_count - 1,
+            "user_expressions": {},
+            "payload": [],
+        }
+        if ended.get("returncode") == 0:
+            return reply
+        return {**reply, "status": "error", "ename": "ScriptFailed", "evalue": "", "traceback": []}
 
     def end(self) -> None:
         """The cell has ended: take what it changed, and what is wanted of it.

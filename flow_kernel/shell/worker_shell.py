@@ -7,7 +7,8 @@ only where settings would have made another one.
 
 import os
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -80,9 +81,15 @@ class WorkerShell(ZMQInteractiveShell):  # type: ignore[misc]  # ipykernel has n
 
     def run_cell(self, *args: Any, **kwargs: Any) -> Any:
         """Run a cell that awaits nothing."""
+        with self.blocking():
+            return super().run_cell(*args, **kwargs)
+
+    @contextmanager
+    def blocking(self) -> Iterator[None]:
+        """Something keeps the main thread meanwhile."""
         before, self.is_blocking = self.is_blocking, True
         try:
-            return super().run_cell(*args, **kwargs)
+            yield
         finally:
             self.is_blocking = before
 

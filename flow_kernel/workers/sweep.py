@@ -65,14 +65,14 @@ def carries(pid: int, tag: str) -> bool:
     if not HAS_PROC:
         return _carries_by_psutil(pid, tag)
     entry = f"{TAG_NAME}={tag}".encode()
-    found = _environment(pid)
+    found = environment_of(pid)
     until = None
     while found == b"" and _has_environment(pid):
         until = until or time.monotonic() + _EXECUTING_S
         if time.monotonic() > until:
             break
         time.sleep(_SHORT_S)  # the system tells nobody when it is through
-        found = _environment(pid)
+        found = environment_of(pid)
     return found is not None and entry in found and entry in found.split(b"\0")
 
 
@@ -207,12 +207,12 @@ def _carriers(tag: str) -> Iterator[int]:
     if not tag:
         return
     me = os.getpid()
-    for pid in sorted(_all_pids(), reverse=True):
+    for pid in sorted(all_pids(), reverse=True):
         if pid != me and carries(pid, tag):
             yield pid
 
 
-def _environment(pid: int) -> bytes | None:
+def environment_of(pid: int) -> bytes | None:
     """What a process of this user was executed with; None for one of others, or that is gone."""
     try:
         fd = os.open(f"/proc/{pid}/environ", os.O_RDONLY)
@@ -238,7 +238,8 @@ def _has_environment(pid: int) -> bool:
     return fields[_ENV_END] == b"0" or fields[_ENV_END] != fields[_ENV_START]
 
 
-def _all_pids() -> list[int]:
+def all_pids() -> list[int]:
+    """Of whomever, in no order."""
     if not HAS_PROC:
         import psutil  # costs 20 ms at import; only systems without /proc need it
 
@@ -255,10 +256,10 @@ def _stop_all(tag: str, named: dict[int, str]) -> list[int]:
         for pid, started in named.items():
             if start_time(pid) == started:
                 _stop_tree(pid, stopped, seen)
-        listed = set(_all_pids())
+        listed = set(all_pids())
         for pid in _carriers(tag):
             _stop_tree(pid, stopped, seen)
-        if listed - set(_all_pids()):
+        if listed - set(all_pids()):
             _chase(tag, stopped, seen)
         if len(stopped) == before:
             break
@@ -342,7 +343,7 @@ def _children_of_thread(path: str) -> list[int]:
 def _by_parent() -> dict[int, list[int]]:
     """Children by parent, for a system that does not list them; about 5 ms for 300 processes."""
     found: dict[int, list[int]] = {}
-    for pid in _all_pids():
+    for pid in all_pids():
         try:
             stat = Path(f"/proc/{pid}/stat").read_bytes()
         except OSError:

@@ -92,6 +92,22 @@ def look(root_pid: int, tag: str | None = None) -> Usage | None:
     )
 
 
+def look_alone(pid: int) -> Usage | None:
+    """What one process uses now, without what it has started."""
+    if not HAS_PROC:
+        return None
+    member = _member(pid)
+    if member is None or member.is_zombie:
+        return None
+    return Usage(
+        rss_bytes=member.private_bytes + member.shared_bytes,
+        peak_rss_bytes=None,
+        cpu_s=member.ticks / _TICKS_A_SECOND,
+        processes=1,
+        pids=(pid,),
+    )
+
+
 def footprint(pids: Iterable[int]) -> int | None:
     """Resident bytes of these processes, a page that n processes share counted 1/n in each.
 

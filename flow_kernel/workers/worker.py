@@ -276,6 +276,7 @@ class Worker:
             raise UsageError(f"the cell cannot be sent to a worker: {error}") from None
 
     def _send(self, frames: Sequence[Any]) -> None:
+        self._fault.clear()  # stacks that it has lived on after
         if self.died is None:  # else its sockets are closed, and its job was told
             self._channels.shell.send_multipart(frames)
 

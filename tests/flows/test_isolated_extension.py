@@ -43,6 +43,17 @@ def test_an_error_is_shown_once_and_input_is_asked_in_stock_ipykernel(stock: Ker
     assert ran.result == "'Ada'"
 
 
+@promise("extension.same", "isolated.scripts")
+def test_scripts_run_ask_and_stop_in_stock_ipykernel(stock: Kernel) -> None:
+    ran = stock.run(
+        "%%isolated --shell\nread x; echo $x; exit 3", allow_stdin=True, answers=["Ada"]
+    )
+    assert (ran.stdout, ran.reply["evalue"]) == ("Ada\n", "the script ended with exit code 3")
+    assert [m["msg_type"] for m in ran.messages] == ["stream", "error"]
+    stopped = stock.interrupted("%%isolated --shell\ntouch begun; sleep 60; true")
+    assert stopped.reply["ename"] == "KeyboardInterrupt"
+
+
 @promise("extension.same", "isolated.survives", "isolated.interrupt")
 def test_deaths_and_interrupts_cost_stock_ipykernel_nothing(stock: Kernel) -> None:
     died = stock.run("%%isolated --fresh\nimport os; os.abort()")
@@ -136,6 +147,16 @@ def test_terminal_ipython_asks_for_input(terminal: Terminal) -> None:
     terminal._child.sendline(code)
     terminal._child.expect_exact("name? ")
     assert "'got Ada'" in terminal.run("Ada")
+
+
+@promise("extension.same", "isolated.scripts")
+def test_scripts_run_ask_and_fail_in_terminal_ipython(terminal: Terminal) -> None:
+    code = 'read x; echo "got $x"; exit 3'
+    terminal._child.sendline(f"get_ipython().run_cell_magic('isolated', '--shell', {code!r})")
+    terminal._child.expect_exact("bash reads: ")
+    screen = terminal.run("Ada")
+    assert "got Ada" in screen
+    assert screen.count("ScriptFailed: the script ended with exit code 3") == 1
 
 
 @promise("extension.same", "isolated.survives", "isolated.interrupt")

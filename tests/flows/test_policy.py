@@ -71,7 +71,9 @@ def test_a_hidden_request_passes_when_it_is_harmless_and_is_refused_when_not(
 @promise("approval.policy")
 @pytest.mark.parametrize(
     "cell", ["!rm data.csv", "rm data.csv", "%%bash\nrm data.csv", "o = os\no.remove('data.csv')",
-             "await asyncio.create_subprocess_shell('rm data.csv')"],
+             "await asyncio.create_subprocess_shell('rm data.csv')",
+             "%%isolated --shell\nrm =data.csv", "# flow: isolated shell\nrm =data.csv",
+             "%%isolated '--sh'ell\ndata = 1"],
 )  # fmt: skip
 def test_each_way_that_ipython_knows_is_looked_at(kernel: Kernel, data: Path, cell: str) -> None:
     kernel.run("import asyncio, os")

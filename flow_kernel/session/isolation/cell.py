@@ -27,6 +27,7 @@ class IsolatedCell:
         is_fresh: True for a new worker of its own, which ends with the cell.
         is_background: True where nobody waits for it.
         priority: Among those that wait for a worker; the greatest first.
+        is_script: True where the code is a script of bash.
         can_ask: True where somebody answers `input()`.
         is_silent: True where its last expression is not shown.
         has_history: True where it is a line of the history there.
@@ -45,6 +46,7 @@ class IsolatedCell:
     is_fresh: bool = False
     is_background: bool = False
     priority: int = 0
+    is_script: bool = False
     can_ask: bool = False
     is_silent: bool = False
     has_history: bool = True

@@ -57,7 +57,9 @@ def worker_end(
             was_killed_by=killer,
             oom_kills_before=before,
             oom_kills_after=oom_kills(),
-            last_line=_shown_line(cell.code, death.last_line_of(died.fault)),
+            last_line=""
+            if cell.is_script
+            else _shown_line(cell.code, death.last_line_of(died.fault)),
             last_output=died.last_output,
             fault=died.fault,
             machine_bytes=memory_total(),

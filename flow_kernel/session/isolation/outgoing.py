@@ -59,6 +59,8 @@ class Outgoing:
             facts["outputs"] = list(cell.outputs)
         if cell.limits.memory_bytes is not None:
             facts["memory_bytes"] = cell.limits.memory_bytes
+        if cell.is_script:
+            facts["is_script"] = True
         return Prepared(facts=facts, packed=self._pack(sent, cell, names) if names else None)
 
     def apart(self, cell: IsolatedCell, names: Sequence[str], *, is_far: bool) -> Prepared:

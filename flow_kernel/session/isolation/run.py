@@ -15,7 +15,7 @@ from typing import Final
 
 from flow_kernel.records.interrupts import NotedInterrupts
 from flow_kernel.session.isolation.patience import Patience, Seen, Step
-from flow_kernel.workers import sweep, tree
+from flow_kernel.workers import script, sweep, tree
 from flow_kernel.workers.calls import Called
 from flow_kernel.workers.job import Died, Done, InputWanted, Job
 from flow_kernel.workers.limits import Limits
@@ -24,6 +24,8 @@ from flow_kernel.workers.worker import Worker
 _monotonic: Final = time.monotonic
 # A wait without an end can sleep through an interrupt that comes just before it.
 _SLICE_S: Final = 0.1
+# A worker whose script was killed says so in this time, or is killed as well.
+_SPARED_S: Final = 1.0
 _WATCHED_SLICE_S: Final = 0.05
 _END_OF_FILE: Final = "\x04"
 """Has `input()` of ipykernel raise `EOFError`."""
@@ -172,7 +174,9 @@ class _Watch:
         self._cpu_before_s = 0.0 if usage is None else usage.cpu_s
         self.patience = Patience(limits)
         self.interrupts = 0
+        self._pids: tuple[int, ...] = ()
         self.was_killed = False
+        self._spared_s: float | None = None
         self.peak_rss_bytes: int | None = None
         self.slice_s = _SLICE_S if limits == Limits() else _WATCHED_SLICE_S
 
@@ -191,6 +195,7 @@ class _Watch:
         usage = self._look() if self._looks_at_tree else None
         if usage is not None:
             self.peak_rss_bytes = max(self.peak_rss_bytes or 0, usage.rss_bytes)
+            self._pids = usage.pids
         seen = Seen(
             elapsed_s=_monotonic() - self._began_s,
             rss_bytes=None if usage is None else usage.rss_bytes,
@@ -201,6 +206,9 @@ class _Watch:
         )
         for step in self.patience.next(seen):
             self._do(step)
+        if self._spared_s is not None and _monotonic() - self._spared_s > _SPARED_S:
+            self._spared_s = None
+            self._kill()
 
     def answer(self, text: str) -> None:
         """What a person has typed."""
@@ -229,5 +237,11 @@ class _Watch:
                     self._worker.signal(signal.SIGUSR2)
                 self._worker.signal(signal.SIGTERM)
             case Step.KILL:
-                self.was_killed = True
-                self._worker.signal(getattr(signal, "SIGKILL", signal.SIGTERM))
+                if self.patience.cause == "memory" and script.kill_those_of(self._pids):
+                    self._spared_s = _monotonic()  # it is not the worker that holds the memory
+                else:
+                    self._kill()
+
+    def _kill(self) -> None:
+        self.was_killed = True
+        self._worker.signal(getattr(signal, "SIGKILL", signal.SIGTERM))

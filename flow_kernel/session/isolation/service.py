@@ -22,6 +22,7 @@ from flow_kernel.session.isolation.inputs import wanted
 from flow_kernel.session.isolation.kinds import Freight, news_of, refuse_limits
 from flow_kernel.session.isolation.outgoing import Outgoing, Prepared
 from flow_kernel.session.isolation.run import Counted, Outcome, wait
+from flow_kernel.session.isolation.script_ends import script_error
 from flow_kernel.session.isolation.sent import Sent
 from flow_kernel.session.isolation.steering import Steering
 from flow_kernel.session.isolation.stillness import Stillness
@@ -49,6 +50,7 @@ class Finished:
         outputs: Variables that came back.
         not_back: Names that did not, with the reason.
         error: What is raised instead of what the reply says; None for nothing else.
+        script: How a script of bash ended there, see `script_ends`.
     """
 
     reply: dict[str, Any]
@@ -58,7 +60,8 @@ class Finished:
     versions: dict[str, str | None]
     outputs: dict[str, object]
     not_back: dict[str, str]
-    error: Exception | None
+    error: BaseException | None
+    script: object = None
 
 
 class Isolation:
@@ -282,10 +285,18 @@ class Isolation:
             versions=versions_from_wire(wire),
             outputs=outputs,
             not_back=not_back,
-            error=(limit_error(cell, worker.worker_id, outcome) or outcome.failure)
-            if _has_failed(done)
-            else None,
+            error=_error_of(cell, worker, outcome, done, found.get("script")),
+            script=found.get("script") if cell.is_script else None,
         )
+
+
+def _error_of(
+    cell: IsolatedCell, worker: Worker, outcome: Outcome, done: Done, script: object
+) -> BaseException | None:
+    if not _has_failed(done):
+        return None
+    of_limit = limit_error(cell, worker.worker_id, outcome) or outcome.failure
+    return of_limit or (script_error(script) if cell.is_script else None)
 
 
 def _has_failed(done: Done) -> bool:

@@ -1,0 +1,153 @@
+"""Interrupts the cell that takes the last of the machine's memory, before the system kills for it.
+
+Called by `session.recorder`, in its housekeeping thread, five times a second while a cell runs, and
+more often the less is left: 3 GB a second can be taken. Short cells have ended before the first
+look.
+
+A cell is interrupted when both are so:
+
+    of the memory that was available at its first look, the share `at` is gone, or will be at the
+        next look, where that is milliseconds away
+    what this process has grown by since then is a quarter of that at least
+
+So whoever grows is interrupted, up to four at a time, and a small cell beside them is not. What is
+measured is this process: what a cell has started (workers too) is killed before it, as a rule.
+Native code that holds the GIL keeps this thread from looking, and could not be interrupted.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from flow_kernel.records.frozen import FROZEN_BUILTINS
+from flow_kernel.records.plain import human_bytes
+
+globals()["__builtins__"] = FROZEN_BUILTINS
+
+_SLOW_S: Final = 0.2
+_BRISK_S: Final = 0.02
+_FAST_S: Final = 0.005
+_BYTES_A_SECOND: Final = 20e9
+"""So much that none can take it: of 4 GB a fifth at most goes between two looks."""
+_FAST_SHARE: Final = 0.5
+_OWN_SHARE: Final = 0.25
+_SIGINT: Final = int(signal.SIGINT)
+_main_ident: Final = threading.main_thread().ident
+_kill: Final = os.kill
+_getpid: Final = os.getpid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What was found at one look.
+
+    Attributes:
+        left_bytes: Can still be had.
+        rss_bytes: Held by this process.
+    """
+
+    left_bytes: int
+    rss_bytes: int
+
+
+def is_due(first: Seen, just_now: Seen | None, now: Seen, at: float) -> bool:
+    """True when a cell has to be interrupted (pure).
+
+    Args:
+        first: When it was first looked at.
+        just_now: Some milliseconds before `now`; None where that was longer ago.
+        now: Later.
+        at: The share of what was left that may be gone.
+    """
+    bound = at * first.left_bytes
+    gone, grown = first.left_bytes - now.left_bytes, now.rss_bytes - first.rss_bytes
+    soon = 0 if just_now is None else max(0, now.rss_bytes - just_now.rss_bytes)
+    return gone + soon >= bound and grown >= _OWN_SHARE * bound
+
+
+def is_near(first: Seen, now: Seen, at: float) -> bool:
+    """True when a cell that grows may soon have to be interrupted (pure)."""
+    gone = first.left_bytes - now.left_bytes
+    return gone >= _FAST_SHARE * at * first.left_bytes and now.rss_bytes > first.rss_bytes
+
+
+def pace_s(left_bytes: int | None) -> float:
+    """How long nobody needs to look (pure)."""
+    if left_bytes is None:
+        return _SLOW_S
+    return min(_SLOW_S, max(_BRISK_S, left_bytes / _BYTES_A_SECOND))
+
+
+class MemoryWatch:
+    """Of one session.
+
+    Args:
+        at: The share of the memory available that a cell may take; 0 for any.
+        left: Says how much is left, in bytes.
+        rss: Says how much this process holds, in bytes.
+        say: Tells the person, under the cell.
+    """
+
+    def __init__(
+        self,
+        at: float,
+        *,
+        left: Callable[[], int | None],
+        rss: Callable[[], int | None],
+        say: Callable[[str], None],
+    ) -> None:
+        self._at = at
+        self._left = left
+        self._rss = rss
+        self._say = say
+        self._cell: str | None = None
+        self._first: Seen | None = None
+        self._just_now: Seen | None = None
+
+    @property
+    def first_look_s(self) -> float:
+        """How long after its start a cell has to be looked at."""
+        return pace_s(self._left()) if self._at > 0 else _SLOW_S
+
+    def look(self, running: Callable[[int], str | None]) -> float:
+        """Look at the cell that runs, and interrupt it if that is due.
+
+        Args:
+            running: The id of the cell that runs in a thread now, None for none.
+
+        Returns:
+            When to look again, in seconds.
+        """
+        cell = running(_main_ident or 0) if self._at > 0 else None
+        now = None if cell is None else self._seen()
+        before, self._just_now = self._just_now, None
+        if now is None:
+            self._cell = self._first = None
+            return _SLOW_S
+        first = self._first if cell == self._cell else None
+        if first is None:
+            self._cell, self._first = cell, now
+        elif is_due(first, before, now, self._at):
+            self._first = now  # whoever goes on is interrupted again, for what is left
+            self._interrupt(first, now, running)
+        elif is_near(first, now, self._at):
+            self._just_now = now
+            return _FAST_S
+        return pace_s(now.left_bytes)
+
+    def _interrupt(self, first: Seen, now: Seen, running: Callable[[int], str | None]) -> None:
+        if running(_main_ident or 0) == self._cell:
+            self._say(
+                f"the cell was interrupted: it took {human_bytes(now.rss_bytes - first.rss_bytes)}"
+                f" and {human_bytes(now.left_bytes)} of memory was left, at the end of which the"
+                " system kills; all variables stay; c.FlowKernel.memory_interrupt_at = 0 turns"
+                " this off"
+            )
+            _kill(_getpid(), _SIGINT)
+
+    def _seen(self) -> Seen | None:
+        left, rss = self._left(), self._rss()
+        return None if left is None or rss is None else Seen(left_bytes=left, rss_bytes=rss)
