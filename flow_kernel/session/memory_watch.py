@@ -7,8 +7,8 @@ look.
 A cell is interrupted when both are so:
 
     of the memory that was available at its first look, the share `at` is gone, or will be at the
-        next look, where that is milliseconds away; or no more than 64 MB are left, which the
-        end of a cell may take
+        next look, where that is milliseconds away; or no more than 64 MB are left (half, of less
+        than 128), which the end of a cell may take
     what this process has grown by since then is a quarter of that at least
 
 So whoever grows is interrupted, up to four at a time, and a small cell beside them is not. What is
@@ -77,8 +77,8 @@ def is_near(first: Seen, now: Seen, at: float) -> bool:
 
 def _bound(first: Seen, at: float) -> float:
     """So much may be gone."""
-    bound, left = at * first.left_bytes, first.left_bytes - _RESERVE_BYTES
-    return min(bound, left) if left >= _RESERVE_BYTES else bound
+    kept = min(_RESERVE_BYTES, first.left_bytes // 2)
+    return min(at * first.left_bytes, first.left_bytes - kept)
 
 
 def pace_s(left_bytes: int | None) -> float:
@@ -96,6 +96,7 @@ class MemoryWatch:
         left: Says how much is left, in bytes.
         rss: Says how much this process holds, in bytes.
         say: Tells the person, under the cell.
+        release: Called at the end.
     """
 
     def __init__(
@@ -105,7 +106,9 @@ class MemoryWatch:
         left: Callable[[], int | None],
         rss: Callable[[], int | None],
         say: Callable[[str], None],
+        release: Callable[[], None] = lambda: None,
     ) -> None:
+        self.close: Callable[[], None] = release
         self._at = at
         self._left = left
         self._rss = rss
@@ -113,6 +116,8 @@ class MemoryWatch:
         self._cell: str | None = None
         self._first: Seen | None = None
         self._just_now: Seen | None = None
+        self.rss_bytes: int | None = None
+        """Of this process, as it was seen last."""
 
     @property
     def first_look_s(self) -> float:
@@ -157,4 +162,5 @@ class MemoryWatch:
 
     def _seen(self) -> Seen | None:
         left, rss = self._left(), self._rss()
+        self.rss_bytes = rss
         return None if left is None or rss is None else Seen(left_bytes=left, rss_bytes=rss)

@@ -37,7 +37,7 @@ def test_what_it_takes_until_the_next_look_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("had", "left", "due"), [(400, 66, False), (400, 63, True), (120, 7, False), (120, 5, True)]
+    ("had", "left", "due"), [(400, 66, False), (400, 63, True), (120, 61, False), (120, 59, True)]
 )
 def test_what_the_end_of_a_cell_takes_is_kept_where_there_is_little(
     had: int, left: int, due: bool
