@@ -109,9 +109,7 @@ def assemble(  # noqa: PLR0913 - the shell passes them once, each by name
         redactor=redactor,
         tail=tail,
         memory=memory,
-        memory_watch=MemoryWatch(
-            settings.memory_interrupt_at, left=Headroom(), rss=memory, say=notices.say
-        ),
+        memory_watch=_memory_watch(settings, memory, notices),
         keeper=_output_keeper(home, settings, redactor, notices),
     )
     recorder = Recorder(parts)
@@ -252,6 +250,17 @@ def _move_lease(home: Home, session: str, place: Place, env: Mapping[str, str]) 
     """A death belongs to the task that was open."""
     if (home.run_dir / f"{session}.lease").exists():
         _take_lease(home, session, (place.plan_id, place.task_id), env)
+
+
+def _memory_watch(settings: Settings, memory: ResidentMemory, notices: Notices) -> MemoryWatch:
+    headroom = Headroom()
+    return MemoryWatch(
+        settings.memory_interrupt_at,
+        left=headroom,
+        rss=memory,
+        say=notices.say,
+        release=headroom.close,
+    )
 
 
 def _output_keeper(

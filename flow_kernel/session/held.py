@@ -1,8 +1,8 @@
 """What the session of a kernel does now, seen from another process: its cell, state and stack.
 
-Called by the verb `jupyter flow workers`. The session is asked nothing that needs its threads: its
-lease says which process it is, its log which cell has begun, /proc what the process does, and the
-stack comes on a signal, see `records.stacks`.
+Called by the verb `jupyter flow workers` and by `%flow status`. The session is asked nothing that
+needs its threads: its lease says which process it is, its log which cell has begun, /proc what the
+process does, and the stack comes on a signal, see `records.stacks`.
 """
 
 import time
@@ -21,6 +21,8 @@ from flow_kernel.session.held_text import Frame, frames_of, state_of
 from flow_kernel.workers import tree
 
 _STACK_S: Final = 1.5
+_SHORTEST_S: Final = 0.05
+"""Within less, the ticks that the system counts in say nothing."""
 HELD_S: Final = 1.0
 """A cell that runs for less holds nobody up."""
 
@@ -76,10 +78,16 @@ class KernelView:
 
 
 class KernelLooks:
-    """The sessions of a home, looked at twice: CPU time is told by what lies between."""
+    """The sessions of a home, looked at twice: CPU time is told by what lies between.
 
-    def __init__(self, home: Home) -> None:
+    Args:
+        home: Theirs.
+        without: A session that is left out, because it looks itself.
+    """
+
+    def __init__(self, home: Home, *, without: str = "") -> None:
         self._home = home
+        self._without = without
         self._here = this_process()
         self._leases = [*self._living()]
         self._cpu_s = {lease.session: _cpu_s(lease) for lease in self._leases if self._near(lease)}
@@ -103,7 +111,7 @@ class KernelLooks:
 
     def _living(self) -> Iterator[Lease]:
         found = (read(path) for path in self._home.run_dir.glob("*.lease"))
-        leases = [lease for lease in found if lease is not None]
+        leases = [each for each in found if each is not None and each.session != self._without]
         for lease in sorted(leases, key=lambda lease: lease.started_at):
             if is_alive(lease.process, self._here):
                 yield lease
@@ -122,7 +130,7 @@ class KernelLooks:
         letter, rss_bytes = _letter(pid), _rss_bytes(pid)
         cpu_s, before_s = _cpu_s(lease), self._cpu_s.get(lease.session)
         cpu_pct = None
-        if cpu_s is not None and before_s is not None and passed_s > 0:
+        if cpu_s is not None and before_s is not None and passed_s >= _SHORTEST_S:
             cpu_pct = round(100 * max(cpu_s - before_s, 0.0) / passed_s, 1)
         frames: tuple[Frame, ...] = ()
         if cell is not None and cell.running_s >= HELD_S and letter not in ("T", "t"):

@@ -1,6 +1,6 @@
 """What a session does that is held by a cell, in words and as documents (pure).
 
-Called by `held` and by the verb `jupyter flow workers`.
+Called by `held`, by the verb `jupyter flow workers` and by `%flow status`.
 
     the system says    and its stack, innermost first               state
     T, t               –                                            stopped
@@ -117,6 +117,15 @@ def lines_of(view: "KernelView") -> list[str]:
         *shown,
         *([f"    … {more} more"] if more > 0 else []),
     ]
+
+
+def summary_of(view: "KernelView") -> str:
+    """The same as a line that stands beside the name of the session."""
+    if view.cell is None:
+        return view.state
+    where = f", at {view.frames[0]}" if view.frames else ""
+    running = human_ms(view.cell.running_s * 1000)
+    return f"{view.state} for {running}: {one_line(_first_line(view.cell.code), 60)}{where}"
 
 
 def document_of(view: "KernelView") -> dict[str, object]:

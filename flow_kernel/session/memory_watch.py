@@ -7,7 +7,8 @@ look.
 A cell is interrupted when both are so:
 
     of the memory that was available at its first look, the share `at` is gone, or will be at the
-        next look, where that is milliseconds away
+        next look, where that is milliseconds away; or no more than 64 MB are left (half, of less
+        than 128), which the end of a cell may take
     what this process has grown by since then is a quarter of that at least
 
 So whoever grows is interrupted, up to four at a time, and a small cell beside them is not. What is
@@ -28,10 +29,10 @@ from flow_kernel.records.plain import human_bytes
 globals()["__builtins__"] = FROZEN_BUILTINS
 
 _SLOW_S: Final = 0.2
-_BRISK_S: Final = 0.02
 _FAST_S: Final = 0.005
 _BYTES_A_SECOND: Final = 20e9
 """So much that none can take it: of 4 GB a fifth at most goes between two looks."""
+_RESERVE_BYTES: Final = 64_000_000
 _FAST_SHARE: Final = 0.5
 _OWN_SHARE: Final = 0.25
 _SIGINT: Final = int(signal.SIGINT)
@@ -62,23 +63,29 @@ def is_due(first: Seen, just_now: Seen | None, now: Seen, at: float) -> bool:
         now: Later.
         at: The share of what was left that may be gone.
     """
-    bound = at * first.left_bytes
+    bound = _bound(first, at)
     gone, grown = first.left_bytes - now.left_bytes, now.rss_bytes - first.rss_bytes
-    soon = 0 if just_now is None else max(0, now.rss_bytes - just_now.rss_bytes)
+    soon = 0 if just_now is None else max(0, just_now.left_bytes - now.left_bytes)
     return gone + soon >= bound and grown >= _OWN_SHARE * bound
 
 
 def is_near(first: Seen, now: Seen, at: float) -> bool:
     """True when a cell that grows may soon have to be interrupted (pure)."""
     gone = first.left_bytes - now.left_bytes
-    return gone >= _FAST_SHARE * at * first.left_bytes and now.rss_bytes > first.rss_bytes
+    return gone >= _FAST_SHARE * _bound(first, at) and now.rss_bytes > first.rss_bytes
+
+
+def _bound(first: Seen, at: float) -> float:
+    """So much may be gone."""
+    kept = min(_RESERVE_BYTES, first.left_bytes // 2)
+    return min(at * first.left_bytes, first.left_bytes - kept)
 
 
 def pace_s(left_bytes: int | None) -> float:
     """How long nobody needs to look (pure)."""
     if left_bytes is None:
         return _SLOW_S
-    return min(_SLOW_S, max(_BRISK_S, left_bytes / _BYTES_A_SECOND))
+    return min(_SLOW_S, max(_FAST_S, left_bytes / _BYTES_A_SECOND))
 
 
 class MemoryWatch:
@@ -89,6 +96,7 @@ class MemoryWatch:
         left: Says how much is left, in bytes.
         rss: Says how much this process holds, in bytes.
         say: Tells the person, under the cell.
+        release: Called at the end.
     """
 
     def __init__(
@@ -98,7 +106,9 @@ class MemoryWatch:
         left: Callable[[], int | None],
         rss: Callable[[], int | None],
         say: Callable[[str], None],
+        release: Callable[[], None] = lambda: None,
     ) -> None:
+        self.close: Callable[[], None] = release
         self._at = at
         self._left = left
         self._rss = rss
@@ -106,6 +116,8 @@ class MemoryWatch:
         self._cell: str | None = None
         self._first: Seen | None = None
         self._just_now: Seen | None = None
+        self.rss_bytes: int | None = None
+        """Of this process, as it was seen last."""
 
     @property
     def first_look_s(self) -> float:
@@ -150,4 +162,5 @@ class MemoryWatch:
 
     def _seen(self) -> Seen | None:
         left, rss = self._left(), self._rss()
+        self.rss_bytes = rss
         return None if left is None or rss is None else Seen(left_bytes=left, rss_bytes=rss)

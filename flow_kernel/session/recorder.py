@@ -31,6 +31,7 @@ from flow_kernel.session.sealing import RecorderParts, cell_fields, started_fiel
 globals()["__builtins__"] = FROZEN_BUILTINS
 
 _RECENT: Final = 128
+_CALM_S: Final = 0.1
 _SPANS: Final = 1 << 64
 _getpid: Final = os.getpid
 _get_ident: Final = threading.get_ident
@@ -292,6 +293,7 @@ class Recorder:
         self._housekeeper.close()
         self._parts.journal.sync()
         self._parts.memory.close()
+        self._parts.memory_watch.close()
 
     # -- inside ------------------------------------------------------------------------------------
 
@@ -378,9 +380,12 @@ class Recorder:
         self._housekeeper.busy(bool(self._open))
 
     def _measure(self) -> float:
-        self._note_memory(self._parts.memory.peak())
+        watch = self._parts.memory_watch
+        next_s = watch.look(self._running_in)
+        # In a hurry one number less is read.
+        self._note_memory(watch.rss_bytes if next_s < _CALM_S else self._parts.memory.peak())
         self._parts.tail.flush()
-        return self._parts.memory_watch.look(self._running_in)
+        return next_s
 
     def _running_in(self, thread: int) -> str | None:
         stack = self._stacks.get(thread)

@@ -101,7 +101,20 @@ def _status(session: Session, _: argparse.Namespace) -> Facts:
     network = network_file_system(session.home.root)
     if network:
         rows["file system"] = f"{network} (network): one log file a session"
-    return Facts("Flow", rows)
+    return Facts("Flow", rows | _others(session))
+
+
+def _others(session: Session) -> dict[str, object]:
+    """Other sessions of the home that a cell holds."""
+    own = f"{session.identity.session}.lease"
+    if all(path.name == own for path in session.home.run_dir.glob("*.lease")):
+        return {}
+    from flow_kernel.session.held import KernelLooks  # what reads logs; few kernels have neighbours
+    from flow_kernel.session.held_text import summary_of  # with it
+
+    looks = KernelLooks(session.home, without=session.identity.session)
+    held = [view for view in looks.views() if view.is_held]
+    return {f"session {view.session[:8]}": summary_of(view) for view in held}
 
 
 def _log(session: Session, options: argparse.Namespace) -> CellTable:

@@ -76,6 +76,22 @@ def test_what_a_cell_waits_for_is_told(kernel: Kernel, code: str, state: str) ->
 
 
 @promise("stuck.seen")
+def test_a_neighbour_in_the_home_sees_it_in_its_status(kernel: Kernel) -> None:
+    msg_id = kernel.send("def f(): return sum(range(10**12))\nf()")
+    held(kernel)
+    with Kernel(home=kernel.home) as other:
+        other.ready()
+        status = other.run("%flow status").result or ""
+        own = other.run("session = %flow\nlen(str(session).split('session '))").result
+    (row,) = [row for row in status.splitlines() if "running for" in row]
+    assert row.endswith("def f(): return sum(range(10**12)), at cell:1 in f")
+    assert own is not None
+    kernel.kill()
+    kernel.restart()
+    assert msg_id not in kernel.replies
+
+
+@promise("stuck.seen")
 def test_a_session_that_was_stopped_is_told_and_not_woken(kernel: Kernel) -> None:
     msg_id = kernel.send("import os, signal; os.kill(os.getpid(), signal.SIGSTOP); 'woken'")
     view = held(kernel)

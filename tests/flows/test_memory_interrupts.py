@@ -81,12 +81,12 @@ def test_a_cell_beside_one_that_takes_the_memory_goes_on(low: Kernel, own: Kerne
 
 @promise("stuck.memory")
 def test_a_kernel_in_a_small_control_group_is_not_killed() -> None:
-    with group_of(300_000_000) as group, inside(group, Kernel) as kernel:
+    with group_of(400_000_000) as group, inside(group, Kernel) as kernel:
         kernel.ready()
         for _ in range(2):
-            ran = kernel.run("grown = []\nwhile True: grown.append(b'x' * 1_000_000)")
+            ran = kernel.run(GROWS)
             assert ran.reply["ename"] == "KeyboardInterrupt"
-            assert ok(kernel, "held = len(grown); del grown; 20 < held < 300") == "True"
+            assert ok(kernel, "held = len(grown); del grown; 50 < held < 400") == "True"
 
 
 def inside(group: Path, start: Callable[[], Kernel]) -> Kernel:

@@ -36,6 +36,17 @@ def test_what_it_takes_until_the_next_look_counts() -> None:
     assert is_due(FIRST, later(9.0, 9.0), later(9.3, 9.3), 0.95)
 
 
+@pytest.mark.parametrize(
+    ("had", "left", "due"), [(400, 66, False), (400, 63, True), (120, 61, False), (120, 59, True)]
+)
+def test_what_the_end_of_a_cell_takes_is_kept_where_there_is_little(
+    had: int, left: int, due: bool
+) -> None:
+    first = Seen(left_bytes=had * 10**6, rss_bytes=0)
+    now = Seen(left_bytes=left * 10**6, rss_bytes=had * 10**6)
+    assert is_due(first, None, now, 0.95) is due
+
+
 @given(st.floats(-20, 10), st.floats(-1, 20), st.floats(0.01, 1.0))
 def test_nothing_is_due_that_was_not_near(gone: float, grown: float, at: float) -> None:
     now = later(gone, grown)
@@ -44,7 +55,7 @@ def test_nothing_is_due_that_was_not_near(gone: float, grown: float, at: float) 
 
 
 @pytest.mark.parametrize(
-    ("left", "pace"), [(None, 0.2), (100 * GB, 0.2), (GB, 0.05), (GB // 10, 0.02), (0, 0.02)]
+    ("left", "pace"), [(None, 0.2), (100 * GB, 0.2), (GB, 0.05), (GB // 4, 0.0125), (0, 0.005)]
 )
 def test_the_less_is_left_the_sooner_it_is_looked_at(left: int | None, pace: float) -> None:
     assert pace_s(left) == pace
