@@ -1,32 +1,39 @@
 """Where cells wait for a worker, and are let in one after the other.
 
-Made by `pool`; called in the threads of cells. What is decided, `admission` decides.
+Made by `pool`; called in the threads of cells. What is decided, `admission` decides: once for each
+change, and only whoever has something to look at is woken, or hundreds that wait would keep the
+session busy.
 """
 
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from flow_kernel.errors import IsolationUnavailable
+from flow_kernel.records.interrupts import NotedInterrupts
 from flow_kernel.workers.admission import Room, Wanted, is_hopeless, next_of
 
 _SLICE_S: Final = 0.1
 """A wait without an end can sleep through an interrupt that comes just before it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pass:
-    """That a cell has been let in.
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Place:
+    """Of one cell, from its coming to its going.
 
     Attributes:
-        wanted: What it asked for.
+        wanted: What it asks for.
         is_background: True where nobody waits for it.
+        is_wanted: False once nobody waits for the cell any more.
+        woken: Set where its thread has something to look at.
     """
 
     wanted: Wanted
     is_background: bool
+    is_wanted: Callable[[], bool]
+    woken: threading.Event = field(default_factory=threading.Event)
 
 
 class Turnstile:
@@ -51,10 +58,11 @@ class Turnstile:
         self._most = most
         self._memory_bytes = memory_bytes
         self._named = named
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._count = 0
-        self._waiting: list[Wanted] = []
-        self._inside: list[Pass] = []
+        self._told = 0
+        self._waiting: dict[int, _Place] = {}
+        self._inside: dict[int, _Place] = {}
         self._is_closed = False
         self.on_queue: Callable[[int], object] = lambda _: None
 
@@ -88,77 +96,92 @@ class Turnstile:
         Raises:
             IsolationUnavailable: Its turn will not come, or nobody wants it any more.
         """
-        entered = self._enter(
-            worker=worker, priority=priority, memory_bytes=memory_bytes,
-            is_background=is_background, is_wanted=is_wanted, on_wait=on_wait,
-        )  # fmt: skip
+        with self._lock:
+            self._refuse(worker, memory_bytes, is_background=is_background)
+            self._count += 1
+            ticket = self._count
+        wanted = Wanted(ticket=ticket, priority=priority, worker=worker, memory_bytes=memory_bytes)
+        place = _Place(wanted=wanted, is_background=is_background, is_wanted=is_wanted)
         try:
+            self._wait(place, on_wait)
             yield
         finally:
-            self._leave(entered)
+            self._leave(place)
+
+    def look_again(self) -> None:
+        """A worker is gone, or somebody has given up."""
+        with self._lock:
+            self._admit()
 
     def close(self) -> None:
         """Nobody is let in any more."""
-        with self._changed:
+        with self._lock:
             self._is_closed = True
-            self._changed.notify_all()
+            for place in self._waiting.values():
+                place.woken.set()
 
     # -- inside ------------------------------------------------------------------------------------
 
-    def _enter(
-        self, *, worker: str | None, priority: int, memory_bytes: int, is_background: bool,
-        is_wanted: Callable[[], bool], on_wait: Callable[[int], None],
-    ) -> Pass:  # fmt: skip
-        with self._changed:
-            self._refuse(worker, memory_bytes, is_background=is_background)
-            self._count += 1
-            wanted = Wanted(
-                ticket=self._count, priority=priority, worker=worker, memory_bytes=memory_bytes
-            )
-            self._waiting.append(wanted)
-            is_told = False
-            try:
-                while next_of(self._waiting, self._room()) is not wanted:
-                    self._mind(wanted, is_wanted)
-                    if not is_told:
-                        is_told = True
-                        self.on_queue(len(self._waiting))
-                        on_wait(len(self._waiting) - 1)
-                    self._changed.wait(_SLICE_S)
-                self._mind(None, is_wanted)
-                entered = Pass(wanted=wanted, is_background=is_background)
-                self._inside.append(entered)
-            finally:
-                self._waiting.remove(wanted)
-                if is_told:
-                    self.on_queue(len(self._waiting))
-                self._changed.notify_all()
-            return entered
+    def _wait(self, place: _Place, on_wait: Callable[[int], None]) -> None:
+        ticket = place.wanted.ticket
+        with self._lock:
+            self._waiting[ticket] = place
+            self._admit()
+            before = len(self._waiting) - 1
+        if ticket in self._waiting:
+            on_wait(before)
+        while True:
+            with self._lock:
+                is_inside = ticket in self._inside
+                self._mind(place, is_inside=is_inside)
+            if is_inside:
+                return
+            place.woken.wait(None if place.is_background else _SLICE_S)
+            place.woken.clear()
 
-    def _leave(self, entered: Pass) -> None:
-        with self._changed:
-            self._inside.remove(entered)
-            self._changed.notify_all()
+    def _leave(self, place: _Place) -> None:
+        with NotedInterrupts() as held, self._lock:  # its room would be lost for ever
+            self._waiting.pop(place.wanted.ticket, None)
+            self._inside.pop(place.wanted.ticket, None)
+            self._admit()
+        held.pass_on()
+
+    def _admit(self) -> None:
+        """Let in whoever may begin, and wake who will not; to be called with the lock."""
+        while self._waiting:
+            room = self._room()
+            found = next_of((each.wanted for each in self._waiting.values()), room)
+            if found is None:
+                for each in self._waiting.values():
+                    if not each.is_wanted() or is_hopeless(each.wanted, room):
+                        each.woken.set()
+                break
+            place = self._inside[found.ticket] = self._waiting.pop(found.ticket)
+            place.woken.set()
+        if len(self._waiting) != self._told:
+            self._told = len(self._waiting)
+            self.on_queue(self._told)
 
     def _room(self) -> Room:
-        named = set(self._named())
+        inside = [each.wanted for each in self._inside.values()]
+        busy = {each.worker for each in inside if each.worker}
         # One that is being begun has no name yet, and one without a name lives as long as its cell.
-        held = named | {each.wanted.worker for each in self._inside if each.wanted.worker}
-        unnamed = sum(each.wanted.worker is None for each in self._inside)
-        promised = sum(each.wanted.memory_bytes for each in self._inside)
+        held = busy.union(self._named())
+        promised = sum(each.memory_bytes for each in inside)
         return Room(
-            workers=self._most - len(held) - unnamed,
+            workers=self._most - len(held) - sum(each.worker is None for each in inside),
             memory_bytes=(self._memory_bytes() - promised) if self._wants_memory() else 0,
-            is_empty=not self._inside,
+            is_empty=not inside,
             named=held,
-            busy={each.wanted.worker for each in self._inside if each.wanted.worker},
+            busy=busy,
         )
 
     def _wants_memory(self) -> bool:
-        return any(each.memory_bytes for each in self._waiting)
+        return any(each.wanted.memory_bytes for each in self._waiting.values())
 
     def _refuse(self, worker: str | None, memory_bytes: int, *, is_background: bool) -> None:
-        watched = {each.wanted.worker for each in self._inside if not each.is_background}
+        inside = self._inside.values()
+        watched = {each.wanted.worker for each in inside if not each.is_background}
         if worker is not None and worker in watched and not is_background:
             raise IsolationUnavailable(
                 f"the worker {worker} is busy: it runs one cell at a time",
@@ -171,12 +194,12 @@ class Turnstile:
                 hint="ask for less with --memory, or raise c.WorkerPool.memory_budget",
             )
 
-    def _mind(self, wanted: Wanted | None, is_wanted: Callable[[], bool]) -> None:
+    def _mind(self, place: _Place, *, is_inside: bool) -> None:
         if self._is_closed:
             raise IsolationUnavailable("the session has ended")
-        if not is_wanted():
+        if not place.is_wanted():
             raise IsolationUnavailable("the cell was cancelled before it began")
-        if wanted is not None and is_hopeless(wanted, self._room()):
+        if not is_inside and is_hopeless(place.wanted, self._room()):
             raise IsolationUnavailable(
                 f"there are {self._most} workers already, and none of them does anything",
                 hint="end one with %workers stop ID, or raise c.WorkerPool.max_workers",
