@@ -169,7 +169,9 @@ class Recorder:
                 del self._apart[cell.key]
         parts = self._parts
         fields = cell_fields(cell, failure, parts) | {"recorder_us": cell.recorder_ns // 1000}
-        return parts.journal.append("cell", cell.place.plan_id, cell.place.task_id, fields)
+        seq = parts.journal.append("cell", cell.place.plan_id, cell.place.task_id, fields)
+        self._housekeeper.busy(bool(self._open))
+        return seq
 
     def seal(self, key: str, failure: Failure | None) -> dict[str, object] | None:
         """Write the record of the top-level cell of request `key`; its output is complete.

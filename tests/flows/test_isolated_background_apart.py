@@ -94,6 +94,28 @@ def test_nothing_of_what_was_sent_or_came_back_is_kept(kernel: Kernel) -> None:
     assert ok(kernel, left) == "[]"
 
 
+@promise("isolated.background", "isolated.recorded")
+def test_its_record_is_brought_to_the_disk_though_no_cell_follows(kernel: Kernel) -> None:
+    begin(kernel, WAITS.format("late"))
+    ok(
+        kernel,
+        """
+h = _
+import threading
+from pathlib import Path
+from flow_kernel import current_session
+keeper = current_session().recorder._housekeeper
+def watch():
+    while keeper._is_dirty or keeper._is_busy: h.wait(0.01)
+    Path('late').touch()
+    h.wait(20)
+    Path('seen').write_text(str(keeper._is_dirty))
+threading.Thread(target=watch).start()""",
+    )
+    kernel.wait(lambda: (kernel.cwd / "seen").exists() and (kernel.cwd / "seen").read_text() != "")
+    assert (kernel.cwd / "seen").read_text() == "True"
+
+
 @promise("isolated.background")
 def test_where_there_is_no_thread_for_it_nothing_is_left_waiting(kernel: Kernel) -> None:
     ok(kernel, "import threading; before = threading.stack_size(1 << 46)")
