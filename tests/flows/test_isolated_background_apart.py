@@ -94,6 +94,18 @@ def test_nothing_of_what_was_sent_or_came_back_is_kept(kernel: Kernel) -> None:
     assert ok(kernel, left) == "[]"
 
 
+@promise("isolated.background", "isolated.variables")
+def test_what_a_callback_changes_is_sent_to_the_next_cell(kernel: Kernel) -> None:
+    ok(kernel, "changed = [0]")
+    ok(kernel, "%%isolated\nchanged")
+    begin(kernel, WAITS.format("call"))
+    job_id = ok(kernel, "h = _; h.add_done_callback(lambda h: changed.append(1)); h.job_id")
+    assert ok(kernel, "%%isolated\nchanged") == "[0]"
+    (kernel.cwd / "call").touch()
+    ok(kernel, f"%workers wait {job_id[1:-1]}")
+    kernel.wait(lambda: ok(kernel, "%%isolated\nchanged") == "[0, 1]")
+
+
 @promise("isolated.background", "isolated.recorded")
 def test_its_record_is_brought_to_the_disk_though_no_cell_follows(kernel: Kernel) -> None:
     begin(kernel, WAITS.format("late"))

@@ -65,13 +65,13 @@ class BackgroundJob:
     """
 
     def __init__(
-        self, job_id: str, cell: IsolatedCell, prepared: Prepared, *, on_cancel: Callable[[], None]
+        self, job_id: str, cell: IsolatedCell, prepared: Prepared, isolation: "Isolation"
     ) -> None:
         self.job_id: str = job_id
         self.key: str = f"{cell.header['msg_id']}/{job_id}"
         self.task_id: str | None = None
         self.cell: IsolatedCell = cell
-        self._on_cancel = on_cancel
+        self._isolation = isolation
         self.state: JobState = JobState.WAITING
         self.worker_id: str | None = None
         self.finished: Finished | None = None
@@ -134,6 +134,7 @@ class BackgroundJob:
             self.landed.update(finished.outputs)
             self._namespace.update(finished.outputs)
             self.finished = replace(finished, outputs={})
+        self._isolation.stir()
         return finished.not_back
 
     def cancel(self) -> bool:
@@ -142,7 +143,7 @@ class BackgroundJob:
             return False
         self._is_cancelled = True
         self._counted.interrupt()
-        self._on_cancel()
+        self._isolation.look_again()
         return True
 
     def then(self, callback: Callable[[], object]) -> None:
@@ -156,18 +157,16 @@ class BackgroundJob:
 
     # -- called by `Background` --------------------------------------------------------------------
 
-    def run(
-        self, isolation: "Isolation", call: Callable[[Called], float], on_begin: Callable[[], None]
-    ) -> None:
+    def run(self, call: Callable[[Called], float], on_begin: Callable[[], None]) -> None:
         """Run it to its end; nothing is raised."""
         prepared, self._prepared = self._prepared, None  # it may hold gigabytes
         try:
-            self.finished = isolation.run(
+            self.finished = self._isolation.run(
                 self.cell,
                 answer=_nobody,
                 call=call,
                 counted=self._counted,
-                on_worker=lambda worker: self._begins(isolation, worker, on_begin),
+                on_worker=lambda worker: self._begins(worker, on_begin),
                 prepared=prepared,
             )
             has_failed = self.finished.reply.get("status") != "ok"
@@ -186,10 +185,12 @@ class BackgroundJob:
         for callback in callbacks:
             with suppress(Exception):  # of whoever asked for it, and of nobody else
                 callback()
+        if callbacks:
+            self._isolation.stir()
 
-    def _begins(self, isolation: "Isolation", worker: Worker, on_begin: Callable[[], None]) -> None:
+    def _begins(self, worker: Worker, on_begin: Callable[[], None]) -> None:
         self.worker_id = worker.worker_id
-        isolation.outlet.set_apart(worker.worker_id, self.key)
+        self._isolation.outlet.set_apart(worker.worker_id, self.key)
         self.state = JobState.RUNNING
         with suppress(Exception):  # what shows it must not keep it from running
             on_begin()
@@ -238,7 +239,7 @@ class Background:
         """
         prepared = self._isolation.prepare(cell)
         job_id = f"j{next(self._counted)}"
-        return BackgroundJob(job_id, cell, prepared, on_cancel=self._isolation.look_again)
+        return BackgroundJob(job_id, cell, prepared, self._isolation)
 
     def start(
         self,
@@ -262,7 +263,7 @@ class Background:
 
         def live() -> None:
             try:
-                job.run(self._isolation, call, lambda: on_begin(job))
+                job.run(call, lambda: on_begin(job))
                 for told in (on_end, self._tell):
                     with suppress(Exception):  # what shows it must not keep others waiting for ever
                         told(job)

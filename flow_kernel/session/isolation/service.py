@@ -224,6 +224,10 @@ class Isolation:
         """Somebody has given up a cell that may wait for a worker."""
         self.pool.turnstile.look_again()
 
+    def stir(self) -> None:
+        """Variables of the session may have changed beside its cells."""
+        self._still.stir()
+
     def close(self) -> None:
         """End all workers, and what runs there."""
         self.background.give_up()
