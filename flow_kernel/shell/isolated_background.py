@@ -176,7 +176,7 @@ def card_of(job: BackgroundJob) -> Lines:
         lines.append(
             f"%workers wait {job.job_id} waits for it, %workers cancel {job.job_id} ends it"
         )
-    elif job.state == JobState.OK and job.cell.outputs:
+    elif job.state == JobState.OK and job.cell.outputs and not job.has_landed:
         lines.append(f"%workers wait {job.job_id} brings back {', '.join(job.cell.outputs)}")
     return Lines(f"{job.job_id} {told}", lines)
 

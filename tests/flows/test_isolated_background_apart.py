@@ -79,6 +79,10 @@ def test_its_card_is_shown_once_by_its_cell_and_again_where_it_is_asked_for(
     assert cards("h = bg('1'); h.result()") == 1
     assert cards("h") == 1
     assert cards("h") == 1
+    ok(kernel, "h = bg('n = 1', '--out n'); h.wait(20)")
+    assert "brings back n" in ok(kernel, "print(h)")
+    ok(kernel, "h.result()")
+    assert "brings back" not in ok(kernel, "print(h)")
 
 
 @promise("isolated.background")

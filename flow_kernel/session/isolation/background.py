@@ -106,6 +106,11 @@ class BackgroundJob:
         """True once all is told."""
         return self._ended.is_set()
 
+    @property
+    def has_landed(self) -> bool:
+        """True once the session has what came back."""
+        return self._has_landed
+
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait for its end; False where it takes longer."""
         until_s = None if timeout_s is None else time.monotonic() + timeout_s
