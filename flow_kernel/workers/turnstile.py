@@ -5,10 +5,11 @@ change, and only whoever has something to look at is woken, or hundreds that wai
 session busy.
 """
 
+import itertools
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from flow_kernel.errors import IsolationUnavailable
@@ -27,13 +28,18 @@ class _Place:
         wanted: What it asks for.
         is_background: True where nobody waits for it.
         is_wanted: False once nobody waits for the cell any more.
-        woken: Set where its thread has something to look at.
+        woken: Set where its thread has something to look at; None as long as it does not wait.
     """
 
     wanted: Wanted
     is_background: bool
     is_wanted: Callable[[], bool]
-    woken: threading.Event = field(default_factory=threading.Event)
+    woken: threading.Event | None = None
+
+    def wake(self) -> None:
+        """Have its thread look."""
+        if self.woken is not None:
+            self.woken.set()
 
 
 class Turnstile:
@@ -59,7 +65,7 @@ class Turnstile:
         self._memory_bytes = memory_bytes
         self._named = named
         self._lock = threading.Lock()
-        self._count = 0
+        self._tickets = itertools.count(1)
         self._told = 0
         self._waiting: dict[int, _Place] = {}
         self._inside: dict[int, _Place] = {}
@@ -96,10 +102,7 @@ class Turnstile:
         Raises:
             IsolationUnavailable: Its turn will not come, or nobody wants it any more.
         """
-        with self._lock:
-            self._refuse(worker, memory_bytes, is_background=is_background)
-            self._count += 1
-            ticket = self._count
+        ticket = next(self._tickets)
         wanted = Wanted(ticket=ticket, priority=priority, worker=worker, memory_bytes=memory_bytes)
         place = _Place(wanted=wanted, is_background=is_background, is_wanted=is_wanted)
         try:
@@ -118,26 +121,27 @@ class Turnstile:
         with self._lock:
             self._is_closed = True
             for place in self._waiting.values():
-                place.woken.set()
+                place.wake()
 
     # -- inside ------------------------------------------------------------------------------------
 
     def _wait(self, place: _Place, on_wait: Callable[[int], None]) -> None:
         ticket = place.wanted.ticket
         with self._lock:
+            self._refuse(place)
             self._waiting[ticket] = place
             self._admit()
-            before = len(self._waiting) - 1
-        if ticket in self._waiting:
-            on_wait(before)
-        while True:
-            with self._lock:
-                is_inside = ticket in self._inside
-                self._mind(place, is_inside=is_inside)
-            if is_inside:
+            if self._may_begin(place):
                 return
-            place.woken.wait(None if place.is_background else _SLICE_S)
-            place.woken.clear()
+            woken = place.woken = threading.Event()
+            before = len(self._waiting) - 1
+        on_wait(before)
+        is_inside = False
+        while not is_inside:
+            woken.wait(None if place.is_background else _SLICE_S)
+            woken.clear()
+            with self._lock:
+                is_inside = self._may_begin(place)
 
     def _leave(self, place: _Place) -> None:
         with NotedInterrupts() as held, self._lock:  # its room would be lost for ever
@@ -154,10 +158,10 @@ class Turnstile:
             if found is None:
                 for each in self._waiting.values():
                     if not each.is_wanted() or is_hopeless(each.wanted, room):
-                        each.woken.set()
+                        each.wake()
                 break
             place = self._inside[found.ticket] = self._waiting.pop(found.ticket)
-            place.woken.set()
+            place.wake()
         if len(self._waiting) != self._told:
             self._told = len(self._waiting)
             self.on_queue(self._told)
@@ -179,10 +183,11 @@ class Turnstile:
     def _wants_memory(self) -> bool:
         return any(each.wanted.memory_bytes for each in self._waiting.values())
 
-    def _refuse(self, worker: str | None, memory_bytes: int, *, is_background: bool) -> None:
+    def _refuse(self, place: _Place) -> None:
+        worker, memory_bytes = place.wanted.worker, place.wanted.memory_bytes
         inside = self._inside.values()
         watched = {each.wanted.worker for each in inside if not each.is_background}
-        if worker is not None and worker in watched and not is_background:
+        if worker is not None and worker in watched and not place.is_background:
             raise IsolationUnavailable(
                 f"the worker {worker} is busy: it runs one cell at a time",
                 hint="name another one with --worker, or take a new one with --fresh",
@@ -194,7 +199,8 @@ class Turnstile:
                 hint="ask for less with --memory, or raise c.WorkerPool.memory_budget",
             )
 
-    def _mind(self, place: _Place, *, is_inside: bool) -> None:
+    def _may_begin(self, place: _Place) -> bool:
+        is_inside = place.wanted.ticket in self._inside
         if self._is_closed:
             raise IsolationUnavailable("the session has ended")
         if not place.is_wanted():
@@ -204,3 +210,4 @@ class Turnstile:
                 f"there are {self._most} workers already, and none of them does anything",
                 hint="end one with %workers stop ID, or raise c.WorkerPool.max_workers",
             )
+        return is_inside
