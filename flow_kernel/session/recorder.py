@@ -134,12 +134,13 @@ class Recorder:
         if seals or cell.is_nested:
             self._write(cell, failure)
 
-    def begin_apart(self, request: CellRequest, starter: OpenCell | None) -> OpenCell | None:
+    def begin_apart(
+        self, key: str, request: CellRequest, starter: OpenCell | None
+    ) -> OpenCell | None:
         """Open a cell that runs in another process while others run here.
 
-        What is said for its request from now on is its own, whoever began it.
-
         Args:
+            key: What it says is told with this key: those that one request begins share its id.
             request: Of the cell that began it, with the code of this one.
             starter: The cell that began it.
 
@@ -152,9 +153,10 @@ class Recorder:
         parts = self._parts
         fields = started_fields(cell, parts.settings.actor)
         parts.journal.append("cell_started", cell.place.plan_id, cell.place.task_id, fields)
+        cell.key = key
         cell.start_clocks()
         with self._lock:
-            self._apart[cell.key] = cell
+            self._apart[key] = cell
         return cell
 
     def end_apart(self, cell: OpenCell, failure: Failure | None) -> int | None:
@@ -172,7 +174,9 @@ class Recorder:
                 del self._apart[cell.key]
         parts = self._parts
         fields = cell_fields(cell, failure, parts) | {"recorder_us": cell.recorder_ns // 1000}
-        return parts.journal.append("cell", cell.place.plan_id, cell.place.task_id, fields)
+        seq = parts.journal.append("cell", cell.place.plan_id, cell.place.task_id, fields)
+        self._housekeeper.busy(bool(self._open))
+        return seq
 
     def seal(self, key: str, failure: Failure | None) -> dict[str, object] | None:
         """Write the record of the top-level cell of request `key`; its output is complete.
@@ -223,12 +227,12 @@ class Recorder:
         """Text was sent on `stdout` or `stderr` for request `key` (None: for the latest cell)."""
         if _getpid() != self._pid:
             return
-        key = self._latest_key if key is None else key
         with self._lock:
-            apart = self._apart.get(key)
+            apart = self._apart_of(key)
             if apart is not None:
                 apart.output.stream(name, text)
                 return
+            key = self._latest_key if key is None else key
             cells = self._open.get(key)
             if cells:
                 cells[0].output.stream(name, text)
@@ -239,21 +243,22 @@ class Recorder:
 
     def display(self, key: str | None, data: dict[str, object], *, is_result: bool) -> None:
         """A MIME bundle was displayed for request `key`."""
-        key = self._latest_key if key is None else key
         with self._lock:
-            if (apart := self._apart.get(key)) is not None:
+            if (apart := self._apart_of(key)) is not None:
                 apart.output.display(data, is_result=is_result)
                 return
+            key = self._latest_key if key is None else key
             for cell in self._open.get(key, ()):
                 if not cell.has_ended or not cell.is_nested:
                     cell.output.display(data, is_result=is_result)
 
     def failed(self, key: str | None, error: dict[str, object]) -> None:
         """A traceback was shown for request `key`; it belongs to the innermost cell."""
+        with self._lock:
+            if (apart := self._apart_of(key)) is not None:
+                apart.output.error = error
+                return
         key = self._latest_key if key is None else key
-        if (apart := self._apart.get(key)) is not None:
-            apart.output.error = error
-            return
         cells = self._open.get(key)
         if cells:
             cells[-1].output.error = error
@@ -326,6 +331,12 @@ class Recorder:
             cell.truncated["code"] = kept.full_bytes
         cell.output.keeps = self._parts.keeper is not None
         return cell
+
+    def _apart_of(self, key: str | None) -> OpenCell | None:
+        """Who says it: outside a kernel the only one that can, where nothing runs here."""
+        if key is not None:
+            return self._apart.get(key)
+        return next(iter(self._apart.values())) if len(self._apart) == 1 > len(self._open) else None
 
     def _write(self, cell: OpenCell, failure: Failure | None) -> dict[str, object]:
         began_ns = _perf_ns()

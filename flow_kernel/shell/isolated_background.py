@@ -9,9 +9,11 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from typing import Any, Final, overload
 
+from IPython.core.getipython import get_ipython
 from IPython.display import display
 
 from flow_kernel.errors import FlowError, NotFound
+from flow_kernel.records.interrupts import NotedInterrupts
 from flow_kernel.records.plain import one_line
 from flow_kernel.session.cell import CellRequest, Failure, OpenCell
 from flow_kernel.session.isolation.background import BackgroundJob, JobState
@@ -41,7 +43,8 @@ class BackgroundCell:
     def __init__(self, job: BackgroundJob, tell: Callable[[str], None]) -> None:
         self._job = job
         self._tell = tell
-        self._is_shown = False
+        self._landed = job.landed
+        self._shown_by: object = None
 
     @property
     def job_id(self) -> str:
@@ -111,7 +114,7 @@ class BackgroundCell:
             raise error
         for name, reason in self._job.land().items():
             self._tell(f"{name} did not come back from the worker: {reason}")
-        return {} if self._job.finished is None else dict(self._job.finished.outputs)
+        return dict(self._landed)
 
     def add_done_callback(self, fn: "Callable[[BackgroundCell], object]") -> None:
         """Call `fn` with this at its end, in another thread; at once where it has ended."""
@@ -143,11 +146,10 @@ class BackgroundCell:
     def show(self) -> None:
         """Put its card below the cell that begins it, which IPython would do later."""
         self._ipython_display_()
-        self._is_shown = True
+        self._shown_by = _running()
 
     def _ipython_display_(self) -> None:
-        if self._is_shown:
-            self._is_shown = False
+        if self._shown_by is not None and self._shown_by == _running():
             return
         display(card_of(self._job), display_id=_display_id(self._job))
 
@@ -174,7 +176,7 @@ def card_of(job: BackgroundJob) -> Lines:
         lines.append(
             f"%workers wait {job.job_id} waits for it, %workers cancel {job.job_id} ends it"
         )
-    elif job.state == JobState.OK and job.cell.outputs:
+    elif job.state == JobState.OK and job.cell.outputs and not job.has_landed:
         lines.append(f"%workers wait {job.job_id} brings back {', '.join(job.cell.outputs)}")
     return Lines(f"{job.job_id} {told}", lines)
 
@@ -214,6 +216,15 @@ def handle_of(session: Session, job_id: str) -> BackgroundCell:
     return BackgroundCell(isolation.background.find(job_id), isolation.outlet.say)
 
 
+def _running() -> object:
+    """The cell that runs now."""
+    shell: Any = get_ipython()
+    kernel = getattr(shell, "kernel", None)
+    if kernel is None:
+        return getattr(shell, "execution_count", None)
+    return kernel.get_parent("shell").get("header", {}).get("msg_id")
+
+
 def _display_id(job: BackgroundJob) -> str:
     return f"flow-{job.cell.header['msg_id']}-{job.job_id}"
 
@@ -238,14 +249,21 @@ def begin_background(shell: Any, session: Session, cell: IsolatedCell) -> Backgr
 
     Raises:
         UsageError: A variable that was named does not exist.
-        IsolationUnavailable: A limit cannot be held to.
+        IsolationUnavailable: A limit cannot be held to, or there is no thread for it.
     """
-    isolation = session.isolation
-    job = isolation.background.prepared(cell)
-    handle = BackgroundCell(job, isolation.outlet.say)
-    handle.show()  # what is drawn again has to be there before
+    job = session.isolation.background.prepared(cell)
+    handle = BackgroundCell(job, session.isolation.outlet.say)
+    with NotedInterrupts() as held:  # between two of these steps it would never end
+        _start(shell, session, handle, job)
+    held.pass_on()
+    return handle
+
+
+def _start(shell: Any, session: Session, handle: BackgroundCell, job: BackgroundJob) -> None:
     starter = session.recorder.innermost()
-    record = session.recorder.begin_apart(_request(starter, cell), starter)
+    place = session.where.now if starter is None else starter.place
+    job.task_id = place.task_id
+    record = session.recorder.begin_apart(job.key, _request(starter, job.cell), starter)
 
     def ended(job: BackgroundJob) -> None:
         failure = _failure_of(job)
@@ -253,13 +271,19 @@ def begin_background(shell: Any, session: Session, cell: IsolatedCell) -> Backgr
             _note(session, record, job, failure)
         _show_end(shell, session, job, None if job.finished else failure)
 
-    isolation.background.start(
-        job,
-        call=SessionCalls(shell, session, may=IN_BACKGROUND),
-        on_begin=lambda job: _redraw(shell, job),
-        on_end=ended,
-    )
-    return handle
+    try:
+        handle.show()  # what is drawn again has to be there before
+        session.isolation.background.start(
+            job,
+            call=SessionCalls(shell, session, may=IN_BACKGROUND),
+            on_begin=lambda job: _redraw(shell, job),
+            on_end=ended,
+        )
+    except BaseException as error:
+        if record is not None:
+            failure = Failure(type(error).__name__, str(error), ())
+            session.recorder.end_apart(record, failure)
+        raise
 
 
 def _request(starter: OpenCell | None, cell: IsolatedCell) -> CellRequest:
@@ -321,4 +345,7 @@ def _send(kernel: Any, job: BackgroundJob, kind: str, content: Mapping[str, obje
     """Under the cell that has begun it."""
     parent = {"header": dict(job.cell.header)}
     topic = kernel._topic(kind)
-    kernel.session.send(kernel.iopub_socket, kind, dict(content), parent=parent, ident=topic)
+    # Past our own tap: it is no output of the cell that has begun it.
+    type(kernel.session).send(
+        kernel.session, kernel.iopub_socket, kind, dict(content), parent=parent, ident=topic
+    )

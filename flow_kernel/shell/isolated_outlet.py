@@ -4,7 +4,6 @@ Built by `shell.kernel`; called in the relay's thread. Frames go on as they came
 signature, which is the session's: `MCP::` lines alone are changed and signed anew.
 """
 
-import codecs
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -19,7 +18,7 @@ from flow_kernel.shell.isolated_comms import RoutedComms
 from flow_kernel.shell.isolated_interrupts import CallbackInterrupts
 from flow_kernel.shell.isolated_requests import PassedOn
 from flow_kernel.workers.backlog import Backlog
-from flow_kernel.workers.last_words import STREAMS
+from flow_kernel.workers.decoders import Decoders
 from flow_kernel.workers.messages import Message, read
 
 if TYPE_CHECKING:
@@ -42,11 +41,10 @@ class KernelOutlet:
     def __init__(self, kernel: Any) -> None:
         self._kernel = kernel
         self.backlog: Backlog = Backlog()
-        self._decoders = {
-            name: codecs.getincrementaldecoder("utf-8")("replace") for name in STREAMS
-        }
-        self._apart: set[str] = set()
+        self._decoders = Decoders()
+        self._apart: dict[str, str] = {}
         self._held: Message | None = None
+        self._held_by = ""
         self._held_s = 0.0
         self._behind: list[Message] = []
         self.marks: IsolatedMarks | None = None
@@ -89,9 +87,9 @@ class KernelOutlet:
         if message.kind == "error" and worker_id not in self._apart:
             # The cell raises it again in the session, as a rule: then it is shown there.
             self.let_go()
-            self._held, self._held_s = message, _monotonic()
+            self._held, self._held_s, self._held_by = message, _monotonic(), worker_id
             return
-        if self._held is not None:
+        if self._held is not None and worker_id == self._held_by:
             if _monotonic() - self._held_s < _SOON_S:
                 self._behind.append(message)  # a thread goes on while the cell ends
                 return
@@ -100,14 +98,14 @@ class KernelOutlet:
             self._comms.opened(worker_id, message.content)
         elif message.kind == "comm_close":
             self._comms.closed(message.content)
-        self._publish(message)
+        self._publish(message, self._apart.get(worker_id))
 
-    def set_apart(self, worker_id: str, *, is_apart: bool) -> None:
-        """Whether nobody waits for the cell of a worker: its error is shown as it comes."""
-        if is_apart:
-            self._apart.add(worker_id)
+    def set_apart(self, worker_id: str, key: str | None) -> None:
+        """Nobody waits for the cell of a worker: its error is shown as it comes."""
+        if key is None:
+            self._apart.pop(worker_id, None)
         else:
-            self._apart.discard(worker_id)
+            self._apart[worker_id] = key
 
     def has_target(self, worker_id: str, target: str) -> None:
         """A worker takes comms that clients open under that name."""
@@ -119,13 +117,14 @@ class KernelOutlet:
             self._kernel.session.send(
                 self._kernel.iopub_socket, "comm_close", {"comm_id": comm_id, "data": {}}
             )
+        self._decoders.forget(worker_id)
         self._say_idle(self.passed_on.done(worker_id))
         self._interrupts.mind()
 
     def idle(self, worker_id: str, msg_id: str | None) -> None:
         """A worker is done with a request that is no cell; with all of them where none is named."""
         if held := self.passed_on.done(worker_id, msg_id):
-            if msg_id is not None:
+            if msg_id is not None and worker_id == self._held_by:
                 self.let_go()
             self._say_idle(held)
             self._interrupts.mind()
@@ -146,12 +145,13 @@ class KernelOutlet:
 
     def text(self, worker_id: str, parent: Mapping[str, Any], name: str, data: bytes) -> None:
         """Bytes that native code or a subprocess wrote to stdout or stderr."""
-        text = self._decoders[name].decode(data)
+        text = self._decoders.decode(worker_id, name, data)
         if text:
-            self.let_go()
+            if worker_id == self._held_by:
+                self.let_go()
             message = read(self._frames({"name": name, "text": text}, parent))
             if message is not None:
-                self._publish(message)
+                self._publish(message, self._apart.get(worker_id))
 
     def _frames(self, content: Mapping[str, Any], parent: Mapping[str, Any]) -> Sequence[bytes]:
         """Of a message with the text of a stream."""
@@ -194,8 +194,8 @@ class KernelOutlet:
                 ident=kernel._topic("status"),
             )
 
-    def _publish(self, message: "Message") -> None:
-        changed = None if self.tap is None else self.tap.pass_by(message)
+    def _publish(self, message: "Message", key: str | None = None) -> None:
+        changed = None if self.tap is None else self.tap.pass_by(message, key)
         frames: list[Any] = list(
             message.frames if changed is None else self._frames(changed, message.parent)
         )

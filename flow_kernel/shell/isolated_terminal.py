@@ -3,7 +3,6 @@
 Built by `shell.kernel`; called in the relay's thread.
 """
 
-import codecs
 import os
 import sys
 import uuid
@@ -11,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from flow_kernel.workers.backlog import Backlog
-from flow_kernel.workers.last_words import STREAMS
+from flow_kernel.workers.decoders import Decoders
 
 if TYPE_CHECKING:
     from flow_kernel.shell.isolated_marks import IsolatedMarks
@@ -30,12 +29,11 @@ class TerminalOutlet:
         self.backlog: Backlog = Backlog()
         self._apart: set[str] = set()
         self._held: Message | None = None
+        self._held_by = ""
         self.pool: Pool | None = None
         self.marks: IsolatedMarks | None = None
         """Of the shell that it belongs to."""
-        self._decoders = {
-            name: codecs.getincrementaldecoder("utf-8")("replace") for name in STREAMS
-        }
+        self._decoders = Decoders()
 
     def say(self, text: str) -> None:
         """A sentence of ours."""
@@ -43,13 +41,15 @@ class TerminalOutlet:
 
     def publish(self, worker_id: str, message: "Message") -> None:
         """A message that a person may see."""
-        self.let_go()
+        if worker_id == self._held_by:
+            self.let_go()
         content = message.content
         match message.kind:
+            case "error" if worker_id in self._apart:
+                self._show(message)
             case "error":
-                self._held = message
-                if worker_id in self._apart:
-                    self.let_go()
+                self.let_go()
+                self._held, self._held_by = message, worker_id
             case "stream":
                 self._write(str(content.get("name")), str(content.get("text", "")))
             case "execute_result":
@@ -59,18 +59,19 @@ class TerminalOutlet:
             case "display_data":
                 self._write("stdout", _plain(content) + "\n")
 
-    def set_apart(self, worker_id: str, *, is_apart: bool) -> None:
-        """Whether nobody waits for the cell of a worker: its error is shown as it comes."""
-        if is_apart:
-            self._apart.add(worker_id)
-        else:
+    def set_apart(self, worker_id: str, key: str | None) -> None:
+        """Nobody waits for the cell of a worker: its error is shown as it comes."""
+        if key is None:
             self._apart.discard(worker_id)
+        else:
+            self._apart.add(worker_id)
 
     def has_target(self, worker_id: str, target: str) -> None:
         """A worker has a target of comms: there is no client that could open one."""
 
     def died(self, worker_id: str) -> None:
         """A worker is gone."""
+        self._decoders.forget(worker_id)
 
     def idle(self, worker_id: str, msg_id: str | None) -> None:
         """A worker is done with a request that is no cell."""
@@ -79,8 +80,7 @@ class TerminalOutlet:
         """The error that was held is not what the cell ends with."""
         held, self._held = self._held, None
         if held is not None:
-            lines = held.content.get("traceback") or ()
-            self._write("stderr", "\n".join(map(str, lines)) + "\n")
+            self._show(held)
 
     def drop(self) -> None:
         """The error that was held is raised in the session."""
@@ -88,8 +88,13 @@ class TerminalOutlet:
 
     def text(self, worker_id: str, parent: Mapping[str, Any], name: str, data: bytes) -> None:
         """Bytes that native code or a subprocess wrote to stdout or stderr."""
-        self.let_go()
-        self._write(name, self._decoders[name].decode(data))
+        if worker_id == self._held_by:
+            self.let_go()
+        self._write(name, self._decoders.decode(worker_id, name, data))
+
+    def _show(self, error: "Message") -> None:
+        lines = error.content.get("traceback") or ()
+        self._write("stderr", "\n".join(map(str, lines)) + "\n")
 
     def _write(self, name: str, text: str) -> None:
         stream = sys.stderr if name == "stderr" else sys.stdout

@@ -65,8 +65,12 @@ class MessageTap:
             del self._session.send
         self._listen_to_children(self._thread._handle_pipe_msg)
 
-    def pass_by(self, message: "Message") -> dict[str, Any] | None:
+    def pass_by(self, message: "Message", key: str | None = None) -> dict[str, Any] | None:
         """A worker's message is about to be passed on as it is.
+
+        Args:
+            message: Which.
+            key: Whose the sink is told that it is; None for the request that caused it.
 
         Returns:
             What to send in place of its content; None for the very frames.
@@ -74,7 +78,7 @@ class MessageTap:
         if message.kind not in _WATCHED:
             return None
         content = message.content
-        self._guard(self._tell, message.kind, message.parent_id, content)
+        self._guard(self._tell, message.kind, key or message.parent_id, content)
         if self.escape is None or message.kind != "stream":
             return None
         changed: dict[str, Any] | None = self._guard(

@@ -318,6 +318,7 @@ class Pool:
             self._ended.discard(worker.worker_id)
             self._workers.pop(worker.worker_id, None)
             self._orders.put(lambda: self._sweep(worker))
+            self.turnstile.look_again()  # one with a name has left its place
         self._on_change(worker, reason)
 
     def _sweep(self, worker: Worker) -> None:

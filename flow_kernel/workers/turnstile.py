@@ -1,8 +1,11 @@
 """Where cells wait for a worker, and are let in one after the other.
 
-Made by `pool`; called in the threads of cells. What is decided, `admission` decides.
+Made by `pool`; called in the threads of cells. What is decided, `admission` decides: once for each
+change, and only whoever has something to look at is woken, or hundreds that wait would keep the
+session busy.
 """
 
+import itertools
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -10,23 +13,33 @@ from dataclasses import dataclass
 from typing import Final
 
 from flow_kernel.errors import IsolationUnavailable
+from flow_kernel.records.interrupts import NotedInterrupts
 from flow_kernel.workers.admission import Room, Wanted, is_hopeless, next_of
 
 _SLICE_S: Final = 0.1
 """A wait without an end can sleep through an interrupt that comes just before it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pass:
-    """That a cell has been let in.
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Place:
+    """Of one cell, from its coming to its going.
 
     Attributes:
-        wanted: What it asked for.
+        wanted: What it asks for.
         is_background: True where nobody waits for it.
+        is_wanted: False once nobody waits for the cell any more.
+        woken: Set where its thread has something to look at; None as long as it does not wait.
     """
 
     wanted: Wanted
     is_background: bool
+    is_wanted: Callable[[], bool]
+    woken: threading.Event | None = None
+
+    def wake(self) -> None:
+        """Have its thread look."""
+        if self.woken is not None:
+            self.woken.set()
 
 
 class Turnstile:
@@ -51,10 +64,11 @@ class Turnstile:
         self._most = most
         self._memory_bytes = memory_bytes
         self._named = named
-        self._changed = threading.Condition()
-        self._count = 0
-        self._waiting: list[Wanted] = []
-        self._inside: list[Pass] = []
+        self._lock = threading.Lock()
+        self._tickets = itertools.count(1)
+        self._told = 0
+        self._waiting: dict[int, _Place] = {}
+        self._inside: dict[int, _Place] = {}
         self._is_closed = False
         self.on_queue: Callable[[int], object] = lambda _: None
 
@@ -88,78 +102,92 @@ class Turnstile:
         Raises:
             IsolationUnavailable: Its turn will not come, or nobody wants it any more.
         """
-        entered = self._enter(
-            worker=worker, priority=priority, memory_bytes=memory_bytes,
-            is_background=is_background, is_wanted=is_wanted, on_wait=on_wait,
-        )  # fmt: skip
+        ticket = next(self._tickets)
+        wanted = Wanted(ticket=ticket, priority=priority, worker=worker, memory_bytes=memory_bytes)
+        place = _Place(wanted=wanted, is_background=is_background, is_wanted=is_wanted)
         try:
+            self._wait(place, on_wait)
             yield
         finally:
-            self._leave(entered)
+            self._leave(place)
+
+    def look_again(self) -> None:
+        """A worker is gone, or somebody has given up."""
+        with self._lock:
+            self._admit()
 
     def close(self) -> None:
         """Nobody is let in any more."""
-        with self._changed:
+        with self._lock:
             self._is_closed = True
-            self._changed.notify_all()
+            for place in self._waiting.values():
+                place.wake()
 
     # -- inside ------------------------------------------------------------------------------------
 
-    def _enter(
-        self, *, worker: str | None, priority: int, memory_bytes: int, is_background: bool,
-        is_wanted: Callable[[], bool], on_wait: Callable[[int], None],
-    ) -> Pass:  # fmt: skip
-        with self._changed:
-            self._refuse(worker, memory_bytes, is_background=is_background)
-            self._count += 1
-            wanted = Wanted(
-                ticket=self._count, priority=priority, worker=worker, memory_bytes=memory_bytes
-            )
-            self._waiting.append(wanted)
-            is_told = False
-            try:
-                while next_of(self._waiting, self._room()) is not wanted:
-                    self._mind(wanted, is_wanted)
-                    if not is_told:
-                        is_told = True
-                        self.on_queue(len(self._waiting))
-                        on_wait(len(self._waiting) - 1)
-                    self._changed.wait(_SLICE_S)
-                self._mind(None, is_wanted)
-                entered = Pass(wanted=wanted, is_background=is_background)
-                self._inside.append(entered)
-            finally:
-                self._waiting.remove(wanted)
-                if is_told:
-                    self.on_queue(len(self._waiting))
-                self._changed.notify_all()
-            return entered
+    def _wait(self, place: _Place, on_wait: Callable[[int], None]) -> None:
+        ticket = place.wanted.ticket
+        with self._lock:
+            self._refuse(place)
+            self._waiting[ticket] = place
+            self._admit()
+            if self._may_begin(place):
+                return
+            woken = place.woken = threading.Event()
+            before = len(self._waiting) - 1
+        on_wait(before)
+        is_inside = False
+        while not is_inside:
+            woken.wait(None if place.is_background else _SLICE_S)
+            woken.clear()
+            with self._lock:
+                is_inside = self._may_begin(place)
 
-    def _leave(self, entered: Pass) -> None:
-        with self._changed:
-            self._inside.remove(entered)
-            self._changed.notify_all()
+    def _leave(self, place: _Place) -> None:
+        with NotedInterrupts() as held, self._lock:  # its room would be lost for ever
+            self._waiting.pop(place.wanted.ticket, None)
+            self._inside.pop(place.wanted.ticket, None)
+            self._admit()
+        held.pass_on()
+
+    def _admit(self) -> None:
+        """Let in whoever may begin, and wake who will not; to be called with the lock."""
+        while self._waiting:
+            room = self._room()
+            found = next_of((each.wanted for each in self._waiting.values()), room)
+            if found is None:
+                for each in self._waiting.values():
+                    if not each.is_wanted() or is_hopeless(each.wanted, room):
+                        each.wake()
+                break
+            place = self._inside[found.ticket] = self._waiting.pop(found.ticket)
+            place.wake()
+        if len(self._waiting) != self._told:
+            self._told = len(self._waiting)
+            self.on_queue(self._told)
 
     def _room(self) -> Room:
-        named = set(self._named())
+        inside = [each.wanted for each in self._inside.values()]
+        busy = {each.worker for each in inside if each.worker}
         # One that is being begun has no name yet, and one without a name lives as long as its cell.
-        held = named | {each.wanted.worker for each in self._inside if each.wanted.worker}
-        unnamed = sum(each.wanted.worker is None for each in self._inside)
-        promised = sum(each.wanted.memory_bytes for each in self._inside)
+        held = busy.union(self._named())
+        promised = sum(each.memory_bytes for each in inside)
         return Room(
-            workers=self._most - len(held) - unnamed,
+            workers=self._most - len(held) - sum(each.worker is None for each in inside),
             memory_bytes=(self._memory_bytes() - promised) if self._wants_memory() else 0,
-            is_empty=not self._inside,
+            is_empty=not inside,
             named=held,
-            busy={each.wanted.worker for each in self._inside if each.wanted.worker},
+            busy=busy,
         )
 
     def _wants_memory(self) -> bool:
-        return any(each.memory_bytes for each in self._waiting)
+        return any(each.wanted.memory_bytes for each in self._waiting.values())
 
-    def _refuse(self, worker: str | None, memory_bytes: int, *, is_background: bool) -> None:
-        watched = {each.wanted.worker for each in self._inside if not each.is_background}
-        if worker is not None and worker in watched and not is_background:
+    def _refuse(self, place: _Place) -> None:
+        worker, memory_bytes = place.wanted.worker, place.wanted.memory_bytes
+        inside = self._inside.values()
+        watched = {each.wanted.worker for each in inside if not each.is_background}
+        if worker is not None and worker in watched and not place.is_background:
             raise IsolationUnavailable(
                 f"the worker {worker} is busy: it runs one cell at a time",
                 hint="name another one with --worker, or take a new one with --fresh",
@@ -171,13 +199,15 @@ class Turnstile:
                 hint="ask for less with --memory, or raise c.WorkerPool.memory_budget",
             )
 
-    def _mind(self, wanted: Wanted | None, is_wanted: Callable[[], bool]) -> None:
+    def _may_begin(self, place: _Place) -> bool:
+        is_inside = place.wanted.ticket in self._inside
         if self._is_closed:
             raise IsolationUnavailable("the session has ended")
-        if not is_wanted():
+        if not place.is_wanted():
             raise IsolationUnavailable("the cell was cancelled before it began")
-        if wanted is not None and is_hopeless(wanted, self._room()):
+        if not is_inside and is_hopeless(place.wanted, self._room()):
             raise IsolationUnavailable(
                 f"there are {self._most} workers already, and none of them does anything",
                 hint="end one with %workers stop ID, or raise c.WorkerPool.max_workers",
             )
+        return is_inside

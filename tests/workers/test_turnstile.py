@@ -69,6 +69,7 @@ def test_who_is_cancelled_while_it_waits_keeps_nobody(threads: ThreadPoolExecuto
         done = threads.submit(second)
         assert told.wait(DEADLINE_S)
         is_wanted.clear()
+        turns.look_again()
         with pytest.raises(IsolationUnavailable, match="cancelled before it began"):
             done.result(DEADLINE_S)
         assert turns.queue == 0
@@ -88,6 +89,51 @@ def test_what_can_never_be_is_refused_at_once() -> None:
         turns.turn(worker="idle", memory_bytes=101).__enter__()
     with turns.turn(worker="idle", memory_bytes=100):
         pass
+
+
+def test_who_leaves_wakes_the_next_one_and_not_all_the_others() -> None:
+    looks: list[int] = []
+
+    def named() -> tuple[str, ...]:
+        looks.append(1)
+        return ()
+
+    turns = Turnstile(most=1, memory_bytes=lambda: 100, named=named)
+    told, entered, may_leave = threading.Semaphore(0), threading.Semaphore(0), threading.Event()
+
+    def wait() -> None:
+        with turns.turn(worker=None, is_background=True, on_wait=lambda _: told.release()):
+            entered.release()
+            may_leave.wait(DEADLINE_S)
+
+    with ThreadPoolExecutor(20) as threads:
+        with turns.turn(worker=None):
+            done = [threads.submit(wait) for _ in range(20)]
+            assert all(told.acquire(timeout=DEADLINE_S) for _ in done)
+            before = len(looks)
+        assert entered.acquire(timeout=DEADLINE_S)
+        assert len(looks) - before <= 25  # each may look once as it begins to wait
+        assert turns.queue == 19
+        may_leave.set()
+        for each in done:
+            each.result(DEADLINE_S)
+    assert len(looks) <= 150
+
+
+def test_who_waits_in_the_background_is_let_in_where_a_worker_with_a_name_is_gone() -> None:
+    named, told = ["a", "b"], threading.Event()
+    turns = Turnstile(most=2, memory_bytes=lambda: 100, named=lambda: named)
+
+    def wait() -> None:
+        with turns.turn(worker=None, is_background=True, on_wait=lambda _: told.set()):
+            pass
+
+    with ThreadPoolExecutor(1) as threads, turns.turn(worker="a"):
+        done = threads.submit(wait)
+        assert told.wait(DEADLINE_S)
+        named.remove("b")
+        turns.look_again()
+        done.result(DEADLINE_S)
 
 
 def test_the_end_of_the_session_lets_nobody_in(threads: ThreadPoolExecutor) -> None:

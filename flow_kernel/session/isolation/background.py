@@ -5,14 +5,17 @@ Made by `opening`; called by `shell.isolated_background`.
     waiting ─▶ running ─▶ ok | error | cancelled
 """
 
+import itertools
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from flow_kernel.errors import NotFound, UsageError
+from flow_kernel.errors import IsolationUnavailable, NotFound, UsageError
 from flow_kernel.records.plain import one_line
 from flow_kernel.session.isolation.cell import IsolatedCell
 from flow_kernel.session.isolation.outgoing import Prepared
@@ -42,6 +45,10 @@ class JobState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class Landed(dict[str, object]):
+    """What came back from a cell; kept for as long as somebody has a handle of it."""
+
+
 class BackgroundJob:
     """One cell in the background; everything here can be called in any thread.
 
@@ -53,11 +60,18 @@ class BackgroundJob:
         finished: What came of it; None unless its worker has survived it.
         error: Why there is nothing; None where there is.
         elapsed_s: From its begin to its end, or to now.
+        key: What it is recorded under.
+        task_id: That it belongs to; None where nobody has said.
     """
 
-    def __init__(self, job_id: str, cell: IsolatedCell, prepared: Prepared) -> None:
+    def __init__(
+        self, job_id: str, cell: IsolatedCell, prepared: Prepared, isolation: "Isolation"
+    ) -> None:
         self.job_id: str = job_id
+        self.key: str = f"{cell.header['msg_id']}/{job_id}"
+        self.task_id: str | None = None
         self.cell: IsolatedCell = cell
+        self._isolation = isolation
         self.state: JobState = JobState.WAITING
         self.worker_id: str | None = None
         self.finished: Finished | None = None
@@ -69,8 +83,9 @@ class BackgroundJob:
         self._namespace: Any = cell.namespace
         self._is_cancelled = False
         self._has_landed = False
+        self._landed: weakref.ref[Landed] | None = None
         self._ended = threading.Event()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # what a variable is replaced by may end another one
         self._callbacks: list[Callable[[], object]] = []
 
     @property
@@ -91,6 +106,11 @@ class BackgroundJob:
         """True once all is told."""
         return self._ended.is_set()
 
+    @property
+    def has_landed(self) -> bool:
+        """True once the session has what came back."""
+        return self._has_landed
+
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait for its end; False where it takes longer."""
         until_s = None if timeout_s is None else time.monotonic() + timeout_s
@@ -99,14 +119,27 @@ class BackgroundJob:
                 return False
         return True
 
+    @property
+    def landed(self) -> Landed:
+        """What `land` has brought back; it is let go with the last handle that has asked for it."""
+        with self._lock:
+            landed = None if self._landed is None else self._landed()
+            if landed is None:
+                landed = Landed()
+                self._landed = weakref.ref(landed)
+            return landed
+
     def land(self) -> dict[str, str]:
         """Put what came back into the session, the first time; what did not, with the reason."""
         with self._lock:
             finished = None if self._has_landed else self.finished
             self._has_landed = True
-        if finished is None:
-            return {}
-        self._namespace.update(finished.outputs)
+            if finished is None:
+                return {}
+            self.landed.update(finished.outputs)
+            self._namespace.update(finished.outputs)
+            self.finished = replace(finished, outputs={})
+        self._isolation.stir()
         return finished.not_back
 
     def cancel(self) -> bool:
@@ -115,6 +148,7 @@ class BackgroundJob:
             return False
         self._is_cancelled = True
         self._counted.interrupt()
+        self._isolation.look_again()
         return True
 
     def then(self, callback: Callable[[], object]) -> None:
@@ -123,34 +157,30 @@ class BackgroundJob:
             if not self.has_ended:
                 self._callbacks.append(callback)
                 return
-        callback()
+        with suppress(Exception):  # as at its end
+            callback()
 
     # -- called by `Background` --------------------------------------------------------------------
 
-    def run(
-        self, isolation: "Isolation", call: Callable[[Called], float], on_begin: Callable[[], None]
-    ) -> None:
+    def run(self, call: Callable[[Called], float], on_begin: Callable[[], None]) -> None:
         """Run it to its end; nothing is raised."""
         prepared, self._prepared = self._prepared, None  # it may hold gigabytes
         try:
-            self.finished = isolation.run(
+            self.finished = self._isolation.run(
                 self.cell,
                 answer=_nobody,
                 call=call,
                 counted=self._counted,
-                on_worker=lambda worker: self._begins(isolation, worker, on_begin),
+                on_worker=lambda worker: self._begins(worker, on_begin),
                 prepared=prepared,
             )
             has_failed = self.finished.reply.get("status") != "ok"
         except BaseException as error:  # noqa: BLE001 - whoever asks for its result gets it
-            self.error = error
+            self.error = _bare(error)
             has_failed = True
-        if self.worker_id is not None:
-            isolation.outlet.set_apart(self.worker_id, is_apart=False)
         self._elapsed_s = time.monotonic() - self._began_s
-        self.state = JobState.OK
-        if has_failed:
-            self.state = JobState.CANCELLED if self._is_cancelled else JobState.ERROR
+        failed = JobState.CANCELLED if self._is_cancelled else JobState.ERROR
+        self.state = failed if has_failed else JobState.OK
 
     def end(self) -> None:
         """All is told."""
@@ -160,10 +190,12 @@ class BackgroundJob:
         for callback in callbacks:
             with suppress(Exception):  # of whoever asked for it, and of nobody else
                 callback()
+        if callbacks:
+            self._isolation.stir()
 
-    def _begins(self, isolation: "Isolation", worker: Worker, on_begin: Callable[[], None]) -> None:
+    def _begins(self, worker: Worker, on_begin: Callable[[], None]) -> None:
         self.worker_id = worker.worker_id
-        isolation.outlet.set_apart(worker.worker_id, is_apart=True)
+        self._isolation.outlet.set_apart(worker.worker_id, self.key)
         self.state = JobState.RUNNING
         with suppress(Exception):  # what shows it must not keep it from running
             on_begin()
@@ -181,8 +213,8 @@ class Background:
         self._isolation = isolation
         self._tell = tell
         self._jobs: dict[str, BackgroundJob] = {}
-        self._threads: list[threading.Thread] = []
-        self._count = 0
+        self._threads: set[threading.Thread] = set()
+        self._counted = itertools.count(1)  # cells of several subshells begin some at a time
 
     @property
     def jobs(self) -> list[BackgroundJob]:
@@ -211,11 +243,8 @@ class Background:
             IsolationUnavailable: A limit cannot be held to.
         """
         prepared = self._isolation.prepare(cell)
-        self._count += 1
-        job = BackgroundJob(f"j{self._count}", cell, prepared)
-        self._forget()
-        self._jobs[job.job_id] = job
-        return job
+        job_id = f"j{next(self._counted)}"
+        return BackgroundJob(job_id, cell, prepared, self._isolation)
 
     def start(
         self,
@@ -232,21 +261,34 @@ class Background:
             call: Does what its code wants of the session.
             on_begin: Told that it has a worker, in its thread.
             on_end: Told of its end before anybody else, in its thread.
+
+        Raises:
+            IsolationUnavailable: The system has no thread for it.
         """
 
         def live() -> None:
             try:
-                job.run(self._isolation, call, lambda: on_begin(job))
-                with suppress(Exception):  # what shows it must not keep others waiting for ever
-                    on_end(job)
-                    self._tell(job)
+                job.run(call, lambda: on_begin(job))
+                for told in (on_end, self._tell):
+                    with suppress(Exception):  # what shows it must not keep others waiting for ever
+                        told(job)
             finally:
                 job.end()
+                self._threads.discard(thread)
 
         thread = threading.Thread(target=live, name=f"flow-{job.job_id}", daemon=True)
-        self._threads = [each for each in self._threads if each.is_alive()]
-        self._threads.append(thread)
-        thread.start()
+        self._forget()
+        self._jobs[job.job_id] = job
+        self._threads.add(thread)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            self._threads.discard(thread)
+            del self._jobs[job.job_id]
+            raise IsolationUnavailable(
+                f"the cell was not begun in the background: {error}",
+                hint="end some with %workers cancel JOB, or run it without --bg",
+            ) from None
 
     def give_up(self) -> None:
         """Cancel all of them."""
@@ -256,13 +298,22 @@ class Background:
     def close(self) -> None:
         """Wait until all is told of them: they are given up by then, and their workers ended."""
         until_s = time.monotonic() + _CLOSE_S
-        for thread in self._threads:
+        for thread in [*self._threads]:
             thread.join(max(0.0, until_s - time.monotonic()))
 
     def _forget(self) -> None:
-        ended = [job_id for job_id, job in self._jobs.items() if job.has_ended]
+        ended = [job.job_id for job in self.jobs if job.has_ended]
         for job_id in ended[: max(0, len(self._jobs) - _KEPT)]:
-            del self._jobs[job_id]
+            self._jobs.pop(job_id, None)
+
+
+def _bare(error: BaseException) -> BaseException:
+    """Without the frames that it has passed: they hold what was sent, which may be gigabytes."""
+    one: BaseException | None = error
+    while one is not None and one.__traceback__ is not None:
+        one.__traceback__ = None
+        one = one.__cause__ or one.__context__
+    return error
 
 
 def _nobody(_: InputWanted) -> str:

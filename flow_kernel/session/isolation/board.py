@@ -173,6 +173,8 @@ class Board:
 
     def note(self, worker_id: str, state: str, reason: str) -> None:
         """What the log notes of a worker is told with it, and with the next one of its name."""
+        if os.getpid() != self._process.pid:
+            return
         with self._changed:
             key = self._names.get(worker_id) or worker_id
             noted = self._history.setdefault(key, deque(maxlen=_MOST_NOTED))

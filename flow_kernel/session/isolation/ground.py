@@ -28,8 +28,13 @@ class Ground(Outlet, Protocol):
     def say(self, text: str) -> None:
         """Show a sentence to the person now, above what the cell says."""
 
-    def set_apart(self, worker_id: str, *, is_apart: bool) -> None:
-        """Whether nobody waits for the cell of a worker: its error is shown as it comes."""
+    def set_apart(self, worker_id: str, key: str | None) -> None:
+        """Nobody waits for the cell of a worker: its error is shown as it comes.
+
+        Args:
+            worker_id: Which.
+            key: What its cell is recorded under; None where it has ended.
+        """
 
     def let_go(self) -> None:
         """Show the error that was held back, if there is one."""

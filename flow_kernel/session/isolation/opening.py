@@ -87,6 +87,6 @@ def open_isolation(parts: IsolationParts, ground: Ground) -> Isolation:
         note=note,
         steering=steering,
         still=parts.still,
-        tell_job=partial(tell_job, parts.emit, where),
+        tell_job=partial(tell_job, parts.emit),
     )
     return isolation

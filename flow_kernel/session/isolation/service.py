@@ -138,10 +138,18 @@ class Isolation:
             on_wait=lambda before: self._waits(cell, name, before),
         ):
             worker = self._leased(cell, name)
-            on_worker(worker)
-            if prepared is None:
-                prepared = self._outgoing.prepared(cell, names, self._sent_to(worker))
-            return self._run(cell, worker, prepared, answer=answer, call=call, counted=counted)
+            try:
+                if counted.count:  # while its worker began
+                    raise IsolationUnavailable("the cell was cancelled before it began")
+                on_worker(worker)
+                if prepared is None:
+                    prepared = self._outgoing.prepared(cell, names, self._sent_to(worker))
+                return self._run(cell, worker, prepared, answer=answer, call=call, counted=counted)
+            finally:  # before the next cell gets the worker
+                self.outlet.set_apart(worker.worker_id, None)
+                if cell.is_fresh and worker.died is None:
+                    self._sent.pop(worker.worker_id, None)
+                    self.pool.end(worker)
 
     def prepare(self, cell: IsolatedCell) -> Prepared:
         """What a cell needs that is to run in the background, as it is now.
@@ -191,7 +199,7 @@ class Isolation:
         self._freight.landed(worker)
         if isinstance(outcome.end, Died):
             self.forget(worker.worker_id, name)
-            if outcome.cause is not None:
+            if outcome.cause is not None and not cell.is_background:
                 self.outlet.drop()  # it shows our own interrupt
             end = worker_end(cell, worker.worker_id, outcome, outcome.end, before)
             self._note(worker.worker_id, str(State.DEAD), end.death.reason, end.detail)
@@ -202,9 +210,6 @@ class Isolation:
         else:
             self._note_delivery(cell, worker, finished, outcome.end)
             self._note_outputs(cell, worker, finished)
-        if cell.is_fresh:
-            self._sent.pop(worker.worker_id, None)
-            self.pool.end(worker)
         return finished
 
     def forget(self, worker_id: str, name: str | None) -> None:
@@ -217,6 +222,14 @@ class Isolation:
         if name is not None:
             self._restarts.setdefault(name, Restarts()).died(time.monotonic())
         self._sent.pop(worker_id, None)
+
+    def look_again(self) -> None:
+        """Somebody has given up a cell that may wait for a worker."""
+        self.pool.turnstile.look_again()
+
+    def stir(self) -> None:
+        """Variables of the session may have changed beside its cells."""
+        self._still.stir()
 
     def close(self) -> None:
         """End all workers, and what runs there."""

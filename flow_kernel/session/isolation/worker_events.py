@@ -5,7 +5,6 @@ Made by `opening`, which tells it each change of each worker and each `worker` r
 
 from flow_kernel.session.announcer import Emit
 from flow_kernel.session.isolation.background import BackgroundJob
-from flow_kernel.session.place import Whereabouts
 from flow_kernel.workers.lifecycle import State
 from flow_kernel.workers.pool import ENDED
 from flow_kernel.workers.worker import Worker
@@ -43,15 +42,14 @@ class WorkerEvents:
             self._emit("worker_stopped", worker_id=worker_id, reason=reason)
 
 
-def tell_job(emit: Emit, where: Whereabouts, job: BackgroundJob) -> None:
+def tell_job(emit: Emit, job: BackgroundJob) -> None:
     """A cell that nobody waits for has ended.
 
     Args:
         emit: Tells of an event.
-        where: The task that cells belong to.
         job: That cell.
     """
-    task_id, job_id = where.now.task_id, job.job_id
+    task_id, job_id = job.task_id, job.job_id
     if job.ename:
         emit("task_error", task_id=task_id, job_id=job_id, reason=job.ename)
     else:
