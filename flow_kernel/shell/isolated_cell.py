@@ -65,7 +65,8 @@ def run_isolated(shell: Any, session: Session, order: Order, body: str) -> None:
         outputs=order.outputs,
         limits=order.limits,
         worker=order.worker,
-        is_fresh=order.is_fresh,
+        is_fresh=order.is_fresh or order.is_fork,
+        is_fork=order.is_fork,
         is_silent=request.get("silent") is True,
         has_history=request.get("store_history") is not False,
         has_displays=kernel is not None,
@@ -74,7 +75,7 @@ def run_isolated(shell: Any, session: Session, order: Order, body: str) -> None:
     outlet: Ends = isolation.outlet
     calls = SessionCalls(shell, session)
     try:
-        finished = isolation.run(cell, answer=_asker(kernel), call=calls)
+        finished = _run(shell, session, cell, answer=_asker(kernel), call=calls)
     except UsageError as error:  # of the order: nothing has run
         raise IPythonUsageError(f"%%isolated: {error}") from None
     except BaseException as error:
@@ -96,6 +97,16 @@ def run_isolated(shell: Any, session: Session, order: Order, body: str) -> None:
         or _shown(shell, finished.reply)
         or relayed(finished.reply)
     )
+
+
+def _run(shell: Any, session: Session, cell: IsolatedCell, **how: Any) -> Finished:
+    """Run a cell in a worker, or in a copy of the session."""
+    isolation = session.isolation
+    if not cell.is_fork:
+        return isolation.run(cell, **how)
+    with session.recorder.own_imports():
+        from flow_kernel.shell.forked_cell import life_of  # few cells want it
+    return isolation.forks.run(cell, life_of(shell, session, cell), **how)
 
 
 def _shown(shell: Any, reply: Mapping[str, Any]) -> BaseException | None:

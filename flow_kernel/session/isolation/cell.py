@@ -25,6 +25,7 @@ class IsolatedCell:
         limits: That it is held to.
         worker: Its name; None for that of the session.
         is_fresh: True for a new worker of its own, which ends with the cell.
+        is_fork: True for a copy of the session, which ends with the cell as well.
         can_ask: True where somebody answers `input()`.
         is_silent: True where its last expression is not shown.
         has_history: True where it is a line of the history there.
@@ -41,6 +42,7 @@ class IsolatedCell:
     limits: Limits = field(default_factory=Limits)
     worker: str | None = None
     is_fresh: bool = False
+    is_fork: bool = False
     can_ask: bool = False
     is_silent: bool = False
     has_history: bool = True

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from flow_kernel.session.isolation.board import Board
+from flow_kernel.session.isolation.forking import Forks
 from flow_kernel.session.isolation.ground import Ground
 from flow_kernel.session.isolation.idle_deaths import IdleDeaths
 from flow_kernel.session.isolation.parts import IsolationParts
@@ -83,6 +84,7 @@ def open_isolation(parts: IsolationParts, ground: Ground) -> Isolation:
         tell=ground.say,
         note=note,
         steering=steering,
+        forks=Forks(outlet=ground, tell=ground.say, note=note, on_change=changed),
         still=parts.still,
     )
     return isolation

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from flow_kernel.errors import IsolationUnavailable
 from flow_kernel.records.cell_changes import Changes
@@ -30,6 +30,9 @@ from flow_kernel.workers.job import JOB, Died, Done, InputWanted, Job
 from flow_kernel.workers.lifecycle import Restarts, State
 from flow_kernel.workers.pool import Pool
 from flow_kernel.workers.worker import Worker
+
+if TYPE_CHECKING:
+    from flow_kernel.session.isolation.forking import Forks
 
 DEFAULT_WORKER: Final = "default"
 _OOM_S: Final = 10.0
@@ -69,6 +72,7 @@ class Isolation:
         tell: Says a sentence to the person.
         note: Writes a `worker` record: worker id, state, reason, detail.
         steering: What a person does to the workers.
+        forks: Cells that run in a copy of the session.
         still: Whether variables may have changed.
     """
 
@@ -80,10 +84,12 @@ class Isolation:
         tell: Callable[[str], None],
         note: Callable[[str, str, str, dict[str, object]], None],
         steering: Steering,
+        forks: "Forks",
         still: Stillness,
     ) -> None:
         self.pool: Pool = pool
         self.steering: Steering = steering
+        self.forks: Forks = forks
         self.outlet: Any = outlet
         self._still = still
         still.follow()
@@ -162,6 +168,7 @@ class Isolation:
 
     def close(self) -> None:
         """End all workers."""
+        self.forks.close()
         self.pool.close()
         self.steering.close()
         self._freight.close()
@@ -258,7 +265,7 @@ class Isolation:
         found = done.metadata.get(JOB)
         found = found if isinstance(found, dict) else {}
         wire = found.get("changes")
-        outputs, not_back = _outputs(cell, found, done)
+        outputs, not_back = outputs_of(cell, found, done)
         return Finished(
             reply=done.reply,
             worker_id=worker.worker_id,
@@ -268,16 +275,17 @@ class Isolation:
             outputs=outputs,
             not_back=not_back,
             error=(limit_error(cell, worker.worker_id, outcome) or outcome.failure)
-            if _has_failed(done)
+            if has_failed(done)
             else None,
         )
 
 
-def _has_failed(done: Done) -> bool:
+def has_failed(done: Done) -> bool:
+    """True for a cell that did not end well."""
     return done.reply.get("status") != "ok"  # a reply that cannot be read is no success
 
 
-def _outputs(
+def outputs_of(
     cell: IsolatedCell, found: Mapping[str, Any], done: Done
 ) -> tuple[dict[str, object], dict[str, str]]:
     """What came back, and why the rest did not; the copies in the worker stay in any case."""

@@ -1,0 +1,416 @@
+"""A worker that is a copy of the session: forked for one cell, gone with it.
+
+Made by `session.isolation.forking`. It has the verbs of `worker.Worker` that a running cell needs.
+
+    session  fork ─▶ copy runs the cell ── frames ─▶ thread of the session ─▶ outlet, job
+             ◀── pidfd ── its end; what it left behind is swept by its tag
+
+What the copy does is up to who forks it; here is what the session sees of it. One thread reads all
+that it says, for as long as it lives. Its sockets of ZeroMQ are the session's, and never touched.
+"""
+
+import json
+import os
+import select
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any, Final, NoReturn
+
+from flow_kernel.errors import IsolationUnavailable
+from flow_kernel.workers import fork_frames, lifecycle, sweep
+from flow_kernel.workers.calls import KIND, Calls
+from flow_kernel.workers.fork_ends import ForkEnds, OurEnds, pipes
+from flow_kernel.workers.fork_hang import HangWatch
+from flow_kernel.workers.job import JOB, Died, Done, InputWanted, Job, Outlet
+from flow_kernel.workers.last_words import STREAMS, Tail
+from flow_kernel.workers.lifecycle import Event, State
+from flow_kernel.workers.messages import PASSED_ON, Message, read
+from flow_kernel.workers.processes import Ended
+
+_READ_BYTES: Final = 1 << 18
+_FAULT_BYTES: Final = 65536
+_FULL_MS: Final = 5
+_LOOK_MS: Final = 50
+_REST_MS: Final = 200
+_SOON_MS: Final = 1
+"""`print` writes the end of its line by itself, right after it."""
+_BYE_S: Final = 2.0
+_KILL: Final = getattr(signal, "SIGKILL", signal.SIGTERM)
+ENDED: Final = "ended"
+KIND_OF_WORKER: Final = "fork"
+
+
+class ForkWorker:
+    """See the module.
+
+    Args:
+        worker_id: `f1`, `f2`, …
+        tag: That all that it starts carries.
+        outlet: Takes what it says.
+        on_change: Told each state with the reason.
+        on_end: Told once it is gone.
+    """
+
+    def __init__(
+        self,
+        worker_id: str,
+        tag: str,
+        *,
+        outlet: Outlet,
+        on_change: "Callable[[ForkWorker, str], None]",
+        on_end: "Callable[[ForkWorker], None]",
+    ) -> None:
+        self.worker_id: str = worker_id
+        self.name: str | None = None
+        self.kind: str = KIND_OF_WORKER
+        self.reason: str = "the cell asked for a copy of the session"
+        self.is_makeshift: bool = False
+        self.is_far: bool = False
+        self.state: State = State.STARTING
+        self.started_s: float = time.monotonic()
+        self.heartbeat_s: float = time.time()
+        self.restarts: int = 0
+        self.env: Mapping[str, str] = {sweep.TAG_NAME: tag}
+        self.tag: str = tag
+        self.job: Job | None = None
+        self.died: Died | None = None
+        self.pid: int | None = None
+        self.rss_before_bytes: int = 0
+        """What it has of the session's memory: none of it is its own."""
+        self.hang: HangWatch | None = None
+        self._outlet = outlet
+        self._on_change = on_change
+        self._on_end = on_end
+        self._turning = threading.RLock()
+        self._reaping = threading.Lock()
+        self._calls = Calls(self)
+        self._reader = fork_frames.Reader()
+        self._tail = Tail()
+        self._fault = bytearray()
+        self._unsaid = bytearray()
+        self._unsaid_on = 0
+        self._parent: Mapping[str, Any] = {}
+        self._ends: OurEnds | None = None
+        self._pidfd = -1
+        self._is_done = False
+        self._is_left = False
+        self._is_heard = False
+
+    # -- its life ----------------------------------------------------------------------------------
+
+    def start(self, live: Callable[[ForkEnds], NoReturn], fork: Callable[[], int]) -> None:
+        """Copy this process; the copy calls `live`, which never returns.
+
+        Args:
+            live: The life of the copy.
+            fork: `os.fork`, without what is told to nobody.
+
+        Raises:
+            IsolationUnavailable: There can be no more processes or descriptors.
+        """
+        self.rss_before_bytes = _resident_bytes()
+        try:
+            ours, theirs = pipes()
+        except OSError as error:
+            raise IsolationUnavailable(f"the session cannot be copied: {error}") from None
+        session = os.getpid()
+        pid = -1
+        try:
+            pid = fork()
+            if pid == 0:
+                ours.close()
+                live(ForkEnds(session=session, tag=self.tag, ends=theirs))
+        except OSError as error:
+            ours.close()
+            raise IsolationUnavailable(f"the session cannot be copied: {error}") from None
+        finally:
+            if pid == 0:
+                os._exit(1)  # a second session must not go on
+            theirs.close()
+        self.pid, self._ends = pid, ours
+        with suppress(OSError, AttributeError):
+            self._pidfd = os.pidfd_open(pid)
+        self.hang = HangWatch(pid)
+
+    def announce(self) -> None:
+        """It is told of, now that it runs."""
+        self.change(Event.READY)
+
+    def run(self, job: Job) -> None:
+        """Listen to it; what happens is put into the queue of `job`."""
+        with self._turning:
+            self.job, self._parent = job, job.header
+            self.change(Event.BEGIN)
+        self._hear()
+
+    def leave(self) -> None:
+        """Nothing more is wanted of it: it ends, now that all that it gave was taken."""
+        self._is_left = True
+        if self._ends is not None:
+            with suppress(OSError):
+                self._ends.answers.shutdown(socket.SHUT_RDWR)
+
+    def kill(self) -> None:
+        """End it at once; for one that nobody listens to."""
+        self.leave()
+        self.signal(_KILL)
+        self._hear()
+
+    def change(self, event: Event, reason: str = "") -> None:
+        """Something happened to it."""
+        with self._turning:
+            self.state = lifecycle.step(self.state, event)
+            self._on_change(self, reason)
+
+    # -- what a running cell does to it ------------------------------------------------------------
+
+    def mind_reply(self, _job: Job) -> None:
+        """See whether it hangs as it begins: then it is killed, after it has told its stacks."""
+        hang = self.hang
+        if hang is None or self.died is not None or self._is_done:
+            return
+        match hang.look():
+            case "tell":
+                self.signal_itself(signal.SIGUSR2)
+            case "kill":
+                self.signal(_KILL)
+
+    def interrupt(self, job: Job | None) -> bool:
+        """Interrupt `job`, if that is what it is doing."""
+        if self.job is not job or self._is_done:
+            return False
+        self.signal(signal.SIGINT)
+        return True
+
+    def signal(self, number: int) -> None:
+        """Signal its process group; itself where it has none yet."""
+        with self._reaping:  # as long as it is not reaped, the number is its own
+            if self.pid is None or self.died is not None:
+                return
+            try:
+                os.killpg(self.pid, number)
+            except (ProcessLookupError, PermissionError):
+                with suppress(OSError):
+                    os.kill(self.pid, number)
+
+    def signal_itself(self, number: int) -> None:
+        """Signal it, and nothing that it has started."""
+        with self._reaping:
+            if self.pid is not None and self.died is None:
+                with suppress(OSError):
+                    os.kill(self.pid, number)
+
+    def answer(self, value: str) -> None:
+        """Answer its question for input."""
+        self.say("stdin", "input_reply", {"value": value})
+
+    def say(self, channel: str, kind: str, content: Mapping[str, Any]) -> None:
+        """Send it the content of an answer; the rest is as `Caller` has it."""
+        if self._ends is None:
+            return
+        data = json.dumps(dict(content)).encode()
+        with suppress(OSError, ValueError):  # it is gone, or has stopped to read
+            self._ends.answers.sendall(fork_frames.framed(fork_frames.ANSWER, data))
+
+    # -- in its thread -----------------------------------------------------------------------------
+
+    def _hear(self) -> None:
+        with self._turning:
+            was_heard, self._is_heard = self._is_heard, True
+        if not was_heard:
+            threading.Thread(target=self._listen, name="flow-fork", daemon=True).start()
+
+    def _listen(self) -> None:
+        ends = self._ends
+        if ends is None:
+            return
+        poll = select.poll()
+        for fd in (*ends.pipes, ends.frames):
+            os.set_blocking(fd, False)
+            poll.register(fd, select.POLLIN)
+        if self._pidfd >= 0:
+            poll.register(self._pidfd, select.POLLIN)
+        open_fds = {*ends.pipes, ends.frames}
+        left_s: float | None = None
+        while True:
+            if self._is_full():
+                time.sleep(_FULL_MS / 1000)  # nobody tells when a client has read
+                if not self._has_ended():
+                    continue
+            wait_ms = _SOON_MS if self._unsaid else _LOOK_MS if self._pidfd < 0 else _REST_MS
+            ready = {fd for fd, _ in poll.poll(wait_ms)}
+            if not ready:
+                self._say_text()
+            # What native code wrote before a message is in its pipe by now, and comes first.
+            for fd in (*ends.pipes, ends.frames):
+                if fd in ready and fd in open_fds and not self._take(ends, fd):
+                    open_fds.discard(fd)
+                    poll.unregister(fd)
+            if (ended := self._reaped()) is not None:
+                break
+            if self._is_left:
+                left_s = left_s or time.monotonic()
+                if time.monotonic() - left_s > _BYE_S:
+                    self.signal(_KILL)
+        for fd in (*ends.pipes, ends.frames):
+            if fd in open_fds:
+                while self._take(ends, fd, is_last=True) is True:
+                    pass
+        self._bury(ended)
+
+    def _is_full(self) -> bool:
+        backlog = self._outlet.backlog
+        backlog.look()
+        return backlog.is_full
+
+    def _has_ended(self) -> bool:
+        if self._pidfd < 0:
+            return False
+        poll = select.poll()
+        poll.register(self._pidfd, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def _take(self, ends: OurEnds, fd: int, *, is_last: bool = False) -> bool:
+        """Take what has arrived; False where there will be nothing more, or is nothing now."""
+        try:
+            data = os.read(fd, _READ_BYTES)
+        except BlockingIOError:
+            return not is_last
+        except OSError:
+            return False
+        if not data:
+            return False
+        self.heartbeat_s = time.time()
+        if fd == ends.frames:
+            for frame in self._reader.feed(data):
+                self._on_frame(ends, frame)
+        elif fd == ends.faults:
+            if len(self._fault) < _FAULT_BYTES:
+                self._fault += data
+        else:
+            self._on_text((ends.stdout, ends.stderr).index(fd), data)
+        return True
+
+    def _on_text(self, number: int, data: bytes) -> None:
+        self._tail.add(data)
+        if self.job is not None:
+            self.job.output_bytes += len(data)
+            if number != self._unsaid_on:
+                self._say_text()
+            self._unsaid_on = number
+            self._unsaid += data
+            if data.endswith(b"\n"):
+                self._say_text()
+
+    def _say_text(self) -> None:
+        data, self._unsaid = bytes(self._unsaid), bytearray()
+        if data:
+            self._outlet.text(self.worker_id, self._parent, STREAMS[self._unsaid_on], data)
+
+    def _on_frame(self, ends: OurEnds, frame: fork_frames.Frame) -> None:
+        job = self.job
+        if frame.kind in (fork_frames.OUT, fork_frames.ERR):
+            self._on_text(frame.kind, frame.data)
+            return
+        self._say_text()
+        if job is None or self._is_done:
+            return
+        if frame.kind == fork_frames.MESSAGE:
+            message = read(fork_frames.parted(frame.data))
+            if message is not None:
+                self._on_message(message, job)
+        elif frame.kind == fork_frames.QUESTION:
+            content = _object(frame.data)
+            job.happened.put(
+                InputWanted(
+                    prompt=str(content.get("prompt", "")),
+                    is_password=content.get("password") is True,
+                    is_wanted=lambda: self.died is None and not self._is_done,
+                )
+            )
+        elif frame.kind == fork_frames.REPLY:
+            self._on_reply(ends, _object(frame.data), job)
+
+    def _on_message(self, message: Message, job: Job) -> None:
+        if message.kind == KIND:
+            self._calls.take(message.content, job.happened.put)
+        elif message.kind in PASSED_ON:
+            self._outlet.publish(self.worker_id, message)
+
+    def _on_reply(self, ends: OurEnds, said: dict[str, Any], job: Job) -> None:
+        # What it wrote before its reply is in the pipes by now.
+        for fd in ends.pipes:
+            while self._take(ends, fd, is_last=True):
+                pass
+        self._say_text()
+        reply, found = said.get("reply"), said.get("job")
+        self._is_done = True
+        self.change(Event.END)
+        job.happened.put(
+            Done(
+                reply=reply if isinstance(reply, dict) else {},
+                metadata={JOB: found if isinstance(found, dict) else {}},
+                buffers=(),
+            )
+        )
+
+    def _reaped(self) -> Ended | None:
+        """How it ended; None while it runs."""
+        if self.pid is None:
+            return Ended(returncode=None)
+        with self._reaping:
+            try:
+                pid, status, usage = os.wait4(self.pid, os.WNOHANG)
+            except ChildProcessError:  # a cell has waited for any child, and got this one
+                return Ended(returncode=None)
+            if pid == 0:
+                return None
+            peak = usage.ru_maxrss * 1024 - self.rss_before_bytes
+            ended = Ended(
+                returncode=os.waitstatus_to_exitcode(status),
+                peak_rss_bytes=max(0, peak),
+                cpu_s=usage.ru_utime + usage.ru_stime,
+            )
+            self.died = Died(ended=ended, fault="", last_output="")
+            return ended
+
+    def _bury(self, ended: Ended) -> None:
+        self._say_text()
+        is_done = self._is_done or self.job is None
+        with self._turning:
+            self.died = Died(
+                ended=ended,
+                fault=bytes(self._fault).decode("utf-8", "replace"),
+                last_output=self._tail.text,
+            )
+            job, self.job = self.job, None
+            self.change(Event.DIED, ENDED if is_done else "")
+        if self._ends is not None:
+            self._ends.close()
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+        self._outlet.died(self.worker_id)
+        if job is not None and not is_done:
+            job.happened.put(self.died)
+        self._on_end(self)
+
+
+def _resident_bytes() -> int:
+    """What is resident of this process; psutil takes ten times as long."""
+    try:
+        with open("/proc/self/statm", "rb") as file:  # noqa: PTH123 - Path.open takes twice as long
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def _object(data: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(data)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
