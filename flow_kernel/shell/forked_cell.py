@@ -149,7 +149,7 @@ class _Copy:
         shown: list[list[str]] = []
         shell._showtraceback = lambda _kind, _value, lines: shown.append([*map(str, lines)])
         builtins.input = self._typed
-        getpass.getpass = lambda prompt="Password: ", _stream=None: self._asked(prompt, True)
+        getpass.getpass = self._typed_unseen
         result = shell.run_cell(self._cell.code, store_history=self._cell.has_history)
         error = result.error_before_exec or result.error_in_exec
         if error is None:
@@ -163,9 +163,12 @@ class _Copy:
         }
 
     def _typed(self, prompt: object = "") -> str:
-        return self._asked(str(prompt), False)
+        return self._asked(str(prompt), is_password=False)
 
-    def _asked(self, prompt: str, is_password: bool) -> str:  # noqa: FBT001 - as getpass has it
+    def _typed_unseen(self, prompt: str = "Password: ", stream: Any = None) -> str:
+        return self._asked(prompt, is_password=True)
+
+    def _asked(self, prompt: str, *, is_password: bool) -> str:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         seat = TerminalSeat(self._session_key(), self._cell.header)

@@ -11,7 +11,6 @@ that it says, for as long as it lives. Its sockets of ZeroMQ are the session's, 
 
 import json
 import os
-import select
 import signal
 import socket
 import threading
@@ -25,20 +24,14 @@ from flow_kernel.workers import fork_frames, lifecycle, sweep
 from flow_kernel.workers.calls import KIND, Calls
 from flow_kernel.workers.fork_ends import ForkEnds, OurEnds, pipes
 from flow_kernel.workers.fork_hang import HangWatch
+from flow_kernel.workers.fork_hearing import Hearing
 from flow_kernel.workers.job import JOB, Died, Done, InputWanted, Job, Outlet
 from flow_kernel.workers.last_words import STREAMS, Tail
 from flow_kernel.workers.lifecycle import Event, State
 from flow_kernel.workers.messages import PASSED_ON, Message, read
 from flow_kernel.workers.processes import Ended
 
-_READ_BYTES: Final = 1 << 18
 _FAULT_BYTES: Final = 65536
-_FULL_MS: Final = 5
-_LOOK_MS: Final = 50
-_REST_MS: Final = 200
-_SOON_MS: Final = 1
-"""`print` writes the end of its line by itself, right after it."""
-_BYE_S: Final = 2.0
 _KILL: Final = getattr(signal, "SIGKILL", signal.SIGTERM)
 ENDED: Final = "ended"
 KIND_OF_WORKER: Final = "fork"
@@ -88,7 +81,6 @@ class ForkWorker:
         self._turning = threading.RLock()
         self._reaping = threading.Lock()
         self._calls = Calls(self)
-        self._reader = fork_frames.Reader()
         self._tail = Tail()
         self._fault = bytearray()
         self._unsaid = bytearray()
@@ -97,7 +89,8 @@ class ForkWorker:
         self._ends: OurEnds | None = None
         self._pidfd = -1
         self._is_done = False
-        self._is_left = False
+        self.is_left: bool = False
+        self._hearing: Hearing | None = None
         self._is_heard = False
 
     # -- its life ----------------------------------------------------------------------------------
@@ -149,7 +142,7 @@ class ForkWorker:
 
     def leave(self) -> None:
         """Nothing more is wanted of it: it ends, now that all that it gave was taken."""
-        self._is_left = True
+        self.is_left = True
         if self._ends is not None:
             with suppress(OSError):
                 self._ends.answers.shutdown(socket.SHUT_RDWR)
@@ -216,107 +209,44 @@ class ForkWorker:
         with suppress(OSError, ValueError):  # it is gone, or has stopped to read
             self._ends.answers.sendall(fork_frames.framed(fork_frames.ANSWER, data))
 
-    # -- in its thread -----------------------------------------------------------------------------
+    # -- what its thread tells ---------------------------------------------------------------------
 
-    def _hear(self) -> None:
-        with self._turning:
-            was_heard, self._is_heard = self._is_heard, True
-        if not was_heard:
-            threading.Thread(target=self._listen, name="flow-fork", daemon=True).start()
+    @property
+    def has_unsaid(self) -> bool:
+        """Text waits for the end of its line."""
+        return bool(self._unsaid)
 
-    def _listen(self) -> None:
-        ends = self._ends
-        if ends is None:
-            return
-        poll = select.poll()
-        for fd in (*ends.pipes, ends.frames):
-            os.set_blocking(fd, False)
-            poll.register(fd, select.POLLIN)
-        if self._pidfd >= 0:
-            poll.register(self._pidfd, select.POLLIN)
-        open_fds = {*ends.pipes, ends.frames}
-        left_s: float | None = None
-        while True:
-            if self._is_full():
-                time.sleep(_FULL_MS / 1000)  # nobody tells when a client has read
-                if not self._has_ended():
-                    continue
-            wait_ms = _SOON_MS if self._unsaid else _LOOK_MS if self._pidfd < 0 else _REST_MS
-            ready = {fd for fd, _ in poll.poll(wait_ms)}
-            if not ready:
-                self._say_text()
-            # What native code wrote before a message is in its pipe by now, and comes first.
-            for fd in (*ends.pipes, ends.frames):
-                if fd in ready and fd in open_fds and not self._take(ends, fd):
-                    open_fds.discard(fd)
-                    poll.unregister(fd)
-            if (ended := self._reaped()) is not None:
-                break
-            if self._is_left:
-                left_s = left_s or time.monotonic()
-                if time.monotonic() - left_s > _BYE_S:
-                    self.signal(_KILL)
-        for fd in (*ends.pipes, ends.frames):
-            if fd in open_fds:
-                while self._take(ends, fd, is_last=True) is True:
-                    pass
-        self._bury(ended)
-
-    def _is_full(self) -> bool:
-        backlog = self._outlet.backlog
-        backlog.look()
-        return backlog.is_full
-
-    def _has_ended(self) -> bool:
-        if self._pidfd < 0:
-            return False
-        poll = select.poll()
-        poll.register(self._pidfd, select.POLLIN)
-        return bool(poll.poll(0))
-
-    def _take(self, ends: OurEnds, fd: int, *, is_last: bool = False) -> bool:
-        """Take what has arrived; False where there will be nothing more, or is nothing now."""
-        try:
-            data = os.read(fd, _READ_BYTES)
-        except BlockingIOError:
-            return not is_last
-        except OSError:
-            return False
-        if not data:
-            return False
+    def on_text(self, number: int, data: bytes) -> None:
+        """Text on a stream."""
         self.heartbeat_s = time.time()
-        if fd == ends.frames:
-            for frame in self._reader.feed(data):
-                self._on_frame(ends, frame)
-        elif fd == ends.faults:
-            if len(self._fault) < _FAULT_BYTES:
-                self._fault += data
-        else:
-            self._on_text((ends.stdout, ends.stderr).index(fd), data)
-        return True
-
-    def _on_text(self, number: int, data: bytes) -> None:
         self._tail.add(data)
         if self.job is not None:
             self.job.output_bytes += len(data)
             if number != self._unsaid_on:
-                self._say_text()
+                self.say_text()
             self._unsaid_on = number
             self._unsaid += data
             if data.endswith(b"\n"):
-                self._say_text()
+                self.say_text()
 
-    def _say_text(self) -> None:
+    def say_text(self) -> None:
+        """Pass on what waits for the end of its line."""
         data, self._unsaid = bytes(self._unsaid), bytearray()
         if data:
             self._outlet.text(self.worker_id, self._parent, STREAMS[self._unsaid_on], data)
 
-    def _on_frame(self, ends: OurEnds, frame: fork_frames.Frame) -> None:
+    def on_fault(self, data: bytes) -> None:
+        """Stacks at a fatal signal."""
+        if len(self._fault) < _FAULT_BYTES:
+            self._fault += data
+
+    def on_frame(self, frame: fork_frames.Frame) -> None:
+        """Anything else."""
         job = self.job
         if frame.kind in (fork_frames.OUT, fork_frames.ERR):
-            self._on_text(frame.kind, frame.data)
+            self.on_text(frame.kind, frame.data)
             return
-        self._say_text()
+        self.say_text()
         if job is None or self._is_done:
             return
         if frame.kind == fork_frames.MESSAGE:
@@ -333,7 +263,7 @@ class ForkWorker:
                 )
             )
         elif frame.kind == fork_frames.REPLY:
-            self._on_reply(ends, _object(frame.data), job)
+            self._on_reply(_object(frame.data), job)
 
     def _on_message(self, message: Message, job: Job) -> None:
         if message.kind == KIND:
@@ -341,12 +271,11 @@ class ForkWorker:
         elif message.kind in PASSED_ON:
             self._outlet.publish(self.worker_id, message)
 
-    def _on_reply(self, ends: OurEnds, said: dict[str, Any], job: Job) -> None:
+    def _on_reply(self, said: dict[str, Any], job: Job) -> None:
         # What it wrote before its reply is in the pipes by now.
-        for fd in ends.pipes:
-            while self._take(ends, fd, is_last=True):
-                pass
-        self._say_text()
+        if self._hearing is not None:
+            self._hearing.drain_pipes()
+        self.say_text()
         reply, found = said.get("reply"), said.get("job")
         self._is_done = True
         self.change(Event.END)
@@ -358,7 +287,7 @@ class ForkWorker:
             )
         )
 
-    def _reaped(self) -> Ended | None:
+    def reaped(self) -> Ended | None:
         """How it ended; None while it runs."""
         if self.pid is None:
             return Ended(returncode=None)
@@ -378,8 +307,27 @@ class ForkWorker:
             self.died = Died(ended=ended, fault="", last_output="")
             return ended
 
+    def force(self) -> None:
+        """It does not end by itself."""
+        self.signal(_KILL)
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _hear(self) -> None:
+        with self._turning:
+            was_heard, self._is_heard = self._is_heard, True
+        if not was_heard:
+            threading.Thread(target=self._listen, name="flow-fork", daemon=True).start()
+
+    def _listen(self) -> None:
+        ends = self._ends
+        if ends is None:
+            return
+        self._hearing = Hearing(ends, self._pidfd, self, self._outlet.backlog)
+        self._bury(self._hearing.run())
+
     def _bury(self, ended: Ended) -> None:
-        self._say_text()
+        self.say_text()
         is_done = self._is_done or self.job is None
         with self._turning:
             self.died = Died(

@@ -164,9 +164,9 @@ def _devices() -> tuple[str, ...]:
 def _is_held(value: object) -> bool:
     kind = type(value)
     if kind is _LOCK:
-        return value.locked()  # type: ignore[attr-defined,no-any-return]  # a lock has it
+        return bool(value.locked())  # type: ignore[attr-defined]  # a lock has it
     if kind is _RLOCK:
-        owner = _OWNER.search(_RLOCK.__repr__(value))  # type: ignore[arg-type]  # it is one
+        owner = _OWNER.search(_RLOCK.__repr__(value))
         return owner is not None and int(owner[1]) not in (0, threading.get_ident())
     if kind in _CONDITIONS:
         inner: Mapping[str, object] = object.__getattribute__(value, "__dict__")

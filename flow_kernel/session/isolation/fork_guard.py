@@ -18,12 +18,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-_POOLS: Final = {
-    "polars": "polars",
-    "grpc": "grpc",
-    "tensorflow": "tensorflow",
-    "jax": "jax",
-}
 _ELSE: Final = "run the cell without --fork: a worker is sent the variables that it reads"
 
 
@@ -84,24 +78,20 @@ def judge(facts: Facts) -> Verdict:
 
 
 def _refusal(facts: Facts) -> tuple[str, str]:
-    if facts.is_copy:
-        return "this is a copy of the session already", "a copy makes no other one"
-    if not facts.can_fork:
-        return "only Linux has a fork that a session survives", _ELSE
-    if facts.devices:
-        return f"{_and(facts.devices)} is open, whose driver does not outlive a fork", _ELSE
-    known = [_POOLS.get(name, name) for name in facts.pools]
-    if known:
-        return f"{_and(known)} has begun threads, which a copy would wait for for ever", _ELSE
-    if facts.held_locks:
-        held = _and(facts.held_locks)
-        return (
+    held, devices, pools = map(_and, (facts.held_locks, facts.devices, facts.pools))
+    table = (
+        (facts.is_copy, "this is a copy of the session already", "a copy makes no other one"),
+        (not facts.can_fork, "only Linux has a fork that a session survives", _ELSE),
+        (devices, f"{devices} is open, whose driver does not outlive a fork", _ELSE),
+        (pools, f"{pools} has begun threads, which a copy would wait for for ever", _ELSE),
+        (
+            held,
             f"{held} is a lock that is held, and nobody would let it go in a copy",
             "run the cell again once it is free",
-        )
-    if not facts.has_memory:
-        return "there is not enough free memory for a copy of the session", _ELSE
-    return "", ""
+        ),
+        (not facts.has_memory, "there is not enough free memory for a copy", _ELSE),
+    )
+    return next(((reason, hint) for is_so, reason, hint in table if is_so), ("", ""))
 
 
 def _and(names: Iterable[str]) -> str:

@@ -37,8 +37,8 @@ from flow_kernel.workers.live_fork import ForkWorker
 
 _JOIN_S: Final = 3.0
 _HUNG: Final = (
-    "the copy of the session hung as it began and was killed: all its threads waited for a lock that"
-    " was held, or for threads that a copy does not have"
+    "the copy of the session hung as it began and was killed: all its threads waited for a lock"
+    " that was held, or for threads that a copy does not have"
 )
 
 
@@ -113,16 +113,17 @@ class Forks:
             self._start(worker, live, verdict)
             worker.announce()
             outcome = wait(worker, job, cell.limits, answer=answer, call=call)
-            if isinstance(outcome.end, Died):
-                if outcome.cause is not None:
-                    self._outlet.drop()  # it shows our own interrupt
-                raise self._end(cell, worker, outcome, outcome.end, before)
-            return _finished(cell, worker, outcome, outcome.end)
+            end = outcome.end
+            if not isinstance(end, Died):
+                return _finished(cell, worker, outcome, end)
         except BaseException:
             worker.kill()
             raise
         finally:
             worker.leave()
+        if outcome.cause is not None:
+            self._outlet.drop()  # it shows our own interrupt
+        raise self._end(cell, worker, outcome, end, before)
 
     def close(self) -> None:
         """End all copies, and what they have started."""
@@ -179,9 +180,8 @@ class Forks:
         held.pass_on()
 
     def _end(
-        self, cell: IsolatedCell, worker: ForkWorker, outcome: Outcome, died: Died,
-        before: Any,
-    ) -> WorkerDied:  # fmt: skip
+        self, cell: IsolatedCell, worker: ForkWorker, outcome: Outcome, died: Died, before: Any
+    ) -> WorkerDied:
         end = worker_end(cell, worker.worker_id, outcome, died, before)
         error = end.error
         if worker.hang is not None and worker.hang.has_hung:

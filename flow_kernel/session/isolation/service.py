@@ -76,7 +76,7 @@ class Isolation:
         still: Whether variables may have changed.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - `opening` passes them once, each by name
         self,
         pool: Pool,
         *,
