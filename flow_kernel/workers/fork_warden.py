@@ -97,24 +97,38 @@ def _start() -> "subprocess.Popen[bytes]":
 
 def _watch(owner: int) -> None:
     tags: set[str] = set()
-    data = b""
+    lines = _Lines()
     poll = select.poll()
     poll.register(0, select.POLLIN)
-    with suppress(OSError):
+    with suppress(OSError):  # it is gone by now, or the system has none
         poll.register(os.pidfd_open(owner), select.POLLIN)
-    while os.getppid() == owner:
-        ready = dict(poll.poll(_LOOK_MS))
-        if 0 in ready:
-            piece = os.read(0, _READ_BYTES)
-            if not piece:
-                break
-            *lines, data = (data + piece).split(b"\n")
-            for line in lines:
-                _mind(line.decode("ascii", "replace"), tags)
-        elif ready:
+    while True:
+        is_alone = os.getppid() != owner  # asked first: what it said before it ended is read below
+        for line in lines.read():
+            _mind(line, tags)
+        if is_alone or lines.is_at_end:
             break
+        poll.poll(_LOOK_MS)
     for tag in tags:
         sweep.kill_all(tag)
+
+
+class _Lines:
+    """What has arrived on stdin, line by line."""
+
+    def __init__(self) -> None:
+        os.set_blocking(0, False)
+        self._data = b""
+        self.is_at_end = False
+
+    def read(self) -> list[str]:
+        """The lines that are whole by now."""
+        with suppress(BlockingIOError):
+            while piece := os.read(0, _READ_BYTES):
+                self._data += piece
+            self.is_at_end = True
+        *lines, self._data = self._data.split(b"\n")
+        return [line.decode("ascii", "replace") for line in lines]
 
 
 def _mind(line: str, tags: set[str]) -> None:

@@ -44,12 +44,15 @@ def test_nothing_is_changed_by_a_copy(kernel: Kernel) -> None:
         "sys.path.append('made'); random.random(); import colorsys\nos.read(raw, 5)"
     )
     assert ok(kernel, FORK + code) == "b'23456'"
-    assert ok(
-        kernel,
-        "(numbers, os.getcwd() == place, 'made' in globals(), 'MADE' in os.environ,"
-        " 'made' in sys.path, random.getstate() == state, 'colorsys' in sys.modules,"
-        " os.lseek(raw, 0, 1))",
-    ) == "([1], True, False, False, False, True, False, 2)"
+    assert (
+        ok(
+            kernel,
+            "(numbers, os.getcwd() == place, 'made' in globals(), 'MADE' in os.environ,"
+            " 'made' in sys.path, random.getstate() == state, 'colorsys' in sys.modules,"
+            " os.lseek(raw, 0, 1))",
+        )
+        == "([1], True, False, False, False, True, False, 2)"
+    )
 
 
 @promise("fork.relay")
