@@ -34,6 +34,7 @@ from flow_kernel.workers import sweep
 from flow_kernel.workers.fork_ends import ForkEnds
 from flow_kernel.workers.fork_mark import wear
 from flow_kernel.workers.limits import Limits
+from flow_kernel.workers.pool import is_stripped
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 _OOM_SCORE: Final = b"500"
@@ -57,6 +58,8 @@ def set_apart(ends: ForkEnds, limits: Limits, *, has_one_thread: bool, seed: Any
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     sweep.die_with_parent(signal.SIGKILL, ends.session)
+    for name in [name for name in os.environ if is_stripped(name)]:
+        del os.environ[name]
     wear(ends.tag)
     _arrange_descriptors(ends)
     faulthandler.enable(file=ends.ends.faults, all_threads=True)

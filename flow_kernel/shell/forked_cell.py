@@ -31,6 +31,7 @@ from flow_kernel.workers import fork_frames, transfer
 from flow_kernel.workers.fork_ends import ForkEnds
 
 _FAILED: Final = 70
+_exit: Final = os._exit  # whatever the cell puts in its place
 
 
 def life_of(shell: Any, session: Session, cell: IsolatedCell) -> Callable[..., NoReturn]:
@@ -56,7 +57,7 @@ def life_of(shell: Any, session: Session, cell: IsolatedCell) -> Callable[..., N
         except BaseException:  # noqa: BLE001 - the end of a process: what is wrong is said and it ends
             os.write(2, traceback.format_exc().encode("utf-8", "replace"))
         finally:
-            os._exit(code)
+            _exit(code)
 
     return live
 

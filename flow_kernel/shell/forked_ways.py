@@ -21,6 +21,7 @@ from flow_kernel.workers import fork_frames
 from flow_kernel.workers.last_words import STREAMS
 
 _getpid: Final = os.getpid
+_exit: Final = os._exit
 
 
 class Mouth:
@@ -180,7 +181,7 @@ class Asker:
         while len(data) < nbytes:
             piece = self._answers.recv(nbytes - len(data))
             if not piece:
-                os._exit(1)  # nobody waits for us any more
+                _exit(1)  # nobody waits for us any more
             data += piece
         return data
 

@@ -32,6 +32,7 @@ from flow_kernel.workers.messages import PASSED_ON, Message, read
 from flow_kernel.workers.processes import Ended
 
 _FAULT_BYTES: Final = 65536
+_exit: Final = os._exit  # whatever a cell has put in its place
 _KILL: Final = getattr(signal, "SIGKILL", signal.SIGTERM)
 ENDED: Final = "ended"
 KIND_OF_WORKER: Final = "fork"
@@ -122,7 +123,7 @@ class ForkWorker:
             raise IsolationUnavailable(f"the session cannot be copied: {error}") from None
         finally:
             if pid == 0:
-                os._exit(1)  # a second session must not go on
+                _exit(1)  # a second session must not go on
             theirs.close()
         self.pid, self._ends = pid, ours
         with suppress(OSError, AttributeError):

@@ -126,10 +126,8 @@ def test_a_cell_that_waits_with_reason_is_no_hang(kernel: Kernel) -> None:
 
 @promise("fork.guarded")
 def test_a_connection_that_the_cell_reads_is_said_once(own: Kernel) -> None:
-    ok(
-        own,
-        "import socket, sqlite3; one, two = socket.socketpair(); base = sqlite3.connect(':memory:')",
-    )
+    ok(own, "import socket, sqlite3; one, two = socket.socketpair()")
+    ok(own, "base = sqlite3.connect(':memory:')")
     said = own.run(f"{FORK}base.execute('select 1').fetchone(), one.fileno() > 0")
     assert said.result == "((1,), True)"
     assert "base (a database of SQLite) is shared with the copy" in said.stderr
@@ -146,7 +144,8 @@ def test_threads_of_polars_are_a_reason_to_refuse(own: Kernel) -> None:
         own,
         "import ctypes, sys, threading, types\nsys.modules['polars'] = types.ModuleType('polars')\n"
         "stop, named = threading.Event(), threading.Event()\n"
-        "def work():\n    ctypes.CDLL(None).prctl(15, b'polars-0', 0, 0, 0)\n    named.set(); stop.wait()\n"
+        "def work():\n    ctypes.CDLL(None).prctl(15, b'polars-0', 0, 0, 0)\n"
+        "    named.set(); stop.wait()\n"
         "one = threading.Thread(target=work); one.start(); named.wait()",
     )
     ran = own.run(f"{FORK}print('ran')")
