@@ -130,16 +130,23 @@ class _Copy:
     # -- the cell ----------------------------------------------------------------------------------
 
     def _run_in_kernel(self) -> dict[str, Any]:
-        """As ipykernel does; its loop is the session's, so there is a new one."""
-        cell = self._cell
+        """As ipykernel does; its loop, and what that waits on, is the session's."""
+        cell, shell = self._cell, self._shell
         loop = asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
-        reply: dict[str, Any] = loop.run_until_complete(
-            IPythonKernel.do_execute(
-                self._kernel, cell.code, cell.is_silent, cell.has_history, {}, cell.can_ask
-            )
+        running = IPythonKernel.do_execute(
+            self._kernel, cell.code, cell.is_silent, cell.has_history, {}, cell.can_ask
         )
-        return reply
+        reply: dict[str, Any]
+        if _awaits(shell, cell.code):
+            reply = loop.run_until_complete(running)
+            return reply
+        try:
+            running.send(None)  # it awaits nothing: without a loop it is a millisecond faster
+        except StopIteration as end:
+            reply = end.value
+            return reply
+        raise RuntimeError("a cell that awaits nothing has awaited something")
 
     def _run_in_terminal(self) -> dict[str, Any]:
         """As IPython does; an error is shown by the session, which raises it once more."""
@@ -198,6 +205,13 @@ class _Copy:
             "refused": [list(refused) for refused in packed.refused],
             "outputs": transfer.ship(packed, self._arena),
         }
+
+
+def _awaits(shell: Any, code: str) -> bool:
+    try:
+        return bool(shell.should_run_async(code, transformed_cell=shell.transform_cell(code)))
+    except Exception:  # noqa: BLE001 - a transformer of the user's; IPython shows it when it runs
+        return False
 
 
 def _streams(kernel: Any) -> list[Any]:

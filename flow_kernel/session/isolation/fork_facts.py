@@ -57,12 +57,14 @@ _POOL_NAMES: Final = {
 }
 _OPENMP_MODULES: Final = ("sklearn", "lightgbm", "xgboost", "faiss", "torch", "numba.np.ufunc")
 _DEVICES: Final = ("/dev/nvidia", "/dev/kfd")
+_DRIVERS: Final = ("/dev/nvidiactl", "/dev/kfd")
+"""Where neither is, nothing of them is open."""
 
 
 def facts_of(
     namespace: Mapping[str, object], reads: Callable[[], Iterable[str]], *, is_copy: bool
 ) -> Facts:
-    """The facts; about 0.3 ms.
+    """The facts; about 0.2 ms.
 
     Args:
         namespace: Of the session.
@@ -71,7 +73,6 @@ def facts_of(
     """
     if not sys.platform.startswith("linux"):
         return Facts(can_fork=False)
-    threads = _thread_names()
     names = {
         name: value
         for name, value in [*namespace.items()]
@@ -84,7 +85,7 @@ def facts_of(
         is_copy=is_copy,
         has_memory=has_memory(),
         devices=_devices(),
-        pools=(*_pools(threads), *_begun_backends()),
+        pools=(*_pools(), *_begun_backends()),
         has_openmp=_has_openmp(),
         held_locks=tuple(name for name, value in names.items() if _is_held(value)),
         shared=tuple(
@@ -119,9 +120,11 @@ def _thread_names() -> list[str]:
     return found
 
 
-def _pools(threads: list[str]) -> Iterator[str]:
-    for library, begins in _POOL_NAMES.items():
-        if library in sys.modules and any(name.startswith(begins) for name in threads):
+def _pools() -> Iterator[str]:
+    loaded = {name: begins for name, begins in _POOL_NAMES.items() if name in sys.modules}
+    threads = _thread_names() if loaded else []
+    for library, begins in loaded.items():
+        if any(name.startswith(begins) for name in threads):
             yield library
 
 
@@ -148,6 +151,8 @@ def _has_been_loaded() -> bool:
 
 def _devices() -> tuple[str, ...]:
     found: dict[str, None] = {}
+    if not any(map(os.path.exists, _DRIVERS)):
+        return ()
     try:
         for fd in os.listdir("/proc/self/fd"):  # noqa: PTH208 - names only, and it is faster
             try:
