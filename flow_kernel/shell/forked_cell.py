@@ -8,6 +8,7 @@ No thread of the session is here, and nothing that one of them might hold a lock
 """
 
 import asyncio
+import io
 import json
 import os
 import random
@@ -31,7 +32,9 @@ from flow_kernel.workers import fork_frames, transfer
 from flow_kernel.workers.fork_ends import ForkEnds
 
 _FAILED: Final = 70
-_exit: Final = os._exit  # whatever the cell puts in its place
+_exit: Final = os._exit  # whatever the cell puts in its place; as the next ones
+_write: Final = os.write
+_dumps: Final = json.dumps
 
 
 def life_of(shell: Any, session: Session, cell: IsolatedCell) -> Callable[..., NoReturn]:
@@ -55,7 +58,7 @@ def life_of(shell: Any, session: Session, cell: IsolatedCell) -> Callable[..., N
         except SystemExit as error:
             code = error.code if isinstance(error.code, int) else 1
         except BaseException:  # noqa: BLE001 - the end of a process: what is wrong is said and it ends
-            os.write(2, traceback.format_exc().encode("utf-8", "replace"))
+            _write(2, traceback.format_exc().encode("utf-8", "replace"))
         finally:
             _exit(code)
 
@@ -97,7 +100,7 @@ class _Copy:
         for stream in (sys.stdout, sys.stderr):
             with suppress(Exception):  # a cell may have put anything there
                 stream.flush()
-        said = json.dumps({"reply": reply, "job": found}, default=str)
+        said = _dumps({"reply": reply, "job": found}, default=str)
         self._mouth.say(fork_frames.REPLY, said.encode("utf-8", "surrogatepass"))
         if "outputs" in found:
             asker.wait_until_left()
@@ -114,11 +117,11 @@ class _Copy:
         else:
             seat = kernel
             seat.session.pid = os.getpid()
+            _end_capture(self._shell, kernel)
             for stream in {id(s): s for s in (sys.stdout, sys.stderr, *_streams(kernel))}.values():
                 replant(stream, self._mouth)
             for speaker in (self._shell.displayhook, self._shell.display_pub):
-                if hasattr(speaker, "pub_socket"):
-                    speaker.pub_socket = publisher
+                speaker.pub_socket = publisher
         asker = Asker(self._mouth, self._ends.ends.answers, seat.session)
         seat.iopub_socket, seat.stdin_socket = publisher, asker
         return seat, asker
@@ -182,7 +185,7 @@ class _Copy:
         seat = TerminalSeat(self._session_key(), self._cell.header)
         asker = Asker(self._mouth, self._ends.ends.answers, seat.session)
         content = {"prompt": prompt, "password": is_password}
-        self._mouth.say(fork_frames.QUESTION, json.dumps(content).encode())
+        self._mouth.say(fork_frames.QUESTION, _dumps(content).encode())
         while not asker.poll(50):
             pass  # an interrupt is noticed between two looks
         _, message = seat.session.recv(asker)
@@ -212,6 +215,18 @@ def _awaits(shell: Any, code: str) -> bool:
         return bool(shell.should_run_async(code, transformed_cell=shell.transform_cell(code)))
     except Exception:  # noqa: BLE001 - a transformer of the user's; IPython shows it when it runs
         return False
+
+
+def _end_capture(shell: Any, kernel: Any) -> None:
+    """What captures the output of the session gets none of this process: show it."""
+    for name, stream in zip(("stdout", "stderr"), _streams(kernel), strict=False):
+        if isinstance(getattr(sys, name), io.StringIO):
+            setattr(sys, name, stream)
+    if not hasattr(shell.display_pub, "pub_socket"):
+        shown = shell.display_pub_class(parent=shell)
+        shown.session = kernel.session
+        shown.set_parent(kernel.get_parent("shell"))
+        shell.display_pub, sys.displayhook = shown, shell.displayhook
 
 
 def _streams(kernel: Any) -> list[Any]:

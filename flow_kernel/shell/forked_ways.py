@@ -21,7 +21,9 @@ from flow_kernel.workers import fork_frames
 from flow_kernel.workers.last_words import STREAMS
 
 _getpid: Final = os.getpid
-_exit: Final = os._exit
+_exit: Final = os._exit  # whatever the cell puts in its place; as the next ones
+_write: Final = os.write
+_loads: Final = json.loads
 
 
 class Mouth:
@@ -63,7 +65,7 @@ class Mouth:
         with self._lock, suppress(BrokenPipeError):  # the session is gone, and so are we
             left = memoryview(frame)
             while left:
-                left = left[os.write(self._fd, left) :]
+                left = left[_write(self._fd, left) :]
 
     def text(self, stream: int, text: str) -> None:
         """Text on a stream."""
@@ -71,7 +73,7 @@ class Mouth:
         if self.is_ours:
             self.say((fork_frames.OUT, fork_frames.ERR)[stream], data)
         else:
-            os.write(stream + 1, data)
+            _write(stream + 1, data)
 
 
 class ForkedOutStream(OutStream):  # type: ignore[misc]  # ipykernel has no types
@@ -166,7 +168,7 @@ class Asker:
         if flags & zmq.NOBLOCK and not self.poll(0):
             raise zmq.Again
         with NotedInterrupts() as held:  # half of an answer would be taken for the next one
-            content = json.loads(self._whole())
+            content = _loads(self._whole())
         held.pass_on()
         parts: list[bytes] = self._session.serialize(self._session.msg("input_reply", content))
         return parts

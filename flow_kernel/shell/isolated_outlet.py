@@ -139,11 +139,9 @@ class KernelOutlet:
     def text(self, worker_id: str, parent: Mapping[str, Any], name: str, data: bytes) -> None:
         """Bytes that native code or a subprocess wrote to stdout or stderr."""
         text = self._decoders[name].decode(data)
-        if text:
-            self.let_go()
-            message = read(self._frames({"name": name, "text": text}, parent))
-            if message is not None:
-                self._publish(message)
+        message = read(self._frames({"name": name, "text": text}, parent)) if text else None
+        if message is not None:
+            self.publish(worker_id, message)  # what is heard right behind an error came before it
 
     def _frames(self, content: Mapping[str, Any], parent: Mapping[str, Any]) -> Sequence[bytes]:
         """Of a message with the text of a stream."""

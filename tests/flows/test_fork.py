@@ -168,3 +168,49 @@ def test_a_copy_makes_no_copy(kernel: Kernel) -> None:
     ran = kernel.run(f"{FORK}get_ipython().run_cell_magic('isolated', '--fork', '1')")
     assert "the cell is in a worker already" in ran.stderr + str(ran.error)
     assert ok(kernel, f"{FORK}1 + 1") == "2"
+
+
+@promise("fork.relay")
+def test_what_captures_output_of_the_session_costs_none_of_a_copy(kernel: Kernel) -> None:
+    ran = kernel.run(f"%%capture out\n{FORK}print('shown'); display(1); 2")
+    assert (ran.stdout, ran.result) == ("shown\n", "2")
+    assert [m["msg_type"] for m in ran.messages] == ["stream", "display_data", "execute_result"]
+
+
+@promise("fork.relay", "fork.ends")
+def test_a_copy_that_wants_to_exit_is_as_a_worker_that_does(kernel: Kernel) -> None:
+    code = "import sys\nsys.exit(3)"
+    worker, copy = kernel.run(f"%%isolated\n{code}"), kernel.run(FORK + code)
+    assert copy.reply["ename"] == worker.reply["ename"] == "SystemExit"
+    assert len(copy.of("error")) == 1
+    assert kernel.run(f"{FORK}exit()").status == "ok"
+    assert ok(kernel, "1 + 1") == "2"
+
+
+@promise("fork.relay")
+@pytest.mark.parametrize(
+    "sabotage",
+    [
+        "import os, json; os._exit = os.write = json.dumps = None",
+        "import signal\nsignal.signal(signal.SIGALRM, lambda *_: print('tick'))\n"
+        "_ = signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)",
+        "get_ipython().run_cell('1 / 0')",
+        "import gc; gc.collect()",
+    ],
+)
+def test_what_a_cell_does_to_its_process_does_not_keep_its_answer(
+    kernel: Kernel, sabotage: str
+) -> None:
+    ran = kernel.run(f"{FORK}{sabotage}\nfor _ in range(50): print('x' * 9000)\n5")
+    assert (ran.status, ran.result) == ("ok", "5")
+    assert ran.stdout.count("x" * 9000) == 50
+    assert ok(kernel, "1 + 1") == "2"
+
+
+@promise("fork.sees")
+def test_random_numbers_go_on_where_they_are_seeded_and_are_new_where_not(own: Kernel) -> None:
+    ok(own, "import random as chance")
+    seen = {ok(own, f"{FORK}chance.random()") for _ in range(3)}
+    assert len(seen) == 3
+    ok(own, "chance.seed(3)")
+    assert ok(own, f"{FORK}chance.random()") == ok(own, "chance.random()")

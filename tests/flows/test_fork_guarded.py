@@ -114,6 +114,16 @@ def test_a_copy_that_hangs_as_it_begins_is_killed_and_says_so(kernel: Kernel) ->
     assert ok(kernel, f"{FORK}with box.lock: print('free')") == "free\n"
 
 
+@promise("fork.guarded", "fork.ends")
+def test_a_pool_whose_threads_are_the_session_s_is_waited_for_in_vain(kernel: Kernel) -> None:
+    ok(kernel, "from concurrent.futures import ThreadPoolExecutor; pool = ThreadPoolExecutor(1)")
+    assert ok(kernel, "pool.submit(abs, -1).result()") == "1"
+    ran = kernel.run(f"{FORK}pool.submit(abs, -2).result()")
+    assert ran.error is not None
+    assert "threads that a copy does not have" in ran.error["evalue"]
+    assert ok(kernel, "pool.submit(abs, -3).result()") == "3"
+
+
 @promise("fork.guarded")
 def test_a_cell_that_waits_with_reason_is_no_hang(kernel: Kernel) -> None:
     code = (
