@@ -24,6 +24,7 @@ _REST_MS: Final = 200
 _SOON_MS: Final = 1
 """`print` writes the end of its line by itself, right after it."""
 _BYE_S: Final = 2.0
+_FLOOD: Final = 16
 
 
 class Listener(Protocol):
@@ -71,6 +72,7 @@ class Hearing:
         self._listener = listener
         self._backlog = backlog
         self._reader = Reader()
+        self._in_a_row = 0
         self._poll = select.poll()
         self._open = [*ends.pipes, ends.frames]
         for fd in self._open:
@@ -83,10 +85,8 @@ class Hearing:
         """Hear all of it. Returns how it ended."""
         left_s: float | None = None
         while True:
-            if not self._is_held_back():
-                self._hear(self._wait_ms())
-            ended = self._listener.reaped()
-            if ended is not None:
+            may_have_ended = self._is_held_back() or self._hear(self._wait_ms())
+            if may_have_ended and (ended := self._listener.reaped()) is not None:
                 break
             if self._listener.is_left:
                 left_s = left_s or time.monotonic()
@@ -116,12 +116,21 @@ class Hearing:
         time.sleep(_FULL_S)  # nobody tells when a client has read
         return True
 
-    def _hear(self, wait_ms: int) -> None:
+    def _hear(self, wait_ms: int) -> bool:
+        """Take what there is, or comes in time; True where it may have ended."""
         ready = {fd for fd, _ in self._poll.poll(wait_ms)}
         if not ready:
             self._listener.say_text()
         for fd in [each for each in self._open if each in ready]:
             self._read(fd)
+        self._mind_flood(is_text=self._listener.has_unsaid)
+        return not ready or self._pidfd in ready or self._pidfd < 0
+
+    def _mind_flood(self, *, is_text: bool) -> None:
+        """Where piece follows piece, take several at once."""
+        self._in_a_row = self._in_a_row + 1 if is_text else 0
+        if self._in_a_row > _FLOOD:
+            time.sleep(_SOON_MS / 1000)  # its pipe has room for far more than comes meanwhile
 
     def _drain(self, fd: int) -> None:
         while self._read(fd):

@@ -32,6 +32,9 @@ from flow_kernel.workers.messages import PASSED_ON, Message, read
 from flow_kernel.workers.processes import Ended
 
 _FAULT_BYTES: Final = 65536
+_EACH_S: Final = 0.005
+"""Who prints line by line is passed on in pieces of so long: a message for each takes longer."""
+_MOST_UNSAID: Final = 1 << 18
 _exit: Final = os._exit  # whatever a cell has put in its place
 _KILL: Final = getattr(signal, "SIGKILL", signal.SIGTERM)
 ENDED: Final = "ended"
@@ -93,6 +96,8 @@ class ForkWorker:
         self.is_left: bool = False
         self._hearing: Hearing | None = None
         self._is_heard = False
+        self._is_reaped = False
+        self._said_s = 0.0
 
     # -- its life ----------------------------------------------------------------------------------
 
@@ -183,7 +188,7 @@ class ForkWorker:
     def signal(self, number: int) -> None:
         """Signal its process group; itself where it has none yet."""
         with self._reaping:  # as long as it is not reaped, the number is its own
-            if self.pid is None or self.died is not None:
+            if self.pid is None or self._is_reaped:
                 return
             try:
                 os.killpg(self.pid, number)
@@ -194,7 +199,7 @@ class ForkWorker:
     def signal_itself(self, number: int) -> None:
         """Signal it, and nothing that it has started."""
         with self._reaping:
-            if self.pid is not None and self.died is None:
+            if self.pid is not None and not self._is_reaped:
                 with suppress(OSError):
                     os.kill(self.pid, number)
 
@@ -227,13 +232,15 @@ class ForkWorker:
                 self.say_text()
             self._unsaid_on = number
             self._unsaid += data
-            if data.endswith(b"\n"):
+            is_soon = time.monotonic() - self._said_s < _EACH_S
+            if len(self._unsaid) > _MOST_UNSAID or (data.endswith(b"\n") and not is_soon):
                 self.say_text()
 
     def say_text(self) -> None:
         """Pass on what waits for the end of its line."""
         data, self._unsaid = bytes(self._unsaid), bytearray()
         if data:
+            self._said_s = time.monotonic()
             self._outlet.text(self.worker_id, self._parent, STREAMS[self._unsaid_on], data)
 
     def on_fault(self, data: bytes) -> None:
@@ -296,6 +303,7 @@ class ForkWorker:
             try:
                 pid, status, usage = os.wait4(self.pid, os.WNOHANG)
             except ChildProcessError:  # a cell has waited for any child, and got this one
+                self._is_reaped = True
                 return Ended(returncode=None)
             if pid == 0:
                 return None
@@ -305,7 +313,7 @@ class ForkWorker:
                 peak_rss_bytes=max(0, peak),
                 cpu_s=usage.ru_utime + usage.ru_stime,
             )
-            self.died = Died(ended=ended, fault="", last_output="")
+            self._is_reaped = True
             return ended
 
     def force(self) -> None:
