@@ -28,14 +28,15 @@ FLOODS = {
 
 @promise("fork.relay")
 @pytest.mark.parametrize("flood", FLOODS)
-def test_a_flood_waits_for_the_slowest_client_and_loses_nothing(own: Kernel, flood: str) -> None:
+def test_a_flood_waits_for_the_slowest_client_and_loses_nothing(kernel: Kernel, flood: str) -> None:
     code, nbytes = FLOODS[flood]
-    ok(own, "%%isolated --fork\nprint('warm')")
-    with closing(Reader(own)) as reader, peaks(own.pid) as grown:
-        msg_id = own.send(
+    ok(kernel, "%%isolated --fork\nprint('warm')")
+    (kernel.cwd / "begun").unlink(missing_ok=True)
+    with closing(Reader(kernel)) as reader, peaks(kernel.pid) as grown:
+        msg_id = kernel.send(
             f"%%isolated --fork\nimport os; open('begun', 'w').close()\n{code}\nprint(end='')"
         )
-        own.wait((own.cwd / "begun").exists)
+        kernel.wait((kernel.cwd / "begun").exists)
         assert reader.read(msg_id) == nbytes
-        assert own.collect(msg_id).status == "ok"
+        assert kernel.collect(msg_id).status == "ok"
     assert grown[0] < 45 * MB
