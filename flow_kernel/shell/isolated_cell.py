@@ -106,7 +106,10 @@ def _run(shell: Any, session: Session, cell: IsolatedCell, **how: Any) -> Finish
         return isolation.run(cell, **how)
     with session.recorder.own_imports():
         from flow_kernel.shell.forked_cell import life_of  # few cells want it
-    return isolation.forks.run(cell, life_of(shell, session, cell), **how)
+    finished = isolation.forks.run(cell, life_of(shell, session, cell), **how)
+    if finished.outputs:  # what workers know of these names is no longer so
+        session.still.stir()
+    return finished
 
 
 def _shown(shell: Any, reply: Mapping[str, Any]) -> BaseException | None:

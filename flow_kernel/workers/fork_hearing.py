@@ -7,6 +7,7 @@ Run by `live_fork`. Nothing is read while clients have too much before them: the
     pidfd ───────────────────────────┘ the end; then what is left in them, and no more
 """
 
+import logging
 import os
 import select
 import time
@@ -17,6 +18,7 @@ from flow_kernel.workers.fork_ends import OurEnds
 from flow_kernel.workers.fork_frames import Frame, Reader
 from flow_kernel.workers.processes import Ended
 
+_LOG: Final = logging.getLogger(__name__)
 _READ_BYTES: Final = 1 << 18
 _FULL_S: Final = 0.005
 _LOOK_MS: Final = 50
@@ -155,7 +157,10 @@ class Hearing:
         ends, listener = self._ends, self._listener
         if fd == ends.frames:
             for frame in self._reader.feed(data):
-                listener.on_frame(frame)
+                try:
+                    listener.on_frame(frame)
+                except Exception:  # noqa: BLE001 - the copy may say anything: it costs one message
+                    _LOG.exception("flow: a message of a copy of the session was dropped")
         elif fd == ends.faults:
             listener.on_fault(data)
         else:

@@ -50,6 +50,7 @@ class ForkWorker:
         outlet: Takes what it says.
         on_change: Told each state with the reason.
         on_end: Told once it is gone.
+        in_thread: Calls in a thread of its own.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class ForkWorker:
         outlet: Outlet,
         on_change: "Callable[[ForkWorker, str], None]",
         on_end: "Callable[[ForkWorker], None]",
+        in_thread: Callable[[Callable[[], None]], None],
     ) -> None:
         self.worker_id: str = worker_id
         self.name: str | None = None
@@ -82,6 +84,7 @@ class ForkWorker:
         self._outlet = outlet
         self._on_change = on_change
         self._on_end = on_end
+        self._in_thread = in_thread
         self._turning = threading.RLock()
         self._reaping = threading.Lock()
         self._calls = Calls(self)
@@ -326,14 +329,19 @@ class ForkWorker:
         with self._turning:
             was_heard, self._is_heard = self._is_heard, True
         if not was_heard:
-            threading.Thread(target=self._listen, name="flow-fork", daemon=True).start()
+            self._in_thread(self._listen)
 
     def _listen(self) -> None:
         ends = self._ends
         if ends is None:
             return
-        self._hearing = Hearing(ends, self._pidfd, self, self._outlet.backlog)
-        self._bury(self._hearing.run())
+        ended = Ended(returncode=None)
+        try:
+            self._hearing = Hearing(ends, self._pidfd, self, self._outlet.backlog)
+            ended = self._hearing.run()
+        finally:  # whatever has failed: nobody may wait for it for ever
+            self.signal(_KILL)
+            self._bury(ended)
 
     def _bury(self, ended: Ended) -> None:
         self.say_text()

@@ -214,3 +214,11 @@ def test_random_numbers_go_on_where_they_are_seeded_and_are_new_where_not(own: K
     assert len(seen) == 3
     ok(own, "chance.seed(3)")
     assert ok(own, f"{FORK}chance.random()") == ok(own, "chance.random()")
+
+
+@promise("fork.relay")
+def test_a_worker_is_told_what_a_copy_brought_back(kernel: Kernel) -> None:
+    ok(kernel, "brought = 'before'")
+    assert ok(kernel, "%%isolated --worker told\nbrought") == "'before'"
+    ok(kernel, "%%isolated --fork --out brought\nbrought = 'after'")
+    assert ok(kernel, "%%isolated --worker told\nbrought") == "'after'"

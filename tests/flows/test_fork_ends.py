@@ -161,3 +161,24 @@ def test_a_copy_that_is_killed_from_outside_is_told(kernel: Kernel) -> None:
     assert ran.error is not None
     assert "killed by SIGKILL" in ran.error["evalue"]
     _lives(kernel)
+
+
+@promise("fork.ends")
+def test_a_copy_is_listed_while_it_runs_and_can_be_stopped(kernel: Kernel) -> None:
+    ok(
+        kernel,
+        "import threading\nfrom flow_kernel import current_session\n"
+        "steering = current_session().isolation.steering\n"
+        "def stop():\n"
+        "    while not Path('runs').exists(): pass\n"
+        "    global seen\n    seen = [v.line for v in steering.views() if v.line.kind == 'fork']\n"
+        "    steering.stop(seen[0].worker_id)\n"
+        "stopper = threading.Thread(target=stop); stopper.start()",
+    )
+    ran = kernel.run(f"{FORK}Path('runs').touch()\nwhile True: time.sleep(9)")
+    assert ran.error is not None
+    assert "killed by SIGKILL" in ran.error["evalue"]
+    ok(kernel, "stopper.join()")
+    worker_id = kernel.logs.one("cell", msg_id=ran.msg_id)["worker"]
+    assert ok(kernel, "[(v.worker_id, v.state) for v in seen]") == f"[('{worker_id}', 'busy')]"
+    _lives(kernel)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final, NoReturn, Protocol
 
-from flow_kernel.errors import IsolationUnavailable, WorkerDied
+from flow_kernel.errors import IsolationUnavailable, NotFound, WorkerDied
 from flow_kernel.records.interrupts import NotedInterrupts
 from flow_kernel.records.process import oom_kills
 from flow_kernel.session.checkpoints.keeper import fork
@@ -31,6 +31,7 @@ from flow_kernel.session.isolation.service import Finished, has_failed, outputs_
 from flow_kernel.store import forks
 from flow_kernel.workers.calls import Called
 from flow_kernel.workers.fork_ends import ForkEnds
+from flow_kernel.workers.fork_hearers import Hearers
 from flow_kernel.workers.fork_warden import WardenClient
 from flow_kernel.workers.job import JOB, Died, Done, InputWanted, Job
 from flow_kernel.workers.lifecycle import State
@@ -85,6 +86,7 @@ class Forks:
         self._workers: dict[str, ForkWorker] = {}
         self._gone = threading.Condition(self._lock)
         self._warden = WardenClient()
+        self._hearers = Hearers()
         self._oom_at_s, self._oom = 0.0, dict[str, int]()
 
     @property
@@ -128,6 +130,17 @@ class Forks:
             self._outlet.drop()  # it shows our own interrupt
         raise self._end(cell, worker, outcome, end, before)
 
+    def end(self, worker_id: str) -> None:
+        """Kill a copy; its cell tells.
+
+        Raises:
+            NotFound: There is none of that id.
+        """
+        worker = self._workers.get(worker_id)
+        if worker is None:
+            raise NotFound(f"there is no worker {worker_id[:40]!r}")
+        worker.kill()
+
     def close(self) -> None:
         """End all copies, and what they have started."""
         if os.getpid() != self._pid:
@@ -136,6 +149,7 @@ class Forks:
             worker.kill()
         with self._lock:
             self._gone.wait_for(lambda: not self._workers, _JOIN_S)
+        self._hearers.close()
         self._warden.close()
 
     # -- inside ------------------------------------------------------------------------------------
@@ -173,6 +187,7 @@ class Forks:
             outlet=self._outlet,
             on_change=self._on_change,
             on_end=self._forget,
+            in_thread=self._hearers.begin,
         )
 
     def _start(self, worker: ForkWorker, live: Life, verdict: Verdict) -> None:

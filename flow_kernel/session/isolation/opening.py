@@ -77,14 +77,15 @@ def open_isolation(parts: IsolationParts, ground: Ground) -> Isolation:
         learned=None if parts.data_dir is None else preload.path_in(parts.data_dir / "preload"),
     )
     ground.pool = pool
-    steering = Steering(pool, board, note=note)
+    forks = Forks(outlet=ground, tell=ground.say, note=note, on_change=changed)
+    steering = Steering(pool, board, forks=forks, note=note)
     isolation = Isolation(
         pool,
         outlet=ground,
         tell=ground.say,
         note=note,
         steering=steering,
-        forks=Forks(outlet=ground, tell=ground.say, note=note, on_change=changed),
+        forks=forks,
         still=parts.still,
     )
     return isolation
