@@ -114,6 +114,9 @@ class _Copy:
         publisher = Publisher(self._mouth)
         if kernel is None:
             seat: Any = TerminalSeat(self._session_key(), self._cell.header)
+            for stream in (sys.stdout, sys.stderr):
+                with suppress(TypeError):  # a stream of C that takes no attribute
+                    vars(stream).pop("write", None)  # what IPython and we have put before it
         else:
             seat = kernel
             seat.session.pid = os.getpid()

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 from IPython.core.error import StdinNotImplementedError
 from IPython.core.error import UsageError as IPythonUsageError
 
-from flow_kernel.errors import UsageError, WorkerDied
+from flow_kernel.errors import IsolationUnavailable, UsageError, WorkerDied
 from flow_kernel.session.isolation.cell import IsolatedCell
 from flow_kernel.session.isolation.service import Finished
 from flow_kernel.session.session import Session
@@ -104,6 +104,12 @@ def _run(shell: Any, session: Session, cell: IsolatedCell, **how: Any) -> Finish
     isolation = session.isolation
     if not cell.is_fork:
         return isolation.run(cell, **how)
+    if session.settings.isolate_all:
+        raise IsolationUnavailable(
+            "every cell of this session runs in a worker, and a copy of the session would see no"
+            " variable of it; nothing was run",
+            hint="run the cell without --fork",
+        )
     with session.recorder.own_imports():
         from flow_kernel.shell.forked_cell import life_of  # few cells want it
     finished = isolation.forks.run(cell, life_of(shell, session, cell), **how)

@@ -222,3 +222,12 @@ def test_a_worker_is_told_what_a_copy_brought_back(kernel: Kernel) -> None:
     assert ok(kernel, "%%isolated --worker told\nbrought") == "'before'"
     ok(kernel, "%%isolated --fork --out brought\nbrought = 'after'")
     assert ok(kernel, "%%isolated --worker told\nbrought") == "'after'"
+
+
+@promise("fork.relay")
+def test_a_copy_is_made_in_a_subshell_as_well(kernel: Kernel) -> None:
+    ok(kernel, "letters = (c for c in 'abc')")
+    made = kernel.ask("create_subshell_request", {}, channel="control")["subshell_id"]
+    ran = kernel.run(f"{FORK}print('there'); next(letters)", subshell=made)
+    assert (ran.stdout, ran.result) == ("there\n", "'a'")
+    assert ok(kernel, "next(letters)") == "'a'"

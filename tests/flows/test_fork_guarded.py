@@ -164,3 +164,13 @@ def test_threads_of_polars_are_a_reason_to_refuse(kernel: Kernel) -> None:
     assert "run the cell without --fork" in ran.reply["evalue"]
     ok(kernel, "stop.set(); one.join(); del sys.modules['polars']")
     assert ok(kernel, f"{FORK}1 + 1") == "2"
+
+
+@promise("fork.guarded")
+def test_where_every_cell_has_a_worker_a_copy_of_the_session_is_refused() -> None:
+    with Kernel(env={"USE_SUBPROCESS_WORKER": "1"}) as strict:
+        ok(strict, "x = 1")
+        ran = strict.run(f"{FORK}x")
+        assert ran.reply["ename"] == "IsolationUnavailable"
+        assert "a copy of the session would see no variable of it" in ran.reply["evalue"]
+        assert ok(strict, "x") == "1"
