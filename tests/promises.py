@@ -107,6 +107,11 @@ PROMISES: Final[dict[str, str]] = {
     "isolated.scripts": "A script of bash runs in a worker: live, held to limits, asked, stopped.",
     "stuck.memory": "The cell that takes the last memory is interrupted, no other, and told why.",
     "stuck.seen": "From elsewhere it is seen what a session that is held does, with its stack.",
+    "fork.sees": "A cell with --fork sees every variable at once, and changes nothing.",
+    "fork.relay": "What it says and asks arrives as from a local cell; what is named comes back.",
+    "fork.ends": "Limits, interrupts and deaths end it alone, and say what it was.",
+    "fork.guarded": "What does not outlive a fork is refused or said before; a hang is killed.",
+    "fork.orphans": "Nothing of it outlives it or its session.",
     # What survives
     "state.mirrored": "A mirror that is asked for holds what the logs hold, and harms nobody.",
     "state.rebuilt": "A lost or damaged store stops no kernel, and is made anew from the logs.",

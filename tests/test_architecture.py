@@ -49,6 +49,7 @@ LOCAL_IMPORTS: Final[dict[str, str]] = {
     "flow_kernel.shell.magics": "the reports are loaded when one is asked for",
     "flow_kernel.shell.task_magics": "the tasks are loaded when one is asked for",
     "flow_kernel.shell.kernel": "most kernels have no worker to ask",
+    "flow_kernel.shell.isolated_cell": "what a copy of the session needs is loaded with the first",
     "flow_kernel.shell.isolated_magics": "jupyter_client is loaded with the first isolated cell",
     "flow_kernel.shell.workers_magics": "what looks at workers is loaded when one is asked for",
     "flow_kernel.shell.gate": "a session that asks about no cell need not load the scan",

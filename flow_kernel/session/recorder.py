@@ -21,6 +21,7 @@ from typing import Final
 from flow_kernel.records.cell_changes import Watches
 from flow_kernel.records.codec import clean_text
 from flow_kernel.records.frozen import FROZEN_BUILTINS
+from flow_kernel.session.apart import Apart
 from flow_kernel.session.cell import CellRequest, Failure, OpenCell, facts
 from flow_kernel.session.glance import Glance
 from flow_kernel.session.hidden import HiddenBurst
@@ -58,13 +59,13 @@ class Recorder:
         self._lock = threading.Lock()
         self._stacks: dict[int, list[OpenCell]] = {}
         self._open: dict[str, list[OpenCell]] = {}
-        self._apart: dict[str, OpenCell] = {}
         self._recent: OrderedDict[str, _Sealed] = OrderedDict()
         self._latest_key = ""
         self._count = 0
         # Random once, then counted: as unique as random ones, and no call to the system a cell.
         self._spans = int.from_bytes(os.urandom(8), "big")
         self._watches = Watches()
+        self._apart = Apart(parts, self._watches)
         self._hidden = HiddenBurst(parts.journal, parts.where)
         self._housekeeper = Housekeeper(
             on_busy=self._measure,
@@ -150,13 +151,7 @@ class Recorder:
         if self.is_paused or _getpid() != self._pid:
             return None
         cell = self._new_cell(request, _get_ident(), [] if starter is None else [starter])
-        parts = self._parts
-        fields = started_fields(cell, parts.settings.actor)
-        parts.journal.append("cell_started", cell.place.plan_id, cell.place.task_id, fields)
-        cell.key = key
-        cell.start_clocks()
-        with self._lock:
-            self._apart[key] = cell
+        self._apart.open(key, cell)
         return cell
 
     def end_apart(self, cell: OpenCell, failure: Failure | None) -> int | None:
@@ -167,14 +162,7 @@ class Recorder:
         """
         if _getpid() != self._pid:
             return None
-        cell.stop()
-        cell.take_changes(self._watches, self._parts.settings.recorder, self._parts.redactor)
-        with self._lock:
-            if self._apart.get(cell.key) is cell:
-                del self._apart[cell.key]
-        parts = self._parts
-        fields = cell_fields(cell, failure, parts) | {"recorder_us": cell.recorder_ns // 1000}
-        seq = parts.journal.append("cell", cell.place.plan_id, cell.place.task_id, fields)
+        seq = self._apart.close(cell, failure)
         self._housekeeper.busy(bool(self._open))
         return seq
 
@@ -227,12 +215,10 @@ class Recorder:
         """Text was sent on `stdout` or `stderr` for request `key` (None: for the latest cell)."""
         if _getpid() != self._pid:
             return
+        if self._apart.stream(key, name, text, is_alone=not self._open):
+            return
+        key = self._latest_key if key is None else key
         with self._lock:
-            apart = self._apart_of(key)
-            if apart is not None:
-                apart.output.stream(name, text)
-                return
-            key = self._latest_key if key is None else key
             cells = self._open.get(key)
             if cells:
                 cells[0].output.stream(name, text)
@@ -243,21 +229,18 @@ class Recorder:
 
     def display(self, key: str | None, data: dict[str, object], *, is_result: bool) -> None:
         """A MIME bundle was displayed for request `key`."""
+        if self._apart.display(key, data, is_result=is_result, is_alone=not self._open):
+            return
+        key = self._latest_key if key is None else key
         with self._lock:
-            if (apart := self._apart_of(key)) is not None:
-                apart.output.display(data, is_result=is_result)
-                return
-            key = self._latest_key if key is None else key
             for cell in self._open.get(key, ()):
                 if not cell.has_ended or not cell.is_nested:
                     cell.output.display(data, is_result=is_result)
 
     def failed(self, key: str | None, error: dict[str, object]) -> None:
         """A traceback was shown for request `key`; it belongs to the innermost cell."""
-        with self._lock:
-            if (apart := self._apart_of(key)) is not None:
-                apart.output.error = error
-                return
+        if self._apart.failed(key, error, is_alone=not self._open):
+            return
         key = self._latest_key if key is None else key
         cells = self._open.get(key)
         if cells:
@@ -331,12 +314,6 @@ class Recorder:
             cell.truncated["code"] = kept.full_bytes
         cell.output.keeps = self._parts.keeper is not None
         return cell
-
-    def _apart_of(self, key: str | None) -> OpenCell | None:
-        """Who says it: outside a kernel the only one that can, where nothing runs here."""
-        if key is not None:
-            return self._apart.get(key)
-        return next(iter(self._apart.values())) if len(self._apart) == 1 > len(self._open) else None
 
     def _write(self, cell: OpenCell, failure: Failure | None) -> dict[str, object]:
         began_ns = _perf_ns()

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 from IPython.core.error import StdinNotImplementedError
 from IPython.core.error import UsageError as IPythonUsageError
 
-from flow_kernel.errors import UsageError, WorkerDied
+from flow_kernel.errors import IsolationUnavailable, UsageError, WorkerDied
 from flow_kernel.session.isolation.cell import IsolatedCell
 from flow_kernel.session.isolation.script_ends import left_running
 from flow_kernel.session.isolation.service import Finished
@@ -70,7 +70,8 @@ def run_isolated(shell: Any, session: Session, order: Order, body: str) -> objec
         outputs=order.outputs,
         limits=order.limits,
         worker=order.worker,
-        is_fresh=order.is_fresh or (order.is_background and order.worker is None),
+        is_fresh=order.is_fresh or order.is_fork or (order.is_background and order.worker is None),
+        is_fork=order.is_fork,
         is_background=order.is_background,
         priority=order.priority,
         is_script=order.is_shell,
@@ -85,7 +86,7 @@ def run_isolated(shell: Any, session: Session, order: Order, body: str) -> objec
     outlet: Ends = isolation.outlet
     calls = SessionCalls(shell, session)
     try:
-        finished = isolation.run(cell, answer=_asker(kernel), call=calls)
+        finished = _run(shell, session, cell, answer=_asker(kernel), call=calls)
     except UsageError as error:  # of the order: nothing has run
         raise IPythonUsageError(f"%%isolated: {error}") from None
     except BaseException as error:
@@ -114,6 +115,25 @@ def _begun(shell: Any, session: Session, cell: IsolatedCell) -> object:
         return begin_background(shell, session, cell)
     except UsageError as error:
         raise IPythonUsageError(f"%%isolated: {error}") from None
+
+
+def _run(shell: Any, session: Session, cell: IsolatedCell, **how: Any) -> Finished:
+    """Run a cell in a worker, or in a copy of the session."""
+    isolation = session.isolation
+    if not cell.is_fork:
+        return isolation.run(cell, **how)
+    if session.settings.isolate_all:
+        raise IsolationUnavailable(
+            "every cell of this session runs in a worker, and a copy of the session would see no"
+            " variable of it; nothing was run",
+            hint="run the cell without --fork",
+        )
+    with session.recorder.own_imports():
+        from flow_kernel.shell.forked_cell import life_of  # few cells want it
+    finished = isolation.forks.run(cell, life_of(shell, session, cell), **how)
+    if finished.outputs:  # what workers know of these names is no longer so
+        session.still.stir()
+    return finished
 
 
 def _shown(shell: Any, reply: Mapping[str, Any]) -> BaseException | None:

@@ -146,12 +146,9 @@ class KernelOutlet:
     def text(self, worker_id: str, parent: Mapping[str, Any], name: str, data: bytes) -> None:
         """Bytes that native code or a subprocess wrote to stdout or stderr."""
         text = self._decoders.decode(worker_id, name, data)
-        if text:
-            if worker_id == self._held_by:
-                self.let_go()
-            message = read(self._frames({"name": name, "text": text}, parent))
-            if message is not None:
-                self._publish(message, self._apart.get(worker_id))
+        message = read(self._frames({"name": name, "text": text}, parent)) if text else None
+        if message is not None:
+            self.publish(worker_id, message)  # what is heard right behind an error came before it
 
     def _frames(self, content: Mapping[str, Any], parent: Mapping[str, Any]) -> Sequence[bytes]:
         """Of a message with the text of a stream."""

@@ -139,6 +139,7 @@ _EXCLUSIVE: Final = (
     ("worker", "fork", "a copy of the session is a new one each time"),
     ("fresh", "fork", "a copy of the session is a new one each time"),
     ("fork", "shell", "a script of bash sees no variables"),
+    ("fork", "bg", "a copy of the session lives as long as its cell runs"),
 )
 """Keys that cannot be in one place, and why."""
 
@@ -224,6 +225,12 @@ def resolve(
             raise UsageError("a script of bash runs in a worker only", hint="say isolated as well")
         return None
     worker, kind = _placement(places)
+    is_background = bool(_first(places, "background"))
+    if is_background and kind == "fork":
+        raise UsageError(
+            "fork and bg exclude one another",
+            hint="a copy of the session lives as long as its cell runs",
+        )
     inputs, outputs = _first(places, "inputs"), _first(places, "outputs")
     timeout_s = _first(places, "timeout_s")
     if is_shell:
@@ -234,7 +241,7 @@ def resolve(
         is_fresh=kind == "fresh",
         is_fork=kind == "fork",
         is_shell=is_shell,
-        is_background=bool(_first(places, "background")),
+        is_background=is_background,
         priority=_first(places, "priority") or 0,
         inputs="auto" if inputs is None else inputs,
         outputs=outputs or (),
@@ -366,7 +373,7 @@ def _marks(said: Mapping[str, object], spelled: str) -> Marks:
         except UsageError as error:
             raise UsageError(f"{spelled.format(key)}: {error.message}", hint=error.hint) from None
     for one, other, hint in _EXCLUSIVE:
-        if fields.get(one) and fields.get(other):
+        if fields.get(KEYS[one][0]) and fields.get(KEYS[other][0]):
             both = f"{spelled.format(one)} and {spelled.format(other)}"
             raise UsageError(f"{both} exclude one another", hint=hint)
     return Marks(**fields)

@@ -156,16 +156,7 @@ class WorkerJobs:
         The system counts what is reserved: stacks of threads and arenas that nobody has touched.
         What was reserved before the cell is therefore added, and what of it is used taken off.
         """
-        if resource is None:
-            return
-        before = resource.getrlimit(resource.RLIMIT_DATA)
-        reserved, used = _data_bytes()
-        soft = nbytes + max(0, reserved - used)
-        if before[1] != resource.RLIM_INFINITY:
-            soft = min(soft, before[1])
-        with suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_DATA, (soft, before[1]))
-            self._limit = before
+        self._limit = limit_data(nbytes)
 
     def _free_memory(self) -> None:
         before, self._limit = self._limit, None
@@ -207,6 +198,30 @@ class WorkerJobs:
         if self._arena is None:
             self._arena = transfer.Arena()
         self._found["outputs"] = transfer.ship(packed, self._arena)
+
+
+def limit_data(nbytes: int, *, has_reserved: bool = False) -> tuple[int, int] | None:
+    """Have the system refuse what this process wants above `nbytes`.
+
+    Args:
+        nbytes: Of all that it uses, without what it has reserved and not used.
+        has_reserved: True to count nothing of what it has by now.
+
+    Returns:
+        What the limit was; None where there is none to be had.
+    """
+    if resource is None:
+        return None
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    reserved, used = _data_bytes()
+    soft = nbytes + max(0, reserved - (0 if has_reserved else used))
+    if before[1] != resource.RLIM_INFINITY:
+        soft = min(soft, before[1])
+    try:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, before[1]))
+    except (ValueError, OSError):
+        return None
+    return before
 
 
 def _data_bytes() -> tuple[int, int]:

@@ -297,7 +297,7 @@ class Pool:
         return order, starter.start_program(order, reason, is_makeshift=CAN_FORK)
 
     def _order(self, worker_id: str) -> Order:
-        env = {name: value for name, value in self._env().items() if not _is_stripped(name)}
+        env = {name: value for name, value in self._env().items() if not is_stripped(name)}
         env[sweep.TAG_NAME] = uuid.uuid4().hex
         env.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
         return Order(
@@ -348,5 +348,6 @@ def _private(run_dir: Path) -> Path:
     return Path(tempfile.mkdtemp(prefix="workers-" if where else "flow-workers-", dir=where))
 
 
-def _is_stripped(name: str) -> bool:
+def is_stripped(name: str) -> bool:
+    """True for a variable of the environment that is the session's, and none of its workers'."""
     return name in _STRIPPED or (name.startswith("FLOW_") and name != "FLOW_HOME")

@@ -66,6 +66,8 @@ class Worker:
         self.restarts: int = 0
         self.env: Mapping[str, str] = {}
         """That it was started with."""
+        self.rss_before_bytes: int = 0
+        """What it has of the memory of another process."""
         self.job: Job | None = None
         self._turning = threading.RLock()
         self._started = started

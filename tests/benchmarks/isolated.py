@@ -105,6 +105,18 @@ _DEATH: Final = Figure(
     unit="ms",
     target=Target(at_most=250),
 )
+_FORKED: Final = Figure(
+    name="isolated_fork",
+    title="1+1 in a copy of a session that has 1 GiB, until idle",
+    unit="ms",
+    target=Target(at_most=60),
+)
+_FORKED_OUT: Final = Figure(
+    name="isolated_fork_out",
+    title="a 100 MB array back from a copy, over a copy that keeps it",
+    unit="ms",
+    target=Target(at_most=200),
+)
 _MEMORY: Final = Figure(
     name="isolated_idle_uss",
     title="memory of an idle worker that nobody else has",
@@ -253,6 +265,28 @@ def deaths(bench: Bench) -> list[Result]:
     return [alone(_DEATH, taken, note="with the claim of its worker")]
 
 
+def forks(bench: Bench) -> list[Result]:
+    """A cell in a copy of a session with 1 GiB of arrays and a million objects."""
+    turns = bench.count(40, 2)
+    small, big = "%%isolated --fork\n1+1", "result = np.ones(12_500_000)"
+    with kernels(bench, FLOW) as (kernel,):
+        kernel.execute("import numpy as np; held = [np.ones(1 << 24) for _ in range(8)]")
+        kernel.execute("objects = [str(n) for n in range(1_000_000)]")
+        for _ in range(5):
+            kernel.execute(small)
+        taken = [kernel.execute(small).idle_ms for _ in range(turns)]
+        out = alternate(
+            bench.count(10, 2),
+            bench.rng,
+            ours=lambda _: kernel.execute(f"%%isolated --fork --out result\n{big}").idle_ms,
+            peer=lambda _: kernel.execute(f"%%isolated --fork\n{big}").idle_ms,
+        )
+    return [
+        alone(_FORKED, taken, note="no peer runs a cell in its live session's copy"),
+        on_top_of(_FORKED_OUT, pairs_of(out), peer="stays there"),
+    ]
+
+
 def memory(bench: Bench) -> list[Result]:
     """What an idle worker has for itself."""
     with kernels(bench, FLOW) as (kernel,):
@@ -296,5 +330,6 @@ BENCHMARKS: Final = (
     Benchmark(name="isolated_output", about="10 and 50 MB of output", run=output),
     Benchmark(name="isolated_arrays", about="100 MB in, there already, and back", run=arrays),
     Benchmark(name="isolated_death", about=_DEATH.title, run=deaths),
+    Benchmark(name="isolated_fork", about=_FORKED.title, run=forks),
     Benchmark(name="isolated_idle_uss", about=_MEMORY.title, run=memory),
 )

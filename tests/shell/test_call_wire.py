@@ -25,6 +25,7 @@ OURS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if kind 
 DATA: dict[str, Any] = {
     "approval_id": "A-0001", "decided_by": None, "decided_at": "now", "variables": ("a", "b"),
     "worker_id": "w1", "reason": "exit", "timeout_s": 2.5, "damaged": 3, "extra": "lab",
+    "returncode": 3,
 }  # fmt: skip
 
 

@@ -124,6 +124,9 @@ def test_the_line_of_the_magic_is_read(line: str, said: Marks) -> None:
          "--worker and --fresh exclude one another; a fresh worker has no name"),
         ("--fork --shell",
          "--fork and --shell exclude one another; a script of bash sees no variables"),
+        ("--bg --fork",
+         "--fork and --bg exclude one another; a copy of the session lives as long as its cell "
+         "runs"),
         ("--priority high", '--priority: "high" is no number from -100 to 100; try 10'),
         ("--priority 101", '--priority: "101" is no number from -100 to 100; try 10'),
         ("--worker a/b", '--worker: "a/b" is no name of a worker; at most 40 letters, digits, '
@@ -344,8 +347,6 @@ def test_marks_turn_isolation_on_and_off_and_loosen_no_policy(
 def test_precedence_is_that_of_a_stack_of_sayings(
     magic: Marks | None, metadata: Marks, tags: Marks, comment: Marks, by_type: bool, every: bool
 ) -> None:
-    order = resolve(magic, metadata, tags, comment, by_type=by_type, isolate_all=every)
-
     # The model writes the lowest place down first; each higher one writes over it.
     board: dict[str, Any] = {"isolated": by_type}
     rank = dict.fromkeys(Marks.__slots__, 0)
@@ -367,7 +368,14 @@ def test_precedence_is_that_of_a_stack_of_sayings(
         outputs=board.get("outputs", ()),
         limits=Limits(**{key: board.get(key) for key in LIMIT_KEYS}),
     )
-    assert order == (model if board["isolated"] or every else None)
+    marks = (magic, metadata, tags, comment)
+    if not (board["isolated"] or every):
+        assert resolve(*marks, by_type=by_type, isolate_all=every) is None
+    elif model.is_fork and model.is_background:
+        with pytest.raises(UsageError, match="fork and bg exclude one another"):
+            resolve(*marks, by_type=by_type, isolate_all=every)
+    else:
+        assert resolve(*marks, by_type=by_type, isolate_all=every) == model
 
 
 def refusal(read: Callable[[Any], Marks], written: object) -> str | None:

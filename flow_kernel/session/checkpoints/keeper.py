@@ -181,7 +181,7 @@ def can_fork() -> bool:
     cuda = getattr(torch, "cuda", None)
     if cuda is not None and cuda.is_initialized():
         return False  # its driver does not outlive a fork
-    return _has_memory()
+    return has_memory()
 
 
 def fork() -> int:
@@ -196,7 +196,8 @@ _PAGES_KEPT_FREE: Final = 0.2
 """Of our own memory: what a copy may need while it is read and the session goes on."""
 
 
-def _has_memory() -> bool:
+def has_memory() -> bool:
+    """True where there is memory for what a copy of this process may need."""
     # Read here and not by psutil: 30 us against 300.
     try:
         with open("/proc/self/statm", "rb") as file:  # noqa: PTH123 - Path.open takes twice as long

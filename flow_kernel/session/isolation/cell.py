@@ -28,6 +28,7 @@ class IsolatedCell:
         is_background: True where nobody waits for it.
         priority: Among those that wait for a worker; the greatest first.
         is_script: True where the code is a script of bash.
+        is_fork: True for a copy of the session, which ends with the cell as well.
         can_ask: True where somebody answers `input()`.
         is_silent: True where its last expression is not shown.
         has_history: True where it is a line of the history there.
@@ -47,6 +48,7 @@ class IsolatedCell:
     is_background: bool = False
     priority: int = 0
     is_script: bool = False
+    is_fork: bool = False
     can_ask: bool = False
     is_silent: bool = False
     has_history: bool = True

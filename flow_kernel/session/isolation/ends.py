@@ -106,6 +106,8 @@ def limit_error(cell: IsolatedCell, worker_id: str, outcome: Outcome) -> FlowErr
     """What a cell that was interrupted for a limit is told to have failed of."""
     limits = cell.limits
     kept = "its worker and the variables there live on"
+    if cell.is_fork:
+        kept = "the variables of this session are as they were"
     match outcome.cause:
         case "timeout":
             seconds = limits.timeout_s or 0.0

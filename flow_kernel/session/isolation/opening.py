@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from flow_kernel.session.isolation.board import Board
+from flow_kernel.session.isolation.forking import Forks
 from flow_kernel.session.isolation.ground import Ground
 from flow_kernel.session.isolation.idle_deaths import IdleDeaths
 from flow_kernel.session.isolation.parts import IsolationParts
@@ -79,13 +80,15 @@ def open_isolation(parts: IsolationParts, ground: Ground) -> Isolation:
     )
     ground.pool = pool
     pool.turnstile.on_queue = board.waits
-    steering = Steering(pool, board, note=note)
+    forks = Forks(outlet=ground, tell=ground.say, note=note, on_change=changed)
+    steering = Steering(pool, board, forks=forks, note=note)
     isolation = Isolation(
         pool,
         outlet=ground,
         tell=ground.say,
         note=note,
         steering=steering,
+        forks=forks,
         still=parts.still,
         tell_job=partial(tell_job, parts.emit),
     )

@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from queue import Empty
 from types import FrameType
@@ -19,6 +19,7 @@ from flow_kernel.workers import script, sweep, tree
 from flow_kernel.workers.calls import Called
 from flow_kernel.workers.job import Died, Done, InputWanted, Job
 from flow_kernel.workers.limits import Limits
+from flow_kernel.workers.live_fork import ForkWorker
 from flow_kernel.workers.worker import Worker
 
 _monotonic: Final = time.monotonic
@@ -51,7 +52,7 @@ class Outcome:
 
 
 def wait(
-    worker: Worker, job: Job, limits: Limits, *,
+    worker: Worker | ForkWorker, job: Job, limits: Limits, *,
     answer: Callable[[InputWanted], str], call: Callable[[Called], float],
     counted: "Counted | None" = None,
 ) -> Outcome:  # fmt: skip
@@ -90,7 +91,9 @@ def wait(
             watch.act()
 
 
-def _next(worker: Worker, job: Job, timeout_s: float) -> InputWanted | Called | Done | Died | None:
+def _next(
+    worker: Worker | ForkWorker, job: Job, timeout_s: float
+) -> InputWanted | Called | Done | Died | None:
     """What happens next; None for nothing within that time, or for an interrupt."""
     with suppress(Empty):
         return job.happened.get(timeout=timeout_s)
@@ -164,7 +167,7 @@ def _ask(
 class _Watch:
     """What is seen of a worker, and what is done to it."""
 
-    def __init__(self, worker: Worker, job: Job, limits: Limits) -> None:
+    def __init__(self, worker: Worker | ForkWorker, job: Job, limits: Limits) -> None:
         self._worker = worker
         self._job = job
         self._limits = limits
@@ -225,7 +228,10 @@ class _Watch:
         worker = self._worker
         if worker.is_far or worker.pid is None:
             return None
-        return tree.look(worker.pid, worker.env.get(sweep.TAG_NAME))
+        usage = tree.look(worker.pid, worker.env.get(sweep.TAG_NAME))
+        if usage is None or not worker.rss_before_bytes:
+            return usage
+        return replace(usage, rss_bytes=max(0, usage.rss_bytes - worker.rss_before_bytes))
 
     def _do(self, step: Step) -> None:
         match step:

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from flow_kernel.errors import IsolationUnavailable
 from flow_kernel.records.cell_changes import Changes
@@ -32,6 +32,9 @@ from flow_kernel.workers.job import JOB, Died, Done, InputWanted
 from flow_kernel.workers.lifecycle import Restarts, State
 from flow_kernel.workers.pool import Pool
 from flow_kernel.workers.worker import Worker
+
+if TYPE_CHECKING:
+    from flow_kernel.session.isolation.forking import Forks
 
 DEFAULT_WORKER: Final = "default"
 _OOM_S: Final = 10.0
@@ -73,6 +76,7 @@ class Isolation:
         tell: Says a sentence to the person.
         note: Writes a `worker` record: worker id, state, reason, detail.
         steering: What a person does to the workers.
+        forks: Cells that run in a copy of the session.
         still: Whether variables may have changed.
         tell_job: Tells agents of the end of a cell that nobody waits for.
     """
@@ -85,11 +89,13 @@ class Isolation:
         tell: Callable[[str], None],
         note: Callable[[str, str, str, dict[str, object]], None],
         steering: Steering,
+        forks: "Forks",
         still: Stillness,
         tell_job: Callable[[BackgroundJob], None],
     ) -> None:
         self.pool: Pool = pool
         self.steering: Steering = steering
+        self.forks: Forks = forks
         self.outlet: Any = outlet
         self._still = still
         still.follow()
@@ -234,6 +240,7 @@ class Isolation:
     def close(self) -> None:
         """End all workers, and what runs there."""
         self.background.give_up()
+        self.forks.close()
         self.pool.close()
         self.background.close()
         self.steering.close()
@@ -289,7 +296,7 @@ class Isolation:
         found = done.metadata.get(JOB)
         found = found if isinstance(found, dict) else {}
         wire = found.get("changes")
-        outputs, not_back = _outputs(cell, found, done)
+        outputs, not_back = outputs_of(cell, found, done)
         return Finished(
             reply=done.reply,
             worker_id=worker.worker_id,
@@ -306,17 +313,18 @@ class Isolation:
 def _error_of(
     cell: IsolatedCell, worker: Worker, outcome: Outcome, done: Done, script: object
 ) -> BaseException | None:
-    if not _has_failed(done):
+    if not has_failed(done):
         return None
     of_limit = limit_error(cell, worker.worker_id, outcome) or outcome.failure
     return of_limit or (script_error(script) if cell.is_script else None)
 
 
-def _has_failed(done: Done) -> bool:
+def has_failed(done: Done) -> bool:
+    """True for a cell that did not end well."""
     return done.reply.get("status") != "ok"  # a reply that cannot be read is no success
 
 
-def _outputs(
+def outputs_of(
     cell: IsolatedCell, found: Mapping[str, Any], done: Done
 ) -> tuple[dict[str, object], dict[str, str]]:
     """What came back, and why the rest did not; the copies in the worker stay in any case."""

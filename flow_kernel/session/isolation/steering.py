@@ -5,13 +5,17 @@ Built by `opening`; called by `shell.workers_answers`.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from flow_kernel.errors import IsolationUnavailable, UsageError
 from flow_kernel.session.isolation.board import Board
 from flow_kernel.session.isolation.worker_looks import Looks, WorkerView, find
 from flow_kernel.workers.lifecycle import State
+from flow_kernel.workers.live_fork import KIND_OF_WORKER
 from flow_kernel.workers.pool import Pool
+
+if TYPE_CHECKING:
+    from flow_kernel.session.isolation.forking import Forks
 
 _END_S: Final = 10.0
 """A process that gives gigabytes back, or that waits for a disk, ends late."""
@@ -36,6 +40,7 @@ class Steering:
     Args:
         pool: Of the session.
         board: Tells of its workers.
+        forks: Copies of the session.
         note: Writes a `worker` record: worker id, state, reason, detail.
     """
 
@@ -44,10 +49,12 @@ class Steering:
         pool: Pool,
         board: Board,
         *,
+        forks: "Forks",
         note: Callable[[str, str, str, dict[str, object]], None],
     ) -> None:
         self._pool = pool
         self._board = board
+        self._forks = forks
         self._note = note
         self._looks = Looks()
 
@@ -97,13 +104,18 @@ class Steering:
         self._board.close()
 
     def _end(self, view: WorkerView, reason: str) -> None:
-        worker = self._pool.find(view.line.worker_id)
-        has_job = worker.job is not None
-        self._pool.end(worker)
-        if not self._board.wait_until_gone(worker.worker_id, _END_S):
+        worker_id = view.line.worker_id
+        if view.line.kind == KIND_OF_WORKER:
+            has_job = True
+            self._forks.end(worker_id)
+        else:
+            worker = self._pool.find(worker_id)
+            has_job = worker.job is not None
+            self._pool.end(worker)
+        if not self._board.wait_until_gone(worker_id, _END_S):
             raise IsolationUnavailable(
-                f"{worker.worker_id} was killed and has not ended in {_END_S:.0f} s",
+                f"{worker_id} was killed and has not ended in {_END_S:.0f} s",
                 hint="a process that waits for a device ends when the device answers",
             )
         if not has_job:  # else its cell notes what became of it
-            self._note(worker.worker_id, str(State.DEAD), reason, {})
+            self._note(worker_id, str(State.DEAD), reason, {})

@@ -1,0 +1,248 @@
+"""What a copy of the session does: it runs one cell, gives what is wanted of it, and ends.
+
+Made by `shell.isolated_cell`, called by `session.isolation.forking` in the copy.
+
+    set apart ─▶ streams and sockets ─▶ the cell, as ipykernel runs it ─▶ variables ─▶ reply ─▶ end
+
+No thread of the session is here, and nothing that one of them might hold a lock of is called.
+"""
+
+import asyncio
+import io
+import json
+import os
+import random
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final, NoReturn
+
+from ipykernel.ipkernel import IPythonKernel
+
+from flow_kernel.session.isolation.cell import IsolatedCell
+from flow_kernel.session.session import Session
+from flow_kernel.shell import forked_apart, worker_magics
+from flow_kernel.shell.forked_seat import TerminalSeat
+from flow_kernel.shell.forked_ways import Asker, Mouth, Publisher, replant
+from flow_kernel.shell.worker_calls import WorkerCalls
+from flow_kernel.shell.worker_session import WorkerSession
+from flow_kernel.workers import fork_frames, transfer
+from flow_kernel.workers.fork_ends import ForkEnds
+
+_FAILED: Final = 70
+_exit: Final = os._exit  # whatever the cell puts in its place; as the next ones
+_write: Final = os.write
+_dumps: Final = json.dumps
+
+
+def life_of(shell: Any, session: Session, cell: IsolatedCell) -> Callable[..., NoReturn]:
+    """What a copy of this process is to do.
+
+    Args:
+        shell: IPython's.
+        session: At work in it.
+        cell: That it runs.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):  # a cell may have put anything there
+            stream.flush()  # else the copy would say it once more
+    seed = random.getstate() if session.still.has_seeded else None
+
+    def live(ends: ForkEnds, *, has_one_thread: bool) -> NoReturn:
+        code = _FAILED
+        try:
+            forked_apart.set_apart(ends, cell.limits, has_one_thread=has_one_thread, seed=seed)
+            code = _Copy(shell, session, cell, ends).run()
+        except SystemExit as error:
+            code = error.code if isinstance(error.code, int) else 1
+        except BaseException:  # noqa: BLE001 - the end of a process: what is wrong is said and it ends
+            _write(2, traceback.format_exc().encode("utf-8", "replace"))
+        finally:
+            _exit(code)
+
+    return live
+
+
+class _Copy:
+    """The copy of one session."""
+
+    def __init__(self, shell: Any, session: Session, cell: IsolatedCell, ends: ForkEnds) -> None:
+        self._shell = shell
+        self._session = session
+        self._cell = cell
+        self._ends = ends
+        self._mouth = Mouth(ends.ends.frames)
+        self._kernel = getattr(shell, "kernel", None)
+
+    def run(self) -> int:
+        """Run the cell. Returns the exit code."""
+        forked_apart.detach(self._shell)
+        seat, asker = self._seated()
+        calls = WorkerCalls(seat)
+        apart = WorkerSession(calls)
+        forked_apart.stand_in(self._session, apart)
+        worker_magics.register(self._shell, apart, calls)
+        transformers = self._shell.input_transformer_manager.token_transformers
+        transformers[:] = dict.fromkeys(transformers)
+        calls.open()
+        if self._cell.count is not None:
+            self._shell.execution_count = self._cell.count
+        try:
+            reply = self._run_in_kernel() if self._kernel is not None else self._run_in_terminal()
+        except KeyboardInterrupt:  # before the first line of the cell, or after its last
+            reply = _interrupted()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it comes too late to stop anything
+        calls.close()
+        found = self._given_out()
+        forked_apart.flush_new_files()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):  # a cell may have put anything there
+                stream.flush()
+        said = _dumps({"reply": reply, "job": found}, default=str)
+        self._mouth.say(fork_frames.REPLY, said.encode("utf-8", "surrogatepass"))
+        if "outputs" in found:
+            asker.wait_until_left()
+        return 0
+
+    # -- before the cell ---------------------------------------------------------------------------
+
+    def _seated(self) -> tuple[Any, Asker]:
+        """What speaks for this process, and what is answered."""
+        kernel = self._kernel
+        publisher = Publisher(self._mouth)
+        if kernel is None:
+            seat: Any = TerminalSeat(self._session_key(), self._cell.header)
+            for stream in (sys.stdout, sys.stderr):
+                with suppress(TypeError):  # a stream of C that takes no attribute
+                    vars(stream).pop("write", None)  # what IPython and we have put before it
+        else:
+            seat = kernel
+            seat.session.pid = os.getpid()
+            _end_capture(self._shell, kernel)
+            for stream in {id(s): s for s in (sys.stdout, sys.stderr, *_streams(kernel))}.values():
+                replant(stream, self._mouth)
+            for speaker in (self._shell.displayhook, self._shell.display_pub):
+                speaker.pub_socket = publisher
+        asker = Asker(self._mouth, self._ends.ends.answers, seat.session)
+        seat.iopub_socket, seat.stdin_socket = publisher, asker
+        return seat, asker
+
+    def _session_key(self) -> bytes:
+        ground = self._session.ground
+        return b"" if ground is None else ground.key
+
+    # -- the cell ----------------------------------------------------------------------------------
+
+    def _run_in_kernel(self) -> dict[str, Any]:
+        """As ipykernel does; its loop, and what that waits on, is the session's."""
+        cell, shell = self._cell, self._shell
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
+        running = IPythonKernel.do_execute(
+            self._kernel, cell.code, cell.is_silent, cell.has_history, {}, cell.can_ask
+        )
+        reply: dict[str, Any]
+        if _awaits(shell, cell.code):
+            reply = loop.run_until_complete(running)
+            return reply
+        try:
+            running.send(None)  # it awaits nothing: without a loop it is a millisecond faster
+        except StopIteration as end:
+            reply = end.value
+            return reply
+        raise RuntimeError("a cell that awaits nothing has awaited something")
+
+    def _run_in_terminal(self) -> dict[str, Any]:
+        """As IPython does; an error is shown by the session, which raises it once more."""
+        import builtins
+        import getpass
+
+        shell = self._shell
+        shown: list[list[str]] = []
+        shell._showtraceback = lambda _kind, _value, lines: shown.append([*map(str, lines)])
+        builtins.input = self._typed
+        getpass.getpass = self._typed_unseen
+        result = shell.run_cell(self._cell.code, store_history=self._cell.has_history)
+        error = result.error_before_exec or result.error_in_exec
+        if error is None:
+            return {"status": "ok", "payload": []}
+        return {
+            "status": "error",
+            "ename": type(error).__name__,
+            "evalue": str(error),
+            "traceback": shown[-1] if shown else [],
+            "payload": [],
+        }
+
+    def _typed(self, prompt: object = "") -> str:
+        return self._asked(str(prompt), is_password=False)
+
+    def _typed_unseen(self, prompt: str = "Password: ", stream: Any = None) -> str:
+        return self._asked(prompt, is_password=True)
+
+    def _asked(self, prompt: str, *, is_password: bool) -> str:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        seat = TerminalSeat(self._session_key(), self._cell.header)
+        asker = Asker(self._mouth, self._ends.ends.answers, seat.session)
+        content = {"prompt": prompt, "password": is_password}
+        self._mouth.say(fork_frames.QUESTION, _dumps(content).encode())
+        while not asker.poll(50):
+            pass  # an interrupt is noticed between two looks
+        _, message = seat.session.recv(asker)
+        value = str(message["content"]["value"])
+        if value == "\x04":
+            raise EOFError
+        return value
+
+    # -- after it ----------------------------------------------------------------------------------
+
+    def _given_out(self) -> dict[str, Any]:
+        """What came of the variables that are wanted back."""
+        names, namespace = self._cell.outputs, self._shell.user_ns
+        if not names:
+            return {}
+        packed = transfer.pack({n: namespace[n] for n in names if n in namespace}, namespace)
+        self._arena = transfer.Arena()  # open until the session has read it
+        return {
+            "missing": [name for name in names if name not in namespace],
+            "refused": [list(refused) for refused in packed.refused],
+            "outputs": transfer.ship(packed, self._arena),
+        }
+
+
+def _awaits(shell: Any, code: str) -> bool:
+    try:
+        return bool(shell.should_run_async(code, transformed_cell=shell.transform_cell(code)))
+    except Exception:  # noqa: BLE001 - a transformer of the user's; IPython shows it when it runs
+        return False
+
+
+def _end_capture(shell: Any, kernel: Any) -> None:
+    """What captures the output of the session gets none of this process: show it."""
+    for name, stream in zip(("stdout", "stderr"), _streams(kernel), strict=False):
+        if isinstance(getattr(sys, name), io.StringIO):
+            setattr(sys, name, stream)
+    if not hasattr(shell.display_pub, "pub_socket"):
+        shown = shell.display_pub_class(parent=shell)
+        shown.session = kernel.session
+        shown.set_parent(kernel.get_parent("shell"))
+        shell.display_pub, sys.displayhook = shown, shell.displayhook
+
+
+def _streams(kernel: Any) -> list[Any]:
+    found = [getattr(kernel, name, None) for name in ("_stdout", "_stderr")]
+    return [stream for stream in found if stream is not None]
+
+
+def _interrupted() -> dict[str, Any]:
+    return {
+        "status": "error",
+        "ename": "KeyboardInterrupt",
+        "evalue": "",
+        "traceback": ["KeyboardInterrupt"],
+        "user_expressions": {},
+        "payload": [],
+    }

@@ -1,0 +1,107 @@
+"""Tells a copy of the session that hangs as it begins: it waits for what no thread of it will do.
+
+Called by `live_fork`, which kills it. A fork takes one thread along; a lock that another one held,
+or a pool whose threads stayed behind, is waited for without an end. That is certain where
+
+    - every thread of it waits in a futex without a timeout
+    - nothing of it has used the processor since, and it has no child
+    - that began in its first two seconds, and has lasted for a while
+
+Source: proc_pid_syscall(5): number of the call, then its arguments; the timeout is the fourth.
+"""
+
+import os
+import platform
+import time
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from flow_kernel.workers import sweep
+
+_FUTEX: Final = {"x86_64": "202", "aarch64": "98", "riscv64": "98"}.get(platform.machine(), "")
+_BEGINNING_S: Final = 2.0
+_LASTS_S: Final = 1.0
+_EACH_S: Final = 0.1
+_TELLING_S: Final = 0.1
+_TIMEOUT_AT: Final = 4
+_monotonic: Final = time.monotonic
+Verdict = Literal["", "tell", "kill"]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is seen of a process: all its threads wait for a lock, and what it has used so far."""
+
+    is_waiting: bool
+    ticks: int
+
+
+class HangWatch:
+    """Of one copy.
+
+    Args:
+        pid: Its process.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._began_s = self._looked_s = _monotonic()
+        self._since_s: float | None = None
+        self._ticks = -1
+        self._told_s: float | None = None
+        self._is_over = not _FUTEX
+        self.has_hung: bool = False
+        """True once it was found to."""
+
+    def look(self) -> Verdict:
+        """What is to be done now; a look costs 30 us, and none is made once it is well."""
+        now_s = _monotonic()
+        if self._told_s is not None:
+            if now_s - self._told_s < _TELLING_S:
+                return ""
+            self._told_s = None
+            return "kill"
+        if self._is_over or now_s - self._looked_s < _EACH_S:
+            return ""
+        self._looked_s = now_s
+        seen = look(self._pid)
+        if seen is None or not seen.is_waiting or seen.ticks != self._ticks:
+            self._ticks = -1 if seen is None else seen.ticks
+            self._since_s = now_s if seen is not None and seen.is_waiting else None
+        if self._since_s is None and now_s - self._began_s > _BEGINNING_S:
+            self._is_over = True
+            return ""
+        if self._since_s is None or now_s - self._since_s < _LASTS_S:
+            return ""
+        self._is_over = self.has_hung = True
+        self._told_s = now_s
+        return "tell"
+
+
+def look(pid: int) -> Look | None:
+    """What is seen of a process; None where nobody may look, or it is gone."""
+    try:
+        calls = [_text(f"/proc/{pid}/task/{each}/syscall") for each in _threads(pid)]
+        stat = _text(f"/proc/{pid}/stat")
+    except OSError:
+        return None
+    fields = stat[stat.rfind(")") + 2 :].split()
+    is_waiting = bool(calls) and all(map(_waits, calls)) and not sweep.children(pid)
+    return Look(is_waiting=is_waiting, ticks=sum(map(int, fields[11:13])))
+
+
+def _waits(call: str) -> bool:
+    words = call.split()
+    return len(words) > _TIMEOUT_AT and words[0] == _FUTEX and int(words[_TIMEOUT_AT], 16) == 0
+
+
+def _threads(pid: int) -> list[str]:
+    return os.listdir(f"/proc/{pid}/task")  # noqa: PTH208 - names only, and it is much faster
+
+
+def _text(path: str) -> str:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        return os.read(fd, 4096).decode("ascii", "replace")
+    finally:
+        os.close(fd)
