@@ -1,6 +1,5 @@
 """Cells that run in a copy of the session: what they see, what they say, what they bring back."""
 
-import itertools
 import re
 import sys
 from itertools import groupby
@@ -176,7 +175,7 @@ def test_what_captures_output_of_the_session_costs_none_of_a_copy(kernel: Kernel
     ran = kernel.run(f"%%capture out\n{FORK}print('shown'); display(1); 2")
     assert (ran.stdout, ran.result) == ("shown\n", "2")
     # A text may come in two pieces, as anywhere.
-    kinds = [kind for kind, _ in itertools.groupby(m["msg_type"] for m in ran.messages)]
+    kinds = [kind for kind, _ in groupby(m["msg_type"] for m in ran.messages)]
     assert kinds == ["stream", "display_data", "execute_result"]
 
 
