@@ -4,9 +4,11 @@ Called by the tests in `tests/flows`.
 """
 
 import time
+from itertools import groupby
 from typing import Final
 
 from tests.kernels import Kernel
+from tests.replies import Ran
 from tests.workers.trees import runs
 
 DEAF: Final = (
@@ -34,6 +36,12 @@ def with_session(kernel: Kernel) -> Kernel:
 def there(kernel: Kernel, code: str, **options: object) -> str:
     """What `code` comes to in a worker that has the session as `s`."""
     return ok(kernel, f"%%isolated\n{IMPORT}{code}", **options)
+
+
+def kinds(ran: Ran) -> list[str]:
+    """What came, in its order: a stream by its name, in however many pieces."""
+    each = [m["content"].get("name") or m["msg_type"] for m in ran.messages]
+    return [kind for kind, _ in groupby(each)]
 
 
 def is_gone(pid: int) -> bool:

@@ -19,6 +19,7 @@ import gc
 import io
 import os
 import random
+import resource
 import signal
 import stat
 import sys
@@ -41,7 +42,7 @@ _OOM_SCORE: Final = b"500"
 _WRITERS: Final = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom, io.BufferedRWPair)
 
 
-def set_apart(ends: ForkEnds, limits: Limits, *, has_one_thread: bool, seed: Any) -> None:
+def set_apart(ends: ForkEnds, limits: Limits, *, has_one_thread: bool, seed: Any) -> list[int]:
     """Make the process one of its own.
 
     Args:
@@ -49,13 +50,17 @@ def set_apart(ends: ForkEnds, limits: Limits, *, has_one_thread: bool, seed: Any
         limits: Of the cell.
         has_one_thread: OpenMP is held to one thread.
         seed: The state of the random numbers that go on; None for new ones.
+
+    Returns:
+        The interrupts that come before `take_interrupts`, as they come.
     """
+    noted: list[int] = []
     was_collecting = gc.isenabled()
     gc.disable()
     gc.freeze()
     os.setsid()
     signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, lambda number, _: noted.append(number))
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     sweep.die_with_parent(signal.SIGKILL, ends.session)
     for name in [name for name in os.environ if is_stripped(name)]:
@@ -75,6 +80,28 @@ def set_apart(ends: ForkEnds, limits: Limits, *, has_one_thread: bool, seed: Any
         _hold_openmp()
     if was_collecting:
         gc.enable()
+    return noted
+
+
+def take_interrupts(noted: list[int]) -> None:
+    """From now on an interrupt stops what runs.
+
+    Args:
+        noted: Those that came before.
+
+    Raises:
+        KeyboardInterrupt: There were some.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if noted:
+        raise KeyboardInterrupt
+
+
+def free_memory() -> None:
+    """What is given back to the session is not the cell's."""
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
 
 
 def detach(shell: Any) -> None:

@@ -53,8 +53,10 @@ def life_of(shell: Any, session: Session, cell: IsolatedCell) -> Callable[..., N
     def live(ends: ForkEnds, *, has_one_thread: bool) -> NoReturn:
         code = _FAILED
         try:
-            forked_apart.set_apart(ends, cell.limits, has_one_thread=has_one_thread, seed=seed)
-            code = _Copy(shell, session, cell, ends).run()
+            noted = forked_apart.set_apart(
+                ends, cell.limits, has_one_thread=has_one_thread, seed=seed
+            )
+            code = _Copy(shell, session, cell, ends).run(noted)
         except SystemExit as error:
             code = error.code if isinstance(error.code, int) else 1
         except BaseException:  # noqa: BLE001 - the end of a process: what is wrong is said and it ends
@@ -76,8 +78,15 @@ class _Copy:
         self._mouth = Mouth(ends.ends.frames)
         self._kernel = getattr(shell, "kernel", None)
 
-    def run(self) -> int:
-        """Run the cell. Returns the exit code."""
+    def run(self, noted: list[int]) -> int:
+        """Run the cell.
+
+        Args:
+            noted: Interrupts that have come by now.
+
+        Returns:
+            The exit code.
+        """
         forked_apart.detach(self._shell)
         seat, asker = self._seated()
         calls = WorkerCalls(seat)
@@ -90,11 +99,14 @@ class _Copy:
         if self._cell.count is not None:
             self._shell.execution_count = self._cell.count
         try:
+            forked_apart.take_interrupts(noted)
             reply = self._run_in_kernel() if self._kernel is not None else self._run_in_terminal()
         except KeyboardInterrupt:  # before the first line of the cell, or after its last
             reply = _interrupted()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # it comes too late to stop anything
         calls.close()
+        if self._cell.limits.memory_bytes is not None:
+            forked_apart.free_memory()
         found = self._given_out()
         forked_apart.flush_new_files()
         for stream in (sys.stdout, sys.stderr):

@@ -15,6 +15,7 @@ from IPython.core.error import UsageError as IPythonUsageError
 
 from flow_kernel.errors import IsolationUnavailable, UsageError, WorkerDied
 from flow_kernel.session.isolation.cell import IsolatedCell
+from flow_kernel.session.isolation.forking import Life
 from flow_kernel.session.isolation.script_ends import left_running
 from flow_kernel.session.isolation.service import Finished
 from flow_kernel.session.session import Session
@@ -128,9 +129,14 @@ def _run(shell: Any, session: Session, cell: IsolatedCell, **how: Any) -> Finish
             " variable of it; nothing was run",
             hint="run the cell without --fork",
         )
-    with session.recorder.own_imports():
-        from flow_kernel.shell.forked_cell import life_of  # few cells want it
-    finished = isolation.forks.run(cell, life_of(shell, session, cell), **how)
+
+    def life() -> Life:
+        with session.recorder.own_imports():
+            from flow_kernel.shell.forked_cell import life_of  # few cells want it, and only Linux
+
+        return life_of(shell, session, cell)
+
+    finished = isolation.forks.run(cell, life, **how)
     if finished.outputs:  # what workers know of these names is no longer so
         session.still.stir()
     return finished

@@ -3,12 +3,16 @@
 Made by `live_fork` before it forks.
 """
 
-import fcntl
 import os
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
+
+try:
+    import fcntl
+except ImportError:  # Windows has none, and no fork
+    fcntl = None  # type: ignore[assignment]  # the other case
 
 _PIPE_BYTES: Final = 1 << 20
 

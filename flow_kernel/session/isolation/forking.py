@@ -95,14 +95,14 @@ class Forks:
         return [*self._workers.values()]
 
     def run(
-        self, cell: IsolatedCell, live: Life, *,
+        self, cell: IsolatedCell, life: Callable[[], Life], *,
         answer: Callable[[InputWanted], str], call: Callable[[Called], float],
     ) -> Finished:  # fmt: skip
         """Run a cell in a copy and wait for its end.
 
         Args:
             cell: Which.
-            live: What the copy does.
+            life: Makes ready what the copy does, here and before the fork.
             answer: Asks the person for a line of input.
             call: Does what code of the cell wants of the session; see `run.wait`.
 
@@ -115,7 +115,7 @@ class Forks:
         before = self._oom_kills()
         job = _job(cell)
         try:
-            self._start(worker, live, verdict)
+            self._start(worker, life(), verdict)
             worker.announce()
             outcome = wait(worker, job, cell.limits, answer=answer, call=call)
             end = outcome.end
