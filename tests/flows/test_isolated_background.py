@@ -118,6 +118,7 @@ def test_a_death_is_told_below_its_cell_and_raised_where_it_is_awaited(kernel: K
 @promise("isolated.background")
 def test_it_is_cancelled_by_its_handle_and_by_the_magic(kernel: Kernel) -> None:
     first = begin(kernel, "while True: pass")
+    kernel.wait(lambda: "runs in w" in shown(kernel, first))
     ok(kernel, "h = _")
     assert ok(kernel, "h.cancel(), h.wait(20), h.cancelled()") == "(True, True, True)"
     assert "was cancelled in w" in ended(kernel, first)

@@ -140,7 +140,8 @@ class Board:
         self._written: dict[str, bytes] = {}
         self._size = 0
         self._queue = 0
-        self._history: dict[str, deque[tuple[str, str, str]]] = {}
+        self._history: dict[tuple[str, str], deque[tuple[str, str, str]]] = {}
+        """By the name of a worker, or by the id of one that has none."""
         self._is_closed = False
         self._changed = threading.Condition()
 
@@ -163,7 +164,7 @@ class Board:
             if worker.state == State.DEAD:
                 self._lines.pop(worker_id, None)
                 if worker.name is None:
-                    self._history.pop(worker_id, None)
+                    self._history.pop(_key(worker_id, None), None)
                 self._written.pop(worker_id, None)
             else:
                 self._lines[worker_id] = line = self._line(worker)
@@ -176,7 +177,7 @@ class Board:
         if os.getpid() != self._process.pid:
             return
         with self._changed:
-            key = self._names.get(worker_id) or worker_id
+            key = _key(worker_id, self._names.get(worker_id))
             noted = self._history.setdefault(key, deque(maxlen=_MOST_NOTED))
             noted.append((_utc(time.time()), state, reason))
             if state == State.DEAD:
@@ -221,8 +222,9 @@ class Board:
         line["name"] = worker.name
         if worker.name is not None and self._names.get(worker.worker_id) is None:
             self._names[worker.worker_id] = worker.name
-            own = self._history.pop(worker.worker_id, ())
-            noted = self._history.setdefault(worker.name, deque(maxlen=_MOST_NOTED))
+            key = _key(worker.worker_id, worker.name)
+            own = self._history.pop(_key(worker.worker_id, None), ())
+            noted = self._history.setdefault(key, deque(maxlen=_MOST_NOTED))
             noted.extend(own)
             line["history"] = [*noted]
         line["state"] = worker.state.value
@@ -261,6 +263,11 @@ class Board:
                 os.close(fd)
         except OSError:
             return
+
+
+def _key(worker_id: str, name: str | None) -> tuple[str, str]:
+    """Under which a history is kept: a name may be the id of another worker."""
+    return ("id", worker_id) if name is None else ("name", name)
 
 
 def _start_of(worker: "Worker") -> str:
