@@ -58,6 +58,7 @@ class WorkerLine:
         restarts: How many of its name this session has had before.
         heartbeat_at: When it was last heard of, UTC.
         queue: Cells that wait for it.
+        detail: What it is seen to do, or why it is blocked; None where nobody has looked.
     """
 
     worker_id: str
@@ -71,6 +72,7 @@ class WorkerLine:
     restarts: int
     heartbeat_at: str
     queue: int = 0
+    detail: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +180,7 @@ class Board:
         line["task_id"] = task_id
         line["name"] = worker.name
         line["state"] = worker.state.value
+        line["detail"] = worker.doing
         line["restarts"] = worker.restarts
         line["heartbeat_at"] = _utc(worker.heartbeat_s)
         return line
@@ -197,6 +200,7 @@ class Board:
             "restarts": 0,
             "heartbeat_at": "",
             "queue": 0,
+            "detail": None,
         }
 
     def _write(self) -> None:

@@ -15,6 +15,7 @@ from typing import Final
 
 from flow_kernel.records.interrupts import NotedInterrupts
 from flow_kernel.session.isolation.patience import Patience, Seen, Step
+from flow_kernel.session.isolation.watchdog import Watchdog
 from flow_kernel.workers import sweep, tree
 from flow_kernel.workers.calls import Called
 from flow_kernel.workers.job import Died, Done, InputWanted, Job
@@ -51,6 +52,7 @@ class Outcome:
 def wait(
     worker: Worker, job: Job, limits: Limits, *,
     answer: Callable[[InputWanted], str], call: Callable[[Called], float],
+    dog: Watchdog, acts_alone: bool = False,
 ) -> Outcome:  # fmt: skip
     """Have a worker do `job`, and wait until it has ended.
 
@@ -61,10 +63,13 @@ def wait(
         answer: Asks the person for a line of input; may raise `KeyboardInterrupt`.
         call: Does what code of the cell wants of the session, answers, and tells how long it has
             waited for a person; likewise.
+        dog: Tells when the worker does not go on.
+        acts_alone: True to interrupt and kill a worker that certainly does not, as for a limit;
+            where a person has begun the cell they are told, and decide.
     """
     with _Counted(job) as held:
         worker.run(job)
-        watch = _Watch(worker, job, limits)
+        watch = _Watch(worker, job, limits, dog=dog, acts_alone=acts_alone)
         while True:
             happened = _next(worker, job, watch.slice_s)
             if isinstance(happened, InputWanted | Called):
@@ -134,10 +139,13 @@ def _ask(
         watch.forgive(call(happened))
         return
     began_s = _monotonic()
+    watch.dog.waits_for_input(is_open=True)
     try:
         text = answer(happened)
     except EOFError:
         text = _END_OF_FILE
+    finally:
+        watch.dog.waits_for_input(is_open=False)
     watch.forgive(_monotonic() - began_s)
     watch.answer(text)
 
@@ -145,7 +153,11 @@ def _ask(
 class _Watch:
     """What is seen of a worker, and what is done to it."""
 
-    def __init__(self, worker: Worker, job: Job, limits: Limits) -> None:
+    def __init__(
+        self, worker: Worker, job: Job, limits: Limits, *, dog: Watchdog, acts_alone: bool
+    ) -> None:
+        self.dog = dog
+        self._acts_alone = acts_alone
         self._worker = worker
         self._job = job
         self._limits = limits
@@ -174,16 +186,22 @@ class _Watch:
         usage = self._look() if self._looks_at_tree else None
         if usage is not None:
             self.peak_rss_bytes = max(self.peak_rss_bytes or 0, usage.rss_bytes)
+        elapsed_s = _monotonic() - self._began_s
+        is_blocked = self.dog.look(elapsed_s, usage)
         seen = Seen(
-            elapsed_s=_monotonic() - self._began_s,
+            elapsed_s=elapsed_s,
             rss_bytes=None if usage is None else usage.rss_bytes,
             cpu_s=None if usage is None else usage.cpu_s - self._cpu_before_s,
             processes=None if usage is None else usage.processes,
             output_bytes=self._job.output_bytes,
             interrupts=self.interrupts,
+            is_blocked=is_blocked and self._acts_alone,
         )
+        cause = self.patience.cause
         for step in self.patience.next(seen):
             self._do(step)
+        if self.patience.cause is not None and self.patience.cause != cause:
+            self.dog.passed(self.patience.cause, elapsed_s, usage)
 
     def answer(self, text: str) -> None:
         """What a person has typed."""

@@ -23,6 +23,7 @@ from flow_kernel.session.isolation.run import Outcome, wait
 from flow_kernel.session.isolation.sent import Sent, of_process
 from flow_kernel.session.isolation.steering import Steering
 from flow_kernel.session.isolation.stillness import Stillness
+from flow_kernel.session.isolation.watchdog import Watchdog, Witness
 from flow_kernel.workers import transfer
 from flow_kernel.workers.calls import Called
 from flow_kernel.workers.here import directory, search_path
@@ -70,6 +71,7 @@ class Isolation:
         note: Writes a `worker` record: worker id, state, reason, detail.
         steering: What a person does to the workers.
         still: Whether variables may have changed.
+        witness: Told of workers that do not go on.
     """
 
     def __init__(
@@ -81,10 +83,12 @@ class Isolation:
         note: Callable[[str, str, str, dict[str, object]], None],
         steering: Steering,
         still: Stillness,
+        witness: Witness,
     ) -> None:
         self.pool: Pool = pool
         self.steering: Steering = steering
         self.outlet: Any = outlet
+        self._witness = witness
         self._still = still
         still.follow()
         self._oom_at_s, self._oom = 0.0, dict[str, int]()
@@ -130,7 +134,11 @@ class Isolation:
             self._tell(news)
         job = self._job(cell, worker, names)
         before = self._oom_kills()
-        outcome = wait(worker, job, cell.limits, answer=answer, call=call)
+        dog = Watchdog(worker, job, cell.limits, code=cell.code, witness=self._witness)
+        outcome = wait(
+            worker, job, cell.limits,
+            answer=answer, call=call, dog=dog, acts_alone=cell.acts_alone,
+        )  # fmt: skip
         self._freight.landed(worker)
         if isinstance(outcome.end, Died):
             self.forget(worker.worker_id, name)
