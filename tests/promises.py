@@ -100,6 +100,7 @@ PROMISES: Final[dict[str, str]] = {
     "isolated.orphans": "Nothing that a worker has started outlives it, its session or its zygote.",
     "isolated.seen": "Workers are listed, here and elsewhere, with what they do; "
     "stop and restart work.",
+    "isolated.blocked": "A cell that does not go on is told with reason and stack, no other one.",
     "isolated.kinds": "Where no fork is safe a worker is started as a program, or elsewhere; the "
     "log says which.",
     # What survives

@@ -6,7 +6,7 @@ Called by `session.isolation.watchdog`, with a sample two to ten times a second.
     infinite_loop     repeats         proved to repeat itself, nobody else awake       certain
                       spins           looks at what somebody may change, for 30 s      suspected
     unknown           deadlock        waits for a lock, as all its threads do          certain
-                                      the same, but a handler or widget may free it    suspected
+                                      the same, but a handler or widget may end it     suspected
                       gil_held        its sampler is silent while it computes          likely
                       stopped         the system has stopped it (SIGSTOP)              certain
     cpu_exhausted     processes       more than 64 in its tree; more than 256          likely, certain
@@ -33,7 +33,9 @@ EARLIEST_S: Final = 2.0
 """A cell that has run for less is called neither a loop nor a deadlock: a person has not even
 looked up, and a lock that is let go is let go within that."""
 ENOUGH: Final = 12
-"""Samples with one result: a second or more, in which any other thread has had many turns."""
+"""Looks with one result: a second or more, in which any other thread has had many turns."""
+FIRM_S: Final = 0.8
+"""So long all other threads have to have been seen waiting: eight samples."""
 SUSPICIOUS_S: Final = 30.0
 """Spinning until a process, a device or a person answers is bad style and seldom takes longer."""
 BUSY: Final = 0.7
@@ -43,7 +45,8 @@ IDLE_S: Final = 0.01
 GIL_NOTE_S: Final = 2.0
 """Twenty looks that did not come: only who holds the GIL keeps the sampler from it for so long."""
 GIL_S: Final = 4.0
-"""A sort or a regular expression of honest size is through by then; the promise is five."""
+"""A sort or a regular expression of honest size is through by then. Of computing, too: on a machine
+with much to do a call takes longer by the clock, and is no longer for that."""
 STOPPED_S: Final = 0.8
 """A shell or a debugger that stops a process to look at it lets go sooner."""
 MANY_PROCESSES: Final = 64
@@ -130,7 +133,6 @@ class _Silence:
 
     at_s: float = 0.0
     number: int = -1
-    wanted_s: float = 0.0
     burnt_s: float = 0.0
 
 
@@ -238,15 +240,13 @@ class Detector:
             self._silence = _Silence(
                 at_s=0.0 if is_first else sample.at_s,
                 number=sample.number,
-                wanted_s=main.wanted_s,
                 burnt_s=sample.burnt_s,
             )
             self.is_gil_held = False
             return None
-        silent_s = sample.at_s - silence.at_s
-        busy_s = max(main.wanted_s - silence.wanted_s, sample.burnt_s - silence.burnt_s)
-        self.is_gil_held = silent_s > GIL_NOTE_S and busy_s > BUSY * silent_s
-        if not self.is_gil_held or silent_s < GIL_S:
+        silent_s, burnt_s = sample.at_s - silence.at_s, sample.burnt_s - silence.burnt_s
+        self.is_gil_held = silent_s > GIL_NOTE_S and burnt_s > BUSY * GIL_NOTE_S
+        if silent_s < GIL_S or burnt_s < BUSY * GIL_S:
             return None
         return Finding(
             reason="unknown",
@@ -275,7 +275,8 @@ class Detector:
         self._place.add((glimpse.place, is_proved), sample.at_s, main.wanted_s)
         run = self._place
         lasted_s = sample.at_s - run.since_s
-        if run.count < ENOUGH or main.wanted_s - run.wanted_s < BUSY * lasted_s:
+        is_busy = main.wanted_s - run.wanted_s > BUSY * lasted_s
+        if glimpse.alike < ENOUGH or lasted_s < FIRM_S or not is_busy:
             return None
         if is_proved and sample.at_s >= EARLIEST_S:
             return Finding(

@@ -36,6 +36,7 @@ class Glimpse:
     Attributes:
         msg_id: Of the request that runs.
         place: Tells where the code stands, as a number: the same one for the same place.
+        alike: How many looks in a row have seen that place, this one among them.
         loop: What can be said of the loop that it is in.
         threads: Of the system, that the user's code has started.
         is_open: True where something else than these threads may wake or change the code: a handler
@@ -46,6 +47,7 @@ class Glimpse:
 
     msg_id: str
     place: int
+    alike: int
     loop: Verdict
     threads: tuple[int, ...]
     is_open: bool
@@ -58,6 +60,7 @@ def nothing(msg_id: str) -> Glimpse:
     return Glimpse(
         msg_id=msg_id,
         place=0,
+        alike=1,
         loop=Verdict.OPEN,
         threads=(),
         is_open=True,
@@ -125,6 +128,7 @@ def _glimpse(said: dict[str, Any]) -> Glimpse:
     return Glimpse(
         msg_id=str(said["msg_id"]),
         place=int(said["place"]),
+        alike=int(said["alike"]),
         loop=Verdict(said["loop"]),
         threads=tuple(int(each) for each in said["threads"]),
         is_open=said["is_open"] is True,

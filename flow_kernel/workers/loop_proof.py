@@ -16,6 +16,7 @@ import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import pairwise
 from types import CodeType
 from typing import Any, Final
 
@@ -175,7 +176,7 @@ def _known(value: Any) -> Any:
 def _repeats(steps: Mapping[int, Any], offset: int, names: Names) -> bool:
     """True once a pass brings nothing new; False where it leaves, or takes too long to tell."""
     order = sorted(steps)
-    after = dict(zip(order, order[1:], strict=False))
+    after = dict(pairwise(order))
     at, seen, now = offset, set[tuple[Any, ...]](), _Pass(names)
     for _ in range(_MOST_STEPS):
         if at == offset:
@@ -189,42 +190,51 @@ def _repeats(steps: Mapping[int, Any], offset: int, names: Names) -> bool:
     return False
 
 
-def _follow(step: Any, now: _Pass) -> int | None:  # noqa: PLR0912 - one branch for each kind
+def _follow(step: Any, now: _Pass) -> int | None:
     """Do one instruction; where it jumps to, if it does."""
-    op, stack = step.opname, now.stack
+    op = step.opname
     if op in _NOTHING:
         return None
-    if op == "LOAD_CONST":
-        stack.append(_known(step.argval))
-    elif op in _LOADS:
-        if op == "LOAD_GLOBAL" and "NULL" in step.argrepr:
-            raise _GivesUpError
+    if op in _LOADS and not (op == "LOAD_GLOBAL" and "NULL" in step.argrepr):
         now.load(op, step.argval)
     elif op in _STORES:
         now.store(op, step.argval)
     elif op in _UNARY:
-        stack.append(_bounded(_UNARY[op](now.pop_plain())))
-    elif op == "BINARY_OP":
-        right, left = now.pop_plain(), now.pop_plain()
-        sign = step.argrepr.removesuffix("=")
-        if sign not in _BINARY or not (_is_number(left) and _is_number(right)):
-            raise _GivesUpError
-        stack.append(_bounded(_BINARY[sign](left, right)))
-    elif op == "COMPARE_OP":
-        right, left = now.pop_plain(), now.pop_plain()
-        stack.append(_COMPARE[step.argval](left, right))
-    elif op == "IS_OP":
-        right, left = stack.pop(), stack.pop()
-        stack.append(_is_same(left, right) is not bool(step.arg))
-    elif op == "POP_TOP":
-        stack.pop()
-    elif op == "COPY":
-        stack.append(stack[-step.arg])
-    elif op == "SWAP":
-        stack[-1], stack[-step.arg] = stack[-step.arg], stack[-1]
-    else:
+        now.stack.append(_bounded(_UNARY[op](now.pop_plain())))
+    elif op in ("BINARY_OP", "COMPARE_OP", "IS_OP"):
+        now.stack.append(_of_two(step, now))
+    elif not _has_moved(step, now.stack):
         return _jump(step, now)
     return None
+
+
+def _of_two(step: Any, now: _Pass) -> Any:
+    if step.opname == "IS_OP":
+        right, left = now.stack.pop(), now.stack.pop()
+        return _is_same(left, right) is not bool(step.arg)
+    right, left = now.pop_plain(), now.pop_plain()
+    if step.opname == "COMPARE_OP":
+        return _COMPARE[step.argval](left, right)
+    sign = step.argrepr.removesuffix("=")
+    if sign not in _BINARY or not (_is_number(left) and _is_number(right)):
+        raise _GivesUpError
+    return _bounded(_BINARY[sign](left, right))
+
+
+def _has_moved(step: Any, stack: list[Any]) -> bool:
+    """Constants, and values that change places; False where it is something else."""
+    match step.opname:
+        case "LOAD_CONST":
+            stack.append(_known(step.argval))
+        case "POP_TOP":
+            stack.pop()
+        case "COPY":
+            stack.append(stack[-step.arg])
+        case "SWAP":
+            stack[-1], stack[-step.arg] = stack[-step.arg], stack[-1]
+        case _:
+            return False
+    return True
 
 
 def _jump(step: Any, now: _Pass) -> int | None:
@@ -273,7 +283,5 @@ def _only_looks(steps: Mapping[int, Any], offset: int) -> bool:
     around = [(begin, end) for begin, end in loops if begin <= offset <= end]
     begin, end = min(a for a, _ in around), max(b for _, b in around)
     return not any(
-        step.opname.startswith(_ADVANCES)
-        for at, step in steps.items()
-        if begin <= at <= end
+        step.opname.startswith(_ADVANCES) for at, step in steps.items() if begin <= at <= end
     )

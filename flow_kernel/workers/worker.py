@@ -22,7 +22,7 @@ from flow_kernel.workers.channels import Channels
 from flow_kernel.workers.job import Died, Done, InputWanted, Job, Outlet, lost
 from flow_kernel.workers.last_words import STREAMS
 from flow_kernel.workers.lifecycle import Event, State
-from flow_kernel.workers.messages import PASSED_ON, TARGET
+from flow_kernel.workers.messages import PASSED_ON, TARGET, Message
 from flow_kernel.workers.processes import Ended
 from flow_kernel.workers.relay import Relay
 from flow_kernel.workers.said import Said
@@ -227,12 +227,8 @@ class Worker:
         elif message.kind == KIND:
             self._calls.take(message.content, job.happened.put if job and is_of_job else None)
         elif message.kind in PASSED_ON:
-            if message.kind == "stream":
-                nbytes = self.said.heard(message.content)
-                if job is not None:
-                    job.output_bytes += nbytes
-                if not message.parent_id:  # it said that while it started: it is no cell's
-                    return
+            if message.kind == "stream" and not self._hears(message):
+                return
             self._outlet.publish(self.worker_id, message)
         elif message.kind == MARK:
             self._relay.when_free(lambda: self._take(message.content.get("spent")))
@@ -383,6 +379,13 @@ class Worker:
             manager._close_control_socket()
             manager.cleanup_connection_file()
             manager.cleanup_ipc_files()
+
+    def _hears(self, message: Message) -> bool:
+        """Text of a stream; False for what it said while it started, which is no cell's."""
+        nbytes = self.said.heard(message.content)
+        if self.job is not None:
+            self.job.output_bytes += nbytes
+        return bool(message.parent_id)
 
     def _take(self, spent: object) -> None:
         if self.died is None:

@@ -26,7 +26,7 @@ _WORDS: Final = {
     "gil_held": "native code holds Python's lock (GIL): an interrupt waits until it returns",
     "stopped": "its process was stopped (SIGSTOP); SIGCONT would have it go on",
     "processes": "it has started a great many processes",
-    "near_limit": "its memory grows and is about to reach its limit",
+    "near_limit": "its memory is about to reach its limit",
     "over_limit": "it has more memory than it may have",
     "timeout": "it has run for longer than it may",
     "cpu": "it has computed for longer than it may",
@@ -34,7 +34,7 @@ _WORDS: Final = {
 }
 _LIMITS: Final[dict[str, tuple[Reason, str]]] = {
     "timeout": ("timeout", "timeout"),
-    "memory": ("memory_exhausted", "over_limit"),
+    "memory": ("memory_exhausted", "near_limit"),
     "cpu": ("cpu_exhausted", "cpu"),
     "processes": ("cpu_exhausted", "processes"),
     "output": ("unknown", "output"),
@@ -115,6 +115,8 @@ def stack_lines(frames: Sequence[Frame], code: str) -> tuple[str, ...]:
         code: Of the cell.
     """
     lines = code.split("\n")
+    while lines and not lines[0].strip():  # IPython compiles a cell without them
+        del lines[0]
     files = [file for file, _, name in frames if name == "<module>" and is_of_cell(file)]
     own = files[-1] if files else None
     told = []
@@ -166,9 +168,7 @@ def text_of(block: Block) -> str:
 
 
 def _way_out(block: Block) -> str:
-    if block.detail == "stopped":
-        return "to end it, interrupt the cell four times: the last one kills the worker"
-    if not block.recoverable:
+    if block.detail == "stopped" or not block.recoverable:
         return (
             "to end it, interrupt the cell and wait ten seconds: the worker is killed then; the"
             " variables of the session are untouched"

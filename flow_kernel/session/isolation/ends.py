@@ -7,7 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flow_kernel.errors import CellTimeout, FlowError, MemoryLimitExceeded, WorkerBlocked, WorkerDied
+from flow_kernel.errors import (
+    CellTimeout,
+    FlowError,
+    MemoryLimitExceeded,
+    WorkerBlocked,
+    WorkerDied,
+)
 from flow_kernel.records.process import memory_total, oom_kills
 from flow_kernel.session.isolation.cell import IsolatedCell
 from flow_kernel.session.isolation.run import Outcome

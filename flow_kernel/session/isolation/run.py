@@ -52,7 +52,7 @@ class Outcome:
 def wait(
     worker: Worker, job: Job, limits: Limits, *,
     answer: Callable[[InputWanted], str], call: Callable[[Called], float],
-    dog: Watchdog, acts_alone: bool = False,
+    dog: Watchdog,
 ) -> Outcome:  # fmt: skip
     """Have a worker do `job`, and wait until it has ended.
 
@@ -64,12 +64,10 @@ def wait(
         call: Does what code of the cell wants of the session, answers, and tells how long it has
             waited for a person; likewise.
         dog: Tells when the worker does not go on.
-        acts_alone: True to interrupt and kill a worker that certainly does not, as for a limit;
-            where a person has begun the cell they are told, and decide.
     """
     with _Counted(job) as held:
         worker.run(job)
-        watch = _Watch(worker, job, limits, dog=dog, acts_alone=acts_alone)
+        watch = _Watch(worker, job, limits, dog=dog)
         while True:
             happened = _next(worker, job, watch.slice_s)
             if isinstance(happened, InputWanted | Called):
@@ -153,11 +151,8 @@ def _ask(
 class _Watch:
     """What is seen of a worker, and what is done to it."""
 
-    def __init__(
-        self, worker: Worker, job: Job, limits: Limits, *, dog: Watchdog, acts_alone: bool
-    ) -> None:
+    def __init__(self, worker: Worker, job: Job, limits: Limits, *, dog: Watchdog) -> None:
         self.dog = dog
-        self._acts_alone = acts_alone
         self._worker = worker
         self._job = job
         self._limits = limits
@@ -195,7 +190,7 @@ class _Watch:
             processes=None if usage is None else usage.processes,
             output_bytes=self._job.output_bytes,
             interrupts=self.interrupts,
-            is_blocked=is_blocked and self._acts_alone,
+            is_blocked=is_blocked,
         )
         cause = self.patience.cause
         for step in self.patience.next(seen):

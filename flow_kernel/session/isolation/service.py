@@ -74,7 +74,7 @@ class Isolation:
         witness: Told of workers that do not go on.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - `opening` passes them once, each by name
         self,
         pool: Pool,
         *,
@@ -134,11 +134,11 @@ class Isolation:
             self._tell(news)
         job = self._job(cell, worker, names)
         before = self._oom_kills()
-        dog = Watchdog(worker, job, cell.limits, code=cell.code, witness=self._witness)
-        outcome = wait(
+        dog = Watchdog(
             worker, job, cell.limits,
-            answer=answer, call=call, dog=dog, acts_alone=cell.acts_alone,
+            code=cell.code, witness=self._witness, acts_alone=cell.acts_alone,
         )  # fmt: skip
+        outcome = wait(worker, job, cell.limits, answer=answer, call=call, dog=dog)
         self._freight.landed(worker)
         if isinstance(outcome.end, Died):
             self.forget(worker.worker_id, name)

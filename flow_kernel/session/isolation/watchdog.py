@@ -7,7 +7,6 @@ asks for the sampler of the worker, and looks as often as `workers.blocking` wan
 
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -50,15 +49,19 @@ class Watchdog:
         limits: Of it.
         code: Its source.
         witness: Who is told.
+        acts_alone: True where a worker that certainly does not go on is to be interrupted and
+            killed, as for a limit. Where a person has begun the cell they are told, and decide.
     """
 
     def __init__(
-        self, worker: Worker, job: Job, limits: Limits, *, code: str, witness: Witness
-    ) -> None:
+        self, worker: Worker, job: Job, limits: Limits, *,
+        code: str, witness: Witness, acts_alone: bool = False,
+    ) -> None:  # fmt: skip
         self._worker = worker
         self._job = job
         self._code = code
         self._witness = witness
+        self._acts_alone = acts_alone
         self._detector = Detector(memory_bytes=limits.memory_bytes)
         self._looked_s = 0.0
         self._has_asked = False
@@ -76,10 +79,10 @@ class Watchdog:
             usage: Of its tree, where somebody has looked already.
 
         Returns:
-            True where it certainly does not.
+            True where it certainly does not, and something is to be done about it.
         """
-        if not self._can_look or not self._is_due(at_s):
-            return self._is_certain
+        if not self._can_look or not (self._is_due(at_s) or self._counts_memory(usage)):
+            return self._has_to_end
         self._looked_s = at_s
         pid = self._worker.pid or 0
         usage = usage or tree.look(pid, self._worker.env.get(sweep.TAG_NAME))
@@ -96,7 +99,7 @@ class Watchdog:
             self._has_dump = True
             self._ask_for_stacks(pid)
         self._tell(found, sample, usage)
-        return self._is_certain
+        return self._has_to_end
 
     def waits_for_input(self, *, is_open: bool) -> None:
         """The cell asks a person, or has got its answer."""
@@ -112,8 +115,13 @@ class Watchdog:
     # -- inside ------------------------------------------------------------------------------------
 
     @property
-    def _is_certain(self) -> bool:
-        return self._told is not None and self._told.confidence == "certain"
+    def _has_to_end(self) -> bool:
+        is_certain = self._told is not None and self._told.confidence == "certain"
+        return is_certain and self._acts_alone
+
+    def _counts_memory(self, usage: tree.Usage | None) -> bool:
+        """Memory can be gone in less time than anything else, and somebody has looked already."""
+        return usage is not None and self._detector.memory_bytes is not None
 
     def _is_due(self, at_s: float) -> bool:
         interval_s = _COUNTING_S if at_s <= QUIET_S else self._detector.interval_s
@@ -149,9 +157,7 @@ class Watchdog:
             return
         self._doing = found.detail
         self._worker.tell(self._job, found.detail, is_blocked=True)
-        self._witness.blocked(
-            self._block(found, sample.at_s, usage, self._frames(sample.glimpse))
-        )
+        self._witness.blocked(self._block(found, sample.at_s, usage, self._frames(sample.glimpse)))
 
     def _block(
         self, found: Finding, at_s: float, usage: tree.Usage | None, frames: list[Frame]
@@ -188,7 +194,12 @@ class Watchdog:
         glimpses = self._worker.said.glimpses
         glimpse = None if glimpses is None else glimpses.read()
         is_ours = glimpse is None or glimpse.takes_dump
-        if _DUMP is not None and is_ours and self._worker.lives and thread_looks.catches(pid, _DUMP):
+        if (
+            _DUMP is not None
+            and is_ours
+            and self._worker.lives
+            and thread_looks.catches(pid, _DUMP)
+        ):
             self._worker.said.take_stacks()
             try:
                 os.kill(pid, _DUMP)
@@ -217,7 +228,7 @@ def _is_news(before: Finding, found: Finding) -> bool:
 
 def _disk_bytes(pid: int | None) -> int | None:
     try:
-        lines = Path(f"/proc/{pid}/io").read_text().split("\n")
+        lines = Path(f"/proc/{pid}/io").read_text(encoding="ascii").split("\n")
         said = dict(line.split(": ") for line in lines if ": " in line)
         return int(said["read_bytes"]) + int(said["write_bytes"])
     except (OSError, ValueError, KeyError):
