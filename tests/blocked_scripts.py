@@ -79,9 +79,9 @@ while True:
 LOOPS: Final = (
     _loop("pass", "while True: pass"),
     _loop("never_true", "ready = False\nwhile not ready: pass"),
-    _loop("forgotten_step", "i, n = 0, 10\nwhile i < n:\n    square = i * i", "square"),
+    _loop("forgotten_step", "i, n = 0, 10\nwhile i < n:\n    square = i * i"),
     _loop("in_a_function", "def spin(x):\n    while x != 3: pass\nspin(4)"),
-    _loop("two_states", "flag = True\nwhile True:\n    flag = not flag", "flag"),
+    _loop("two_states", "flag = True\nwhile True:\n    flag = not flag"),
     _loop("deaf", "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass"),
     _loop("swallows_interrupts", _SWALLOWS),
     _loop("in_a_for_loop", "for number in range(3):\n    while number < 5: pass"),

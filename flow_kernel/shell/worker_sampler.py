@@ -10,22 +10,22 @@ import os
 import signal
 import sys
 import threading
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, Final
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.workers.glimpses import REQUEST, Glimpse, Glimpses, nothing
-from flow_kernel.workers.loop_proof import Names, Verdict, judge
+from flow_kernel.workers.loop_proof import Names, Steps, Verdict, judge, parse
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
 _FAST_S: Final = 0.094
 """Ten times a second: what holds the GIL lets it go 5 ms after it is asked to."""
-_SLOW_S: Final = 0.4
+_SLOW_S: Final = 0.5
 _ALIKE: Final = 1
 """Looks at one place before the loop is thought about: code that moves on is left alone."""
 _AGAIN: Final = 5
-_NEAR: Final = 20
+_NEAR: Final = 15
 """Looks at one place after which it is looked at less often, unless it is a loop."""
 _MOST_FRAMES: Final = 200
 _SHELL: Final = f"{os.sep}IPython{os.sep}core{os.sep}interactiveshell.py"
@@ -121,6 +121,9 @@ class _Look:
         self._place = 0
         self._count = 0
         self._loop = Verdict.OPEN
+        self._is_firm = False
+        self._code: CodeType | None = None
+        self._steps: Steps = {}
         self.is_near = True
 
     def __call__(self, msg_id: str, main: int, *, is_open: bool, dumps: bool) -> Glimpse:
@@ -130,9 +133,14 @@ class _Look:
         self._count = self._count + 1 if place == self._place else 0
         if self._count == 0:
             self._place, self._loop = place, Verdict.OPEN
-        if self._is_due(is_alone=not threads and not is_open):
+        is_alone = not threads and not is_open
+        self._is_firm = self._is_firm and is_alone
+        if self._is_due():
+            if self._code is not frame.f_code:
+                self._code, self._steps = frame.f_code, parse(frame.f_code)
+            self._is_firm = is_alone
             self._loop = judge(
-                frame.f_code,
+                self._steps,
                 frame.f_lasti,
                 Names(near=frame.f_locals, wide=frame.f_globals, built_in=frame.f_builtins),
             )
@@ -148,11 +156,14 @@ class _Look:
             stack=stack,
         )
 
-    def _is_due(self, *, is_alone: bool) -> bool:
-        """A proof holds as long as nobody else may change a variable."""
-        if self._count < _ALIKE or (self._loop is Verdict.ENDLESS and is_alone):
+    def _is_due(self) -> bool:
+        """A proof holds for ever where nobody else could change a variable since."""
+        if self._count < _ALIKE:
             return False
-        return self._count == _ALIKE or self._count % _AGAIN == 0 or not is_alone
+        if self._loop is Verdict.ENDLESS:
+            return not self._is_firm
+        often = _AGAIN if self._count < _NEAR else _NEAR
+        return self._count == _ALIKE or self._count % often == 0
 
 
 def _stack_of(frame: FrameType) -> tuple[tuple[tuple[str, int, str], ...], int]:

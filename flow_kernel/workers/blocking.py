@@ -9,7 +9,8 @@ Called by `session.isolation.watchdog`, with a sample two to ten times a second.
                                       the same, but a handler or widget may end it     suspected
                       gil_held        its sampler is silent while it computes          likely
                       stopped         the system has stopped it (SIGSTOP)              certain
-    cpu_exhausted     processes       more than 64 in its tree; more than 256          likely, certain
+    cpu_exhausted     processes       more than 64 in its tree                         likely
+                                      more than 256                                    certain
     memory_exhausted  near_limit      will be at its limit in half a second            likely
                       over_limit      is there                                         certain
 
@@ -56,11 +57,11 @@ NEAR_SHARE: Final = 0.85
 """Of the limit: at half of it one large matrix is on its way to be done well."""
 NEAR_S: Final = 0.5
 """Two looks of the watchdog and the time that an interrupt takes."""
-STALE_S: Final = 1.0
+STALE_S: Final = 1.5
 """The sampler looks at least twice in this time, unless it is kept from it."""
 FAST_S: Final = 0.1
 SLOW_S: Final = 0.5
-UNCLEAR_S: Final = 4.0
+UNCLEAR_S: Final = 2.6
 """A cell that has shown nothing odd by then is looked at less often."""
 
 

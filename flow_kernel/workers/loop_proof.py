@@ -28,6 +28,8 @@ _MOST_BITS: Final = 4096
 _MOST_CHARS: Final = 256
 _MOST_STEPS: Final = 400
 """More than any loop that a person waits for by mistake; about 0.4 ms."""
+_MOST_BYTES: Final = 50_000
+"""A thousand lines; to read them takes 10 ms."""
 _BINARY: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "+": operator.add,
     "-": operator.sub,
@@ -63,6 +65,10 @@ _LOADS: Final = frozenset(
 )
 _STORES: Final = frozenset(("STORE_FAST", "STORE_NAME", "STORE_GLOBAL"))
 _ADVANCES: Final = ("CALL", "FOR_ITER", "SEND", "YIELD", "GET_", "STORE", "DELETE")
+
+
+Steps = Mapping[int, dis.Instruction]
+"""Instructions by their offset."""
 
 
 class Verdict(Enum):
@@ -141,15 +147,21 @@ class _Pass:
         return (*typed, len(self.stack))
 
 
-def judge(code: CodeType, offset: int, names: Names) -> Verdict:
-    """What can be said of the loop that `code` is in at `offset`.
+def parse(code: CodeType) -> Steps:
+    """The instructions of `code`; none of code that is too long to think about."""
+    if len(code.co_code) > _MOST_BYTES:
+        return {}
+    return {step.offset: step for step in dis.get_instructions(code)}
+
+
+def judge(steps: Steps, offset: int, names: Names) -> Verdict:
+    """What can be said of the loop that code is in at `offset`.
 
     Args:
-        code: Of the frame.
+        steps: Of the code of the frame.
         offset: Of the instruction that it stands at.
         names: Where it finds names.
     """
-    steps = {step.offset: step for step in dis.get_instructions(code)}
     found = steps.get(offset)
     if found is None or not _is_back(found):
         return Verdict.OPEN
@@ -173,7 +185,7 @@ def _known(value: Any) -> Any:
     return _Opaque(id(value))
 
 
-def _repeats(steps: Mapping[int, Any], offset: int, names: Names) -> bool:
+def _repeats(steps: Steps, offset: int, names: Names) -> bool:
     """True once a pass brings nothing new; False where it leaves, or takes too long to tell."""
     order = sorted(steps)
     after = dict(pairwise(order))
@@ -277,7 +289,7 @@ def _is_back(step: Any) -> bool:
     return "JUMP" in step.opname and type(step.argval) is int and step.argval <= step.offset
 
 
-def _only_looks(steps: Mapping[int, Any], offset: int) -> bool:
+def _only_looks(steps: Steps, offset: int) -> bool:
     """True for a loop that neither calls nor iterates, as far out as it is nested."""
     loops = [(step.argval, step.offset) for step in steps.values() if _is_back(step)]
     around = [(begin, end) for begin, end in loops if begin <= offset <= end]

@@ -28,6 +28,7 @@ from flow_kernel.workers.worker import Worker
 INPUT: Final = "waiting_input"
 _DUMP: Final = getattr(signal, "SIGUSR2", None)
 _COUNTING_S: Final = 0.2
+_SEARCHING_S: Final = 0.4
 _TOLD: Final = ("suspected", "likely", "certain")
 _SLACK_S: Final = 0.02
 """A wait of the cell's thread ends a little before or after its time."""
@@ -63,7 +64,7 @@ class Watchdog:
         self._witness = witness
         self._acts_alone = acts_alone
         self._detector = Detector(memory_bytes=limits.memory_bytes)
-        self._looked_s = 0.0
+        self._looked_s = self._searched_s = 0.0
         self._has_asked = False
         self._has_dump = False
         self._cpu_s: float | None = None
@@ -85,7 +86,7 @@ class Watchdog:
             return self._has_to_end
         self._looked_s = at_s
         pid = self._worker.pid or 0
-        usage = usage or tree.look(pid, self._worker.env.get(sweep.TAG_NAME))
+        usage = usage or tree.look(pid, self._tag(at_s))
         if usage is None:
             return False
         if self._cpu_s is None:
@@ -118,6 +119,13 @@ class Watchdog:
     def _has_to_end(self) -> bool:
         is_certain = self._told is not None and self._told.confidence == "certain"
         return is_certain and self._acts_alone
+
+    def _tag(self, at_s: float) -> str | None:
+        """Processes that have left the tree are looked for now and then: it takes 0.2 ms."""
+        if at_s - self._searched_s < _SEARCHING_S:
+            return None
+        self._searched_s = at_s
+        return self._worker.env.get(sweep.TAG_NAME)
 
     def _counts_memory(self, usage: tree.Usage | None) -> bool:
         """Memory can be gone in less time than anything else, and somebody has looked already."""
