@@ -158,3 +158,5 @@ OTHERS: Final = (
     ),
 )
 BLOCKED: Final = (*LOOPS, *DEADLOCKS, *HOLDERS, *OTHERS)
+QUICK: Final = (*LOOPS[:5], *DEADLOCKS, *HOLDERS[:1], *OTHERS)
+"""Those of the fast suite; what can be proved of the other loops is tested without a kernel."""

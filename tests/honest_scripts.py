@@ -12,8 +12,8 @@ from typing import Final
 _SCRIPT: Final = re.compile(r"^%% (\w+)\n(.*?)(?=^%% |\Z)", re.MULTILINE | re.DOTALL)
 
 QUICK: Final = (
-    *("collatz", "repeats_a_statement", "repeats_a_short_loop_after_work", "numpy_svd"),
-    *("naps", "waits_for_an_event_in_time", "event_set_by_an_alarm", "spins_until_an_alarm"),
+    *("repeats_a_statement", "repeats_a_short_loop_after_work", "numpy_svd", "naps"),
+    *("waits_for_an_event_in_time", "event_set_by_an_alarm", "spins_until_an_alarm"),
     *("silent_socket", "thread_flips_a_flag", "thread_lets_a_lock_go", "asyncio_event"),
     *("sleeping_child", "multiprocessing_lock", "spins_on_shared_memory", "talks_slowly", "asks"),
 )

@@ -109,7 +109,8 @@ class Glimpses:
             if number % 2 or number != self.number():
                 return None
             return _glimpse(_decode(data.decode()))
-        except (ValueError, KeyError, TypeError):  # the memory is the worker's to write: anything
+        # The memory is the worker's to write: anything may stand there.
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return None
 
 

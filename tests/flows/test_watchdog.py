@@ -12,6 +12,7 @@ import pytest
 from flow_kernel.records.home import Home
 from flow_kernel.session.isolation.worker_looks import Looks
 from tests.blocked_scripts import BLOCKED, Blocked
+from tests.blocked_scripts import QUICK as BLOCKED_QUICK
 from tests.flows.test_events import Agent
 from tests.flows.test_workers import named, told
 from tests.honest_scripts import QUICK, honest
@@ -23,7 +24,7 @@ from tests.replies import Ran
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks on Linux only")
 
 FRESH = "%%isolated --in none"
-QUICK_S = 3.0
+QUICK_S = 2.6
 SOAK_S = 10.0
 AT_ONCE = 8
 Record = dict[str, Any]
@@ -45,12 +46,13 @@ def blocks(kernel: Kernel) -> dict[str, Record]:
 
 
 @pytest.fixture(scope="module")
-def verdicts() -> Iterator[Mapping[str, Record]]:
+def verdicts(request: pytest.FixtureRequest) -> Iterator[Mapping[str, Record]]:
     """What was recorded of each blocked script, all of them at once until they are told."""
     with Kernel() as kernel:
         kernel.ready()
         ok(kernel, f"{FRESH}\n1")
-        sent = {begin(kernel, each.code, each.options): each.name for each in BLOCKED}
+        scripts = BLOCKED if "soak" in request.config.option.markexpr else BLOCKED_QUICK
+        sent = {begin(kernel, each.code, each.options): each.name for each in scripts}
         told: dict[str, Record] = {}
         while len(told) < len(sent):
             if not kernel.wait(lambda: len(blocks(kernel)) > len(told), timeout=30, fail=False):
@@ -78,7 +80,14 @@ def ran_honest(names: tuple[str, ...], seconds: float) -> tuple[dict[str, Ran], 
 
 
 @promise("isolated.blocked")
-@pytest.mark.parametrize("script", BLOCKED, ids=lambda script: script.name)
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(each, marks=() if each in BLOCKED_QUICK else pytest.mark.soak)
+        for each in BLOCKED
+    ],
+    ids=lambda script: script.name,
+)
 def test_a_cell_that_does_not_go_on_is_told_with_the_reason(
     verdicts: Mapping[str, Record], script: Blocked
 ) -> None:

@@ -70,7 +70,8 @@ def open_isolation(parts: IsolationParts, ground: Ground) -> Isolation:
         def blocked(self, block: Block) -> None:
             """The person is told, the log and agents as well."""
             ground.say(text_of(block))
-            note(block.worker_id, str(State.BLOCKED), block.reason, block.document())
+            told = block.document() | {"stack": [parts.redact(line) for line in block.stack]}
+            note(block.worker_id, str(State.BLOCKED), block.reason, told)
             parts.emit("block_detected", **block.event())
 
     pool = Pool(
