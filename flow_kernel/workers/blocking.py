@@ -7,7 +7,7 @@ Called by `session.isolation.watchdog`, with a sample two to ten times a second.
                       spins           looks at what somebody may change, for 30 s      suspected
     unknown           deadlock        waits for a lock, as all its threads do          certain
                                       the same, but a handler or widget may end it     suspected
-                      gil_held        its sampler is silent while it computes          likely
+                      gil_held        its sampler waits for the GIL while it computes  likely
                       stopped         the system has stopped it (SIGSTOP)              certain
     cpu_exhausted     processes       more than 64 in its tree                         likely
                                       more than 256                                    certain
@@ -45,7 +45,11 @@ IDLE_S: Final = 0.01
 """The least that the system counts: who has computed less has not run."""
 GIL_NOTE_S: Final = 2.0
 """Twenty looks that did not come: only who holds the GIL keeps the sampler from it for so long."""
-GIL_S: Final = 4.0
+SILENT_S: Final = 1.0
+WANTED: Final = 3
+"""So often somebody has to be seen waiting for the GIL: a sampler that a cell has broken is silent
+as well, and waits for nothing."""
+GIL_S: Final = 3.5
 """A sort or a regular expression of honest size is through by then. Of computing, too: on a machine
 with much to do a call takes longer by the clock, and is no longer for that."""
 STOPPED_S: Final = 0.8
@@ -75,6 +79,8 @@ class Sample:
         burnt_s: That all threads of its process have computed; None where it has no sampler.
         number: Of the last look of its sampler; rises with each.
         glimpse: That look; None where there was none in this cell.
+        is_gil_wanted: True where a thread waits for another one as who wants the GIL does; only
+            looked for where `Detector.is_silent`.
         are_others_waiting: True where all threads that the cell has begun wait for another thread
             without an end; None where nobody says.
         processes: In its tree, itself among them.
@@ -86,6 +92,7 @@ class Sample:
     burnt_s: float | None = None
     number: int = 0
     glimpse: Glimpse | None = None
+    is_gil_wanted: bool = False
     are_others_waiting: bool | None = None
     processes: int = 1
     rss_bytes: int | None = None
@@ -134,6 +141,7 @@ class _Silence:
 
     at_s: float = 0.0
     number: int = -1
+    wanted: int = 0
     burnt_s: float = 0.0
 
 
@@ -150,6 +158,8 @@ class Detector:
     """What the worker does, as far as that is seen; a word of `Doing`, or `gil_held`."""
     interval_s: float = FAST_S
     """When the next sample is wanted."""
+    is_silent: bool = False
+    """True while the sampler has said nothing for a while."""
     is_gil_held: bool = False
     """True where the stacks have to be asked of the system: no Python code of its runs."""
     _place: _Run = field(default_factory=_Run)
@@ -172,9 +182,9 @@ class Detector:
         )
         if sample.main is not None:
             self.doing = "gil_held" if self.is_gil_held else str(sample.main.doing)
-        is_odd = any(run.count for run in (self._place, self._lock, self._stop))
+        is_odd = self.is_silent or any(run.count for run in (self._place, self._lock, self._stop))
         is_settled = found is not None and found.confidence == "certain"
-        is_unclear = is_odd or self.is_gil_held or sample.at_s < UNCLEAR_S
+        is_unclear = is_odd or sample.at_s < UNCLEAR_S
         self.interval_s = FAST_S if is_unclear and not is_settled else SLOW_S
         return found
 
@@ -234,7 +244,7 @@ class Detector:
         main, silence = sample.main, self._silence
         if main is None or sample.burnt_s is None or main.doing is Doing.STOPPED:
             self._silence = _Silence(at_s=sample.at_s, number=sample.number)
-            self.is_gil_held = False
+            self.is_gil_held = self.is_silent = False
             return None
         if sample.number != silence.number:
             is_first = silence.number < 0  # the clock has begun with the cell
@@ -243,11 +253,14 @@ class Detector:
                 number=sample.number,
                 burnt_s=sample.burnt_s,
             )
-            self.is_gil_held = False
+            self.is_gil_held = self.is_silent = False
             return None
         silent_s, burnt_s = sample.at_s - silence.at_s, sample.burnt_s - silence.burnt_s
-        self.is_gil_held = silent_s > GIL_NOTE_S and burnt_s > BUSY * GIL_NOTE_S
-        if silent_s < GIL_S or burnt_s < BUSY * GIL_S:
+        self.is_silent = silent_s > SILENT_S
+        silence.wanted += sample.is_gil_wanted
+        is_held = silence.wanted >= WANTED
+        self.is_gil_held = is_held and silent_s > GIL_NOTE_S and burnt_s > BUSY * GIL_NOTE_S
+        if not is_held or silent_s < GIL_S or burnt_s < BUSY * GIL_S:
             return None
         return Finding(
             reason="unknown",

@@ -65,11 +65,13 @@ class ThreadLook:
         wanted_s: Seconds that it has computed, or waited for a processor, since its start: on a
             machine with much to do it still wants all of one.
         is_for_ever: True while it waits, without an end, for another thread of its own process.
+        is_timed: True while it waits for one for some time, as who wants the GIL does.
     """
 
     doing: Doing
     wanted_s: float
     is_for_ever: bool = False
+    is_timed: bool = False
 
 
 def look(pid: int, tid: int) -> ThreadLook | None:
@@ -94,8 +96,7 @@ def look(pid: int, tid: int) -> ThreadLook | None:
         return ThreadLook(doing=Doing.STOPPED, wanted_s=wanted_s)
     if state == b"R":
         return ThreadLook(doing=Doing.COMPUTING, wanted_s=wanted_s)
-    doing, is_for_ever = _waits_for(base)
-    return ThreadLook(doing=doing, wanted_s=wanted_s, is_for_ever=is_for_ever)
+    return _waits_for(base, wanted_s)
 
 
 def threads(pid: int) -> frozenset[int]:
@@ -134,20 +135,26 @@ def _wanted_s(base: str, computed_s: float) -> float:
         return computed_s
 
 
-def _waits_for(base: str) -> tuple[Doing, bool]:
+def _waits_for(base: str, wanted_s: float) -> ThreadLook:
     try:
         words = _read(base + "syscall").decode().split()
     except (OSError, ValueError):
-        return Doing.UNKNOWN, False
+        words = []
     if words[:1] == ["running"]:
-        return Doing.COMPUTING, False
+        return ThreadLook(doing=Doing.COMPUTING, wanted_s=wanted_s)
     found = _CALLS.get(words[0] if words else "", Doing.UNKNOWN)
     if found is not Doing.LOCK or len(words) < 5:
-        return found, False
+        return ThreadLook(doing=found, wanted_s=wanted_s)
     operation, until = int(words[2], 16), int(words[4], 16)
     is_wait = operation & _OPERATION in _WAITS
     # What is not private is shared with other processes, which may wake it.
-    return found, is_wait and bool(operation & _PRIVATE) and until == 0
+    is_ours = is_wait and bool(operation & _PRIVATE)
+    return ThreadLook(
+        doing=found,
+        wanted_s=wanted_s,
+        is_for_ever=is_ours and until == 0,
+        is_timed=is_ours and until != 0,
+    )
 
 
 def _read(path: str) -> bytes:

@@ -108,20 +108,25 @@ def test_a_lock_that_somebody_may_let_go_is_none(other: Any) -> None:
 
 
 def test_a_silent_sampler_beside_a_busy_process_means_the_gil_is_held() -> None:
-    assert told(6, **LOOP, is_silent=True) == [(4.0, "unknown", "gil_held", "likely")]
-    assert told(6, cpu=0.2, doing=Doing.COMPUTING, is_silent=True) == []
-    assert told(60, cpu=0.0, doing=Doing.SLEEPING, is_silent=True) == []
+    silent = {"is_silent": True, "is_gil_wanted": True}
+    assert told(6, **LOOP, **silent) == [(3.5, "unknown", "gil_held", "likely")]
+    assert told(6, cpu=0.2, doing=Doing.COMPUTING, **silent) == []
+    assert told(60, cpu=0.0, doing=Doing.SLEEPING, **silent) == []
+
+
+def test_a_sampler_that_waits_for_nothing_is_silent_because_it_is_broken() -> None:
+    assert told(60, **LOOP, is_silent=True) == []
 
 
 def test_the_gil_is_noted_before_it_is_told() -> None:
     detector = Detector()
-    for sample in samples(2.5, **LOOP, is_silent=True):
+    for sample in samples(2.5, **LOOP, is_silent=True, is_gil_wanted=True):
         assert detector.see(sample) is None
     assert (detector.is_gil_held, detector.doing) == (True, "gil_held")
 
 
 def test_without_a_sampler_nothing_is_said_of_code() -> None:
-    assert told(60, **LOOP, is_silent=True, burnt_s=None) == []
+    assert told(60, **LOOP, is_silent=True, is_gil_wanted=True, burnt_s=None) == []
 
 
 def test_a_stopped_process_is_told_within_a_second() -> None:

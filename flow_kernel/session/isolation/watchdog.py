@@ -146,6 +146,7 @@ class Watchdog:
             burnt_s=None if glimpses is None else thread_looks.computed_s(pid),
             number=0 if glimpses is None else glimpses.number(),
             glimpse=glimpse,
+            is_gil_wanted=self._detector.is_silent and _is_gil_wanted(pid),
             are_others_waiting=_are_waiting(pid, glimpse),
             processes=usage.processes,
             rss_bytes=usage.rss_bytes,
@@ -226,6 +227,11 @@ def _are_waiting(pid: int, glimpse: Glimpse | None) -> bool | None:
         if seen is not None and not seen.is_for_ever:
             return False
     return True
+
+
+def _is_gil_wanted(pid: int) -> bool:
+    seen = [thread_looks.look(pid, tid) for tid in thread_looks.threads(pid) if tid != pid]
+    return any(each is not None and each.is_timed for each in seen)
 
 
 def _is_news(before: Finding, found: Finding) -> bool:
