@@ -50,8 +50,10 @@ WANTED: Final = 3
 """So often somebody has to be seen waiting for the GIL: a sampler that a cell has broken is silent
 as well, and waits for nothing."""
 GIL_S: Final = 3.5
-"""A sort or a regular expression of honest size is through by then. Of computing, too: on a machine
-with much to do a call takes longer by the clock, and is no longer for that."""
+"""A sort or a regular expression of honest size is through by then."""
+GIL_BUSY: Final = 0.5
+"""Of that time it has to have computed, not only wanted to: on a machine with much to do a call
+takes longer by the clock, and is no longer for that."""
 STOPPED_S: Final = 0.8
 """A shell or a debugger that stops a process to look at it lets go sooner."""
 MANY_PROCESSES: Final = 64
@@ -259,8 +261,8 @@ class Detector:
         self.is_silent = silent_s > SILENT_S
         silence.wanted += sample.is_gil_wanted
         is_held = silence.wanted >= WANTED
-        self.is_gil_held = is_held and silent_s > GIL_NOTE_S and burnt_s > BUSY * GIL_NOTE_S
-        if not is_held or silent_s < GIL_S or burnt_s < BUSY * GIL_S:
+        self.is_gil_held = is_held and silent_s > GIL_NOTE_S and burnt_s > GIL_BUSY * GIL_NOTE_S
+        if not is_held or silent_s < GIL_S or burnt_s < GIL_BUSY * GIL_S:
             return None
         return Finding(
             reason="unknown",

@@ -27,7 +27,7 @@ from flow_kernel.workers.worker import Worker
 
 INPUT: Final = "waiting_input"
 _DUMP: Final = getattr(signal, "SIGUSR2", None)
-_COUNTING_S: Final = 0.2
+_COUNTING_S: Final = 0.1
 _SEARCHING_S: Final = 0.4
 _TOLD: Final = ("suspected", "likely", "certain")
 _SLACK_S: Final = 0.02
