@@ -52,6 +52,7 @@ def test_a_job_that_certainly_does_not_go_on_is_interrupted(alone: Kernel) -> No
 
 
 @promise("isolated.blocked")
+@pytest.mark.soak
 def test_a_job_that_hears_nothing_any_more_is_killed(alone: Kernel) -> None:
     ran = alone.run("alone('import os, signal; os.kill(os.getpid(), signal.SIGSTOP)')")
     assert ran.error is not None
@@ -60,26 +61,22 @@ def test_a_job_that_hears_nothing_any_more_is_killed(alone: Kernel) -> None:
 
 
 @promise("isolated.blocked", "isolated.survives")
-def test_the_death_of_a_blocked_worker_is_told(kernel: Kernel) -> None:
+def test_the_death_of_a_blocked_worker_is_told_and_its_record_holds_no_secret(
+    kernel: Kernel,
+) -> None:
+    secret = "ghp_16C7e42F292c6912E7710c838347Ae178B4a"
     pid = int(ok(kernel, "%%isolated --worker dies\nimport os; os.getpid()"))
-    msg_id = kernel.send("%%isolated --worker dies\nimport queue; queue.Queue().get()")
+    code = f"import queue\nqueue.Queue().get() or '{secret}'"
+    msg_id = kernel.send(f"%%isolated --worker dies\n{code}")
     kernel.wait(lambda: doing(kernel, "dies") == ("blocked", "deadlock"))
     os.kill(pid, signal.SIGKILL)
     ran = kernel.collect(msg_id)
     assert ran.error is not None
     assert ran.error["ename"] == "WorkerDied"
+    stack = blocks(kernel)[msg_id]["detail"]["stack"]
+    assert "queue.Queue().get()" in stack[-1]
+    assert secret[4:] not in str(stack)
     assert ok(kernel, "%%isolated --worker dies\n1 + 1") == "2"
-
-
-@promise("isolated.blocked")
-def test_the_record_of_a_block_holds_no_secret(kernel: Kernel) -> None:
-    secret = "ghp_16C7e42F292c6912E7710c838347Ae178B4a"
-    code = f"import queue\nqueue.Queue().get() or '{secret}'"
-    msg_id = kernel.send(f"%%isolated --fresh\n{code}")
-    kernel.wait(lambda: msg_id in blocks(kernel))
-    kernel.interrupt()
-    kernel.collect(msg_id)
-    assert secret[4:] not in str(blocks(kernel)[msg_id])
 
 
 @promise("isolated.blocked", "isolated.survives")

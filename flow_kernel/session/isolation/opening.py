@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from flow_kernel.session.isolation.blocks import Block, text_of
+from flow_kernel.session.isolation.block_teller import BlockTeller
 from flow_kernel.session.isolation.board import Board
 from flow_kernel.session.isolation.ground import Ground
 from flow_kernel.session.isolation.idle_deaths import IdleDeaths
@@ -66,14 +66,6 @@ def open_isolation(parts: IsolationParts, ground: Ground) -> Isolation:
             detail: dict[str, object] = {"kind": worker.kind, "pid": worker.pid}
             note(worker.worker_id, str(State.IDLE), worker.reason, detail)
 
-    class _Witness:
-        def blocked(self, block: Block) -> None:
-            """The person is told, the log and agents as well."""
-            ground.say(text_of(block))
-            told = block.document() | {"stack": [parts.redact(line) for line in block.stack]}
-            note(block.worker_id, str(State.BLOCKED), block.reason, told)
-            parts.emit("block_detected", **block.event())
-
     pool = Pool(
         home.run_dir if home.run_dir.is_dir() else Path.cwd(),
         key=ground.key,
@@ -93,6 +85,6 @@ def open_isolation(parts: IsolationParts, ground: Ground) -> Isolation:
         note=note,
         steering=steering,
         still=parts.still,
-        witness=_Witness(),
+        witness=BlockTeller(note=note, say=ground.say, emit=parts.emit, redact=parts.redact),
     )
     return isolation

@@ -38,7 +38,10 @@ class Witness(Protocol):
     """Who is told."""
 
     def blocked(self, block: Block) -> None:
-        """A worker does not go on."""
+        """A worker does not go on, and somebody has to decide."""
+
+    def limited(self, block: Block) -> None:
+        """It has passed a limit, for which it is interrupted."""
 
 
 class Watchdog:
@@ -111,7 +114,7 @@ class Watchdog:
         """A limit was passed, for which the cell is interrupted now."""
         found = limit_finding(cause, at_s)
         if found is not None and (self._told is None or self._told.detail != found.detail):
-            self._witness.blocked(self._block(found, at_s, usage, self._frames(None)))
+            self._witness.limited(self._block(found, at_s, usage, self._frames(None)))
 
     # -- inside ------------------------------------------------------------------------------------
 
