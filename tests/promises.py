@@ -102,6 +102,7 @@ PROMISES: Final[dict[str, str]] = {
     "cancelled and recorded.",
     "isolated.seen": "Workers are listed, here and elsewhere, with what they do; "
     "stop and restart work.",
+    "isolated.blocked": "A cell that does not go on is told with reason and stack, no other one.",
     "isolated.kinds": "Where no fork is safe a worker is started as a program, or elsewhere; the "
     "log says which.",
     "isolated.scripts": "A script of bash runs in a worker: live, held to limits, asked, stopped.",

@@ -74,6 +74,7 @@ def run_isolated(shell: Any, session: Session, order: Order, body: str) -> objec
         is_fresh=order.is_fresh or order.is_fork or (order.is_background and order.worker is None),
         is_fork=order.is_fork,
         is_background=order.is_background,
+        acts_alone=order.is_background,
         priority=order.priority,
         is_script=order.is_shell,
         is_silent=request.get("silent") is True,

@@ -34,6 +34,7 @@ from flow_kernel.shell.worker_calls import WorkerCalls
 from flow_kernel.shell.worker_credit import Credit
 from flow_kernel.shell.worker_job import WorkerJobs
 from flow_kernel.shell.worker_replies import LoadedSession
+from flow_kernel.shell.worker_sampler import Sampler
 from flow_kernel.shell.worker_script import run_script
 from flow_kernel.shell.worker_session import WorkerSession
 from flow_kernel.shell.worker_shell import WorkerShell, places
@@ -51,6 +52,8 @@ class WorkerKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no typ
     """ipykernel's kernel; a request may bring a job."""
 
     shell_class: Any = Type(WorkerShell)
+    sampler: Sampler | None = None
+    """Set once the worker has started, where it shares memory with its session."""
 
     @default("_execute_sleep")
     def _default_execute_sleep(self) -> float:
@@ -109,6 +112,8 @@ class WorkerKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no typ
             self._jobs.end()
             return reply
         self._calls.open()
+        if self.sampler is not None:
+            self.sampler.open(self.get_parent("shell")["header"]["msg_id"])
         self._broken_streams.put_back()
         try:
             if job.get("is_script"):
@@ -120,6 +125,8 @@ class WorkerKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no typ
         except KeyboardInterrupt:  # before the first line of the cell, or after its last
             return self._jobs.interrupted()
         finally:
+            if self.sampler is not None:
+                self.sampler.close()
             self._mend_streams()
             self._calls.close()
             self._jobs.end()
@@ -293,6 +300,7 @@ def run(argv: Sequence[str], kept: Sequence[int] = ()) -> int:
             stream.flush()
         WorkerOutStream.last_words = words = LastWords(kept[2])
         _give_credit(app, words)
+        app.kernel.sampler = Sampler(app.kernel, words.glimpses)
     if len(kept) > 1:
         _say_ready(kept[1], before)
     with suppress(KeyboardInterrupt):

@@ -32,7 +32,7 @@ from flow_kernel.records.plain import human_bytes, one_line, strip_controls
 from flow_kernel.workers.limits import Limits
 
 Reason = Literal["segfault", "oom_kernel", "memory_limit", "killed", "exit", "timeout", "lost"]
-Killer = Literal["memory", "timeout", "cpu", "processes", "output", "user", "lost"]
+Killer = Literal["memory", "timeout", "cpu", "processes", "output", "user", "lost", "blocked"]
 
 # By name: not every system has them all.
 _FAULTS: Final = {
@@ -182,7 +182,7 @@ def last_line_of(fault_text: str, source_name: str = "") -> FaultLine | None:
         if text.rstrip().endswith("(most recent call first):"):
             is_current = text.startswith(("Current thread", "Stack "))
         frame = _FRAME.match(text)
-        if frame is None or not _is_of_cell(frame["file"], wanted):
+        if frame is None or not is_of_cell(frame["file"], wanted):
             continue
         line = FaultLine(
             line=int(frame["line"]), function=frame["function"].strip(), is_current=is_current
@@ -193,7 +193,8 @@ def last_line_of(fault_text: str, source_name: str = "") -> FaultLine | None:
     return other
 
 
-def _is_of_cell(file: str, wanted: str) -> bool:
+def is_of_cell(file: str, wanted: str = "") -> bool:
+    """True for the file name of the cell that is wanted, else of any cell of IPython."""
     return file == wanted if wanted else _CELL_FILE.fullmatch(file) is not None
 
 
@@ -231,6 +232,7 @@ def _our_kill(evidence: Evidence) -> _Finding | None:
             hint="print less, write to a file, or allow more output",
         ),
         "user": _Finding(reason="killed", what="killed on request"),
+        "blocked": _Finding(reason="killed", what="killed because it did not go on"),
         "lost": _Finding(reason="lost", what="it gave no sign of life any more"),
     }
     return findings.get(evidence.was_killed_by)

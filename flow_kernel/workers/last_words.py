@@ -5,6 +5,7 @@ when it has died: what was on its way through queues and threads then is here st
 
     for each stream: bytes written so far (8) | the last of them, in a ring
     bytes taken by the session (8): see `backlog`
+    what its sampler sees: see `glimpses`
 
 A reader that has seen `n` bytes of a stream takes what follows.
 """
@@ -15,13 +16,16 @@ import struct
 from collections import deque
 from typing import Final
 
+from flow_kernel.workers import glimpses
+
 RING_BYTES: Final = 1 << 16
 TAIL_BYTES: Final = 4096
 STREAMS: Final = ("stdout", "stderr")
 _COUNT: Final = struct.Struct("<Q")
 _EACH: Final = _COUNT.size + RING_BYTES
 _TAKEN: Final = _EACH * len(STREAMS)
-_ALL: Final = _TAKEN + _COUNT.size
+_GLIMPSES: Final = _TAKEN + _COUNT.size
+_ALL: Final = _GLIMPSES + glimpses.NBYTES
 _MOST: Final = (1 << 64) - 1
 CAN_SHARE: Final = hasattr(os, "memfd_create")
 
@@ -66,6 +70,7 @@ class LastWords:
 
     def __init__(self, fd: int) -> None:
         self._memory = mmap.mmap(fd, _ALL)
+        self.glimpses: glimpses.Glimpses = glimpses.Glimpses(self._memory, _GLIMPSES)
 
     def close(self) -> None:
         """Let it go."""

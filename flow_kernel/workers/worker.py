@@ -20,14 +20,14 @@ from flow_kernel.workers.backlog import MARK
 from flow_kernel.workers.calls import KIND, Calls
 from flow_kernel.workers.channels import Channels
 from flow_kernel.workers.job import Died, Done, InputWanted, Job, Outlet, lost
-from flow_kernel.workers.last_words import STREAMS, TAIL_BYTES, Tail
+from flow_kernel.workers.last_words import STREAMS
 from flow_kernel.workers.lifecycle import Event, State
-from flow_kernel.workers.messages import PASSED_ON, TARGET
+from flow_kernel.workers.messages import PASSED_ON, TARGET, Message
 from flow_kernel.workers.processes import Ended
 from flow_kernel.workers.relay import Relay
+from flow_kernel.workers.said import Said
 from flow_kernel.workers.starter import Started
 
-_FAULT_BYTES: Final = 65536
 _LAST_WORDS_MS: Final = 5
 _FAR_WORDS_MS: Final = 200
 _FAULTS: Final = 2
@@ -69,6 +69,8 @@ class Worker:
         self.rss_before_bytes: int = 0
         """What it has of the memory of another process."""
         self.job: Job | None = None
+        self.doing: str | None = None
+        """What it is seen to do, or why it is blocked; None where nobody looks."""
         self._turning = threading.RLock()
         self._started = started
         self._channels = channels
@@ -76,13 +78,11 @@ class Worker:
         self._outlet = outlet
         self._on_change = on_change
         self._parent: Mapping[str, Any] = {}
-        self._tail = Tail()
-        self._fault = bytearray()
+        self.said: Said = Said(started.last_words)
         self._asked: dict[str, Future[dict[str, Any]]] = {}
         self._subshell: str | None = None
         self._calls = Calls(self)
         self._waiting: list[tuple[str, Mapping[str, Any]]] = []
-        self._seen = [0] * len(STREAMS)
         self.died: Died | None = None
         relay.post(lambda: relay.add(channels, started.pipes, self))
         self.change(Event.READY)
@@ -115,6 +115,24 @@ class Worker:
             self.state = lifecycle.step(self.state, event)
             self._on_change(self, reason)
 
+    def tell(self, job: Job, doing: str | None, *, is_blocked: bool) -> None:
+        """Have people told what it is seen to do, as long as it has `job`.
+
+        Args:
+            job: Whose cell was watched.
+            doing: A word.
+            is_blocked: True where it does not go on.
+        """
+        event = Event.BLOCK if is_blocked else Event.PROGRESS
+        with self._turning:
+            if self.job is not job or self.state == State.DEAD:
+                return
+            self.doing = doing
+            if lifecycle.can(self.state, event):
+                self.change(event, doing or "")
+            else:
+                self._on_change(self, doing or "")
+
     def run(self, job: Job) -> None:
         """Send `job`; what happens is put into its queue, its death too if it is dead by now.
 
@@ -127,6 +145,7 @@ class Worker:
             if self.died is not None:
                 job.happened.put(self.died)
                 return
+            self.doing = None
             self.change(Event.BEGIN)
             self.job, self._parent = job, job.header
         self._relay.post(lambda: self._send(frames))
@@ -210,10 +229,8 @@ class Worker:
         elif message.kind == KIND:
             self._calls.take(message.content, job.happened.put if job and is_of_job else None)
         elif message.kind in PASSED_ON:
-            if message.kind == "stream":
-                self._heard(message.content)
-                if not message.parent_id:  # it said that while it started: it is no cell's
-                    return
+            if message.kind == "stream" and not self._hears(message):
+                return
             self._outlet.publish(self.worker_id, message)
         elif message.kind == MARK:
             self._relay.when_free(lambda: self._take(message.content.get("spent")))
@@ -260,10 +277,9 @@ class Worker:
     def on_bytes(self, number: int, data: bytes) -> None:
         """Bytes of one of its pipes."""
         if number == _FAULTS:
-            if len(self._fault) < _FAULT_BYTES:
-                self._fault += data
+            self.said.add_fault(data)
         elif data:
-            self._tail.add(data)
+            self.said.add(data)
             if self.job is not None:
                 self.job.output_bytes += len(data)
             if self._parent:  # else it has had no cell yet
@@ -278,7 +294,7 @@ class Worker:
             raise UsageError(f"the cell cannot be sent to a worker: {error}") from None
 
     def _send(self, frames: Sequence[Any]) -> None:
-        self._fault.clear()  # stacks that it has lived on after
+        self.said.take_stacks()  # that it has lived on after
         if self.died is None:  # else its sockets are closed, and its job was told
             self._channels.shell.send_multipart(frames)
 
@@ -329,8 +345,8 @@ class Worker:
         self._relay.drain(self._channels, self._started.pipes)
         if self.job is not job:  # it has died meanwhile
             return
-        self.job = None
-        self._catch_up()
+        self.job = self.doing = None
+        self.said.catch_up()
         self.heartbeat_s = time.time()
         self._outlet.idle(self.worker_id, None)  # what came while the cell awaited has no end
         self.change(Event.END)
@@ -342,12 +358,13 @@ class Worker:
         wait_ms = _FAR_WORDS_MS if self.is_far else _LAST_WORDS_MS
         self._relay.drain(self._channels, self._started.pipes, wait_ms)
         self._relay.drop(self._channels, self._started.pipes)
-        self._publish_last_words()
+        for name, data in self.said.last_words():
+            self._outlet.text(self.worker_id, self._parent, name, data)
         with self._turning:
             self.died = Died(
                 ended=ended,
-                fault=bytes(self._fault).decode("utf-8", "replace"),
-                last_output=self._tail.text,
+                fault=self.said.fault,
+                last_output=self.said.last_output,
             )
             job, self.job = self.job, None
             self.change(Event.DIED)
@@ -366,35 +383,13 @@ class Worker:
             manager.cleanup_connection_file()
             manager.cleanup_ipc_files()
 
-    def _heard(self, content: Mapping[str, Any]) -> None:
-        """Text of a stream: count it, keep its end."""
-        name, text = content.get("name"), content.get("text")
-        if name in STREAMS and isinstance(text, str):
-            nbytes = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
-            self._seen[STREAMS.index(name)] += nbytes
-            if self.job is not None:
-                self.job.output_bytes += nbytes
-            self._tail.add(text[-TAIL_BYTES:].encode("utf-8", "surrogatepass"))
+    def _hears(self, message: Message) -> bool:
+        """Text of a stream; False for what it said while it started, which is no cell's."""
+        nbytes = self.said.heard(message.content)
+        if self.job is not None:
+            self.job.output_bytes += nbytes
+        return bool(message.parent_id)
 
     def _take(self, spent: object) -> None:
-        """It may say more."""
-        words = self._started.last_words
-        if words is not None and self.died is None and type(spent) is int and spent >= 0:
-            words.take(spent)
-
-    def _catch_up(self) -> None:
-        """All that it wrote has arrived: whatever did not was taken back by the user's own code."""
-        words = self._started.last_words
-        if words is not None:
-            self._seen = [words.count(number) for number in range(len(STREAMS))]
-
-    def _publish_last_words(self) -> None:
-        """What it wrote and could not send any more."""
-        words = self._started.last_words
-        if words is None:
-            return
-        for number, name in enumerate(STREAMS):
-            if data := words.since(number, self._seen[number]):
-                self._tail.add(data)
-                self._outlet.text(self.worker_id, self._parent, name, data)
-        words.close()
+        if self.died is None:
+            self.said.take(spent)

@@ -39,6 +39,7 @@ import store
 import table
 import tasks
 import transfer
+import watchdog
 from harness import Bench, Benchmark, Result
 
 FAMILIES: Final = (
@@ -56,6 +57,7 @@ FAMILIES: Final = (
     checkpoint_store,
     isolated,
     transfer,
+    watchdog,
     repl,
 )
 BENCHMARKS: Final[tuple[Benchmark, ...]] = tuple(

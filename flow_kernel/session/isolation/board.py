@@ -61,6 +61,7 @@ class WorkerLine:
         heartbeat_at: When it was last heard of, UTC.
         history: What was noted last of it, and of those that had its name before: when (UTC), state
             and reason; the oldest first.
+        detail: What it is seen to do, or why it is blocked; None where nobody has looked.
     """
 
     worker_id: str
@@ -74,6 +75,7 @@ class WorkerLine:
     restarts: int
     heartbeat_at: str
     history: tuple[tuple[str, str, str], ...] = ()
+    detail: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,6 +230,7 @@ class Board:
             noted.extend(own)
             line["history"] = [*noted]
         line["state"] = worker.state.value
+        line["detail"] = worker.doing
         line["restarts"] = worker.restarts
         line["heartbeat_at"] = _utc(worker.heartbeat_s)
         return line
@@ -247,6 +250,7 @@ class Board:
             "restarts": 0,
             "heartbeat_at": "",
             "history": [],
+            "detail": None,
         }
 
     def _write(self) -> None:

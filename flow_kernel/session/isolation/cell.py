@@ -33,6 +33,8 @@ class IsolatedCell:
         is_silent: True where its last expression is not shown.
         has_history: True where it is a line of the history there.
         has_displays: True where figures are shown inline.
+        acts_alone: True where it is interrupted once it certainly does not go on: nobody has
+            begun it who could be asked.
     """
 
     code: str
@@ -53,3 +55,4 @@ class IsolatedCell:
     is_silent: bool = False
     has_history: bool = True
     has_displays: bool = True
+    acts_alone: bool = False

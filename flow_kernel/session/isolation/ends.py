@@ -7,7 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flow_kernel.errors import CellTimeout, FlowError, MemoryLimitExceeded, WorkerDied
+from flow_kernel.errors import (
+    CellTimeout,
+    FlowError,
+    MemoryLimitExceeded,
+    WorkerBlocked,
+    WorkerDied,
+)
 from flow_kernel.records.process import memory_total, oom_kills
 from flow_kernel.session.isolation.cell import IsolatedCell
 from flow_kernel.session.isolation.run import Outcome
@@ -129,6 +135,12 @@ def limit_error(cell: IsolatedCell, worker_id: str, outcome: Outcome) -> FlowErr
                 "output": f"it said more than {(limits.output_bytes or 0) / 1e6:,.1f} MB",
             }[cause]
             return CellTimeout(f"the cell was interrupted: {what}; {kept}", timeout_s=0.0)
+        case "blocked":
+            return WorkerBlocked(
+                f"the cell was interrupted because it did not go on; {kept}",
+                worker_id=worker_id,
+                hint="the stack above tells where it stood",
+            )
     return None
 
 

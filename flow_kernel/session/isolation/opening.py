@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from flow_kernel.session.isolation.block_teller import BlockTeller
 from flow_kernel.session.isolation.board import Board
 from flow_kernel.session.isolation.forking import Forks
 from flow_kernel.session.isolation.ground import Ground
@@ -91,5 +92,6 @@ def open_isolation(parts: IsolationParts, ground: Ground) -> Isolation:
         forks=forks,
         still=parts.still,
         tell_job=partial(tell_job, parts.emit),
+        witness=BlockTeller(note=note, say=ground.say, emit=parts.emit, redact=parts.redact),
     )
     return isolation

@@ -5,7 +5,8 @@ Called by `run`, several times a second.
     cause                     SIGINT   SIGINT   stacks, SIGTERM   SIGKILL of the tree
     a person interrupts        0 s      1 s          5 s                10 s
       … each further time     the next step at once
-    a limit is passed          0 s      1 s          2 s                 3 s
+    a limit is passed,
+      or it is blocked         0 s      1 s          2 s                 3 s
     memory above its limit                                               at once
 """
 
@@ -15,7 +16,7 @@ from typing import Final, Literal
 
 from flow_kernel.workers.limits import Limits
 
-Cause = Literal["memory", "timeout", "cpu", "processes", "output", "user"]
+Cause = Literal["memory", "timeout", "cpu", "processes", "output", "blocked", "user"]
 _PERSON_S: Final = (0.0, 1.0, 5.0, 10.0)
 _LIMIT_S: Final = (0.0, 1.0, 2.0, 3.0)
 _MEMORY_SHARE: Final = 0.9
@@ -41,6 +42,7 @@ class Seen:
         processes: In its tree.
         output_bytes: That it has said.
         interrupts: How often a person has interrupted it.
+        is_blocked: True where it is certain that it does not go on, and nobody is asked about it.
     """
 
     elapsed_s: float
@@ -49,6 +51,7 @@ class Seen:
     processes: int | None = None
     output_bytes: int = 0
     interrupts: int = 0
+    is_blocked: bool = False
 
 
 class Patience:
@@ -99,7 +102,9 @@ class Patience:
             return "cpu"
         if _is_above(seen.processes, limits.processes, 1.0):
             return "processes"
-        return "output" if _is_above(seen.output_bytes, limits.output_bytes, 1.0) else None
+        if _is_above(seen.output_bytes, limits.output_bytes, 1.0):
+            return "output"
+        return "blocked" if seen.is_blocked else None
 
 
 def _is_above(value: float | None, limit: float | None, share: float) -> bool:

@@ -15,6 +15,7 @@ from typing import Final
 
 from flow_kernel.records.interrupts import NotedInterrupts
 from flow_kernel.session.isolation.patience import Patience, Seen, Step
+from flow_kernel.session.isolation.watchdog import Watchdog
 from flow_kernel.workers import script, sweep, tree
 from flow_kernel.workers.calls import Called
 from flow_kernel.workers.job import Died, Done, InputWanted, Job
@@ -51,10 +52,10 @@ class Outcome:
     failure: Exception | None
 
 
-def wait(
+def wait(  # noqa: PLR0913 - callers name them
     worker: Worker | ForkWorker, job: Job, limits: Limits, *,
     answer: Callable[[InputWanted], str], call: Callable[[Called], float],
-    counted: "Counted | None" = None,
+    counted: "Counted | None" = None, dog: Watchdog | None = None,
 ) -> Outcome:  # fmt: skip
     """Have a worker do `job`, and wait until it has ended.
 
@@ -66,11 +67,12 @@ def wait(
         call: Does what code of the cell wants of the session, answers, and tells how long it has
             waited for a person; likewise.
         counted: Counts its interrupts; None for those of this thread alone.
+        dog: Tells when the worker does not go on; None where nobody looks.
     """
     with counted or Counted() as held:
         held.attend(job)
         worker.run(job)
-        watch = _Watch(worker, job, limits)
+        watch = _Watch(worker, job, limits, dog=dog)
         while True:
             happened = _next(worker, job, watch.slice_s)
             if isinstance(happened, InputWanted | Called):
@@ -156,10 +158,13 @@ def _ask(
         watch.forgive(call(happened))
         return
     began_s = _monotonic()
+    watch.asks(is_open=True)
     try:
         text = answer(happened)
     except EOFError:
         text = _END_OF_FILE
+    finally:
+        watch.asks(is_open=False)
     watch.forgive(_monotonic() - began_s)
     watch.answer(text)
 
@@ -167,7 +172,10 @@ def _ask(
 class _Watch:
     """What is seen of a worker, and what is done to it."""
 
-    def __init__(self, worker: Worker | ForkWorker, job: Job, limits: Limits) -> None:
+    def __init__(
+        self, worker: Worker | ForkWorker, job: Job, limits: Limits, *, dog: Watchdog | None
+    ) -> None:
+        self._dog = dog
         self._worker = worker
         self._job = job
         self._limits = limits
@@ -199,19 +207,30 @@ class _Watch:
         if usage is not None:
             self.peak_rss_bytes = max(self.peak_rss_bytes or 0, usage.rss_bytes)
             self._pids = usage.pids
+        elapsed_s = _monotonic() - self._began_s
+        is_blocked = self._dog is not None and self._dog.look(elapsed_s, usage)
         seen = Seen(
-            elapsed_s=_monotonic() - self._began_s,
+            elapsed_s=elapsed_s,
             rss_bytes=None if usage is None else usage.rss_bytes,
             cpu_s=None if usage is None else usage.cpu_s - self._cpu_before_s,
             processes=None if usage is None else usage.processes,
             output_bytes=self._job.output_bytes,
             interrupts=self.interrupts,
+            is_blocked=is_blocked,
         )
+        cause = self.patience.cause
         for step in self.patience.next(seen):
             self._do(step)
         if self._spared_s is not None and _monotonic() - self._spared_s > _SPARED_S:
             self._spared_s = None
             self._kill()
+        if self._dog is not None and self.patience.cause not in (None, cause):
+            self._dog.passed(self.patience.cause, elapsed_s, usage)
+
+    def asks(self, *, is_open: bool) -> None:
+        """The cell asks a person, or has got its answer."""
+        if self._dog is not None:
+            self._dog.waits_for_input(is_open=is_open)
 
     def answer(self, text: str) -> None:
         """What a person has typed."""

@@ -26,6 +26,7 @@ from flow_kernel.session.isolation.script_ends import script_error
 from flow_kernel.session.isolation.sent import Sent
 from flow_kernel.session.isolation.steering import Steering
 from flow_kernel.session.isolation.stillness import Stillness
+from flow_kernel.session.isolation.watchdog import Watchdog, Witness
 from flow_kernel.workers import transfer
 from flow_kernel.workers.calls import Called
 from flow_kernel.workers.job import JOB, Died, Done, InputWanted
@@ -79,6 +80,7 @@ class Isolation:
         forks: Cells that run in a copy of the session.
         still: Whether variables may have changed.
         tell_job: Tells agents of the end of a cell that nobody waits for.
+        witness: Told of workers that do not go on.
     """
 
     def __init__(  # noqa: PLR0913 - `opening` passes them once, each by name
@@ -92,11 +94,13 @@ class Isolation:
         forks: "Forks",
         still: Stillness,
         tell_job: Callable[[BackgroundJob], None],
+        witness: Witness,
     ) -> None:
         self.pool: Pool = pool
         self.steering: Steering = steering
         self.forks: Forks = forks
         self.outlet: Any = outlet
+        self._witness = witness
         self._still = still
         still.follow()
         self._oom_at_s, self._oom = 0.0, dict[str, int]()
@@ -201,7 +205,11 @@ class Isolation:
         name = None if cell.is_fresh else worker.name
         job = self._outgoing.job(cell, prepared, worker, self._freight)
         before = self._oom_kills()
-        outcome = wait(worker, job, cell.limits, answer=answer, call=call, counted=counted)
+        dog = Watchdog(
+            worker, job, cell.limits,
+            code=cell.code, witness=self._witness, acts_alone=cell.acts_alone,
+        )  # fmt: skip
+        outcome = wait(worker, job, cell.limits, answer=answer, call=call, counted=counted, dog=dog)
         self._freight.landed(worker)
         if isinstance(outcome.end, Died):
             self.forget(worker.worker_id, name)

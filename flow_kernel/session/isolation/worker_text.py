@@ -23,7 +23,7 @@ def cells_of(view: WorkerView) -> list[str]:
     return [
         one_line(line.worker_id, _NAME_CHARS),
         name_of(view),
-        one_line(line.state, _NAME_CHARS),
+        one_line(" ".join(filter(None, (line.state, line.detail))), _NAME_CHARS),
         one_line(line.task_id or "", 80),
         one_line(line.kind, _NAME_CHARS),
         "" if line.pid is None else str(line.pid),
@@ -69,6 +69,7 @@ def document_of(view: WorkerView) -> dict[str, object]:
         "worker_id": line.worker_id,
         "name": line.name,
         "state": line.state,
+        "detail": line.detail,
         "kind": line.kind,
         "pid": line.pid,
         "task_id": line.task_id,

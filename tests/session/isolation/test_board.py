@@ -43,6 +43,7 @@ class Stub:
     restarts: int = 0
     started_s: float = field(default_factory=time.monotonic)
     heartbeat_s: float = 1_700_000_000.25
+    doing: str | None = None
 
 
 def board_of(home: Home, session: str = SESSION) -> Board:
@@ -375,6 +376,7 @@ def test_documents_have_the_fields_that_programs_rely_on() -> None:
         "worker_id": "w1",
         "name": "train",
         "state": "idle",
+        "detail": None,
         "kind": "zygote",
         "pid": 7,
         "task_id": None,

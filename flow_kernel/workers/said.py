@@ -1,0 +1,85 @@
+"""What one worker has said so far: how much of each stream, the end of it, stacks of a signal.
+
+Made by `worker`; called in the relay's thread but for `take_stacks`.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from flow_kernel.workers.glimpses import Glimpses
+from flow_kernel.workers.last_words import STREAMS, TAIL_BYTES, LastWords, Tail
+
+_FAULT_BYTES: Final = 65536
+
+
+class Said:
+    """See the module.
+
+    Args:
+        words: What it wrote last, also once it is dead; None where there is no such memory.
+    """
+
+    def __init__(self, words: LastWords | None) -> None:
+        self._words = words
+        self._tail = Tail()
+        self._fault = bytearray()
+        self._seen = [0] * len(STREAMS)
+
+    @property
+    def last_output(self) -> str:
+        """The end of it."""
+        return self._tail.text
+
+    @property
+    def glimpses(self) -> Glimpses | None:
+        """What its sampler sees; None where there is none."""
+        return None if self._words is None else self._words.glimpses
+
+    @property
+    def fault(self) -> str:
+        """The stacks at a fatal signal; empty where there was none."""
+        return bytes(self._fault).decode("utf-8", "replace")
+
+    def take_stacks(self) -> str:
+        """The stacks at a signal that was sent for them; what comes later is of another one."""
+        taken, self._fault = self._fault, bytearray()
+        return bytes(taken).decode("utf-8", "replace")
+
+    def add_fault(self, data: bytes) -> None:
+        """More of the stacks."""
+        if len(self._fault) < _FAULT_BYTES:
+            self._fault += data
+
+    def add(self, data: bytes) -> None:
+        """Bytes that native code wrote."""
+        self._tail.add(data)
+
+    def heard(self, content: Mapping[str, Any]) -> int:
+        """Text of a stream: count it, keep its end. Returns how many bytes."""
+        name, text = content.get("name"), content.get("text")
+        if name not in STREAMS or not isinstance(text, str):
+            return 0
+        nbytes = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+        self._seen[STREAMS.index(name)] += nbytes
+        self._tail.add(text[-TAIL_BYTES:].encode("utf-8", "surrogatepass"))
+        return nbytes
+
+    def take(self, spent: object) -> None:
+        """It may say more."""
+        if self._words is not None and type(spent) is int and spent >= 0:
+            self._words.take(spent)
+
+    def catch_up(self) -> None:
+        """All that it wrote has arrived: whatever did not was taken back by the user's own code."""
+        if self._words is not None:
+            self._seen = [self._words.count(number) for number in range(len(STREAMS))]
+
+    def last_words(self) -> Iterator[tuple[str, bytes]]:
+        """What it wrote and could not send any more, by stream; nothing comes after that."""
+        if self._words is None:
+            return
+        for number, name in enumerate(STREAMS):
+            if data := self._words.since(number, self._seen[number]):
+                self._tail.add(data)
+                yield name, data
+        self._words.close()
