@@ -222,12 +222,12 @@ class Recorder:
         """Text was sent on `stdout` or `stderr` for request `key` (None: for the latest cell)."""
         if _getpid() != self._pid:
             return
+        key = self._latest_key if key is None else key
         with self._lock:
-            apart = self._apart_of(key)
+            apart = self._apart.get(key)
             if apart is not None:
                 apart.output.stream(name, text)
                 return
-            key = self._latest_key if key is None else key
             cells = self._open.get(key)
             if cells:
                 cells[0].output.stream(name, text)
@@ -238,22 +238,21 @@ class Recorder:
 
     def display(self, key: str | None, data: dict[str, object], *, is_result: bool) -> None:
         """A MIME bundle was displayed for request `key`."""
+        key = self._latest_key if key is None else key
         with self._lock:
-            if (apart := self._apart_of(key)) is not None:
+            if (apart := self._apart.get(key)) is not None:
                 apart.output.display(data, is_result=is_result)
                 return
-            key = self._latest_key if key is None else key
             for cell in self._open.get(key, ()):
                 if not cell.has_ended or not cell.is_nested:
                     cell.output.display(data, is_result=is_result)
 
     def failed(self, key: str | None, error: dict[str, object]) -> None:
         """A traceback was shown for request `key`; it belongs to the innermost cell."""
-        with self._lock:
-            if (apart := self._apart_of(key)) is not None:
-                apart.output.error = error
-                return
         key = self._latest_key if key is None else key
+        if (apart := self._apart.get(key)) is not None:
+            apart.output.error = error
+            return
         cells = self._open.get(key)
         if cells:
             cells[-1].output.error = error
@@ -325,12 +324,6 @@ class Recorder:
             cell.truncated["code"] = kept.full_bytes
         cell.output.keeps = self._parts.keeper is not None
         return cell
-
-    def _apart_of(self, key: str | None) -> OpenCell | None:
-        """Who says it: outside a kernel the only one that can, where nothing runs here."""
-        if key is not None:
-            return self._apart.get(key)
-        return next(iter(self._apart.values())) if len(self._apart) == 1 > len(self._open) else None
 
     def _write(self, cell: OpenCell, failure: Failure | None) -> dict[str, object]:
         began_ns = _perf_ns()
