@@ -60,17 +60,6 @@ def home(tmp_path: Path) -> Home:
     return Home(tmp_path / ".flow")
 
 
-def test_a_worker_whose_name_is_the_id_of_another_has_its_own_history(home: Home) -> None:
-    board = board_of(home)
-    tell(board, Stub(worker_id="w1", name="w2"), Stub(worker_id="w2", name=None))
-    board.note("w1", "idle", "begun")
-    board.note("w2", "blocked", "deadlock")
-    tell(board, Stub(worker_id="w2", name=None, state=State.DEAD))
-    board.note("w1", "blocked", "gil_held")
-    [line] = board.page.workers
-    assert [reason for _, _, reason in line.history] == ["begun", "gil_held"]
-
-
 @pytest.fixture
 def sleeper() -> Iterator["subprocess.Popen[bytes]"]:
     """A process that does nothing until it is ended."""
