@@ -58,39 +58,31 @@ class Apart:
         fields = cell_fields(cell, failure, self._parts)
         return self._append("cell", cell, fields | {"recorder_us": cell.recorder_ns // 1000})
 
-    # Each of these is True where it was said by one of them. Outside a kernel nothing bears a key:
-    # the only one there is says it, where nothing runs here.
+    # Each of these is True where it was said by one of them.
 
-    def stream(self, key: str | None, name: str, text: str, *, is_alone: bool) -> bool:
+    def stream(self, key: str, name: str, text: str) -> bool:
         """Text was sent on `stdout` or `stderr`."""
         with self._lock:
-            cell = self._of(key, is_alone=is_alone)
+            cell = self._cells.get(key)
             if cell is not None:
                 cell.output.stream(name, text)
         return cell is not None
 
-    def display(
-        self, key: str | None, data: dict[str, object], *, is_result: bool, is_alone: bool
-    ) -> bool:
+    def display(self, key: str, data: dict[str, object], *, is_result: bool) -> bool:
         """A MIME bundle was displayed."""
         with self._lock:
-            cell = self._of(key, is_alone=is_alone)
+            cell = self._cells.get(key)
             if cell is not None:
                 cell.output.display(data, is_result=is_result)
         return cell is not None
 
-    def failed(self, key: str | None, error: dict[str, object], *, is_alone: bool) -> bool:
+    def failed(self, key: str, error: dict[str, object]) -> bool:
         """A traceback was shown."""
         with self._lock:
-            cell = self._of(key, is_alone=is_alone)
+            cell = self._cells.get(key)
             if cell is not None:
                 cell.output.error = error
         return cell is not None
-
-    def _of(self, key: str | None, *, is_alone: bool) -> OpenCell | None:
-        if key is not None:
-            return self._cells.get(key)
-        return next(iter(self._cells.values())) if is_alone and len(self._cells) == 1 else None
 
     def _append(self, kind: str, cell: OpenCell, fields: dict[str, object]) -> int | None:
         place = cell.place

@@ -215,9 +215,9 @@ class Recorder:
         """Text was sent on `stdout` or `stderr` for request `key` (None: for the latest cell)."""
         if _getpid() != self._pid:
             return
-        if self._apart.stream(key, name, text, is_alone=not self._open):
-            return
         key = self._latest_key if key is None else key
+        if self._apart.stream(key, name, text):
+            return
         with self._lock:
             cells = self._open.get(key)
             if cells:
@@ -229,9 +229,9 @@ class Recorder:
 
     def display(self, key: str | None, data: dict[str, object], *, is_result: bool) -> None:
         """A MIME bundle was displayed for request `key`."""
-        if self._apart.display(key, data, is_result=is_result, is_alone=not self._open):
-            return
         key = self._latest_key if key is None else key
+        if self._apart.display(key, data, is_result=is_result):
+            return
         with self._lock:
             for cell in self._open.get(key, ()):
                 if not cell.has_ended or not cell.is_nested:
@@ -239,9 +239,9 @@ class Recorder:
 
     def failed(self, key: str | None, error: dict[str, object]) -> None:
         """A traceback was shown for request `key`; it belongs to the innermost cell."""
-        if self._apart.failed(key, error, is_alone=not self._open):
-            return
         key = self._latest_key if key is None else key
+        if self._apart.failed(key, error):
+            return
         cells = self._open.get(key)
         if cells:
             cells[-1].output.error = error

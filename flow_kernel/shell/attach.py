@@ -70,15 +70,15 @@ class Attachment:
             self._outlet = EventOutlet(kernel, messages, self._guard)
             self._taps.append(messages)
             self._taps.append(ControlChannel(kernel, session))
-        self._terminal = None
+        self.terminal: TerminalTap | None = None
         if kernel is None:
-            self._terminal = TerminalTap(shell, self._recorder, self._guard)
-            self._taps.append(self._terminal)
+            self.terminal = TerminalTap(shell, self._recorder, self._guard)
+            self._taps.append(self.terminal)
         self._streams: tuple[Any, ...] = ()
         if kernel is not None and "drain" in taps:
             self._streams = (kernel._stdout, kernel._stderr)
         self._tee = StreamTee(
-            session.tail.note, self._terminal.write if self._terminal is not None else None
+            session.tail.note, self.terminal.write if self.terminal is not None else None
         )
         self._gate = Gate(shell, session)
         self.marks: IsolatedMarks = IsolatedMarks(

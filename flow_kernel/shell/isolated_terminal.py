@@ -5,8 +5,10 @@ Built by `shell.kernel`; called in the relay's thread.
 
 import os
 import sys
+import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from flow_kernel.workers.backlog import Backlog
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from flow_kernel.workers.pool import Pool
 
 _KEY_BYTES: Final = 32
+_NOBODY: Final = "nobody"
+"""Whose output is told twice: no cell is recorded under it."""
 
 
 class TerminalOutlet:
@@ -27,7 +31,8 @@ class TerminalOutlet:
         self.key: bytes = os.urandom(_KEY_BYTES).hex().encode()
         self.session_id: str = uuid.uuid4().hex
         self.backlog: Backlog = Backlog()
-        self._apart: set[str] = set()
+        self._apart: dict[str, str] = {}
+        self._speaker: tuple[int, str] | None = None
         self._held: Message | None = None
         self._held_by = ""
         self.pool: Pool | None = None
@@ -46,12 +51,14 @@ class TerminalOutlet:
         content = message.content
         match message.kind:
             case "error" if worker_id in self._apart:
-                self._show(message)
+                with self._speaks(_NOBODY):  # its record has it
+                    self._show(message)
             case "error":
                 self.let_go()
                 self._held, self._held_by = message, worker_id
             case "stream":
-                self._write(str(content.get("name")), str(content.get("text", "")))
+                with self._speaks(self._apart.get(worker_id)):
+                    self._write(str(content.get("name")), str(content.get("text", "")))
             case "execute_result":
                 text = _plain(content)
                 joint = "\n" if "\n" in text else ""
@@ -62,9 +69,22 @@ class TerminalOutlet:
     def set_apart(self, worker_id: str, key: str | None) -> None:
         """Nobody waits for the cell of a worker: its error is shown as it comes."""
         if key is None:
-            self._apart.discard(worker_id)
+            self._apart.pop(worker_id, None)
         else:
-            self._apart.add(worker_id)
+            self._apart[worker_id] = key
+
+    def speaker(self) -> str | None:
+        """Whose output this thread writes; None for that of the latest cell."""
+        speaker = self._speaker
+        return None if speaker is None or speaker[0] != threading.get_ident() else speaker[1]
+
+    @contextmanager
+    def _speaks(self, key: str | None) -> Iterator[None]:
+        self._speaker = None if key is None else (threading.get_ident(), key)
+        try:
+            yield
+        finally:
+            self._speaker = None
 
     def has_target(self, worker_id: str, target: str) -> None:
         """A worker has a target of comms: there is no client that could open one."""
@@ -90,7 +110,8 @@ class TerminalOutlet:
         """Bytes that native code or a subprocess wrote to stdout or stderr."""
         if worker_id == self._held_by:
             self.let_go()
-        self._write(name, self._decoders.decode(worker_id, name, data))
+        with self._speaks(self._apart.get(worker_id)):
+            self._write(name, self._decoders.decode(worker_id, name, data))
 
     def _show(self, error: "Message") -> None:
         lines = error.content.get("traceback") or ()

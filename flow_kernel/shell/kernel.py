@@ -289,6 +289,8 @@ def open_attachment(
         outlet.tap = attachment.messages
         if outlet.tap is not None:
             outlet.tap.holds = outlet.passed_on.holds
+    elif attachment.terminal is not None:
+        attachment.terminal.speaker = outlet.speaker
     attachment.attach()
     add_completion(shell)
     around.look_around.begin(is_first=False)

@@ -27,6 +27,8 @@ class TerminalTap:
         self._sink = sink
         self._guard = guard
         self._undo: list[Callable[[], None]] = []
+        self.speaker: Callable[[], str | None] = lambda: None
+        """Says whose output this thread writes; None for that of the latest cell."""
 
     def install(self) -> None:
         """Begin to listen."""
@@ -53,6 +55,9 @@ class TerminalTap:
     def write(self, name: str, text: str) -> None:
         """A cell wrote `text`; what belongs to a bundle is left out."""
         shell = self._shell
+        if (speaker := self.speaker()) is not None:
+            self._sink.stream(speaker, name, text)
+            return
         if (
             shell.display_pub.is_publishing
             or shell.displayhook.is_active

@@ -2,9 +2,9 @@
 
 Called by `turnstile`, which asks again whenever a cell comes, goes or gives up.
 
-The greatest priority first, then whoever came first. A cell that waits for one worker, or for one
-worker more, keeps nobody else from theirs. One that waits for memory does: else small ones would
-pass a large one for ever.
+The greatest priority first; of equal ones those that somebody waits for; then whoever came first.
+A cell that waits for one worker, or for one worker more, keeps nobody else from theirs. One that
+waits for memory does: else small ones would pass a large one for ever.
 """
 
 from collections.abc import Collection, Iterable
@@ -20,12 +20,14 @@ class Wanted:
         priority: The greatest is served first.
         worker: The name of the one that it wants; None for any new one.
         memory_bytes: That it may take; 0 where it does not say.
+        is_background: True where nobody waits for it.
     """
 
     ticket: int
     priority: int = 0
     worker: str | None = None
     memory_bytes: int = 0
+    is_background: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +52,7 @@ class Room:
 def next_of(waiting: Iterable[Wanted], room: Room) -> Wanted | None:
     """Who may begin now; None where all have to wait."""
     is_memory_wanted = False
-    for one in sorted(waiting, key=lambda each: (-each.priority, each.ticket)):
+    for one in sorted(waiting, key=_rank):
         if one.worker is not None and one.worker in room.busy:
             continue
         if (one.worker is None or one.worker not in room.named) and room.workers <= 0:
@@ -60,6 +62,10 @@ def next_of(waiting: Iterable[Wanted], room: Room) -> Wanted | None:
             continue
         return one
     return None
+
+
+def _rank(wanted: Wanted) -> tuple[int, bool, int]:
+    return -wanted.priority, wanted.is_background, wanted.ticket
 
 
 def is_hopeless(wanted: Wanted, room: Room) -> bool:

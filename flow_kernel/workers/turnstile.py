@@ -103,7 +103,10 @@ class Turnstile:
             IsolationUnavailable: Its turn will not come, or nobody wants it any more.
         """
         ticket = next(self._tickets)
-        wanted = Wanted(ticket=ticket, priority=priority, worker=worker, memory_bytes=memory_bytes)
+        wanted = Wanted(
+            ticket=ticket, priority=priority, worker=worker, memory_bytes=memory_bytes,
+            is_background=is_background,
+        )  # fmt: skip
         place = _Place(wanted=wanted, is_background=is_background, is_wanted=is_wanted)
         try:
             self._wait(place, on_wait)

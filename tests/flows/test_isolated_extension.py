@@ -180,6 +180,16 @@ def test_terminal_ipython_shows_a_cell_in_the_background_and_its_end(terminal: T
     assert "7" in terminal.run("y")
 
 
+@promise("extension.same", "isolated.background", "isolated.recorded")
+def test_terminal_ipython_records_what_each_cell_has_said(terminal: Terminal) -> None:
+    isolated(terminal, "import time; time.sleep(0.3); print('sa' + 'id'); 1 / 0", "--bg")
+    terminal.run("h = _; print('here'); h.wait(20)")
+    records = terminal.logs.wait("cell", count=3)
+    said = {record["code"][:6]: (record["stdout"], record["stderr"]) for record in records}
+    assert said["import"] == ("said\n", "")
+    assert said["h = _;"][0] == "here\n"
+
+
 @promise("extension.unload", "isolated.orphans")
 def test_after_unload_nothing_of_the_workers_is_left_in_terminal_ipython(
     terminal: Terminal,
