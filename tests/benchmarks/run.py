@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import approvals
+import background
 import cells
 import checkpoint_store
 import checkpoint_table
@@ -30,6 +31,7 @@ import events
 import isolated
 import memory
 import micro
+import pool_table
 import reading
 import recorder_cpu
 import recorder_shell
@@ -56,11 +58,14 @@ FAMILIES: Final = (
     checkpoint_store,
     isolated,
     transfer,
+    background,
     repl,
 )
 BENCHMARKS: Final[tuple[Benchmark, ...]] = tuple(
     benchmark for family in FAMILIES for benchmark in family.BENCHMARKS
 )
+_TABLES: Final = {"checkpoints": checkpoint_table, "pools": pool_table}
+"""Tables that are others than those of pairs."""
 _PACKAGES: Final = ("flow_kernel", "ipykernel", "ipython", "pyzmq", "orjson", "pandas", "duckdb")
 
 
@@ -74,8 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     if options.readme:
         document = json.loads(options.readme.read_text(encoding="utf-8"))
-        kind = checkpoint_table if document["table"] == "checkpoints" else table
-        print(kind.markdown(document))
+        print(_TABLES.get(document["table"], table).markdown(document))
         return 0
     chosen, unknown = choose(options.names)
     if unknown:

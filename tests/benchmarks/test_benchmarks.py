@@ -7,6 +7,7 @@ from pathlib import Path
 
 RUN = Path(__file__).with_name("run.py")
 CHECKPOINTS = RUN.with_name("checkpoints.py")
+POOLS = RUN.with_name("pools.py")
 
 
 def call(*arguments: str, script: Path = RUN) -> "subprocess.CompletedProcess[str]":
@@ -95,10 +96,40 @@ def test_a_quick_run_measures_checkpoints_beside_pickle(tmp_path: Path) -> None:
     assert table[1] == "| what | flow | pickle | target |  |"
 
 
+def test_a_quick_run_measures_isolated_cells_beside_concurrent_futures(tmp_path: Path) -> None:
+    file = tmp_path / "results.json"
+    done = call("--quick", "--json", str(file), script=POOLS)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(file.read_text(encoding="utf-8"))
+    assert document["failed"] == {}
+    assert [each["name"] for each in document["results"]] == ["flow", "fork", "spawn"]
+    ours, *theirs = document["results"]
+    for each in document["results"]:
+        measured = ("start", "round_trip", "array_in", "array_out", "crash", "after_crash")
+        assert all(each[figure]["value"] > 0 for figure in measured)
+    assert "(SIGSEGV)" in ours["says"]
+    assert ours["usable"] == {"why": None, "renewal": None}
+    assert ours["stopped"] == {"how": "--timeout 0.2", "tried": []}
+    for each in theirs:
+        assert each["says"].startswith("BrokenProcessPool: A process in the process pool was ")
+        assert each["usable"] == {"why": "BrokenProcessPool", "renewal": "a new executor"}
+        assert each["stopped"] == {"how": None, "tried": ["cancel()"]}
+        assert each["run_away"] is None
+    table = call("--readme", str(file)).stdout.splitlines()
+    assert (table[0], table[-1]) == ("<!-- pools: start -->", "<!-- pools: end -->")
+    assert table[4].endswith("| no: `cancel()` leaves it running |")
+
+
 def test_a_tool_that_nobody_knows_is_refused_in_one_sentence() -> None:
     done = call("--here", "--tools", "flow,kishy", script=CHECKPOINTS)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("no tool is named kishy; they are flow, ")
+
+
+def test_a_pool_that_nobody_knows_is_refused_in_one_sentence() -> None:
+    done = call("flow", "loki", script=POOLS)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("no pool is named loki; they are flow, ")
 
 
 def test_an_unknown_name_is_refused_in_one_sentence() -> None:
