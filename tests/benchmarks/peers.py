@@ -27,8 +27,8 @@ from typing import Final
 import table
 from harness import Bench, Figure, Pairs, Result, in_turn, side_by_side
 from live import FLOW, STOCK, Kernel
+from machine import machine
 from recorder_cpu import CELLS, FILL
-from run import machine
 from together import Cell, kernels, run_cell, steps
 
 HERE: Final = Path(__file__).parent

@@ -3,7 +3,7 @@
 Called by `pools.py` and, for README, by `run.py`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 FIGURES: Final = {
@@ -44,43 +44,55 @@ def markdown(document: Mapping[str, Any]) -> str:
 
 def _tables(results: Sequence[Mapping[str, Any]]) -> list[list[Sequence[str]]]:
     figures: list[Sequence[str]] = [_COLUMNS, *map(_row, results)]
-    said = [(each["title"], _time(each["crash"]), _said(each["says"])) for each in results]
+    said = [(each["title"], _time(each.get("crash")), _said(each["says"])) for each in results]
     return [figures, [_SAID, *said]]
 
 
 def _row(result: Mapping[str, Any]) -> tuple[str, ...]:
+    crashed, stopped = result.get("after_crash", ()), result.get("run_away", ())
+    afterwards = {each["renewal"] for each in result.get("after_run_away", ())} - {None}
     return (
         result["title"],
-        *(_time(result[name]) for name in FIGURES),
-        _usable(result["after_crash"], result["usable"]),
-        _stopped(result["run_away"], result["stopped"]),
+        *(_time(result.get(name)) for name in FIGURES),
+        _ways(crashed, [_usable(each) for each in crashed]),
+        _ways(stopped, [_stopped(each, afterwards) for each in stopped]),
     )
 
 
 def _time(value: Mapping[str, Any] | None) -> str:
     """`12.3 ms (11.9 to 14)`; empty for what was not measured."""
-    if value is None:
+    if value is None or value["value"] is None:
         return ""
     low, high = value["spread"]
     spread = f" ({_number(low)} to {_number(high)})" if value["samples"] > 1 else ""
     return f"{_number(value['value'])} ms{spread}"
 
 
-def _usable(value: Mapping[str, Any] | None, usable: Mapping[str, Any]) -> str:
+def _ways(ways: Sequence[Mapping[str, Any]], texts: Sequence[str]) -> str:
+    """The ways that it went, with how often it did where there are several."""
+    if len(ways) < 2:
+        return "".join(texts)
+    total = sum(way["samples"] for way in ways)
+    counts = [f"{way['samples']} of {total}" for way in ways]
+    return "; ".join(f"{count}: {text}" for count, text in zip(counts, texts, strict=True))
+
+
+def _usable(way: Mapping[str, Any]) -> str:
     """Whether the pool can be used, or by what, and when the next result is there."""
-    if value is None:
-        return f"no: {usable['why']}" if usable["why"] else ""
-    how = "goes on" if usable["renewal"] is None else f"{usable['why']} until {usable['renewal']}"
-    return f"{how}: {_time(value)}"
+    if way["value"] is None:
+        return f"no: {way['why']}"
+    how = "goes on" if way["renewal"] is None else f"{way['why']} until {way['renewal']}"
+    return f"{how}: {_time(way)}"
 
 
-def _stopped(value: Mapping[str, Any] | None, stopped: Mapping[str, Any]) -> str:
+def _stopped(way: Mapping[str, Any], afterwards: Iterable[str]) -> str:
     """What stops it and what does not."""
-    left = " and ".join(f"`{each}`" for each in stopped["tried"])
-    left = f"{left} leaves it running" if len(stopped["tried"]) == 1 else f"{left} leave it running"
-    if value is None:
-        return f"no: {left}" if stopped["tried"] else ""
-    return f"`{stopped['how']}`: {_time(value)}" + (f"; {left}" if stopped["tried"] else "")
+    tried = " and ".join(f"`{each}`" for each in way["tried"])
+    left = f"{tried} {'leaves' if len(way['tried']) == 1 else 'leave'} it running"
+    if way["value"] is None:
+        return f"no: {left}"
+    then = "".join(f", then {each}" for each in sorted(afterwards))
+    return f"`{way['how']}`: {_time(way)}{then}" + (f"; {left}" if tried else "")
 
 
 def _said(text: str | None) -> str:

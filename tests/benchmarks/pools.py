@@ -11,6 +11,7 @@ needs no environment. The exit code is 1 only when something could not be measur
 
 import argparse
 import json
+import math
 import random
 import statistics
 import sys
@@ -26,9 +27,9 @@ from typing import Any, Final, Protocol
 import pool_table
 from checkpoint_process import ToolKind, ToolProcess
 from harness import Bench, in_turn, spread
+from machine import machine
 from peers import pinned, set_up
 from pool_kernel import FlowPool
-from run import machine
 
 Answer = dict[str, Any]
 
@@ -98,7 +99,7 @@ class Plan:
 
 
 FULL: Final = Plan(
-    turns={"start": 5, "round_trip": 100, "array_in": 12, "array_out": 12, "hard": 3},
+    turns={"start": 5, "round_trip": 100, "array_in": 12, "array_out": 12, "hard": 5},
     warm_up={"round_trip": 20, "array_in": 3, "array_out": 3},
     numbers=_NUMBERS,
     has_fresh=True,
@@ -118,46 +119,62 @@ QUICK: Final = Plan(
 
 
 class Contender:
-    """One pool with what was measured of it; after its first failure nothing more is asked."""
+    """One pool with what was measured of it; after its first failure nothing more is asked.
+
+    Attributes:
+        name: For programs.
+        title: For people.
+        failure: Why nothing more is asked; None where it is.
+    """
 
     def __init__(self, name: str, title: str, asked: Asked) -> None:
         self.name = name
         self.title = title
         self.failure: str | None = None
-        self.times: dict[str, list[float]] = {}
-        self.told: dict[str, Any] = {
-            "says": None,
-            "usable": {"why": None, "renewal": None},
-            "stopped": {"how": None, "tried": []},
-        }
         self._asked = asked
+        self._times: dict[str, list[float]] = {}
+        self._ways: dict[str, dict[str, list[float]]] = {}
+        self._says: str | None = None
 
-    def take(self, figure: str, do: str, **request: Any) -> Answer | None:
-        """Ask, and keep the time; None where it fails, now or before."""
+    def ask(self, do: str, **request: Any) -> Answer | None:
+        """One answer; None where it fails, now or before."""
         if self.failure is not None:
             return None
         try:
-            answer = self._asked.ask(do, **request)
+            return self._asked.ask(do, **request)
         except Exception as error:  # noqa: BLE001 - one pool must not stop the others
             traceback.print_exc()
             self.failure = f"{type(error).__name__}: {error}"[:400]
             return None
-        if figure and answer.get("ms") is not None:
-            self.times.setdefault(figure, []).append(answer["ms"])
+
+    def take(self, do: str, **request: Any) -> Answer | None:
+        """Ask for what is only a time, and keep it."""
+        answer = self.ask(do, **request)
+        if answer is not None:
+            self._times.setdefault(do, []).append(answer["ms"])
+            self._says = answer.get("says", self._says)
+        return answer
+
+    def take_way(self, figure: str, do: str, **request: Any) -> Answer | None:
+        """Ask for what can go several ways, and keep the time of the way that it went."""
+        answer = self.ask(do, **request)
+        if answer is not None:
+            way = {key: value for key, value in answer.items() if key != "ms"}
+            taken = self._ways.setdefault(figure, {}).setdefault(json.dumps(way), [])
+            taken.append(math.nan if answer["ms"] is None else answer["ms"])
         return answer
 
     def as_json(self) -> dict[str, Any]:
-        """With medians and spreads."""
-        figures = (*pool_table.FIGURES, "crash", "after_crash", "run_away", "after_run_away")
-        found: dict[str, Any] = {"name": self.name, "title": self.title}
-        for figure in figures:
-            taken = self.times.get(figure)
-            found[figure] = taken and {
-                "value": _short(statistics.median(taken)),
-                "spread": [_short(edge) for edge in spread(taken)],
-                "samples": len(taken),
-            }
-        return {**found, **self.told}
+        """With medians and spreads; of what can go several ways, the most frequent one first."""
+        times = {figure: _summary(taken) for figure, taken in self._times.items()}
+        ways = {
+            figure: [
+                {**json.loads(way), **_summary(taken)}
+                for way, taken in sorted(found.items(), key=lambda each: -len(each[1]))
+            ]
+            for figure, found in self._ways.items()
+        }
+        return {"name": self.name, "title": self.title, **times, **ways, "says": self._says}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -217,7 +234,7 @@ def measure(
         _easy(contenders, plan, rng)
         _hard(contenders, plan, rng)
         for each in contenders:
-            each.take("", "end")
+            each.ask("end")
     return contenders
 
 
@@ -228,34 +245,29 @@ def _easy(contenders: list[Contender], plan: Plan, rng: random.Random) -> None:
         more = {"count": plan.numbers} if figure.startswith("array_") else {}
         for _ in range(plan.warm_up.get(figure, 0)):
             for each in contenders:
-                each.take("", figure, **more)
+                each.ask(figure, **more)
         taken = [_taker(each, figure, more) for each in contenders]
         in_turn(plan.turns[figure], rng, taken)
 
 
 def _taker(contender: Contender, figure: str, more: dict[str, Any]) -> Callable[[int], object]:
-    return lambda _: contender.take(figure, figure, **more)
+    return lambda _: contender.take(figure, **more)
 
 
 def _hard(contenders: list[Contender], plan: Plan, rng: random.Random) -> None:
     """A worker that dies, and one that never ends."""
 
     def crash(each: Contender) -> None:
-        if (answer := each.take("crash", "crash")) is not None:
-            each.told["says"] = answer["says"]
-        if (answer := each.take("after_crash", "after", within_s=plan.within_s)) is not None:
-            each.told["usable"] = {"why": answer["why"], "renewal": answer["renewal"]}
+        each.take("crash")
+        each.take_way("after_crash", "after", within_s=plan.within_s)
 
     def run_away(each: Contender) -> None:
         request = {"timeout_s": plan.timeout_s, "patience_s": plan.patience_s}
-        answer = each.take("run_away", "run_away", **request)
-        if answer is None:
-            return
-        each.told["stopped"] = {"how": answer["how"], "tried": answer["tried"]}
-        if answer["how"] is None:
-            each.take("", "end")  # it would take a core from the others
+        answer = each.take_way("run_away", "run_away", **request)
+        if answer is not None and answer["how"] is not None:
+            each.take_way("after_run_away", "after", within_s=plan.within_s)
         else:
-            each.take("after_run_away", "after", within_s=plan.within_s)
+            each.ask("end")  # it would take a core from the others
 
     for name, test in (("crash", crash), ("run_away", run_away)):
         _say(name)
@@ -268,7 +280,7 @@ def _tester(
 ) -> Callable[[int], None]:
     def take(_: int) -> None:
         if has_fresh:
-            contender.take("", "start")
+            contender.ask("start")
         test(contender)
 
     return take
@@ -294,6 +306,17 @@ def _pins(kinds: Sequence[ToolKind]) -> dict[str, str]:
 
 def _say(what: str) -> None:
     print(f"{what} …", file=sys.stderr, flush=True)
+
+
+def _summary(taken: Sequence[float]) -> dict[str, Any]:
+    """Median and spread; None for both where there is no time to be taken."""
+    if any(map(math.isnan, taken)):
+        return {"value": None, "spread": None, "samples": len(taken)}
+    return {
+        "value": _short(statistics.median(taken)),
+        "spread": [_short(edge) for edge in spread(taken)],
+        "samples": len(taken),
+    }
 
 
 def _short(number: float) -> float:

@@ -10,15 +10,11 @@ A target that is missed is shown as missed; the exit code is 1 only when a bench
 
 import argparse
 import json
-import os
-import platform
 import random
 import sys
 import tempfile
 import traceback
-from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,6 +38,7 @@ import table
 import tasks
 import transfer
 from harness import Bench, Benchmark, Result
+from machine import machine
 
 FAMILIES: Final = (
     recorder_shell,
@@ -66,7 +63,6 @@ BENCHMARKS: Final[tuple[Benchmark, ...]] = tuple(
 )
 _TABLES: Final = {"checkpoints": checkpoint_table, "pools": pool_table}
 """Tables that are others than those of pairs."""
-_PACKAGES: Final = ("flow_kernel", "ipykernel", "ipython", "pyzmq", "orjson", "pandas", "duckdb")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -132,23 +128,6 @@ def _entry(result: Result, *, quick: bool) -> dict[str, object]:
     entry = result.as_json()
     # Few turns show that the machinery works; they neither reach a target nor miss it.
     return {**entry, "meets": None} if quick else entry
-
-
-def machine(packages: Sequence[str] = _PACKAGES) -> dict[str, Any]:
-    """What the figures were taken on; the load tells whether it was quiet."""
-    versions = {}
-    for package in packages:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return {
-        "cpus": len(os.sched_getaffinity(0)),
-        "python": platform.python_version(),
-        "system": platform.system(),
-        "load": round(os.getloadavg()[0], 2),
-        "versions": versions,
-    }
 
 
 def _parser() -> argparse.ArgumentParser:

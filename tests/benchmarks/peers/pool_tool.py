@@ -161,6 +161,8 @@ class _Desk:
         began = time.perf_counter()
         try:
             self._call(pool_work.one_plus_one, within_s=within_s)
+        except TimeoutError:
+            why = f"no answer in {within_s:g} s"
         except Exception as error:  # noqa: BLE001 - it is what is measured
             why = type(error).__name__
         else:
