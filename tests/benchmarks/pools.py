@@ -99,7 +99,7 @@ class Plan:
 
 
 FULL: Final = Plan(
-    turns={"start": 5, "round_trip": 100, "array_in": 12, "array_out": 12, "hard": 5},
+    turns={"start": 5, "round_trip": 100, "array_in": 12, "array_out": 12, "hard": 3},
     warm_up={"round_trip": 20, "array_in": 3, "array_out": 3},
     numbers=_NUMBERS,
     has_fresh=True,
