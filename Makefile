@@ -12,7 +12,7 @@ FROM := pyproject.toml $(wildcard kernelspec/*)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench bench-peers bench-checkpoints soak lab test-all clean \
+.PHONY: help demo test check bench bench-peers bench-checkpoints bench-pools soak lab test-all clean \
 	check-ruff check-format check-mypy check-types check-floors
 
 help: ## Show this list
@@ -53,6 +53,9 @@ bench-peers: .venv/.test ## Run ipyflow and Kishu beside us, each in its own env
 
 bench-checkpoints: .venv/.test ## Run checkpoints beside Kishu, dill and pickle (ARGS="--size 240")
 	@$(BIN)/python tests/benchmarks/checkpoints.py $(ARGS)
+
+bench-pools: .venv/.test ## Run isolated cells beside other pools (ARGS="flow loky --json FILE")
+	@$(BIN)/python tests/benchmarks/pools.py $(ARGS)
 
 soak: .venv/.test ## Run the long counts (10,000 kills and the like)
 	@$(RUN) pytest -n 2 --dist worksteal --timeout 7200 -m soak $(ARGS)

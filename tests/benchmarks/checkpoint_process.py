@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+import psutil
 from live import environment
 from peers import ENVIRONMENTS, HERE, pinned, set_up
 
@@ -152,6 +153,9 @@ class ToolProcess:
         try:
             self._process.wait(timeout=20)
         except subprocess.TimeoutExpired:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                for each in psutil.Process(self._process.pid).children(recursive=True):
+                    each.kill()  # not all of them stay in its group
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, 9)
             self._process.wait(timeout=20)

@@ -1,7 +1,7 @@
 """What every checkpoint tool answers, over lines of JSON: the same requests, the same clock.
 
 Run inside the process of a tool: `checkpoint_flow.py` and the files in `peers/` implement `Tool`
-and call `serve`. Only the standard library is imported here: each tool has its own environment.
+and call `serve`. Only the standard library is imported: each tool has its own environment.
 
     {"do": "cell", "code": …}   a cell, and what the tool does after it
     {"do": "cells", "codes": …} several, one right after the other; `ms` is that of one of them
@@ -12,14 +12,14 @@ and call `serve`. Only the standard library is imported here: each tool has its 
 """
 
 import contextlib
+import functools
 import gc
-import json
-import os
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
+
+import line_answers
 
 
 class Tool(Protocol):
@@ -54,20 +54,8 @@ class Tool(Protocol):
 
 
 def serve(make: Callable[[], Tool]) -> None:
-    """Answer requests until stdin ends; what cells print goes nowhere."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.close(nowhere)
-    tool = make()
-    for line in sys.stdin:
-        request = json.loads(line)
-        try:
-            answer = _answer(tool, request)
-        except Exception as error:  # noqa: BLE001 - the one who asked decides what to do
-            answer = {"error": f"{type(error).__name__}: {error}"[:2000]}
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
+    """Answer requests until stdin ends."""
+    line_answers.serve(lambda: functools.partial(_answer, make()))
 
 
 def _answer(tool: Tool, request: dict[str, Any]) -> dict[str, object]:

@@ -29,8 +29,8 @@ from checkpoint_process import BARE, FLOW, KINDS, KISHU, PICKLERS, ToolKind, set
 from checkpoint_session import SIZES_MB
 from checkpoint_table import Row
 from harness import Bench
+from machine import machine
 from peers import pinned
-from run import machine
 
 _QUICK_MB: Final = 2.0
 _QUICK_SCALE: Final = 0.01

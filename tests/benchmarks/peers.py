@@ -27,8 +27,8 @@ from typing import Final
 import table
 from harness import Bench, Figure, Pairs, Result, in_turn, side_by_side
 from live import FLOW, STOCK, Kernel
+from machine import machine
 from recorder_cpu import CELLS, FILL
-from run import machine
 from together import Cell, kernels, run_cell, steps
 
 HERE: Final = Path(__file__).parent
@@ -103,21 +103,23 @@ def pinned(name: str) -> list[str]:
     return (HERE / "peers" / f"{name}.txt").read_text(encoding="utf-8").split()
 
 
-def set_up(name: str, packages: Sequence[str] | None = None) -> None:
-    """Makes `.venvs/<name>` with what `peers/<name>.txt` pins, and with our ipykernel.
+def set_up(name: str, packages: Sequence[str] | None = None, *, has_kernel: bool = True) -> None:
+    """Makes `.venvs/<name>` with what `peers/<name>.txt` pins.
 
     Quick and harmless when it is already there.
 
     Args:
         name: Of the environment.
         packages: What is installed instead of what the file pins.
+        has_kernel: Our ipykernel is in it as well.
 
     Raises:
         RuntimeError: pip could not install it; the message is the end of what pip said.
     """
     folder = ENVIRONMENTS / name
     wanted = list(pinned(name) if packages is None else packages)
-    wanted.append(f"ipykernel=={version('ipykernel')}")
+    if has_kernel:
+        wanted.append(f"ipykernel=={version('ipykernel')}")
     stamp = folder / "installed.json"
     if stamp.exists() and json.loads(stamp.read_text(encoding="utf-8")) == wanted:
         return

@@ -10,19 +10,16 @@ A target that is missed is shown as missed; the exit code is 1 only when a bench
 
 import argparse
 import json
-import os
-import platform
 import random
 import sys
 import tempfile
 import traceback
-from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
 import approvals
+import background
 import cells
 import checkpoint_store
 import checkpoint_table
@@ -30,6 +27,7 @@ import events
 import isolated
 import memory
 import micro
+import pool_table
 import reading
 import recorder_cpu
 import recorder_shell
@@ -41,6 +39,7 @@ import tasks
 import transfer
 import watchdog
 from harness import Bench, Benchmark, Result
+from machine import machine
 
 FAMILIES: Final = (
     recorder_shell,
@@ -58,12 +57,14 @@ FAMILIES: Final = (
     isolated,
     transfer,
     watchdog,
+    background,
     repl,
 )
 BENCHMARKS: Final[tuple[Benchmark, ...]] = tuple(
     benchmark for family in FAMILIES for benchmark in family.BENCHMARKS
 )
-_PACKAGES: Final = ("flow_kernel", "ipykernel", "ipython", "pyzmq", "orjson", "pandas", "duckdb")
+_TABLES: Final = {"checkpoints": checkpoint_table, "pools": pool_table}
+"""Tables that are others than those of pairs."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -76,8 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     if options.readme:
         document = json.loads(options.readme.read_text(encoding="utf-8"))
-        kind = checkpoint_table if document["table"] == "checkpoints" else table
-        print(kind.markdown(document))
+        print(_TABLES.get(document["table"], table).markdown(document))
         return 0
     chosen, unknown = choose(options.names)
     if unknown:
@@ -130,23 +130,6 @@ def _entry(result: Result, *, quick: bool) -> dict[str, object]:
     entry = result.as_json()
     # Few turns show that the machinery works; they neither reach a target nor miss it.
     return {**entry, "meets": None} if quick else entry
-
-
-def machine(packages: Sequence[str] = _PACKAGES) -> dict[str, Any]:
-    """What the figures were taken on; the load tells whether it was quiet."""
-    versions = {}
-    for package in packages:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return {
-        "cpus": len(os.sched_getaffinity(0)),
-        "python": platform.python_version(),
-        "system": platform.system(),
-        "load": round(os.getloadavg()[0], 2),
-        "versions": versions,
-    }
 
 
 def _parser() -> argparse.ArgumentParser:

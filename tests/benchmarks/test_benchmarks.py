@@ -4,9 +4,11 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 RUN = Path(__file__).with_name("run.py")
 CHECKPOINTS = RUN.with_name("checkpoints.py")
+POOLS = RUN.with_name("pools.py")
 
 
 def call(*arguments: str, script: Path = RUN) -> "subprocess.CompletedProcess[str]":
@@ -95,10 +97,58 @@ def test_a_quick_run_measures_checkpoints_beside_pickle(tmp_path: Path) -> None:
     assert table[1] == "| what | flow | pickle | target |  |"
 
 
+def _went(result: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Which ways a pool went, without the figures."""
+    figures = ("value", "spread", "samples")
+    return {
+        name: [{k: v for k, v in way.items() if k not in figures} for way in ways]
+        for name, ways in result.items()
+        if isinstance(ways, list)
+    }
+
+
+def test_a_quick_run_measures_isolated_cells_beside_concurrent_futures(tmp_path: Path) -> None:
+    file = tmp_path / "results.json"
+    done = call("--quick", "--json", str(file), script=POOLS)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(file.read_text(encoding="utf-8"))
+    assert document["failed"] == {}
+    assert [each["name"] for each in document["results"]] == ["flow", "fork", "spawn"]
+    assert [_went(each) for each in document["results"]] == [
+        {
+            "after_crash": [{"why": None, "renewal": None}],
+            "run_away": [{"how": "--timeout 0.2", "tried": []}],
+            "after_run_away": [{"why": None, "renewal": None}],
+        },
+        *[
+            {
+                "after_crash": [{"why": "BrokenProcessPool", "renewal": "a new executor"}],
+                "run_away": [{"how": None, "tried": ["cancel()"]}],
+            }
+        ]
+        * 2,
+    ]
+    said = [each["says"] for each in document["results"]]
+    assert "(SIGSEGV)" in said[0]
+    assert {text.partition(":")[0] for text in said[1:]} == {"BrokenProcessPool"}
+    for each in document["results"]:
+        for figure in ("start", "round_trip", "array_in", "array_out", "crash"):
+            assert each[figure]["value"] > 0
+    table = call("--readme", str(file)).stdout.splitlines()
+    assert (table[0], table[-1]) == ("<!-- pools: start -->", "<!-- pools: end -->")
+    assert table[4].endswith("| no: `cancel()` leaves it running |")
+
+
 def test_a_tool_that_nobody_knows_is_refused_in_one_sentence() -> None:
     done = call("--here", "--tools", "flow,kishy", script=CHECKPOINTS)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("no tool is named kishy; they are flow, ")
+
+
+def test_a_pool_that_nobody_knows_is_refused_in_one_sentence() -> None:
+    done = call("flow", "loki", script=POOLS)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("no pool is named loki; they are flow, ")
 
 
 def test_an_unknown_name_is_refused_in_one_sentence() -> None:
