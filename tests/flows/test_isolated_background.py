@@ -140,6 +140,17 @@ def test_it_is_held_to_its_limits(kernel: Kernel) -> None:
     assert ran.error["ename"] == "CellTimeout"
 
 
+@promise("isolated.background", "isolated.blocked")
+def test_it_ends_once_it_certainly_does_not_go_on(kernel: Kernel) -> None:
+    msg_id = begin(kernel, "while True: pass")
+    ran = kernel.run("_.result()")
+    assert ran.error is not None
+    assert ran.error["ename"] == "WorkerBlocked"
+    assert "failed" in ended(kernel, msg_id)
+    [record] = kernel.logs.records("worker", state="blocked")
+    assert record["detail"]["confidence"] == "certain"
+
+
 @promise("isolated.background", "isolated.recorded")
 def test_its_record_tells_what_it_did_and_an_event_that_it_has_ended(kernel: Kernel) -> None:
     msg_id = begin(kernel, "import string\nprint('said')\nmade = 5")
