@@ -2,7 +2,8 @@
 
 Called by `turnstile`, which asks again whenever a cell comes, goes or gives up.
 
-The greatest priority first; of equal ones those that somebody waits for; then whoever came first.
+The greatest priority first; of equal ones those that somebody waits for, or that want a worker of a
+name, whose cells come in their order; then whoever came first.
 A cell that waits for one worker, or for one worker more, keeps nobody else from theirs. One that
 waits for memory does: else small ones would pass a large one for ever.
 """
@@ -65,7 +66,8 @@ def next_of(waiting: Iterable[Wanted], room: Room) -> Wanted | None:
 
 
 def _rank(wanted: Wanted) -> tuple[int, bool, int]:
-    return -wanted.priority, wanted.is_background, wanted.ticket
+    is_last = wanted.is_background and wanted.worker is None
+    return -wanted.priority, is_last, wanted.ticket
 
 
 def is_hopeless(wanted: Wanted, room: Room) -> bool:

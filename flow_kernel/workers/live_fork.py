@@ -73,6 +73,7 @@ class ForkWorker:
         self.started_s: float = time.monotonic()
         self.heartbeat_s: float = time.time()
         self.restarts: int = 0
+        self.doing: str | None = None
         self.env: Mapping[str, str] = {sweep.TAG_NAME: tag}
         self.tag: str = tag
         self.job: Job | None = None

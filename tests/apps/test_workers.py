@@ -15,7 +15,9 @@ from flow_kernel.session.isolation.board import Board
 from flow_kernel.workers.lifecycle import State
 from tests.apps.running import Cli
 
-_NAMES = "worker_id name state kind pid task_id cpu_pct rss_bytes uptime_s restarts heartbeat_at"
+_NAMES = (
+    "worker_id name state kind pid task_id cpu_pct rss_bytes uptime_s restarts heartbeat_at detail"
+)
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ def worker(worker_id: str, name: str | None, pid: int, state: State = State.IDLE
     """What a board reads of a worker; a real one needs a kernel."""
     return SimpleNamespace(
         worker_id=worker_id, name=name, state=state, kind="zygote", pid=pid, restarts=1,
-        is_far=False, started_s=time.monotonic(), heartbeat_s=time.time(),
+        is_far=False, started_s=time.monotonic(), heartbeat_s=time.time(), doing=None,
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Which values an isolated cell finds under the names of its session, in real kernels."""
 
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -25,6 +26,12 @@ for thread in threads: thread.start()
 for thread in threads: thread.join()
 found['first'], found['second']
 """
+
+
+@pytest.fixture(scope="module")
+def kernel() -> Iterator[Kernel]:
+    with Kernel(arguments=("--WorkerPool.max_workers=50",)) as kernel:
+        yield kernel.ready()
 
 
 @promise("isolated.variables")

@@ -37,7 +37,7 @@ def program(path: Path, code: str) -> Iterator["subprocess.Popen[str]"]:
 
 
 READY = "print('ready', flush=True)\n"
-HOLDS = f"def holds():\n  sum(range(10**12))\n{READY}holds()\n"
+HOLDS = f"def holds():\n  {READY}  sum(range(10**12))\nholds()\n"
 
 
 def test_a_process_that_holds_the_gil_tells_its_stack_again_and_again(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ def want(ticket: int, **more: object) -> Wanted:
         ([want(1), want(2, priority=1)], EMPTY, 2),
         ([want(1, priority=-1), want(2)], EMPTY, 2),
         ([want(1, is_background=True), want(2)], EMPTY, 2),
+        ([want(1, is_background=True, worker="a"), want(2, worker="a")], EMPTY, 1),
         ([want(1, is_background=True, priority=1), want(2)], EMPTY, 1),
         ([want(1, worker="a"), want(2)], replace(EMPTY, named=["a"], busy=["a"]), 2),
         ([want(1), want(2, worker="a")], replace(EMPTY, workers=0, named=["a"]), 2),

@@ -69,7 +69,6 @@ def document_of(view: WorkerView) -> dict[str, object]:
         "worker_id": line.worker_id,
         "name": line.name,
         "state": line.state,
-        "detail": line.detail,
         "kind": line.kind,
         "pid": line.pid,
         "task_id": line.task_id,
@@ -78,6 +77,7 @@ def document_of(view: WorkerView) -> dict[str, object]:
         "uptime_s": view.uptime_s,
         "restarts": line.restarts,
         "heartbeat_at": line.heartbeat_at,
+        "detail": line.detail,
     }
 
 
