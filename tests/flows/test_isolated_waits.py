@@ -75,13 +75,15 @@ def test_no_line_of_many_threads_is_dropped_for_a_slow_client(kernel: Kernel) ->
 @promise("isolated.relay")
 def test_no_line_of_several_workers_is_dropped_for_a_slow_client(kernel: Kernel) -> None:
     code = (
-        "import threading, os\ndef go():\n"
+        "import threading, os, time\ndef go():\n"
+        "    while not os.path.exists('go'): time.sleep(0.01)\n"
         "    for _ in range(600): print('x' * 999, flush=True)\n"
         "    print('the end', flush=True)\n"
         "threading.Thread(target=go).start(); print(f'pid:{os.getpid()}:')"
     )
     with closing(Reader(kernel)) as reader:
         ran = [kernel.run(f"%%isolated --worker n{number}\n{code}") for number in range(5)]
+        (kernel.cwd / "go").touch()  # a cell that comes later would have to wait with the others
         for each in ran:
             comes_to_rest(kernel, int(each.stdout.partition("pid:")[2].partition(":")[0]))
         found = reader.texts([each.msg_id for each in ran], until="the end")
