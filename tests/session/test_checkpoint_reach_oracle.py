@@ -12,16 +12,7 @@ from tests.session.ordinary_cells import CELLS, SETUP
 
 # pandas warns of `inplace`, which would fail the cell before it changes anything.
 pytestmark = pytest.mark.filterwarnings("ignore")
-ANOTHER_TIME = 3
-"""Of the multiplied ones, each third is in `make test`; the others are in `make soak`."""
-MUTATORS = [
-    *(pytest.param(one, id=one.name) for one in [*written(), *multiplied()[::ANOTHER_TIME]]),
-    *(
-        pytest.param(one, id=one.name, marks=pytest.mark.soak)
-        for number, one in enumerate(multiplied())
-        if number % ANOTHER_TIME
-    ),
-]
+MUTATORS = [*multiplied(), *written()]
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +29,7 @@ def oracle() -> Iterator[Oracle]:
         yield oracle
 
 
-@pytest.mark.parametrize("mutator", MUTATORS)
+@pytest.mark.parametrize("mutator", MUTATORS, ids=lambda one: one.name)
 def test_no_change_is_missed(oracle: Oracle, mutator: Mutator) -> None:
     verdict = oracle.ask(mutator)
 
