@@ -52,6 +52,7 @@ LOCAL_IMPORTS: Final[dict[str, str]] = {
     "flow_kernel.shell.isolated_cell": "what a copy of the session needs is loaded with the first",
     "flow_kernel.shell.isolated_magics": "jupyter_client is loaded with the first isolated cell",
     "flow_kernel.shell.workers_magics": "what looks at workers is loaded when one is asked for",
+    "flow_kernel.shell.worker_checkpoints": "the time machine is loaded when it is asked for",
     "flow_kernel.shell.gate": "a session that asks about no cell need not load the scan",
     "flow_kernel.apps.checkpoints": "one of its verbs starts a kernel, the others are fast",
     "flow_kernel.apps.cli": "each verb loads its own module, so `jupyter flow log` starts fast",

@@ -14,11 +14,11 @@ from flow_kernel.records.home import Home
 from flow_kernel.records.journal import Journal, utc_now_ms
 from flow_kernel.records.names import ADHOC_TASK, DEFAULT_PLAN
 from flow_kernel.session.carrier import Carrier
-from flow_kernel.session.checkpoints.opening import open_checkpoints
+from flow_kernel.session.checkpoints.opening import noting, open_checkpoints
 from flow_kernel.session.checkpoints.service import Checkpoints
 from flow_kernel.session.checkpoints.surroundings import Surroundings
 from flow_kernel.session.open_home import store_of
-from flow_kernel.session.place import Whereabouts
+from flow_kernel.session.place import Place, Whereabouts
 from flow_kernel.settings import JournalSettings
 
 
@@ -47,6 +47,11 @@ def checkpoints_at(home: Home, terminal: Terminal) -> Iterator[Checkpoints]:
     store = store_of(home)
     journal = Journal(home, session, settings=JournalSettings())
     closers: list[Callable[[], None]] = []
+    where = Whereabouts(session, DEFAULT_PLAN, ADHOC_TASK, on_move=lambda _: None)
+
+    def place() -> Place:
+        return where.now
+
     try:
         yield open_checkpoints(
             home,
@@ -61,11 +66,10 @@ def checkpoints_at(home: Home, terminal: Terminal) -> Iterator[Checkpoints]:
             ),
             env=terminal.env,
             session=session,
-            where=Whereabouts(session, DEFAULT_PLAN, ADHOC_TASK, on_move=lambda _: None),
+            place=place,
             seq=lambda: journal.last_seq,
             now=utc_now_ms,
-            store=store,
-            carry=Carrier(home, store, journal),
+            note=noting(store, place=place, now=utc_now_ms, carry=Carrier(home, store, journal)),
             closers=closers,
             emit=lambda *_, **__: None,
             on_capture=lambda: None,

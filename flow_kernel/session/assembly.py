@@ -23,6 +23,7 @@ from flow_kernel.records.names import ADHOC_TASK
 from flow_kernel.records.process import ResidentMemory
 from flow_kernel.records.tail import OutputTail
 from flow_kernel.session.announcer import MODES, Announcer, Emit, Scalar
+from flow_kernel.session.checkpoints.errands import Errands, Wish
 from flow_kernel.session.checkpoints.tracking import Tracking
 from flow_kernel.session.deferred_redactor import DeferredRedactor
 from flow_kernel.session.history import History
@@ -113,7 +114,7 @@ def assemble(  # noqa: PLR0913 - the shell passes them once, each by name
         keeper=_output_keeper(home, settings, redactor, notices),
     )
     recorder = Recorder(parts)
-    tracking = Tracking()
+    tracking, errands = Tracking(), Errands()
 
     def open_state() -> "StateParts":
         with recorder.own_imports():
@@ -133,6 +134,7 @@ def assemble(  # noqa: PLR0913 - the shell passes them once, each by name
             closers=closers,
             around=around,
             tracking=tracking,
+            errands=errands,
             show_progress=show_progress,
             prompter=prompter,
         )
@@ -169,6 +171,9 @@ def assemble(  # noqa: PLR0913 - the shell passes them once, each by name
         open_texts=lambda: opened(lambda state: state.texts),
         open_approvals=lambda: opened(lambda state: state.approvals),
         open_checkpoints=lambda: opened(lambda state: state.checkpoints),
+        note_checkpoint=lambda kind, fields: opened(lambda state: state.note(kind, fields)),
+        way_back=lambda: _way_back(home, identity.session, around),
+        errands=errands,
         open_isolation=isolation,
         find_isolation=isolation.find,
         ground=ground,
@@ -187,12 +192,24 @@ def assemble(  # noqa: PLR0913 - the shell passes them once, each by name
         warm_up=redactor.load,
         pid=os.getpid(),
     )
-    if is_writable:
-        _go_on(session, env)
-        watch_questions()
+    _set_going(session, env, is_writable=is_writable)
     if around is not None and settings.checkpoints.counts:
         _follow(lambda: opened(lambda state: state.automatic), notices)
     return session
+
+
+def _set_going(session: Session, env: Mapping[str, str], *, is_writable: bool) -> None:
+    if session.settings.isolate_all:
+        session.errands.send = lambda wish: _send(session, wish)
+    if is_writable:
+        _go_on(session, env)
+        session.watch_questions()
+
+
+def _send(session: Session, wish: Wish) -> bool:
+    from flow_kernel.session.isolation.keeping import send  # most sessions hold their variables
+
+    return send(session, wish)
 
 
 class _Opened:
@@ -307,7 +324,8 @@ def _tell_deaths(
 
     for death in record_deaths(home, session=session, settings=settings.journal):
         if death.is_worth_telling:
-            notices.say(tell_death(death) + _way_back(home, death.lease.session, around))
+            way_back = _way_back(home, death.lease.session, around)
+            notices.say("; ".join(filter(None, (tell_death(death), way_back))))
             announcer.keep("death", **death_event(death))
 
 

@@ -16,7 +16,8 @@ from flow_kernel.session.approval_parts import ApprovalParts, Prompter
 from flow_kernel.session.approvals import Approvals
 from flow_kernel.session.carrier import Carrier
 from flow_kernel.session.checkpoints.automatic import Automatic
-from flow_kernel.session.checkpoints.opening import open_checkpoints
+from flow_kernel.session.checkpoints.errands import Errands
+from flow_kernel.session.checkpoints.opening import Note, noting, open_checkpoints
 from flow_kernel.session.checkpoints.reaching import reach_of
 from flow_kernel.session.checkpoints.service import Checkpoints
 from flow_kernel.session.checkpoints.surroundings import Surroundings
@@ -52,6 +53,7 @@ class StateParts:
         closers: Told what ends with the session.
         around: What checkpoints need of the shell; None where there are none.
         tracking: Tells what cells may have changed.
+        errands: Takes what is wanted of variables that a worker holds.
         show_progress: Draws the progress of steps.
         prompter: Asks the person in the cell itself.
     """
@@ -69,6 +71,7 @@ class StateParts:
     closers: list[Callable[[], None]]
     around: Surroundings | None
     tracking: Tracking
+    errands: Errands
     show_progress: ShowProgress | None
     prompter: Prompter | None
 
@@ -167,17 +170,24 @@ class StateParts:
             self.around,
             env=self.env,
             session=self.session,
-            where=self.parts.where,
+            place=lambda: self.parts.where.now,
             seq=lambda: journal.last_seq,
             now=utc_now_ms,
-            store=self.store,
-            carry=self._carry_durably,
+            note=self.note,
             closers=self.closers,
             emit=self._tell,
             on_capture=self._follow,
             say=self.notices.say,
             is_under_way=self.tracking.is_under_way,
             budget_bytes=self.parts.settings.checkpoints.budget_bytes,
+        )
+
+    @cached_property
+    def note(self) -> Note:
+        """Brings records of checkpoints into the log."""
+        where = self.parts.where
+        return noting(
+            self.store, place=lambda: where.now, now=utc_now_ms, carry=self._carry_durably
         )
 
     @cached_property
@@ -192,8 +202,11 @@ class StateParts:
             reach=lambda ran, checkpoints: reach_of(ran, checkpoints, around.look_around),
             is_in_cell=lambda: self.recorder.innermost() is not None,
             say=self.notices.say,
+            errands=self.errands,
         )
         self.closers.append(automatic.close)
+        if self.errands.send is not None:
+            automatic.follow()  # no capture here ever has it begin
         return automatic
 
     def _tell(self, name: str, /, **fields: Scalar) -> None:

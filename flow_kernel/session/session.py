@@ -15,6 +15,7 @@ from flow_kernel.records.names import ADHOC_TASK
 from flow_kernel.records.tail import OutputTail
 from flow_kernel.session.ambient import current_session
 from flow_kernel.session.announcer import Announcer
+from flow_kernel.session.checkpoints.errands import Errands
 from flow_kernel.session.checkpoints.tracking import Tracking
 from flow_kernel.session.history import History
 from flow_kernel.session.identity import Identity
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from flow_kernel.session.approvals import Approvals
     from flow_kernel.session.checkpoints.checkpoint import Checkpoint
+    from flow_kernel.session.checkpoints.opening import Note
     from flow_kernel.session.checkpoints.rollback import Rollback
     from flow_kernel.session.checkpoints.service import Checkpoints
     from flow_kernel.session.checkpoints.taking import Taking
@@ -57,6 +59,9 @@ class Session:
         open_texts: Gives the texts of its tasks, likewise.
         open_approvals: Gives the questions that it asks, likewise.
         open_checkpoints: Gives its time machine, likewise.
+        note_checkpoint: Brings a record of a checkpoint that a worker has taken into the log.
+        way_back: Says how its variables come back from its newest checkpoint; empty without one.
+        errands: Checkpoints that it wants of variables that a worker holds.
         open_isolation: Gives its workers, which are started when the first is wanted.
         find_isolation: Gives them if there are any yet, and opens nothing.
         ground: What workers need of the shell; None where no cell can be isolated.
@@ -81,6 +86,9 @@ class Session:
     open_texts: Callable[[], "TaskTexts"]
     open_approvals: Callable[[], "Approvals"]
     open_checkpoints: Callable[[], "Checkpoints"]
+    note_checkpoint: "Note"
+    way_back: Callable[[], str]
+    errands: Errands
     open_isolation: Callable[[], "Isolation"]
     find_isolation: Callable[[], "Isolation | None"]
     ground: "Ground | None"
@@ -223,21 +231,11 @@ class Session:
             UntrustedCheckpoint: Somebody else has signed it.
             CheckpointDamaged: It cannot be restored; nothing was changed.
         """
-        from flow_kernel.session.checkpoints.rebuilding import explain_all, recipes_for
-        from flow_kernel.session.checkpoints.rollback import go_back  # with the store, not before
-        from flow_kernel.session.checkpoints.taking import Taking
+        from flow_kernel.session.checkpoints.going_back import go_back_to  # with the store
 
-        checkpoints = self.checkpoints
-        checkpoints.settle()
-        if isinstance(to, str):
-            to = checkpoints.shelf.find(to, session=self.identity.session)
-        if isinstance(to, Taking):
-            to = to.wait()
-        back = go_back(checkpoints, to, what=what, dry_run=dry_run, trusts=trusts)
-        if back.lost and not dry_run:
-            lost = [left.name for left in back.lost]
-            explain_all(checkpoints.namespace, recipes_for(self.home, to, lost))
-        return back
+        return go_back_to(
+            self.checkpoints, self.home, to, what=what, dry_run=dry_run, trusts=trusts
+        )
 
     @property
     def current_task(self) -> "TaskRow | None":

@@ -10,7 +10,7 @@ its own class with its message, its hint and its data.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from inspect import signature
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from IPython.core.error import UsageError as IPythonUsageError
 
 from flow_kernel import errors
 from flow_kernel.errors import FlowError, IsolationUnavailable, UsageError
+from flow_kernel.session.checkpoints.errands import Wish
 from flow_kernel.session.context_values import strict_json
 from flow_kernel.shell.relayed import relayed
 
@@ -113,6 +114,18 @@ def error_text(error: BaseException) -> str:
     elif isinstance(error, IPythonUsageError):
         told["is_usage"] = True
     return json.dumps({"error": told})
+
+
+def with_wishes(answer: str, wishes: Sequence[Wish]) -> str:
+    """An answer that has the worker take checkpoints first."""
+    return json.dumps({**json.loads(answer), "wishes": wishes}) if wishes else answer
+
+
+def wishes_of(text: str) -> list[Wish]:
+    """The checkpoints that the worker is to take before it looks at the answer."""
+    if '"wishes": ' not in text:
+        return []
+    return [Wish(*wish) for wish in json.loads(text).get("wishes", ())]
 
 
 def value_of(text: str) -> object:

@@ -5,22 +5,23 @@ starts need not pay for it.
 """
 
 import platform
-import sys
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from IPython.core.getipython import get_ipython
 from IPython.core.inputtransformer2 import TransformerManager
 
 from flow_kernel.errors import UsageError
+from flow_kernel.records.home import Home
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint
 from flow_kernel.session.checkpoints.compatibility import warnings_of
 from flow_kernel.session.checkpoints.near import find_near
 from flow_kernel.session.checkpoints.rebuilding import explain_all, recipes_for
 from flow_kernel.session.checkpoints.rollback import go_back
+from flow_kernel.session.checkpoints.service import Checkpoints
 from flow_kernel.session.checkpoints.surroundings import DEFAULT_KEEP, FLAGS, WHAT
 from flow_kernel.session.checkpoints.versions import installed
-from flow_kernel.session.session import Session
+from flow_kernel.session.notices import Notices
 from flow_kernel.shell.checkpoint_display import (
     CheckpointCard,
     CheckpointPage,
@@ -33,8 +34,33 @@ from flow_kernel.shell.checkpoint_list import CheckpointList
 from flow_kernel.shell.checkpoint_pending import PendingCard
 
 
-def checkpoint(session: Session, words: list[str]) -> object:
-    """Take one, or answer a verb."""
+class KeepsCheckpoints(Protocol):
+    """A session, or a worker that holds its variables, as far as checkpoints go."""
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        """The time machine."""
+
+    @property
+    def home(self) -> Home:
+        """Where they lie."""
+
+    @property
+    def notices(self) -> Notices:
+        """Sentences for the person."""
+
+
+def checkpoint(session: KeepsCheckpoints, words: list[str], *, must_wait: bool = False) -> object:
+    """Take one, or answer a verb.
+
+    Args:
+        session: Whose.
+        words: Behind the name of the magic.
+        must_wait: True to wait for the disk, whatever the words say.
+
+    Raises:
+        FlowError: It cannot be done; the message says why.
+    """
     verb = words[0] if words else ""
     if verb in _ANSWERS:
         return _ANSWERS[verb](session, words[1:])
@@ -45,9 +71,8 @@ def checkpoint(session: Session, words: list[str]) -> object:
         if word.startswith("--"):
             raise UsageError(f"there is no option {word[:40]}", hint="try: %checkpoint?")
     name = " ".join(names) or None
-    waits = True if "--wait" in words else False if "--no-wait" in words else None
-    _mind_workers(session)
-    taking = session.checkpoint(name, tag="--tag" in words, wait=waits)
+    waits = True if must_wait or "--wait" in words else False if "--no-wait" in words else None
+    taking = session.checkpoints.keep(name, tag="--tag" in words, wait=waits)
     if taking.is_done:
         return CheckpointCard(taking.wait())
     # In a terminal nothing can be drawn again.
@@ -55,37 +80,27 @@ def checkpoint(session: Session, words: list[str]) -> object:
     return PendingCard(taking, session.notices.say if is_terminal else None)
 
 
-def _mind_workers(session: Session) -> None:
-    """Nobody should take the variables of a worker for safe."""
-    if session.settings.isolate_all:
-        print(  # noqa: T201 - the person is to see it before anything else
-            "flow: every cell runs in a worker; checkpoints hold the variables of the session"
-            " and the files, not the variables of the worker",
-            file=sys.stderr,
-        )
-
-
 _FLAGS: Final = ("--tag", "--wait", "--no-wait")
 
 
-def _list(session: Session, words: list[str], *, is_tree: bool = False) -> CheckpointList:
+def _list(session: KeepsCheckpoints, words: list[str], *, is_tree: bool = False) -> CheckpointList:
     _none_of(words)
     session.checkpoints.settle()  # the one on its way to the disk is one of them
     shelf, here = session.checkpoints.shelf, session.checkpoints.head_id
     return CheckpointList(shelf.all(), dict(shelf.damaged), here=here, is_tree=is_tree)
 
 
-def _tree(session: Session, words: list[str]) -> CheckpointList:
+def _tree(session: KeepsCheckpoints, words: list[str]) -> CheckpointList:
     return _list(session, words, is_tree=True)
 
 
-def _show(session: Session, words: list[str]) -> CheckpointPage:
+def _show(session: KeepsCheckpoints, words: list[str]) -> CheckpointPage:
     one = _found(session, _one_of(words))
     names = [left.name for left in one.not_saved]
     return CheckpointPage(one, recipes_for(session.home, one, names, transform=_python_of))
 
 
-def _diff(session: Session, words: list[str]) -> DifferenceCard:
+def _diff(session: KeepsCheckpoints, words: list[str]) -> DifferenceCard:
     if len(words) not in (1, 2):
         raise UsageError("name one or two checkpoints", hint="%checkpoint diff A B")
     checkpoints = session.checkpoints
@@ -95,7 +110,7 @@ def _diff(session: Session, words: list[str]) -> DifferenceCard:
     return DifferenceCard(before, after or checkpoints.now(), difference)
 
 
-def _verify(session: Session, words: list[str]) -> VerifyCard:
+def _verify(session: KeepsCheckpoints, words: list[str]) -> VerifyCard:
     session.checkpoints.settle()
     shelf = session.checkpoints.shelf
     chosen = [_found(session, _one_of(words))] if words else shelf.all()
@@ -107,7 +122,7 @@ def _verify(session: Session, words: list[str]) -> VerifyCard:
     return VerifyCard(len(chosen), trouble, {} if words else dict(shelf.damaged))
 
 
-def _prune(session: Session, words: list[str]) -> PruneCard:
+def _prune(session: KeepsCheckpoints, words: list[str]) -> PruneCard:
     is_sure = "--yes" in words
     words = [word for word in words if word != "--yes"]
     keep = DEFAULT_KEEP
@@ -121,7 +136,7 @@ def _prune(session: Session, words: list[str]) -> PruneCard:
     return PruneCard(session.checkpoints.prune(keep=keep))
 
 
-def rollback(session: Session, words: list[str]) -> RollbackCard:
+def rollback(session: KeepsCheckpoints, words: list[str]) -> RollbackCard:
     """Go back, or say what that would change."""
     flags = [word for word in words if word.startswith("--")]
     names = [word for word in words if not word.startswith("--")]
@@ -134,8 +149,6 @@ def rollback(session: Session, words: list[str]) -> RollbackCard:
         raise UsageError("--state, --files and --all exclude one another")
     target = _found(session, " ".join(names))
     what = chosen[0] if chosen else "files" if _holds_files_alone(session, target) else "all"
-    if what != "files":
-        _mind_workers(session)
     back = go_back(
         session.checkpoints,
         target,
@@ -150,11 +163,11 @@ def rollback(session: Session, words: list[str]) -> RollbackCard:
     return RollbackCard(back, found, _remarks(target) if what != "files" else [])
 
 
-def _holds_files_alone(session: Session, target: Checkpoint) -> bool:
+def _holds_files_alone(session: KeepsCheckpoints, target: Checkpoint) -> bool:
     """True for one that `jupyter flow rollback --files` has taken: it knows no variable."""
     return (
         target.reason == "safety"
-        and target.session != session.identity.session
+        and target.session != session.checkpoints.session
         and not target.variables
         and not target.not_saved
     )
@@ -169,7 +182,7 @@ def _python_of(source: str) -> str:
     return str(TransformerManager().transform_cell(source))
 
 
-_ANSWERS: Final[dict[str, Callable[[Session, list[str]], object]]] = {
+_ANSWERS: Final[dict[str, Callable[[KeepsCheckpoints, list[str]], object]]] = {
     "list": _list,
     "tree": _tree,
     "show": _show,
@@ -179,9 +192,9 @@ _ANSWERS: Final[dict[str, Callable[[Session, list[str]], object]]] = {
 }
 
 
-def _found(session: Session, name: str) -> Checkpoint:
+def _found(session: KeepsCheckpoints, name: str) -> Checkpoint:
     session.checkpoints.settle()  # it may be the one on its way to the disk
-    return find_near(session.checkpoints.shelf, name, session=session.identity.session)
+    return find_near(session.checkpoints.shelf, name, session=session.checkpoints.session)
 
 
 def _one_of(words: list[str]) -> str:

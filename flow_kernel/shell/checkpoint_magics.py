@@ -69,9 +69,11 @@ def _answered(magic: str, line: str) -> object:
     session = current_session()
     with session.recorder.own_imports():  # what they load is no import of the cell
         from flow_kernel.shell import checkpoint_answers  # with all that checkpoints need: 20 ms
-    answer = {"checkpoint": checkpoint_answers.checkpoint, "rollback": checkpoint_answers.rollback}
     try:
-        return answer[magic](session, shlex.split(line))
+        words = shlex.split(line)
+        if magic == "rollback":
+            return checkpoint_answers.rollback(session, words)
+        return checkpoint_answers.checkpoint(session, words)
     except (FlowError, ValueError) as error:
         raise IPythonUsageError(f"%{magic}: {error}") from None
 

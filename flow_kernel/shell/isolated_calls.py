@@ -13,10 +13,11 @@ from typing import Any, Final
 
 from flow_kernel.errors import FlowError, NotFound, UsageError
 from flow_kernel.session.approval_parts import Wish
+from flow_kernel.session.isolation.keeping import place_of, take_in
 from flow_kernel.session.session import Session
 from flow_kernel.session.steps import Step
 from flow_kernel.shell.approve_magics import ask
-from flow_kernel.shell.call_wire import error_text, read_call, value_text
+from flow_kernel.shell.call_wire import error_text, read_call, value_text, with_wishes
 from flow_kernel.shell.worker_magics import LINE_MAGICS
 from flow_kernel.workers.calls import Called
 
@@ -57,18 +58,26 @@ class SessionCalls:
         self._waited_s = 0.0
         if not called.is_wanted:
             return 0.0
-        try:
-            answer = value_text(self._done(called))
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # noqa: BLE001 - it is raised in the worker, which goes on
-            self._raised = error if isinstance(error, FlowError) else None
-            answer = error_text(error)
+        if self._session.errands.send is not None and self._may is None:
+            with self._session.errands.collected() as wishes:
+                answer = self._answer(called)
+            answer = with_wishes(answer, wishes)
+        else:
+            answer = self._answer(called)
         for stream in (sys.stdout, sys.stderr):
             with suppress(Exception):  # a cell may have put anything there
                 stream.flush()
         called.answer(answer)
         return self._waited_s
+
+    def _answer(self, called: Called) -> str:
+        try:
+            return value_text(self._done(called))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - it is raised in the worker, which goes on
+            self._raised = error if isinstance(error, FlowError) else None
+            return error_text(error)
 
     def close(self, failure: str | None) -> None:
         """The cell has ended: so have the steps that it began.
@@ -158,6 +167,12 @@ class SessionCalls:
     def _fail(self, _: Called, *, reason: str) -> object:
         return self._session.fail(reason)
 
+    def _checkpoint_place(self, _: Called) -> object:
+        return place_of(self._session)
+
+    def _checkpoint_told(self, _: Called, *, news: dict[str, Any]) -> None:
+        take_in(self._session, news)
+
     def _approve(self, called: Called, **wish: Any) -> bool:
         asked = Wish(**wish, is_wanted=lambda: called.is_wanted)
         with self._waiting():
@@ -174,8 +189,9 @@ class SessionCalls:
     def _checkpoint(self, _: Called, *, name: str | None, tag: bool) -> str:
         return self._session.checkpoint(name, tag=tag).checkpoint_id
 
-    def _rollback(self, _: Called, *, to: str, what: str, dry_run: bool) -> str:
-        return self._session.rollback(to, what=what, dry_run=dry_run).target.checkpoint_id
+    def _rollback(self, _: Called, *, to: str, what: str, dry_run: bool, trusts: bool) -> str:
+        back = self._session.rollback(to, what=what, dry_run=dry_run, trusts=trusts)
+        return back.target.checkpoint_id
 
     def _magic(self, called: Called, *, name: str, line: str) -> object:
         if name == "approve":
@@ -228,6 +244,8 @@ _OPS: Final[dict[str, Callable[..., object]]] = {
     "approve": SessionCalls._approve,
     "approve_cell": SessionCalls._approve_cell,
     "checkpoint": SessionCalls._checkpoint,
+    "checkpoint_place": SessionCalls._checkpoint_place,
+    "checkpoint_told": SessionCalls._checkpoint_told,
     "rollback": SessionCalls._rollback,
     "magic": SessionCalls._magic,
 }

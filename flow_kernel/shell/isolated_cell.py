@@ -77,6 +77,7 @@ def run_isolated(shell: Any, session: Session, order: Order, body: str) -> objec
         acts_alone=order.is_background,
         priority=order.priority,
         is_script=order.is_shell,
+        holds_state=session.settings.isolate_all and not order.is_background,
         is_silent=request.get("silent") is True,
         has_history=request.get("store_history") is not False,
         has_displays=kernel is not None,
@@ -96,6 +97,8 @@ def run_isolated(shell: Any, session: Session, order: Order, body: str) -> objec
         outlet.let_go()
         if isinstance(error, WorkerDied):
             _note_worker(session, error.worker_id)
+            if cell.holds_state:
+                _offer_way_back(session)
         raise
     has_failed = finished.reply.get("status") != "ok"
     calls.close(str(finished.reply.get("ename")) if has_failed else None)
@@ -110,6 +113,14 @@ def run_isolated(shell: Any, session: Session, order: Order, body: str) -> objec
         or _shown(shell, finished.reply)
         or relayed(finished.reply)
     )
+
+
+def _offer_way_back(session: Session) -> None:
+    """Say how the variables come back that were lost with a worker, where they were kept."""
+    with session.recorder.own_imports():
+        offer = session.way_back()
+    if offer:
+        session.isolation.outlet.say(offer)
 
 
 def _begun(shell: Any, session: Session, cell: IsolatedCell) -> object:

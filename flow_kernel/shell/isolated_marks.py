@@ -34,6 +34,7 @@ _OURS: Final = re.compile(
     r"\s*(?:#.*|%(?:flow|task|approve|checkpoint|rollback|workers)\b[^{$]*"
     r"|%%(?:step|approve)\b[^{$]*)?\Z"
 )
+_OF_VARIABLES: Final = re.compile(r"\s*%(?:checkpoint|rollback)\b(?!\s*\?)")
 # What IPython does to a cell before it looks for a magic in its first line.
 _CLEANUPS: Final = (leading_empty_lines, leading_indent, classic_prompt, ipython_prompt)
 
@@ -118,9 +119,11 @@ def _is_for_session(lines: list[str], *, is_strict: bool) -> bool:
     """True for a cell that is nothing but our own magics, or that is isolated by itself."""
     if not any(line.strip() for line in lines):
         return False
-    return _isolates_itself(lines, is_strict=is_strict) or all(
-        _OURS.match(line.rstrip()) for line in lines
-    )
+    if _isolates_itself(lines, is_strict=is_strict):
+        return True
+    if is_strict and any(_OF_VARIABLES.match(line) for line in lines):
+        return False  # they act on the variables, which a worker holds
+    return all(_OURS.match(line.rstrip()) for line in lines)
 
 
 def _isolates_itself(lines: list[str], *, is_strict: bool) -> bool:

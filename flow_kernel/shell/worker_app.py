@@ -31,6 +31,7 @@ from flow_kernel.shell import worker_magics
 from flow_kernel.shell.broken_streams import BrokenStreams
 from flow_kernel.shell.worker_bonds import Alone, bind, end_when_alone
 from flow_kernel.shell.worker_calls import WorkerCalls
+from flow_kernel.shell.worker_checkpoints import WorkerCheckpoints
 from flow_kernel.shell.worker_credit import Credit
 from flow_kernel.shell.worker_job import WorkerJobs
 from flow_kernel.shell.worker_replies import LoadedSession
@@ -40,7 +41,7 @@ from flow_kernel.shell.worker_session import WorkerSession
 from flow_kernel.shell.worker_shell import WorkerShell, places
 from flow_kernel.shell.worker_streams import WorkerOutStream
 from flow_kernel.workers.backlog import MARK
-from flow_kernel.workers.job import JOB
+from flow_kernel.workers.job import JOB, KEEP
 from flow_kernel.workers.last_words import LastWords
 from flow_kernel.workers.messages import TARGET
 
@@ -68,10 +69,13 @@ class WorkerKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no typ
         self._jobs = WorkerJobs(self.shell)
         self._calls = WorkerCalls(self)
         # `%load_ext flow_kernel` looks for it: there is a session already.
-        session = WorkerSession(self._calls)
+        self._checkpoints = WorkerCheckpoints(self.shell, self._jobs, self._calls)
+        self._calls.on_wishes = self._checkpoints.take
+        session = WorkerSession(self._calls, self._checkpoints)
         self.attachment: WorkerSession = session
         ambient.enter(session)
-        worker_magics.register(self.shell, session, self._calls)
+        worker_magics.register(self.shell, session, self._calls, self._checkpoints)
+        self.shell_handlers[KEEP] = self._keep
 
     def _mend_streams(self) -> None:
         """Without a stream ipykernel shows no result and sends no reply, and the session waits."""
@@ -112,6 +116,7 @@ class WorkerKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no typ
             self._jobs.end()
             return reply
         self._calls.open()
+        self._checkpoints.is_on = bool(job.get("holds_state"))
         if self.sampler is not None:
             self.sampler.open(self.get_parent("shell")["header"]["msg_id"])
         self._broken_streams.put_back()
@@ -129,6 +134,7 @@ class WorkerKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no typ
                 self.sampler.close()
             self._mend_streams()
             self._calls.close()
+            self._checkpoints.is_on = False
             self._jobs.end()
 
     def _run_script(self, text: str, has_history: bool, can_ask: bool) -> dict[str, Any]:
@@ -138,6 +144,11 @@ class WorkerKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no typ
             ended = run_script(self, text, can_ask=can_ask)
         self.shell.execution_count += has_history
         return ended
+
+    def _keep(self, stream: Any, ident: Any, parent: Any) -> None:
+        """Take a checkpoint while no cell runs."""
+        content = self._checkpoints.reply(parent["content"])
+        self.session.send(stream, KEEP.replace("request", "reply"), content, parent, ident)
 
     def finish_metadata(self, parent: Any, metadata: Any, reply_content: Any) -> Any:
         """Tell what the job has found."""

@@ -10,12 +10,17 @@ import sys
 import threading
 from contextlib import suppress
 from time import monotonic
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from flow_kernel.errors import NotFound
 from flow_kernel.records.interrupts import NotedInterrupts
-from flow_kernel.shell.call_wire import call_text, value_of
+from flow_kernel.shell.call_wire import call_text, value_of, wishes_of
 from flow_kernel.workers.calls import KIND
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flow_kernel.session.checkpoints.errands import Wish
 
 # An interrupt is noticed between two slices; an answer at once.
 _SLICE_MS: Final = 20
@@ -36,6 +41,8 @@ class WorkerCalls:
         self._parent: Any = None
         self._count = 0
         self._is_calling = False
+        self.on_wishes: Callable[[list[Wish]], None] = lambda _: None
+        """Takes the checkpoints that the session wants before what was called for goes on."""
 
     def open(self) -> None:
         """A cell of the session begins in this thread: it may call."""
@@ -75,6 +82,8 @@ class WorkerCalls:
             held.pass_on()
         finally:
             self._is_calling = False
+        if wishes := wishes_of(answer):
+            self.on_wishes(wishes)
         return value_of(answer)
 
     # -- inside ------------------------------------------------------------------------------------

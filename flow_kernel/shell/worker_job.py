@@ -12,8 +12,8 @@ Called by `shell.worker_app`.
 
 import os
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -137,6 +137,16 @@ class WorkerJobs:
             if names := self._job.get("outputs"):
                 self._give_out(names)
             self._found["peak_rss_bytes"] = self._memory.peak()
+
+    @contextmanager
+    def own_imports(self) -> Iterator[None]:
+        """What is imported in the block is ours and of no cell; no code of a user runs there."""
+        imports = self._watches.imports
+        mark = imports.mark()
+        try:
+            yield
+        finally:
+            imports.disown(imports.added_since(mark))
 
     def take(self) -> dict[str, Any]:
         """What was found of the last job; empty when it was told already."""

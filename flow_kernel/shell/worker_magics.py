@@ -13,22 +13,32 @@ from flow_kernel.errors import FlowError
 from flow_kernel.shell.body import APPROVED_FAILED, run_body, unquoted
 from flow_kernel.shell.question_mark import BareQuestion, TextWithQuestionMark
 from flow_kernel.shell.worker_calls import WorkerCalls
+from flow_kernel.shell.worker_checkpoints import MAGICS, WorkerCheckpoints
 from flow_kernel.shell.worker_session import WorkerSession
 
 LINE_MAGICS: Final = ("flow", "task", "approve", "checkpoint", "rollback", "workers")
 """Those that the session runs for a worker."""
 
 
-def register(shell: Any, session: WorkerSession, call: WorkerCalls) -> None:
+def register(
+    shell: Any,
+    session: WorkerSession,
+    call: WorkerCalls,
+    checkpoints: WorkerCheckpoints | None = None,
+) -> None:
     """Make our magics known to the shell of a worker.
 
     Args:
         shell: IPython's.
         session: As it is seen from there.
         call: Has the session do something.
+        checkpoints: Of the worker; None where the session has all variables.
     """
     for name in LINE_MAGICS:
-        shell.register_magic_function(_forwarding(call, name), "line", name)
+        magic = _forwarding(call, name)
+        if checkpoints is not None and name in MAGICS:
+            magic = _here_or(magic, checkpoints, name)
+        shell.register_magic_function(magic, "line", name)
     cell_magics = _CellMagics(shell, session, call)
     for name in ("step", "approve", "isolated"):
         shell.register_magic_function(getattr(cell_magics, name), "cell", name)
@@ -41,6 +51,18 @@ def _forwarding(call: WorkerCalls, name: str) -> Callable[[str], object]:
 
     forward.__doc__ = f"Run %{name} in the session of this worker; %{name}? there says more."
     return forward
+
+
+def _here_or(
+    forward: Callable[[str], object], checkpoints: WorkerCheckpoints, name: str
+) -> Callable[[str], object]:
+    """The magic on the variables of this worker, where it holds those of the session."""
+
+    def run(line: str) -> object:
+        return checkpoints.answer(name, line) if checkpoints.is_on else forward(line)
+
+    run.__doc__ = forward.__doc__
+    return run
 
 
 class _CellMagics:

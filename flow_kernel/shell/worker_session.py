@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from flow_kernel.errors import FlowError, UsageError
 from flow_kernel.session.ambient import current_session
@@ -17,7 +17,13 @@ from flow_kernel.session.flow import TaskView
 from flow_kernel.session.progress import Meter
 from flow_kernel.session.steps import is_number
 from flow_kernel.shell.worker_calls import WorkerCalls
+from flow_kernel.shell.worker_checkpoints import WorkerCheckpoints
 from flow_kernel.store.contract import StepRow, TaskRow
+
+if TYPE_CHECKING:
+    from flow_kernel.session.checkpoints.rollback import Rollback
+    from flow_kernel.session.checkpoints.service import Checkpoints
+    from flow_kernel.session.checkpoints.taking import Taking
 
 _monotonic: Final = time.monotonic
 
@@ -27,10 +33,13 @@ class WorkerSession:
 
     Args:
         call: Has the session do something.
+        checkpoints: At work where this worker holds the variables of the session; None where it
+            never does.
     """
 
-    def __init__(self, call: WorkerCalls) -> None:
+    def __init__(self, call: WorkerCalls, checkpoints: WorkerCheckpoints | None = None) -> None:
         self._call: Any = call
+        self._checkpoints = checkpoints
 
     @property
     def current_task(self) -> TaskRow | None:
@@ -118,17 +127,61 @@ class WorkerSession:
             )
         )  # fmt: skip
 
-    def checkpoint(self, name: str | None = None, *, tag: bool = False) -> str:
-        """Keep the variables of the session, not of the worker, and the files. Returns its id."""
-        return str(self._call("checkpoint", name=name, tag=tag))
+    @property
+    def checkpoints(self) -> "Checkpoints":
+        """The time machine, where every cell of the session runs in this worker.
 
-    def rollback(self, to: str, *, what: str = "all", dry_run: bool = False) -> str:
-        """Make the variables of the session, not of the worker, and the files as they were.
+        Raises:
+            AttributeError: The session has its own, which cannot be reached.
+        """
+        if self._own is None:
+            raise AttributeError("checkpoints of the session cannot be reached from a worker")
+        return self._own.checkpoints
+
+    def checkpoint(
+        self, name: str | None = None, *, tag: bool = False, wait: bool | None = None
+    ) -> "str | Taking":
+        """Keep the variables of the session, and the files.
+
+        Where every cell runs in this worker, its variables are those of the session.
+
+        Args:
+            name: For lists and for the way back.
+            tag: True to give the commit of the files a git tag as well.
+            wait: Said where the session takes one; from here it is always waited for.
 
         Returns:
-            The id of the checkpoint that it went back to.
+            The checkpoint where it is of this worker, else its id.
         """
-        return str(self._call("rollback", to=to, what=what, dry_run=dry_run))
+        if self._own is not None:
+            return self._own.checkpoint(name, tag=tag)
+        return str(self._call("checkpoint", name=name, tag=tag))
+
+    def rollback(
+        self, to: Any, *, what: str = "all", dry_run: bool = False, trusts: bool = False
+    ) -> "str | Rollback":
+        """Make the variables of the session and the files as they were.
+
+        Where every cell runs in this worker, its variables are those of the session.
+
+        Args:
+            to: A checkpoint, its name or id, or `-1` for the newest.
+            what: all, state or files.
+            dry_run: True to say what would happen, and to change nothing.
+            trusts: True to load one that this user has not signed, which may run any code.
+
+        Returns:
+            What was done where it is of this worker, else the id of the checkpoint.
+        """
+        if self._own is not None:
+            return self._own.rollback(to, what=what, dry_run=dry_run, trusts=trusts)
+        said = to if isinstance(to, str) else to.checkpoint_id
+        return str(self._call("rollback", to=said, what=what, dry_run=dry_run, trusts=trusts))
+
+    @property
+    def _own(self) -> WorkerCheckpoints | None:
+        found = self._checkpoints
+        return found if found is not None and found.is_on else None
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"{name} of the session cannot be reached from a worker")

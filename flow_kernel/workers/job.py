@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 JOB: Final = "flow_job"
 """Where a request names its job in its metadata, and the reply what came of it."""
+KEEP: Final = "flow_keep_request"
+"""Asks a worker for a checkpoint of its variables, while no job runs there."""
 _NONCE: Final = "flow_nonce"
 
 

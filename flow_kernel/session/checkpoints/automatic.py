@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
 
 from flow_kernel.errors import StoreError
+from flow_kernel.session.checkpoints.errands import Errands, Wish
 from flow_kernel.session.checkpoints.reach_look import Reach
 from flow_kernel.session.checkpoints.service import Checkpoints
 from flow_kernel.session.checkpoints.taking import Taking
@@ -41,14 +42,6 @@ def is_due(settings: CheckpointSettings, *, cells: int, minutes: float) -> bool:
     return by_count or 0 < settings.every_minutes <= minutes
 
 
-class _Wish(NamedTuple):
-    """A checkpoint that is to be taken."""
-
-    reason: str
-    name: str
-    tag: bool
-
-
 class Automatic:
     """The checkpoints that one session takes by itself.
 
@@ -59,6 +52,7 @@ class Automatic:
         reach: What a cell may have changed.
         is_in_cell: True while a cell runs.
         say: Tells the person, at the next cell.
+        errands: Takes what is wanted of variables that a worker holds.
         now_s: A clock that does not jump.
     """
 
@@ -71,6 +65,7 @@ class Automatic:
         reach: Callable[[Ran, Checkpoints], Reach],
         is_in_cell: Callable[[], bool],
         say: Callable[[str], object],
+        errands: Errands,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._checkpoints = checkpoints
@@ -79,6 +74,7 @@ class Automatic:
         self._reach = reach
         self._is_in_cell = is_in_cell
         self._say = say
+        self._errands = errands
         self._now_s = now_s
         self._cells = 0
         self._taken = 0
@@ -86,7 +82,7 @@ class Automatic:
         self._is_approved = False
         self._failures: set[str] = set()
         self._has_taken = False
-        self._due: _Wish | None = None
+        self._due: Wish | None = None
 
     def follow(self) -> None:
         """From now on it matters what cells may change."""
@@ -100,7 +96,7 @@ class Automatic:
         """A person has said yes: what was approved runs now, and the end of its step gets a tag."""
         self._is_approved = True
         if self._settings.at_steps:
-            self._take("approval", f"before {approval_id}")
+            self._take(Wish("approval", f"before {approval_id}"))
 
     def ended(self, kind: str, name: str) -> None:
         """A step or a task has come to its end.
@@ -112,14 +108,14 @@ class Automatic:
         tag, self._is_approved = self._is_approved, False
         if not self._settings.at_steps:
             return
-        wish = _Wish(kind, f"{kind} {name}"[:_NAME_CHARS], tag)
+        wish = Wish(kind, f"{kind} {name}"[:_NAME_CHARS], tag)
         is_busy = self._has_taken or self._checkpoints.pending is not None
         if is_busy and self._is_in_cell():
             # A loop may have a hundred steps: of those of one cell, the first and the last count.
             self._due = wish._replace(tag=tag or (self._due is not None and self._due.tag))
         else:
             self._has_taken = True
-            self._take(*wish)
+            self._take(wish)
 
     # -- told by the tracking ----------------------------------------------------------------------
 
@@ -136,7 +132,7 @@ class Automatic:
         if not ran.is_ours:
             self._count(ran, self._judged(ran))
         if due is not None:
-            self._take(*due)
+            self._take(due)
 
     def _judged(self, ran: Ran) -> Reach:
         """What a cell may have changed: everything where another thread is at it for long."""
@@ -158,21 +154,22 @@ class Automatic:
             return  # the next one can wait: it holds what comes until then
         minutes = (self._now_s() - self._last_s) / 60
         if is_due(self._settings, cells=self._cells, minutes=minutes):
-            self._take("cells", None, only_if_changed=True)
+            self._take(Wish("cells", None, only_if_changed=True))
 
-    def _take(
-        self, reason: str, name: str | None, tag: bool = False, *, only_if_changed: bool = False
-    ) -> None:
+    def _take(self, wish: Wish) -> None:
         self._taken += 1
         try:
+            if self._errands.want(wish):
+                self._cells, self._last_s = 0, self._now_s()
+                return
             if not self._checkpoints.is_quick():
                 raise StoreError("this session is large and cannot be forked; try: %checkpoint")  # noqa: TRY301 - told below like the rest
             taking = self._checkpoints.begin(
-                name,
-                reason=reason,
-                tag=tag,
+                wish.name,
+                reason=wish.reason,
+                tag=wish.tag,
                 whole=self._taken % _WHOLE_EVERY == 0,
-                only_if_changed=only_if_changed,
+                only_if_changed=wish.only_if_changed,
                 # At the end of a cell, its reply comes first; within one, what it does next.
                 after_s=0.0 if self._is_in_cell() else _REPLY_S,
                 within_s=_TURN_WAIT_S,

@@ -22,16 +22,55 @@ from flow_kernel.session.checkpoints.shelf import Shelf
 from flow_kernel.session.checkpoints.surroundings import Surroundings
 from flow_kernel.session.checkpoints.user_key import user_key
 from flow_kernel.session.history import History
-from flow_kernel.session.place import Whereabouts
+from flow_kernel.session.place import Place
 from flow_kernel.store.contract import Store
 from flow_kernel.store.files.snapshots import ChunkedFiles
 from flow_kernel.store.git.find import find
 from flow_kernel.store.git.snapshots import GitSnapshots
 
+Note = Callable[[str, Mapping[str, object]], object]
+"""Brings a record of a kind, with these fields, into the log."""
+
+
+def noting(
+    store: Store,
+    *,
+    place: Callable[[], Place],
+    now: Callable[[], str],
+    carry: Callable[[], object],
+) -> Note:
+    """What notes checkpoints in the store, on their way into the log.
+
+    Args:
+        store: Of the home.
+        place: The task and step of now.
+        now: UTC with milliseconds.
+        carry: Brings notes into the log, and the log to the disk.
+    """
+
+    def note(kind: str, fields: Mapping[str, object]) -> None:
+        here = place()
+        with store.write(is_durable=True) as change:
+            change.note(kind, here.plan_id, here.task_id, now(), dict(fields))
+        with suppress(StoreError):  # it waits in the outbox; the checkpoint itself is safe
+            carry()
+
+    return note
+
 
 def shelf_of(home: Home, key_path: Path) -> Shelf:
     """The checkpoints of a home."""
     return Shelf(home, key=cache(lambda: user_key(key_path)))
+
+
+def taken_before(home: Home, session: str, key_path: Path) -> int:
+    """How many checkpoints a session has taken, or the number of its last one in git."""
+    taken = [one for one in shelf_of(home, key_path).all() if one.session == session]
+    refs = (str((one.git or {}).get("ref") or "").rpartition("/")[2] for one in taken)
+    numbers = [
+        int(number) for number in (ref.partition("-")[0] for ref in refs) if number.isdigit()
+    ]
+    return max([len(taken), *numbers])
 
 
 def offer_of(home: Home, session: str, key_path: Path) -> str:
@@ -45,7 +84,7 @@ def offer_of(home: Home, session: str, key_path: Path) -> str:
         return ""
     one = taken[-1]
     return (
-        f"; its variables of {one.created_at[11:19]} UTC come back with:"
+        f"its variables of {one.created_at[11:19]} UTC come back with:"
         f" %rollback {one.checkpoint_id} --state"
     )
 
@@ -56,6 +95,7 @@ def project_files(  # noqa: PLR0913 - called twice, each by name
     *,
     git: Callable[[], GitSnapshots],
     session: str,
+    owner: str = "",
     cwd: Path,
     user_home: Path,
     say: Callable[[str], object],
@@ -67,6 +107,7 @@ def project_files(  # noqa: PLR0913 - called twice, each by name
         shelf: The checkpoints of it; no other thread looks at them through this one.
         git: Gives the repository; raises StoreError where there is none.
         session: 32 hex.
+        owner: Begins the names of the files that are written; empty for that of the session.
         cwd: Where the session works.
         user_home: Never captured as a whole.
         say: Tells the person.
@@ -79,7 +120,7 @@ def project_files(  # noqa: PLR0913 - called twice, each by name
     place = FilesPlace(
         git=git,
         newest=newest,
-        chunked=lambda root: ChunkedFiles(root, shelf.segments_dir, owner=session[:16]),
+        chunked=lambda root: ChunkedFiles(root, shelf.segments_dir, owner=owner or session[:16]),
         cwd=cwd,
         user_home=user_home,
         base=home.root.parent,
@@ -94,17 +135,18 @@ def open_checkpoints(  # noqa: PLR0913 - called once, each by name
     *,
     env: Mapping[str, str],
     session: str,
-    where: Whereabouts,
+    place: Callable[[], Place],
     seq: Callable[[], int],
     now: Callable[[], str],
-    store: Store,
-    carry: Callable[[], object],
+    note: Note,
     closers: list[Callable[[], None]],
     emit: Emit,
     on_capture: Callable[[], None],
     say: Callable[[str], object],
     is_under_way: Callable[[], bool] = lambda: False,
     budget_bytes: int = 0,
+    owner: str = "",
+    counted: int = 0,
 ) -> Checkpoints:
     """The time machine of a session.
 
@@ -113,26 +155,28 @@ def open_checkpoints(  # noqa: PLR0913 - called once, each by name
         around: What the shell knows.
         env: The environment of the process.
         session: 32 hex.
-        where: The task and step of now.
+        place: The task and step of now.
         seq: The last record.
         now: UTC with milliseconds.
-        store: Notes each checkpoint on its way into the log.
-        carry: Brings notes into the log, and the log to the disk.
+        note: Brings a record of a kind into the log; see `noting`.
         closers: Told what ends with the session.
         emit: Tells agents.
         on_capture: Told when the variables are looked at.
         say: Tells the person.
         is_under_way: True while a cell runs that may have changed variables already.
         budget_bytes: What checkpoints may take on the disk; 0 for `default_budget`.
+        owner: Begins the names of the files that are written; empty for that of the session.
+        counted: How many the session has taken before, in another process.
     """
     home.ensure()
+    owner = owner or session[:16]
     key = cache(lambda: user_key(around.key_path))
     shelf = Shelf(home, key=key)
 
     @cache
     def files() -> GitSnapshots:
         found = find(around.cwd, env=env, user_home=around.user_home)
-        made = GitSnapshots(found, home.root / "git", owner=session[:16])
+        made = GitSnapshots(found, home.root / "git", owner=owner)
         closers.append(made.close)
         return made
 
@@ -148,13 +192,6 @@ def open_checkpoints(  # noqa: PLR0913 - called once, each by name
             return files()
         return None
 
-    def note(kind: str, fields: Mapping[str, object]) -> None:
-        place = where.now
-        with store.write(is_durable=True) as change:
-            change.note(kind, place.plan_id, place.task_id, now(), dict(fields))
-        with suppress(StoreError):  # it waits in the outbox; the checkpoint itself is safe
-            carry()
-
     history = History(home, session)
 
     def made_by(name: str) -> int | None:
@@ -168,8 +205,10 @@ def open_checkpoints(  # noqa: PLR0913 - called once, each by name
             namespace=around.namespace,
             hidden=around.hidden,
             anchors=around.anchors,
-            where=where,
+            place=place,
             session=session,
+            owner=owner,
+            counted=counted,
             seq=seq,
             now=now,
             files=project_files(
@@ -177,6 +216,7 @@ def open_checkpoints(  # noqa: PLR0913 - called once, each by name
                 Shelf(home, key=key),
                 git=files,
                 session=session,
+                owner=owner,
                 cwd=around.cwd,
                 user_home=around.user_home,
                 say=say,

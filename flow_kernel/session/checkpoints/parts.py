@@ -17,7 +17,7 @@ from flow_kernel.session.checkpoints.checkpoint import Checkpoint, parsed
 from flow_kernel.session.checkpoints.plan import Base
 from flow_kernel.session.checkpoints.project_files import ProjectFiles
 from flow_kernel.session.checkpoints.shelf import Shelf
-from flow_kernel.session.place import Whereabouts
+from flow_kernel.session.place import Place
 from flow_kernel.store.snapshots.manifests import FORMAT
 
 _RESERVED: Final = frozenset(["list", "show", "diff", "verify", "prune", "status", "tree"])
@@ -35,8 +35,10 @@ class CheckpointParts:
         namespace: The variables of the session.
         hidden: Those that IPython hides.
         anchors: Gives objects of the session by name, which variables may refer to.
-        where: The plan, task and step of now.
+        place: The plan, task and step of now.
         session: 32 hex.
+        owner: Begins the names of the files that it writes; no two processes share one.
+        counted: How many it has taken before, in another process.
         seq: The last record.
         now: UTC with milliseconds.
         files: The files of the project.
@@ -54,8 +56,10 @@ class CheckpointParts:
     namespace: dict[str, Any]
     hidden: Mapping[str, object]
     anchors: Callable[[], Mapping[str, object]]
-    where: Whereabouts
+    place: Callable[[], Place]
     session: str
+    owner: str
+    counted: int
     seq: Callable[[], int]
     now: Callable[[], str]
     files: ProjectFiles
@@ -78,7 +82,7 @@ class CheckpointParts:
             values: The variables.
             parent_id: The checkpoint before it.
         """
-        place = self.where.now
+        place = self.place()
         return {
             "format": FORMAT,
             "checkpoint_id": secrets.token_hex(_ID_BYTES),

@@ -54,7 +54,7 @@ class Checkpoints:
         self.base: Base | None = None
         """What the variables were at the last capture."""
         self._head: Head = NO_HEAD
-        self._count = 0
+        self._count = parts.counted
         self._pending: Taking | None = None
         self._variables = Variables(parts.namespace, parts.hidden)
         self.unsaved: Unsaved = Unsaved()
@@ -346,7 +346,7 @@ class Checkpoints:
 
     def _writer(self) -> ChunkWriter:
         shelf = self._parts.shelf
-        return ChunkWriter(shelf.segments_dir, shelf.chunks, owner=self._parts.session[:16])
+        return ChunkWriter(shelf.segments_dir, shelf.chunks, owner=self._parts.owner)
 
     def _files(self, name: str, number: int, *, tag: bool) -> TakenFiles:
         return self.files.begin(name, number=number, tag=tag, parent=self._head.filed)

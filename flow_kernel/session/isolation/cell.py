@@ -33,6 +33,8 @@ class IsolatedCell:
         is_silent: True where its last expression is not shown.
         has_history: True where it is a line of the history there.
         has_displays: True where figures are shown inline.
+        holds_state: True where the worker holds the variables of the session, and checkpoints are
+            of those.
         acts_alone: True where it is interrupted once it certainly does not go on: nobody has
             begun it who could be asked.
     """
@@ -55,4 +57,5 @@ class IsolatedCell:
     is_silent: bool = False
     has_history: bool = True
     has_displays: bool = True
+    holds_state: bool = False
     acts_alone: bool = False

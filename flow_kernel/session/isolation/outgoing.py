@@ -61,6 +61,8 @@ class Outgoing:
             facts["memory_bytes"] = cell.limits.memory_bytes
         if cell.is_script:
             facts["is_script"] = True
+        if cell.holds_state:
+            facts["holds_state"] = True
         return Prepared(facts=facts, packed=self._pack(sent, cell, names) if names else None)
 
     def apart(self, cell: IsolatedCell, names: Sequence[str], *, is_far: bool) -> Prepared:

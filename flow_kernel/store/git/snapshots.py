@@ -182,8 +182,9 @@ class GitSnapshots:
 
     def close(self) -> None:
         """Hand on what we know of the files to the next session."""
-        if self._own is not None:
-            leave_index(self._own)
+        own, self._own = self._own, None
+        if own is not None:
+            leave_index(own)
 
     @property
     def top(self) -> Path:
