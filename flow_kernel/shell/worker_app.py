@@ -145,6 +145,14 @@ class WorkerKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no typ
         self.shell.execution_count += has_history
         return ended
 
+    def _publish_execute_input(self, code: Any, parent: Any, execution_count: Any) -> None:
+        """Nothing: the session has told its clients what runs."""
+
+    def _publish_status(self, status: Any, channel: Any, parent: Any = None) -> None:
+        """Tell that it is idle: that it is busy its session knows, which has sent the request."""
+        if status != "busy":
+            super()._publish_status(status, channel, parent)
+
     def _keep(self, stream: Any, ident: Any, parent: Any) -> None:
         """Take a checkpoint while no cell runs."""
         content = self._checkpoints.reply(parent["content"])
