@@ -1,7 +1,7 @@
 """The zygote of one pool, and why there is none where there is none.
 
-Built by `pool`; called in its thread. Where a fork is not safe, or fails, workers are started as
-programs, and `reason` says why: it stands in the record of each of them.
+Built by `pool`; called in the thread of `starts`. Where a fork is not safe, or fails, workers are
+started as programs, and `reason` says why: it stands in the record of each of them.
 
     asked ──▶ a zygote that lives ──▶ fork ──▶ worker
           ──▶ it refuses or is gone: this worker is a program, the next one has a new zygote that
@@ -69,25 +69,33 @@ class Nursery:
                 self._may_learn = False
         return self._zygote
 
-    def succeeded(self, modules: Sequence[str]) -> None:
-        """It has forked a worker; what that had to import, it imports for the next ones."""
+    def succeeded(self, modules: Sequence[str], zygote: ZygoteClient) -> None:
+        """One has forked a worker; what that had to import, it imports for the next ones."""
         self._failures, self.reason = 0, ""
-        if self._may_learn and self._zygote is not None and modules:
+        if self._may_learn and self._zygote is zygote and modules:
             self._may_learn = False
-            self._zygote.preload(modules)
+            zygote.preload(modules)
             if self._learned is not None:
                 preload.write(self._learned, modules)
 
-    def failed(self, error: IsolationUnavailable) -> None:
-        """It has not."""
+    def failed(self, error: IsolationUnavailable, zygote: ZygoteClient | None = None) -> None:
+        """It has not.
+
+        Args:
+            error: Why.
+            zygote: That has not; None for one that was not even started. Several forks of one may
+                fail at once: its end counts once.
+        """
+        if zygote is not None and zygote is not self._zygote:
+            return
         self._failures += 1
         self.reason = str(error)
         self._may_learn = False
         if self._learned is not None:
             preload.forget(self._learned)
-        zygote, self._zygote = self._zygote, None
-        if zygote is not None:
-            self._retired.append(zygote)  # what it has forked before dies with it
+        before, self._zygote = self._zygote, None
+        if before is not None:
+            self._retired.append(before)  # what it has forked before dies with it
         for each in [each for each in self._retired if not each.has_children]:
             self._retired.remove(each)
             each.discard()

@@ -1,12 +1,6 @@
 """The workers of one session: which there are, and a spare that is ready before it is wanted.
 
-Built by `session.isolation`. Workers are started by one thread that lives as long as the pool: the
-system takes the end of a thread that has forked for the end of the owner.
-
-    provisioner           kind of worker
-    flow-zygote           zygote; spawn where no fork is safe, or where it fails
-    local-provisioner     spawn: a program
-    any other             remote
+Built by `session.isolation`. How they are started: see `starts`.
 """
 
 import shutil
@@ -18,27 +12,24 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 import zmq
-from jupyter_core.utils import ensure_event_loop
 
 from flow_kernel.errors import IsolationUnavailable, NotFound
 from flow_kernel.settings import PoolSettings
-from flow_kernel.workers import elsewhere, starter, sweep
+from flow_kernel.workers import starter, sweep
 from flow_kernel.workers.channels import connect
 from flow_kernel.workers.here import directory
 from flow_kernel.workers.job import Outlet
 from flow_kernel.workers.lifecycle import State
-from flow_kernel.workers.manager import LOCAL, Order
+from flow_kernel.workers.manager import Order
 from flow_kernel.workers.nursery import Nursery
-from flow_kernel.workers.provisioner import NAME
 from flow_kernel.workers.relay import Relay
+from flow_kernel.workers.starts import Starts
 from flow_kernel.workers.turnstile import Turnstile
 from flow_kernel.workers.worker import Worker
-from flow_kernel.workers.zygote_client import CAN_FORK
 
 if TYPE_CHECKING:
     from flow_kernel.workers.processes import HeardProcess
@@ -93,8 +84,8 @@ class Pool:
         self._relay = Relay(outlet.backlog)
         self._nursery = Nursery(self._directory, self._tag, learned)
         self._lock = threading.Lock()
-        self._leasing = threading.Lock()
-        self._count = 0
+        self._leasing: dict[str, threading.Lock] = {}
+        """By name."""
         self._workers: dict[str, Worker] = {}
         self._processes: dict[str, HeardProcess] = {}
         self._tags: dict[str, str] = {}
@@ -107,8 +98,9 @@ class Pool:
         )
         """Where cells wait for a worker."""
         self._budget_bytes = settings.memory_budget_bytes
-        self._orders: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        threading.Thread(target=self._work, name="flow-pool", daemon=True).start()
+        self._starts = Starts(
+            order=self._order, join=self._joined, nursery=self._nursery, settings=settings
+        )
 
     @property
     def workers(self) -> list[Worker]:
@@ -138,12 +130,16 @@ class Pool:
         Raises:
             IsolationUnavailable: None can be started.
         """
-        with self._leasing:  # two cells that ask for one name at once get the same
-            if name is not None and (found := self._of_name(name)) is not None:
-                return found
+        if name is None:
             worker = self._ready_one()
-            worker.name = name
-            if name is not None:
+        else:
+            with self._lock:
+                leasing = self._leasing.setdefault(name, threading.Lock())
+            with leasing:  # two cells that ask for one name at once get the same
+                if (found := self._of_name(name)) is not None:
+                    return found
+                worker = self._ready_one()
+                worker.name = name
                 worker.restarts = self._begun.get(name, 0)
                 self._begun[name] = worker.restarts + 1
         self._on_change(worker, "leased")
@@ -169,29 +165,35 @@ class Pool:
         while True:
             with self._lock:
                 is_last = not self._spares
-                if is_last:
-                    self._spares.append(self._begin())
-                spare = self._spares[0]
+                spare = self._begin() if is_last else self._spares.pop(0)
             try:
                 worker = spare.result(max(0.0, until_s - time.monotonic()))
             except IsolationUnavailable:  # its zygote may have died with it
-                self._forget(spare)
                 if is_last:
                     raise
                 continue
-            except TimeoutError:  # whoever asks next may find it ready
+            except TimeoutError:
+                self._put_back(spare)
                 timeout_s = self._settings.start_timeout_s
                 raise IsolationUnavailable(f"no worker was ready in {timeout_s:g} s") from None
-            except Exception:
-                self._forget(spare)
+            except KeyboardInterrupt:
+                self._put_back(spare)
                 raise
-            self._forget(spare)
             if worker.lives:
                 return worker
 
-    def _forget(self, spare: "Future[Worker]") -> None:
-        with self._lock, suppress(ValueError):
-            self._spares.remove(spare)
+    def _put_back(self, spare: "Future[Worker]") -> None:
+        """Nobody waits for it any more: whoever asks next may find it ready."""
+        with self._lock:
+            self._spares.insert(0, spare)
+
+    def _begin(self) -> "Future[Worker]":
+        """To be called with the lock: nobody works on what is ordered after the end."""
+        if not self._is_closed:
+            return self._starts.begin()
+        ended: Future[Worker] = Future()
+        ended.set_exception(IsolationUnavailable("the session has ended"))
+        return ended
 
     def keep_spares(self) -> None:
         """See to it that there is one ready for whoever asks next."""
@@ -202,7 +204,7 @@ class Pool:
     @property
     def is_elsewhere(self) -> bool:
         """True where its workers are on another machine, as far as anybody knows."""
-        return self._settings.provisioner not in (NAME, LOCAL)
+        return self._starts.is_elsewhere
 
     def end(self, worker: Worker) -> None:
         """End a worker at once, with all that it has started."""
@@ -216,9 +218,7 @@ class Pool:
                 return
             self._is_closed = True
         self.turnstile.close()
-        done: Future[None] = Future()
-        self._orders.put(lambda: self._close(done))
-        self._orders.put(None)
+        done = self._starts.close(self._end_all)
         self._nursery.hang_up()
         with suppress(TimeoutError):
             done.result(_CLOSE_S)
@@ -226,35 +226,10 @@ class Pool:
         self._context.destroy(linger=0)
         shutil.rmtree(self._directory, ignore_errors=True)
 
-    # -- in the thread of the pool -----------------------------------------------------------------
+    # -- in the thread of its starts ---------------------------------------------------------------
 
-    def _work(self) -> None:
-        loop = ensure_event_loop()  # jupyter_client's for this thread, which has no other end
-        while (order := self._orders.get()) is not None:
-            order()
-        loop.close()
-
-    def _begin(self) -> "Future[Worker]":
-        """To be called with the lock: nobody works on what is ordered after the end."""
-        ready: Future[Worker] = Future()
-        if self._is_closed:
-            ready.set_exception(IsolationUnavailable("the session has ended"))
-            return ready
-        self._orders.put(lambda: self._start(ready))
-        return ready
-
-    def _start(self, ready: "Future[Worker]") -> None:
-        try:
-            ready.set_result(self._started())
-        except BaseException as error:  # noqa: BLE001 - raised again where somebody waits for it
-            ready.set_exception(error)
-
-    def _started(self) -> Worker:
-        if self._is_closed:
-            raise IsolationUnavailable("the session has ended")
-        self._count += 1
-        worker_id = f"w{self._count}"
-        order, started = self._started_as(self._order(worker_id))
+    def _joined(self, worker_id: str, order: Order, started: starter.Started) -> Worker:
+        """One that is ready is a worker of the pool."""
         try:
             channels = connect(self._context, started, order)
         except BaseException:
@@ -275,26 +250,6 @@ class Pool:
         self._workers[worker_id] = worker
         started.process.call_at_end(worker.died_with)
         return worker
-
-    def _started_as(self, order: Order) -> tuple[Order, starter.Started]:
-        """What runs for an order, and the order that it came of."""
-        if self.is_elsewhere:
-            return order, elsewhere.start(order)
-        if self._settings.provisioner == LOCAL:
-            return order, starter.start_program(order, f"configured: {LOCAL}", is_makeshift=False)
-        zygote = self._nursery.zygote()
-        if zygote is not None:
-            try:
-                started = starter.start_fork(order, zygote)
-            except IsolationUnavailable as error:
-                order.mind()
-                self._nursery.failed(error)
-                order = order.again(self._order(order.worker_id).env)
-            else:
-                self._nursery.succeeded(started.modules)
-                return order, started
-        reason = self._nursery.reason
-        return order, starter.start_program(order, reason, is_makeshift=CAN_FORK)
 
     def _order(self, worker_id: str) -> Order:
         env = {name: value for name, value in self._env().items() if not is_stripped(name)}
@@ -317,7 +272,7 @@ class Pool:
                 reason = ENDED
             self._ended.discard(worker.worker_id)
             self._workers.pop(worker.worker_id, None)
-            self._orders.put(lambda: self._sweep(worker))
+            self._starts.post(lambda: self._sweep(worker))
             self.turnstile.look_again()  # one with a name has left its place
         self._on_change(worker, reason)
 
@@ -328,18 +283,15 @@ class Pool:
         if tag is not None and not (worker.kind == "zygote" and self._nursery.is_alive):
             sweep.kill_all(tag)
 
-    def _close(self, done: "Future[None]") -> None:
-        try:
-            for process in self._processes.values():
-                process.send_signal(9)
-            self._nursery.close()
-            for tag in (*self._tags.values(), self._tag):
-                sweep.kill_all(tag)
-            for process in self._processes.values():
-                with suppress(TimeoutError):
-                    process.wait(_END_S)
-        finally:
-            done.set_result(None)
+    def _end_all(self) -> None:
+        for process in self._processes.values():
+            process.send_signal(9)
+        self._nursery.close()
+        for tag in (*self._tags.values(), self._tag):
+            sweep.kill_all(tag)
+        for process in self._processes.values():
+            with suppress(TimeoutError):
+                process.wait(_END_S)
 
 
 def _private(run_dir: Path) -> Path:

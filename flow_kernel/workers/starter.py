@@ -1,6 +1,6 @@
 """Starts a worker on this machine: pipes, a kernel manager, and the word that it is ready.
 
-Called by `pool`, in its own thread: the system takes its end for the owner's.
+Called by `starts`, in its own thread: the system takes its end for the owner's.
 
     fork     the provisioner `flow-zygote` asks a zygote for it
     program  jupyter_client's own provisioner starts `python -m flow_kernel.shell.worker_app`
@@ -14,9 +14,10 @@ import os
 import select
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from flow_kernel.errors import IsolationUnavailable
@@ -91,27 +92,35 @@ class _Pipes:
             self.words.close()
 
 
-def start_fork(order: Order, zygote: ZygoteClient) -> Started:
-    """Have `zygote` fork a worker, and wait until it is ready.
+def begin_fork(order: Order, zygote: ZygoteClient) -> Callable[[], Started]:
+    """Have `zygote` fork a worker.
+
+    Returns:
+        What waits until it is ready, in any thread; it raises IsolationUnavailable.
 
     Raises:
-        IsolationUnavailable: It did not start.
+        IsolationUnavailable: It was not forked.
     """
     manager = WorkerManager(order, provisioner=NAME, argv=(sys.executable, "-m", APP))
-    with _start(order) as (pipes, begun):
+    pipes, begun = _pipes(), list[HeardProcess]()
+    with _undone(pipes, begun):
         fork = ForkOrder(client=zygote, fds=pipes.writes)
         manager.start_kernel(env=dict(order.env), cwd=order.cwd, **{ORDER: fork})
         begun.append(manager.provisioner.process)
-        return _ready(order, manager, pipes)
+        pipes.hand_over()
+    return partial(_ready, order, manager, pipes, begun)
 
 
-def start_program(order: Order, reason: str, *, is_makeshift: bool) -> Started:
-    """Start a worker as a program, and wait until it is ready.
+def begin_program(order: Order, reason: str, *, is_makeshift: bool) -> Callable[[], Started]:
+    """Start a worker as a program.
 
     Args:
         order: Which.
         reason: Why it is none that a zygote has forked.
         is_makeshift: True where that was wanted.
+
+    Returns:
+        As `begin_fork`.
 
     Raises:
         IsolationUnavailable: It did not start.
@@ -126,7 +135,7 @@ def start_program(order: Order, reason: str, *, is_makeshift: bool) -> Started:
     said: dict[str, Any] = {"pythonpath": order.env.get("PYTHONPATH")}
     if not _HAS_PASS_FDS:
         manager.start_kernel(**how, extra_arguments=_option(said))
-        return Started(
+        started = Started(
             manager=manager,
             process=_heard(manager),
             kind="spawn",
@@ -136,14 +145,17 @@ def start_program(order: Order, reason: str, *, is_makeshift: bool) -> Started:
             reason=reason,
             is_makeshift=is_makeshift,
         )
-    with _start(order) as (pipes, begun):
+        return lambda: started
+    pipes, begun = _pipes(), list[HeardProcess]()
+    with _undone(pipes, begun):
         stdout, stderr, *kept = pipes.writes
         said |= {"owner": os.getpid(), "directory": str(order.directory), "kept": kept}
         manager.start_kernel(
             **how, stdout=stdout, stderr=stderr, pass_fds=kept, extra_arguments=_option(said)
         )
         begun.append(_heard(manager))
-        return _ready(order, manager, pipes, reason=reason, is_makeshift=is_makeshift)
+        pipes.hand_over()
+    return partial(_ready, order, manager, pipes, begun, reason=reason, is_makeshift=is_makeshift)
 
 
 def give_up(started: Started) -> None:
@@ -155,16 +167,18 @@ def give_up(started: Started) -> None:
         started.last_words.close()
 
 
-@contextmanager
-def _start(order: Order) -> Iterator[tuple[_Pipes, list[HeardProcess]]]:
-    """Pipes for a worker, and a place for its process; both are ended where something fails."""
+def _pipes() -> _Pipes:
     try:
-        pipes = _Pipes()
+        return _Pipes()
     except OSError as error:
         raise IsolationUnavailable(f"no worker can be started: {error}") from None
-    begun: list[HeardProcess] = []
+
+
+@contextmanager
+def _undone(pipes: _Pipes, begun: list[HeardProcess]) -> Iterator[None]:
+    """Where something fails in the block, the worker and its pipes are ended."""
     try:
-        yield pipes, begun
+        yield
     except BaseException as error:
         for process in begun:
             process.send_signal(9)
@@ -188,12 +202,12 @@ def _option(said: dict[str, Any]) -> list[str]:
 
 
 def _ready(
-    order: Order, manager: WorkerManager, pipes: _Pipes, *,
+    order: Order, manager: WorkerManager, pipes: _Pipes, begun: list[HeardProcess], *,
     reason: str | None = None, is_makeshift: bool = False,
 ) -> Started:  # fmt: skip
     """One that has said that it is ready; for no reason, one that a zygote has forked."""
-    pipes.hand_over()
-    known = _wait_until_ready(order, pipes.reads)
+    with _undone(pipes, begun):
+        known = _wait_until_ready(order, pipes.reads)
     os.close(pipes.reads.pop())
     return Started(
         manager=manager,
