@@ -50,8 +50,16 @@ def event_loop_of_jupyter() -> Iterator[None]:
     asyncio.set_event_loop(None)
 
 
+@pytest.fixture(scope="session")
+def kernels_start_warm() -> Iterator[None]:
+    """Kernels under test are forked from a process that has imported them, unless one is cold."""
+    with Zygote(*CHECKPOINTS) as Kernel.warm:
+        yield
+    Kernel.warm = None
+
+
 @pytest.fixture(scope="module", autouse=True)
-def nothing_is_left_behind(event_loop_of_jupyter: None) -> Iterator[None]:
+def nothing_is_left_behind(event_loop_of_jupyter: None, kernels_start_warm: None) -> Iterator[None]:
     """Processes, threads and file descriptors after a module equal those before."""
     before = _holdings()
     yield

@@ -38,6 +38,7 @@ def main() -> None:
         pid = os.fork()
         if pid == 0:
             _become_a_kernel(json.loads(line))
+            return  # and end as a program does
         print(pid, flush=True)
 
 
@@ -53,7 +54,6 @@ def _become_a_kernel(order: dict[str, Any]) -> None:
         os.dup2(source, target)
     sys.argv[1:] = order["arguments"]
     FlowKernelApp.launch_instance()
-    os._exit(0)
 
 
 if __name__ == "__main__":
