@@ -10,6 +10,7 @@ import select
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -89,7 +90,8 @@ class ForkedProcess:
     def send_signal(self, number: int) -> None:
         """Send a signal to the very process, even if its pid was given away."""
         if self._fd >= 0:
-            signal.pidfd_send_signal(self._fd, number)
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._fd, number)
 
     def _end(self, timeout: float) -> int | None:
         if self._fd >= 0 and select.select([self._fd], [], [], timeout)[0]:
