@@ -56,7 +56,14 @@ class Zygote:
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
-        return ForkedProcess(int(self._process.stdout.readline()))
+        said = self._process.stdout.readline()
+        assert said.strip().isdigit(), f"no kernel was forked: {said}"
+        return ForkedProcess(int(said))
+
+    @property
+    def is_alive(self) -> bool:
+        """False once it has ended, which no test but the one that did it shall suffer from."""
+        return self._process.poll() is None
 
     def __enter__(self) -> Self:
         return self

@@ -108,7 +108,7 @@ class Kernel:
         self.sockets: dict[str, zmq.Socket[bytes]] = {}
 
     def _start(self) -> None:
-        if self._zygote is not None:
+        if self._zygote is not None and self._zygote.is_alive:
             self.process: Any = self._zygote.start(self)
             return
         with (self.root / "output.txt").open("ab") as output:

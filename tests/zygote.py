@@ -2,7 +2,7 @@
 
 Run by `tests.forked`: a kernel then starts in a tenth of the time, so a test can kill a hundred.
 
-    in:   {"arguments": […], "cwd": …, "env": {…}, "output": …}        out:  <pid>
+    in:   {"arguments": […], "cwd": …, "env": {…}, "output": …}        out:  <pid>, or why not
 
 Its own arguments are the names of further modules that its kernels shall have at hand.
 """
@@ -45,7 +45,11 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     for line in sys.stdin:
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:  # too many processes: that costs the test that asked, and no other
+            print(error, flush=True)
+            continue
         if pid == 0:
             _become_a_kernel(json.loads(line))
             return  # and end as a program does
