@@ -53,7 +53,7 @@ class Kernel:
         env: Variables to set (or to remove, when None) over a cleaned copy of our environment.
         arguments: Further command line arguments of the kernel.
         zygote: What forks it; by default `warm`, for a kernel under test.
-        is_cold: Started as front ends start one: for what a test can tell apart.
+        is_cold: Started as front ends start one, as it is where `env` has what Python reads then.
     """
 
     warm: ClassVar["Zygote | None"] = None
@@ -70,6 +70,7 @@ class Kernel:
         is_cold: bool = False,
     ) -> None:
         self.name = name
+        is_cold |= any(each.startswith(("PYTHON", "LANG", "LC_", "TZ")) for each in env or {})
         self._zygote = None if is_cold or name != "flow" else zygote or self.warm
         # Short, because the path of a unix socket holds 107 bytes.
         self.root = Path(tempfile.mkdtemp(prefix="fk"))
