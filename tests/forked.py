@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
-from tests.kernels import Kernel, environment
+from tests.kernels import DEADLINE_S, Kernel, environment
 
 CHECKPOINTS: Final = (
     "flow_kernel.session.assembly_state",
@@ -84,7 +84,7 @@ class ForkedProcess:
         """-1 once the process has ended; its exit code is not ours to know."""
         return self._end(0)
 
-    def wait(self, timeout: float) -> int:
+    def wait(self, timeout: float = DEADLINE_S) -> int:
         """Wait for the end."""
         if self._end(timeout) is None:
             raise TimeoutError(f"process {self.pid} lives on")
