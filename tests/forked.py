@@ -1,6 +1,7 @@
-"""Kernels forked from one process that has imported everything: 60 ms instead of 500 ms.
+"""Kernels forked from one process that has imported everything: 0.1 s of CPU instead of 0.4 s.
 
-Called by the tests that need kernels by the hundred. The kernel itself is the real one.
+Called by the fixtures, for all kernels under test of a run, and by tests that need kernels by the
+hundred. The kernel itself is the real one.
 """
 
 import json
@@ -9,11 +10,11 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
-from tests.kernels import Kernel, environment
+from tests.kernels import DEADLINE_S, Kernel, environment
 
 CHECKPOINTS: Final = (
     "flow_kernel.session.assembly_state",
@@ -42,13 +43,27 @@ class Zygote:
             text=True,
         )
 
-    def fork(self, order: dict[str, object]) -> int:
-        """Start a kernel; returns its pid."""
+    def start(self, kernel: Kernel) -> "ForkedProcess":
+        """Fork the process of a kernel."""
+        kernel.manager.write_connection_file()
+        order = {
+            "arguments": ["-f", kernel.manager.connection_file, *kernel.arguments],
+            "cwd": str(kernel.cwd),
+            "env": kernel.env,
+            "output": str(kernel.root / "output.txt"),
+        }
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
-        return int(self._process.stdout.readline())
+        said = self._process.stdout.readline()
+        assert said.strip().isdigit(), f"no kernel was forked: {said}"
+        return ForkedProcess(int(said))
+
+    @property
+    def is_alive(self) -> bool:
+        """False once it has ended, which no test but the one that did it shall suffer from."""
+        return self._process.poll() is None
 
     def __enter__(self) -> Self:
         return self
@@ -69,7 +84,7 @@ class ForkedProcess:
         """-1 once the process has ended; its exit code is not ours to know."""
         return self._end(0)
 
-    def wait(self, timeout: float) -> int:
+    def wait(self, timeout: float = DEADLINE_S) -> int:
         """Wait for the end."""
         if self._end(timeout) is None:
             raise TimeoutError(f"process {self.pid} lives on")
@@ -82,7 +97,8 @@ class ForkedProcess:
     def send_signal(self, number: int) -> None:
         """Send a signal to the very process, even if its pid was given away."""
         if self._fd >= 0:
-            signal.pidfd_send_signal(self._fd, number)
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._fd, number)
 
     def _end(self, timeout: float) -> int | None:
         if self._fd >= 0 and select.select([self._fd], [], [], timeout)[0]:
@@ -92,33 +108,7 @@ class ForkedProcess:
 
 
 class ForkedKernel(Kernel):
-    """A kernel under test, forked from a zygote."""
+    """A kernel under test, forked from a zygote of its own kind."""
 
-    def __init__(
-        self,
-        zygote: Zygote,
-        *,
-        home: Path | None = None,
-        env: Mapping[str, str | None] | None = None,
-        arguments: Sequence[str] = (),
-    ) -> None:
-        self._zygote = zygote
-        super().__init__(home=home, env=env, arguments=arguments)
-
-    def _start(self) -> None:
-        self.manager.write_connection_file()
-        self._forked = ForkedProcess(
-            self._zygote.fork(
-                {
-                    "arguments": ["-f", self.manager.connection_file, *self._arguments],
-                    "cwd": str(self.cwd),
-                    "env": self.env,
-                    "output": str(self.root / "output.txt"),
-                }
-            )
-        )
-
-    @property
-    def process(self) -> ForkedProcess:
-        """The process itself."""
-        return self._forked
+    def __init__(self, zygote: Zygote, **options: Any) -> None:
+        super().__init__(zygote=zygote, **options)

@@ -17,13 +17,16 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import zmq
 from jupyter_client import KernelManager
 
 from tests.logs import TaskLogs
 from tests.replies import Message, Ran
+
+if TYPE_CHECKING:
+    from tests.forked import Zygote
 
 FLOW = os.environ.get("FLOW_TEST_KERNEL", "flow")
 """The kernel under test; with `FLOW_TEST_KERNEL=python3` all comparisons have to be equal."""
@@ -49,7 +52,12 @@ class Kernel:
         home: Home of records; its own folder by default.
         env: Variables to set (or to remove, when None) over a cleaned copy of our environment.
         arguments: Further command line arguments of the kernel.
+        zygote: What forks it; by default `warm`, for a kernel under test.
+        is_cold: Started as front ends start one, as it is where `env` has what Python reads then.
     """
+
+    warm: ClassVar["Zygote | None"] = None
+    """What forks kernels under test in a run of tests; the fixtures see to it."""
 
     def __init__(
         self,
@@ -58,8 +66,12 @@ class Kernel:
         home: Path | None = None,
         env: Mapping[str, str | None] | None = None,
         arguments: Sequence[str] = (),
+        zygote: "Zygote | None" = None,
+        is_cold: bool = False,
     ) -> None:
         self.name = name
+        is_cold |= any(each.startswith(("PYTHON", "LANG", "LC_", "TZ")) for each in env or {})
+        self._zygote = None if is_cold or name != "flow" else zygote or self.warm
         # Short, because the path of a unix socket holds 107 bytes.
         self.root = Path(tempfile.mkdtemp(prefix="fk"))
         self.cwd = self.root / "work"
@@ -75,7 +87,7 @@ class Kernel:
         self._is_welcome = False
         self._is_closed = False
         self._context = zmq.Context()
-        self._arguments = list(arguments)
+        self.arguments = list(arguments)
         self.env: dict[str, str] = environment(
             {"FLOW_HOME": str(self.home), "IPYTHONDIR": str(self.root / "ipython")}
             | dict(env or {})
@@ -97,16 +109,20 @@ class Kernel:
         self.sockets: dict[str, zmq.Socket[bytes]] = {}
 
     def _start(self) -> None:
+        if self._zygote is not None and self._zygote.is_alive:
+            self.process: Any = self._zygote.start(self)
+            return
         with (self.root / "output.txt").open("ab") as output:
             self.manager.start_kernel(
                 cwd=str(self.cwd),
                 env=dict(self.env),
-                extra_arguments=self._arguments,
+                extra_arguments=self.arguments,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
         # The manager's own, which it never uses here: it would connect at some time of its own.
         self.manager._close_control_socket()
+        self.process = self.manager.provisioner.process
 
     def _connect(self) -> None:
         # Only to sockets that are there. One that is missing is tried again later: the kernel would
@@ -132,11 +148,6 @@ class Kernel:
         for socket in self.sockets.values():
             self._poller.register(socket, zmq.POLLIN)
         self._channel = {socket: channel for channel, socket in self.sockets.items()}
-
-    @property
-    def process(self) -> Any:
-        """The process itself, with the verbs of `subprocess.Popen`."""
-        return self.manager.provisioner.process
 
     @property
     def pid(self) -> int:
@@ -167,8 +178,6 @@ class Kernel:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{self.name} is not ready: {self.said()[-2000:]}")
         return self
-
-    # -- requests ---------------------------------------------------------------------------
 
     def request(
         self,
@@ -248,8 +257,6 @@ class Kernel:
         """Run one cell to its end."""
         return self.collect(self.send(code, **options), answers=answers, timeout=timeout)
 
-    # -- waiting ----------------------------------------------------------------------------
-
     def wait(
         self, happened: Callable[[], bool], *, timeout: float = DEADLINE_S, fail: bool = True
     ) -> bool:
@@ -318,8 +325,6 @@ class Kernel:
         self.wait(mark.exists)
         self.interrupt()
         return self.collect(msg_id)
-
-    # -- ends -------------------------------------------------------------------------------
 
     def interrupt(self) -> None:
         """SIGINT, as a front end's stop button sends it."""

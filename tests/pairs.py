@@ -55,7 +55,7 @@ def effects(runs: Sequence[Ran]) -> list[dict[str, Any]]:
 
 def start_pair() -> Pair:
     """Start both at once and wait for them; the caller closes them."""
-    pair = Pair(Kernel(STOCK), Kernel(FLOW))
+    pair = Pair(Kernel(STOCK), Kernel(FLOW, is_cold=True))
     pair.stock.ready()
     pair.flow.ready()
     return pair

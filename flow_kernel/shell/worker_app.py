@@ -29,6 +29,7 @@ from traitlets.config import Config
 from flow_kernel.session import ambient
 from flow_kernel.shell import worker_magics
 from flow_kernel.shell.broken_streams import BrokenStreams
+from flow_kernel.shell.deferred_debugger import DeferredDebugger, stand_in
 from flow_kernel.shell.worker_bonds import Alone, bind, end_when_alone
 from flow_kernel.shell.worker_calls import WorkerCalls
 from flow_kernel.shell.worker_checkpoints import WorkerCheckpoints
@@ -53,6 +54,7 @@ class WorkerKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no typ
     """ipykernel's kernel; a request may bring a job."""
 
     shell_class: Any = Type(WorkerShell)
+    debugger_class: Any = Type(DeferredDebugger)
     sampler: Sampler | None = None
     """Set once the worker has started, where it shares memory with its session."""
 
@@ -305,6 +307,7 @@ def run(argv: Sequence[str], kept: Sequence[int] = ()) -> int:
     Returns:
         The exit code.
     """
+    stand_in()  # nobody can ask a worker for its debugger, which is half of what it would import
     before = frozenset(sys.modules)
     if kept:
         faulthandler.enable(file=kept[0], all_threads=True)

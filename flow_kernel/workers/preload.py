@@ -3,7 +3,8 @@
 Called by `nursery`: a zygote imports it ahead, so that no worker has to.
 
 The file is named by the interpreter and by what is installed; another version of anything is
-another environment, and learns anew. Only names of modules are in it.
+another environment, and learns anew. The working directory is no part of it: each file that is
+written there would make it another one. Only names of modules are in it.
 """
 
 import hashlib
@@ -15,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from flow_kernel.workers.here import search_path
+from flow_kernel.workers.here import directory, search_path
 
 _MOST: Final = 5000
 _MOST_FILES: Final = 8
@@ -24,7 +25,7 @@ _MOST_FILES: Final = 8
 def path_in(folder: Path) -> Path:
     """The file of this environment."""
     hashed = hashlib.sha256(f"{sys.executable}\n{sys.version}".encode())
-    for entry in sorted(search_path()):
+    for entry in sorted({*search_path()} - {directory()}):
         with suppress(OSError):
             hashed.update(f"{entry}\n{Path(entry).stat().st_mtime_ns}\n".encode(errors="replace"))
     return folder / f"{hashed.hexdigest()[:16]}.json"

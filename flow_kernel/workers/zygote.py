@@ -37,6 +37,9 @@ _STANDARD: Final = (
     "IPython.core.completer",
     "comm",
     "IPython.core.logger",
+    "IPython.core.debugger",
+    "IPython.extensions.storemagic",
+    "tornado.platform.asyncio",
 )
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 

@@ -80,8 +80,8 @@ def _wait_for_below(kernel: Kernel, cell: str) -> None:
 
 @pytest.fixture(scope="module")
 def of_the_kernel() -> list[Record]:
-    """What the Flow kernel records of the cells."""
-    with Kernel() as kernel:
+    """What the Flow kernel records of the cells; cold, for what they import for the first time."""
+    with Kernel(is_cold=True) as kernel:
         kernel.run("pass  # where the others load flow_kernel")
         for cell in CELLS:
             kernel.run(cell)

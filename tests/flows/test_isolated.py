@@ -25,6 +25,14 @@ def test_a_parser_of_arguments_finds_the_program_first(kernel: Kernel) -> None:
     assert ok(kernel, f"%%isolated\n{code}") == ok(kernel, code) == "('-f', True)"
 
 
+@promise("isolated.relay")
+def test_a_worker_loads_no_debugger_before_it_is_asked_for(kernel: Kernel) -> None:
+    code = "%%isolated --fresh\nimport sys\n"
+    assert ok(kernel, f"{code}'debugpy' in sys.modules") == "False"
+    ran = kernel.run(f"{code}breakpoint(); 'debugpy' in sys.modules")  # nobody debugs: it goes on
+    assert (ran.result, ran.stdout, ran.stderr, ran.error) == ("True", "", "", None)
+
+
 @promise("isolated.variables")
 def test_a_worker_keeps_its_variables_and_a_fresh_one_has_none(kernel: Kernel) -> None:
     ok(kernel, "%%isolated --worker keeps\nonly_there = 1")

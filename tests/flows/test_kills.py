@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from flow_kernel.records.codec import NO_PREVIOUS
-from tests.forked import NO_HISTORY, ForkedKernel, Zygote
+from tests.forked import NO_HISTORY
+from tests.kernels import Kernel
 from tests.logs import Record, TaskLogs
 from tests.promises import promise
 
@@ -26,34 +27,30 @@ CELLS = (
 
 @promise("kill.lossless", "death.recorded")
 @pytest.mark.parametrize("batch", range(5))
-def test_twenty_kills_of_a_busy_kernel_lose_nothing(
-    zygote: Zygote, tmp_path: Path, batch: int
-) -> None:
-    _kill(zygote, tmp_path / "home", kills=20, seed=batch)
+def test_twenty_kills_of_a_busy_kernel_lose_nothing(tmp_path: Path, batch: int) -> None:
+    _kill(tmp_path / "home", kills=20, seed=batch)
 
 
 @promise("kill.lossless", "death.recorded")
 @pytest.mark.soak
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("batch", range(100))
-def test_a_hundred_kills_of_a_busy_kernel_lose_nothing(
-    zygote: Zygote, tmp_path: Path, batch: int
-) -> None:
-    _kill(zygote, tmp_path / "home", kills=100, seed=1000 + batch)
+def test_a_hundred_kills_of_a_busy_kernel_lose_nothing(tmp_path: Path, batch: int) -> None:
+    _kill(tmp_path / "home", kills=100, seed=1000 + batch)
 
 
-def _kill(zygote: Zygote, home: Path, *, kills: int, seed: int) -> None:
+def _kill(home: Path, *, kills: int, seed: int) -> None:
     """Kill kernels of one home in turn, the next one starting while the last one works."""
     chance = random.Random(seed)
     acknowledged: dict[str, int] = {}
-    spare = ForkedKernel(zygote, home=home, arguments=NO_HISTORY)
+    spare = Kernel(home=home, arguments=NO_HISTORY)
     for _ in range(kills):
-        kernel, spare = spare, ForkedKernel(zygote, home=home, arguments=NO_HISTORY)
+        kernel, spare = spare, Kernel(home=home, arguments=NO_HISTORY)
         with kernel:
             acknowledged |= _acknowledged_before_the_kill(kernel, chance)
     with spare:
         spare.shutdown()
-    with ForkedKernel(zygote, home=home, arguments=NO_HISTORY) as last:
+    with Kernel(home=home, arguments=NO_HISTORY) as last:
         last.run("the_end = 1")
 
     # A kill in the middle of a write leaves the head of a line that nobody was told of.
@@ -65,7 +62,7 @@ def _kill(zygote: Zygote, home: Path, *, kills: int, seed: int) -> None:
     _torn_lines_were_the_last_of_their_sessions(logs)
 
 
-def _acknowledged_before_the_kill(kernel: ForkedKernel, chance: random.Random) -> dict[str, int]:
+def _acknowledged_before_the_kill(kernel: Kernel, chance: random.Random) -> dict[str, int]:
     """Keep a kernel busy, kill it after some replies; returns what it had acknowledged."""
     sent = {kernel.send(chance.choice(CELLS), stop_on_error=False) for _ in range(40)}
     enough = chance.randint(1, 25)

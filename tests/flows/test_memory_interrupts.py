@@ -5,6 +5,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -81,7 +82,8 @@ def test_a_cell_beside_one_that_takes_the_memory_goes_on(low: Kernel, own: Kerne
 
 @promise("stuck.memory")
 def test_a_kernel_in_a_small_control_group_is_not_killed() -> None:
-    with group_of(400_000_000) as group, inside(group, Kernel) as kernel:
+    cold = partial(Kernel, is_cold=True)  # a child of ours, so that it is in our group
+    with group_of(400_000_000) as group, inside(group, cold) as kernel:
         kernel.ready()
         for _ in range(2):
             ran = kernel.run(GROWS)

@@ -1,5 +1,6 @@
 """What workers had to import, kept for each environment."""
 
+import os
 import stat
 import sys
 from pathlib import Path
@@ -24,6 +25,17 @@ def test_another_environment_learns_anew(tmp_path: Path, monkeypatch: pytest.Mon
     before = preload.path_in(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
     assert preload.path_in(tmp_path) != before
+
+
+def test_a_new_file_in_the_working_directory_makes_no_other_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["", *sys.path])
+    before = preload.path_in(tmp_path)
+    (tmp_path / "new.py").touch()
+    os.utime(tmp_path, (1, 1))
+    assert preload.path_in(tmp_path) == before
 
 
 @pytest.mark.parametrize("damage", [b"", b"{}", b"[1, null]", b"\xff", b"[" * 100_000])

@@ -174,7 +174,7 @@ def test_a_process_that_forks_on_while_it_is_killed_leaves_nothing(tag: str) -> 
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 def breed(depth):
     sweep.wear({tag!r})
-    for _ in range(60):
+    for _ in range(20):
         fork(lambda: breed(depth - 1) if depth else rest())
         time.sleep(0.002)
     rest()
