@@ -1,6 +1,6 @@
 """Starts a worker on another machine, through a kernel provisioner that somebody else has written.
 
-Called by `pool` where the settings name one. Such a worker shares no file, no memory and no pid
+Called by `starts` where the settings name one. Such a worker shares no file, no memory and no pid
 with us. All that is known of it comes over its sockets, encrypted, and from its provisioner, which
 is asked several times a second whether it still runs.
 
