@@ -8,7 +8,7 @@ asks for the sampler of the worker, and looks as often as `workers.blocking` wan
 import os
 import signal
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from flow_kernel.session.isolation.blocks import (
     Block,
@@ -66,7 +66,7 @@ class Watchdog:
         self._code = code
         self._witness = witness
         self._acts_alone = acts_alone
-        self._detector = Detector(memory_bytes=limits.memory_bytes)
+        self._detector = Detector(memory_bytes=limits.memory_bytes, cores=os.cpu_count() or 1)
         self._looked_s = self._searched_s = 0.0
         self._has_asked = False
         self._has_dump = False
@@ -143,14 +143,17 @@ class Watchdog:
         glimpse = None if glimpses is None else glimpses.read()
         if glimpse is not None and glimpse.msg_id != self._job.msg_id:
             glimpse = None  # of a cell before
+        main = thread_looks.look(pid, pid)  # first: whom it waits for is looked at while it does
+        others = _Others.of(pid, glimpse)
         return Sample(
             at_s=at_s,
-            main=thread_looks.look(pid, pid),
+            main=main,
             burnt_s=None if glimpses is None else thread_looks.computed_s(pid),
             number=0 if glimpses is None else glimpses.number(),
             glimpse=glimpse,
             is_gil_wanted=self._detector.is_silent and _is_gil_wanted(pid),
-            are_others_waiting=_are_waiting(pid, glimpse),
+            are_others_waiting=others.are_waiting,
+            others_wanted_s=others.wanted_s,
             processes=usage.processes,
             rss_bytes=usage.rss_bytes,
         )
@@ -223,17 +226,26 @@ class Watchdog:
                 return
 
 
-def _are_waiting(pid: int, glimpse: Glimpse | None) -> bool | None:
-    if glimpse is None:
-        return None
-    alive = thread_looks.threads(pid)
-    for tid in glimpse.threads:
-        seen = thread_looks.look(pid, tid)
-        if seen is None and tid in alive:
-            return None
-        if seen is not None and not seen.is_for_ever:
-            return False
-    return True
+class _Others(NamedTuple):
+    """What the threads do that the user's code has begun."""
+
+    are_waiting: bool | None
+    wanted_s: float
+
+    @classmethod
+    def of(cls, pid: int, glimpse: Glimpse | None) -> "_Others":
+        """Those of a process; the first that does not wait is enough to know."""
+        wanted_s = 0.0
+        if glimpse is None or not glimpse.ours:
+            return cls(None, wanted_s)
+        for tid in thread_looks.threads(pid).difference(glimpse.ours):
+            seen = thread_looks.look(pid, tid)
+            if seen is None:  # it has ended, or nobody says
+                return cls(None, wanted_s)
+            if not seen.is_for_ever:
+                return cls(False, wanted_s)
+            wanted_s += seen.wanted_s
+        return cls(True, wanted_s)
 
 
 def _is_gil_wanted(pid: int) -> bool:
