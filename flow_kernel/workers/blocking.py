@@ -10,6 +10,7 @@ Called by `session.isolation.watchdog`, with a sample two to ten times a second.
                       gil_held        its sampler waits for the GIL while it computes  likely
                       stopped         the system has stopped it (SIGSTOP)              certain
                                       the same, but a process of its own may go on     likely
+                      lost            neither answers nor runs, for a minute           likely
     cpu_exhausted     processes       more than 64 in its tree (4 a processor)         likely
                                       more than 256 (16 a processor)                   certain
     memory_exhausted  near_limit      will be at its limit in half a second            likely
@@ -58,6 +59,9 @@ GIL_BUSY: Final = 0.5
 takes longer by the clock, and is no longer for that."""
 STOPPED_S: Final = 0.8
 """A shell or a debugger that stops a process to look at it lets go sooner."""
+LOST_S: Final = 60.0
+"""Of silence, as its session has seen it: that is asleep as well where a computer is."""
+_LONGEST_LOOK_S: Final = 1.0
 MANY_PROCESSES: Final = 64
 MANY_A_CORE: Final = 4
 """No pool of processes is larger; `make -j` has three processes for each processor."""
@@ -92,6 +96,7 @@ class Sample:
         others_wanted_s: What these threads have computed, or wanted to.
         processes: In its tree, itself among them.
         rss_bytes: Of its tree.
+        beats: How often it has answered on its heartbeat channel; None where nobody asks.
     """
 
     at_s: float
@@ -104,6 +109,7 @@ class Sample:
     others_wanted_s: float = 0.0
     processes: int = 1
     rss_bytes: int | None = None
+    beats: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +160,28 @@ class _Silence:
 
 
 @dataclass(slots=True)
+class _Lifeless:
+    """Looks in a row at which nothing had happened."""
+
+    signs: object = None
+    burnt_s: float = 0.0
+    at_s: float = 0.0
+    since_s: float = 0.0
+    silent_s: float = 0.0
+
+    def add(self, sample: Sample) -> float:
+        """How long it has shown no sign of life."""
+        signs, burnt_s = (sample.beats, sample.number), sample.burnt_s or 0.0
+        if signs != self.signs or burnt_s - self.burnt_s > IDLE_S:
+            self.signs, self.burnt_s = signs, burnt_s
+            self.since_s, self.silent_s = sample.at_s, 0.0
+        else:
+            self.silent_s += min(sample.at_s - self.at_s, _LONGEST_LOOK_S)
+        self.at_s = sample.at_s
+        return self.silent_s
+
+
+@dataclass(slots=True)
 class Detector:
     """Of one cell.
 
@@ -176,6 +204,7 @@ class Detector:
     _lock: _Run = field(default_factory=_Run)
     _stop: _Run = field(default_factory=_Run)
     _silence: _Silence = field(default_factory=_Silence)
+    _life: _Lifeless = field(default_factory=_Lifeless)
     _before: tuple[float, int] | None = None
     _looked: int = -1
     _looping: Finding | None = None
@@ -189,6 +218,7 @@ class Detector:
             or self._gil(sample)
             or self._loop(sample)
             or self._deadlock(sample)
+            or self._lost(sample)
         )
         if sample.main is not None:
             self.doing = "gil_held" if self.is_gil_held else str(sample.main.doing)
@@ -280,6 +310,18 @@ class Detector:
             detail="gil_held",
             confidence="likely",
             since_s=silence.at_s,
+            is_recoverable=False,
+        )
+
+    def _lost(self, sample: Sample) -> Finding | None:
+        """Never certain: a cell that has closed what it found is not heard of either."""
+        if sample.beats is None or self._life.add(sample) < LOST_S:
+            return None
+        return Finding(
+            reason="unknown",
+            detail="lost",
+            confidence="likely",
+            since_s=self._life.since_s,
             is_recoverable=False,
         )
 

@@ -207,3 +207,32 @@ def test_a_worker_that_a_debugger_looks_at_is_not_called_stopped() -> None:
 def test_a_large_machine_may_have_more_processes() -> None:
     found = [Detector(cores=128).see(Sample(at_s=1, processes=count)) for count in (400, 600, 3000)]
     assert [each and each.confidence for each in found] == [None, "likely", "certain"]
+
+
+SILENT = {"cpu": 0.0, "doing": Doing.SLEEPING, "is_silent": True}
+
+
+def test_a_worker_that_is_silent_and_still_for_a_minute_is_lost() -> None:
+    assert told(59, **SILENT, beats=3) == []
+    assert told(61, **SILENT, beats=3) == [(60.1, "unknown", "lost", "likely")]
+    assert told(300, **SILENT) == []  # nobody asks
+
+
+def test_any_sign_of_life_is_enough() -> None:
+    assert told(300, **SILENT | {"cpu": 0.01}, beats=3) == []
+    assert told(300, **SILENT | {"is_silent": False}, beats=3) == []
+    detector = Detector()
+    for sample in samples(300, **SILENT):
+        assert detector.see(replace(sample, beats=int(sample.at_s / 50))) is None
+
+
+def test_the_time_that_the_session_slept_is_no_silence() -> None:
+    detector = Detector()
+    for at_s in range(0, 3600, 120):
+        assert detector.see(Sample(at_s=at_s, beats=0)) is None
+
+
+def test_a_worker_on_another_machine_is_lost_when_it_answers_no_more() -> None:
+    detector = Detector()
+    found = [detector.see(Sample(at_s=tick / 2, beats=1)) for tick in range(140)]
+    assert {each.detail for each in found if each is not None} == {"lost"}

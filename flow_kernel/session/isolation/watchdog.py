@@ -85,9 +85,14 @@ class Watchdog:
         Returns:
             True where it certainly does not, and something is to be done about it.
         """
-        if not self._can_look or not (self._is_due(at_s) or self._counts_memory(usage)):
+        if not (self._is_due(at_s) or self._counts_memory(usage)):
             return self._has_to_end
         self._looked_s = at_s
+        if at_s > QUIET_S:
+            self._worker.heart.ask()
+        if not self._can_look:
+            self._look_from_afar(at_s)
+            return self._has_to_end
         pid = self._worker.pid or 0
         usage = usage or tree.look(pid, self._tag(at_s))
         if usage is None:
@@ -104,6 +109,11 @@ class Watchdog:
             self._ask_for_stacks(pid)
         self._tell(found, sample, usage)
         return self._has_to_end
+
+    def _look_from_afar(self, at_s: float) -> None:
+        """At a worker that can be asked, and not be seen."""
+        sample = Sample(at_s=at_s, beats=self._worker.heart.beats)
+        self._tell(self._detector.see(sample), sample, None)
 
     def waits_for_input(self, *, is_open: bool) -> None:
         """The cell asks a person, or has got its answer."""
@@ -156,13 +166,14 @@ class Watchdog:
             others_wanted_s=others.wanted_s,
             processes=usage.processes,
             rss_bytes=usage.rss_bytes,
+            beats=self._worker.heart.beats,
         )
 
-    def _tell(self, found: Finding | None, sample: Sample, usage: tree.Usage) -> None:
+    def _tell(self, found: Finding | None, sample: Sample, usage: tree.Usage | None) -> None:
         if found is None:
             self._told = None
             # What is told of a short cell nobody reads.
-            doing = self._detector.doing if sample.at_s > QUIET_S else None
+            doing = self._detector.doing or None if sample.at_s > QUIET_S else None
             if doing != self._doing:
                 self._doing = doing
                 self._worker.tell(self._job, doing, is_blocked=False)
@@ -192,7 +203,7 @@ class Watchdog:
             resource_usage=ResourceUsage(
                 cpu=None if cpu_s is None or at_s <= 0 else round(100 * max(cpu_s, 0) / at_s, 1),
                 memory=None if usage is None else usage.rss_bytes,
-                disk=_disk_bytes(self._worker.pid),
+                disk=_disk_bytes(self._worker.pid) if self._can_look else None,
             ),
             recoverable=found.is_recoverable,
             stack=stack_lines(frames, self._code),
