@@ -9,6 +9,7 @@ system takes the end of a thread that has forked for the end of the owner.
     any other             remote
 """
 
+import os
 import shutil
 import tempfile
 import threading
@@ -103,8 +104,9 @@ class Pool:
         self._is_closed = False
         self._ended: set[str] = set()
         self.turnstile: Turnstile = Turnstile(
-            most=settings.max_workers, memory_bytes=self._budget, named=self._names
-        )
+            most=settings.max_workers, memory_bytes=self._budget, named=self._names,
+            cores=_cores, free_bytes=_free_bytes,
+        )  # fmt: skip
         """Where cells wait for a worker."""
         self._budget_bytes = settings.memory_budget_bytes
         self._orders: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
@@ -340,6 +342,21 @@ class Pool:
                     process.wait(_END_S)
         finally:
             done.set_result(None)
+
+
+def _cores() -> float:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _free_bytes() -> int:
+    """Free on the disk of the working directory; none where nobody says."""
+    try:
+        return shutil.disk_usage(directory()).free
+    except OSError:
+        return 0
 
 
 def _private(run_dir: Path) -> Path:
