@@ -110,6 +110,11 @@ class Watchdog:
         self._tell(found, sample, usage)
         return self._has_to_end
 
+    @property
+    def is_flood(self) -> bool:
+        """True where what was told last is that its processes are too many."""
+        return self._told is not None and self._told.detail == "processes"
+
     def _look_from_afar(self, at_s: float) -> None:
         """At a worker that can be asked, and not be seen."""
         sample = Sample(at_s=at_s, beats=self._worker.heart.beats)
