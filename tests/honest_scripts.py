@@ -16,6 +16,8 @@ QUICK: Final = (
     *("waits_for_an_event_in_time", "event_set_by_an_alarm", "spins_until_an_alarm"),
     *("silent_socket", "thread_flips_a_flag", "thread_lets_a_lock_go", "asyncio_event"),
     *("sleeping_child", "multiprocessing_lock", "spins_on_shared_memory", "talks_slowly", "asks"),
+    *("gives_up_for_a_signal_of_a_child", "lock_ended_by_the_handler_of_an_interrupt"),
+    *("seventy_threads_of_which_the_last_works", "stopped_and_continued_by_a_child"),
 )
 
 

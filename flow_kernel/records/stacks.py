@@ -5,9 +5,12 @@
     .flow/run/<session>.stack    the number of the signal in a line, then what faulthandler writes
 
 The handler is faulthandler's own: it runs no Python, takes no lock and goes on with the system call
-that it interrupts. The signal is one that the system has no use for (real-time) and that nobody has
-taken when the session begins; `signal.getsignal` tells nothing of it. It is sent only to the very
-process of the session, and only while that catches it: the system ends who does not.
+that it interrupts; `sleep` and `poll` of native code, which no system goes on with, return early.
+It writes the stack of the thread that gets the signal: the main one, unless that blocks it.
+
+The signal is one that the system has no use for (real-time) and that nobody has taken when the
+session begins; `signal.getsignal` tells nothing of it. It is sent only to the very process of the
+session, and only while that catches it: the system ends who does not.
 
 The descriptor has a high number. A cell may close all that it finds, and the next file that it
 opens gets the lowest: never this one, as a rule.
@@ -36,6 +39,7 @@ _LOOK_S: Final = 0.005
 _QUIET_LOOKS: Final = 4
 """It writes in one go: what has not grown for so long is whole."""
 _MASKS: Final = re.compile(rb"^Sig(?:Cgt|Ign):\s*([0-9a-f]+)", re.MULTILINE)
+_BLOCKED: Final = re.compile(rb"^SigBlk:\s*([0-9a-f]+)", re.MULTILINE)
 _CAUGHT: Final = re.compile(rb"^SigCgt:\s*([0-9a-f]+)", re.MULTILINE)
 
 
@@ -59,7 +63,8 @@ def tell(path: Path) -> Callable[[], None] | None:
         return None
     finally:
         os.close(low)
-    faulthandler.register(number, file=fd, all_threads=True, chain=False)
+    # Of more than a hundred threads not all are written, and the main one comes last.
+    faulthandler.register(number, file=fd, all_threads=False, chain=False)
 
     def undo() -> None:
         faulthandler.unregister(number)
@@ -71,7 +76,7 @@ def tell(path: Path) -> Callable[[], None] | None:
 
 
 def ask(path: Path, pid: int, *, timeout_s: float) -> str | None:
-    """The stacks of all threads of a process, as faulthandler writes them.
+    """The stack of the main thread of a process, as faulthandler writes it.
 
     Args:
         path: Of its file.
@@ -92,7 +97,7 @@ def ask(path: Path, pid: int, *, timeout_s: float) -> str | None:
         if not _lock(fd, until_s):
             return None
         head = os.pread(fd, 8, 0).partition(b"\n")[0]
-        if not head.isdigit() or not _is_in(_CAUGHT, pid, int(head)):
+        if not head.isdigit() or not _takes(pid, int(head)):
             return None
         os.ftruncate(fd, len(head) + 1)
         os.kill(pid, int(head))
@@ -133,6 +138,11 @@ def _free_signal() -> int | None:
         if signal.getsignal(number) == signal.SIG_DFL and not _is_in(_MASKS, os.getpid(), number):
             return number
     return None
+
+
+def _takes(pid: int, number: int) -> bool:
+    """True where the main thread handles a signal: another one would tell where that one is."""
+    return _is_in(_CAUGHT, pid, number) and not _is_in(_BLOCKED, pid, number)
 
 
 def _is_in(masks: re.Pattern[bytes], pid: int, number: int) -> bool:

@@ -20,7 +20,7 @@ from flow_kernel.records.home import Home
 from flow_kernel.records.journal import Journal, utc_now_ms
 from flow_kernel.records.kept_outputs import OutputKeeper
 from flow_kernel.records.names import ADHOC_TASK
-from flow_kernel.records.process import ResidentMemory
+from flow_kernel.records.process import ResidentMemory, peak_rss_bytes
 from flow_kernel.records.tail import OutputTail
 from flow_kernel.session.announcer import MODES, Announcer, Emit, Scalar
 from flow_kernel.session.checkpoints.errands import Errands, Wish
@@ -277,6 +277,7 @@ def _memory_watch(settings: Settings, memory: ResidentMemory, notices: Notices) 
         rss=memory,
         say=notices.say,
         release=headroom.close,
+        peak=peak_rss_bytes,
     )
 
 

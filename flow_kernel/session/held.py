@@ -18,7 +18,7 @@ from flow_kernel.records.lease import Lease, read
 from flow_kernel.records.process import is_alive, this_process
 from flow_kernel.session.deaths import running_cell
 from flow_kernel.session.held_text import Frame, frames_of, state_of
-from flow_kernel.workers import tree
+from flow_kernel.workers import thread_looks, tree
 
 _STACK_S: Final = 1.5
 _SHORTEST_S: Final = 0.05
@@ -136,7 +136,10 @@ class KernelLooks:
         if cell is not None and cell.running_s >= HELD_S and letter not in ("T", "t"):
             path = self._home.stack_path(lease.session)
             frames = frames_of(stacks.ask(path, pid, timeout_s=_STACK_S) or "")
-        state = "idle" if cell is None and letter == "S" else state_of(letter, frames, cpu_pct)
+        waits = None if cell is None else thread_looks.look(pid, pid)
+        call = "" if waits is None or waits.is_timed else str(waits.doing)
+        state = state_of(letter, frames, cpu_pct, call=call)
+        state = "idle" if cell is None and letter == "S" else state
         return _view(lease, cell, state=state, frames=frames, cpu_pct=cpu_pct, rss_bytes=rss_bytes)
 
     def _cell(self, lease: Lease) -> RunningCell | None:

@@ -9,6 +9,8 @@ Called by `held`, by the verb `jupyter flow workers` and by `%flow status`.
     not running        `subprocess`, or a cell in a worker          waiting_child
     not running        `threading`, `queue`, `concurrent.futures`   waiting_lock
     R, or much CPU     –                                            running
+    S                  – (by the call that it sleeps in)            waiting_child, waiting_lock,
+                                                                    waiting_io
     S                  –                                            sleeping
 """
 
@@ -25,13 +27,15 @@ if TYPE_CHECKING:
 
 _FRAME: Final = re.compile(r'  File "(?P<file>.*)", line (?P<line>\d{1,9}) in (?P<function>.*)')
 _CELL: Final = re.compile(r"<ipython-input-.*|(?:.*[/\\])?ipykernel_\d+[/\\][^/\\]+\.py")
-_CURRENT: Final = "Current thread "
-_THREAD: Final = re.compile(r"(?:Current t|T)hread 0x")
+_CURRENT: Final = ("Current thread ", "Stack (most recent call first)")
+_THREAD: Final = re.compile(r"(?:Current t|T)hread 0x|Stack \(most recent")
 _BUSY_PCT: Final = 50.0
 _ASKING: Final = ("ipykernel/kernelbase.py", "flow_kernel/shell/input_box.py", "terminal_box.py")
 _ASKS: Final = ("raw_input", "getpass", "_input_request", "poll", "ask")
 _CHILD: Final = ("/subprocess.py", "flow_kernel/session/isolation/run.py", "/pexpect/")
 _LOCKS: Final = ("/threading.py", "/queue.py", "/concurrent/futures/_base.py")
+_CALLS: Final = ("waiting_child", "waiting_lock", "waiting_io")
+_LOOP: Final = ("/asyncio/",)
 _BELOW: Final = ("IPython/core/interactiveshell.py", "run_code")
 _SHOWN_FRAMES: Final = 12
 _LINE_CHARS: Final = 100
@@ -73,13 +77,16 @@ def frames_of(text: str) -> tuple[Frame, ...]:
     return tuple(found)
 
 
-def state_of(letter: str, frames: Sequence[Frame], cpu_pct: float | None) -> str:  # noqa: PLR0911 - a line for each row of the table
+def state_of(  # noqa: PLR0911 - a line for each row of the table
+    letter: str, frames: Sequence[Frame], cpu_pct: float | None, *, call: str = ""
+) -> str:
     """What a session does; see the table above.
 
     Args:
         letter: Of its main thread, as the system writes it; empty where it does not say.
         frames: Of its main thread, innermost first.
         cpu_pct: Of its process.
+        call: What the call of the system means that it sleeps in, where that is known.
     """
     if letter in ("T", "t"):
         return "stopped"
@@ -94,6 +101,9 @@ def state_of(letter: str, frames: Sequence[Frame], cpu_pct: float | None) -> str
         return "waiting_child"
     if any(_is_in(frame, _LOCKS) for frame in frames[:2]):
         return "waiting_lock"
+    is_awaiting = any(_is_in(frame, _LOOP) for frame in frames[:3])
+    if letter == "S" and call in _CALLS and not is_awaiting:
+        return call
     return "sleeping" if letter == "S" else "unknown"
 
 

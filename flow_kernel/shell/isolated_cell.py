@@ -70,6 +70,7 @@ def run_isolated(shell: Any, session: Session, order: Order, body: str) -> objec
         inputs=order.inputs,
         outputs=order.outputs,
         limits=order.limits,
+        needs=order.needs,
         worker=order.worker,
         is_fresh=order.is_fresh or order.is_fork or (order.is_background and order.worker is None),
         is_fork=order.is_fork,

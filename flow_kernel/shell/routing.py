@@ -9,6 +9,9 @@ A cell is marked in four places. The first one that says a key decides it:
     tag        isolated
     comment    # flow: isolated memory=2G timeout=30 in=a,b    (the first line that is not blank)
 
+`requirements` are for metadata alone: {"cpu": 2, "memory": "4G", "disk": "10G"} have to be there
+before the cell begins, and are promised to it. (`cpu` beside it is a limit, in seconds.)
+
 A worker and a fresh one exclude one another: the place that decides for one voids the other one of
 a lower place. Below the four lie the type of the task and, as a policy, `isolate_all`: marks may
 tighten a policy and never loosen it, so nothing makes a cell run here then.
@@ -23,7 +26,7 @@ from typing import Any, Final, NamedTuple
 from flow_kernel.errors import UsageError
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.shell.routing_values import KEYS, Inputs
-from flow_kernel.workers.limits import Limits, shown
+from flow_kernel.workers.limits import Limits, Requirements, shown
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
@@ -100,6 +103,7 @@ class Marks:
     shell: bool | None = None
     background: bool | None = None
     priority: int | None = None
+    needs: Requirements | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +116,7 @@ class Order:
         inputs: Names that are copied to it.
         outputs: Names that are copied back.
         limits: What the cell may take.
+        needs: What has to be there before it begins.
         is_fork: It runs in a copy of the session.
         is_shell: It is a script of bash.
         is_background: Nobody waits for it.
@@ -127,6 +132,7 @@ class Order:
     inputs: Inputs = "auto"
     outputs: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    needs: Requirements = field(default_factory=Requirements)
 
 
 SCRIPT_TIMEOUT_S: Final = 300.0
@@ -231,6 +237,12 @@ def resolve(
             "fork and bg exclude one another",
             hint="a copy of the session lives as long as its cell runs",
         )
+    needs = _first(places, "needs")
+    if needs is not None and kind == "fork":
+        raise UsageError(
+            "fork and requirements exclude one another",
+            hint="a copy of the session waits for nothing: it has begun already",
+        )
     inputs, outputs = _first(places, "inputs"), _first(places, "outputs")
     timeout_s = _first(places, "timeout_s")
     if is_shell:
@@ -252,6 +264,7 @@ def resolve(
             processes=_first(places, "processes"),
             output_bytes=_first(places, "output_bytes"),
         ),
+        needs=needs or Requirements(),
     )
 
 

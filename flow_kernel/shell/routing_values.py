@@ -17,6 +17,7 @@ from flow_kernel.workers.limits import (
     LEAST_MEMORY_BYTES,
     bytes_of,
     count_of,
+    requirements_of,
     seconds_of,
     shown,
 )
@@ -97,5 +98,6 @@ KEYS: Final[dict[str, tuple[str, Callable[[object], object]]]] = {
     "shell": ("shell", _truth),
     "bg": ("background", _truth),
     "priority": ("priority", _priority),
+    "requirements": ("needs", requirements_of),
 }
 """Keys as people write them: the field of `Marks` that each is, and what reads its value."""

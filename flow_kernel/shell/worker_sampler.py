@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.workers.glimpses import REQUEST, Glimpse, Glimpses, nothing
-from flow_kernel.workers.loop_proof import Names, Steps, Verdict, judge, parse
+from flow_kernel.workers.loop_proof import Names, Steps, Verdict, is_at_loop, judge, parse
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
@@ -27,7 +27,13 @@ _ALIKE: Final = 1
 _AGAIN: Final = 5
 _NEAR: Final = 15
 """Looks at one place after which it is looked at less often, unless it is a loop."""
+_FIRM: Final = 3
+"""Proofs in a row: one may have seen the values of two moments, where it was kept waiting."""
 _MOST_FRAMES: Final = 200
+_IN_FUNCTION: Final = 1
+"""`inspect.CO_OPTIMIZED`: its names are no dict that its code uses."""
+_ALONE: Final = 3
+"""References to a dict: of its frame, of a variable, of the call that counts them."""
 _SHELL: Final = f"{os.sep}IPython{os.sep}core{os.sep}interactiveshell.py"
 _frames: Final = sys._current_frames
 _start: Final = _thread.start_new_thread
@@ -36,8 +42,20 @@ _native_id: Final = threading.get_native_id
 _getsignal: Final = signal.getsignal
 _getpid: Final = os.getpid
 _scandir: Final = os.scandir
+_open: Final = os.open
+_read: Final = os.read
+_close: Final = os.close
+_references: Final = sys.getrefcount
+_monitoring: Final = getattr(sys, "monitoring", None)
 _default: Final = signal.default_int_handler
+_SIGINT: Final = int(signal.SIGINT)
 _numbers: Final = tuple(signal.valid_signals())
+_EXPECTED: Final = sum(
+    1 << getattr(signal, name) - 1
+    for name in ("SIGINT", "SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGTRAP", "SIGSYS")
+    if hasattr(signal, name)
+)
+"""An interrupt is caught while a cell runs; the others come of what the code itself does."""
 _DUMP: Final = getattr(signal, "SIGUSR2", None)
 
 
@@ -56,6 +74,7 @@ class Sampler:
         self._main = threading.main_thread().ident or 0
         self._ours = frozenset(_tasks())
         self._handlers = {number: _getsignal(number) for number in _numbers}
+        self._caught = _caught()
         self._msg_id = ""
         self._halt: Any = None
         kernel.control_handlers[REQUEST] = self._asked
@@ -99,12 +118,21 @@ class Sampler:
                 return
 
     def _is_open(self) -> bool:
-        """True where a handler of a signal or a widget may act while the cell keeps still."""
+        """True where a handler of a signal or a widget may act while the cell keeps still.
+
+        That of an interrupt is no such: who sends one is another process, or a person. On any other
+        signal, which a timer may send, even that one ends a loop. What native code has set only the
+        system knows.
+        """
         manager = getattr(self._kernel, "comm_manager", None)
         if manager is not None and manager.comms:
             return True
+        if _caught() & ~(self._caught | _EXPECTED):
+            return True
         return any(
-            callable(now) and now is not _default and now is not self._handlers[number]
+            callable(now)
+            and now is not self._handlers[number]
+            and not (now is _default and number == _SIGINT)
             for number in _numbers
             if (now := _getsignal(number)) is not None
         )
@@ -121,49 +149,94 @@ class _Look:
         self._place = 0
         self._count = 0
         self._loop = Verdict.OPEN
-        self._is_firm = False
+        self._proofs = 0
         self._code: CodeType | None = None
         self._steps: Steps = {}
         self.is_near = True
 
     def __call__(self, msg_id: str, main: int, *, is_open: bool, dumps: bool) -> Glimpse:
+        is_alone = not is_open and self._ours.issuperset(_tasks())
         frame = _frames()[main]
         stack, place = _stack_of(frame)
-        threads = tuple(each for each in _tasks() if each not in self._ours)
+        is_traced, code = _is_traced(frame), frame.f_code
+        del frame  # what it holds would end here, and not where the cell lets it go
         self._count = self._count + 1 if place == self._place else 0
         if self._count == 0:
-            self._place, self._loop = place, Verdict.OPEN
-        is_alone = not threads and not is_open
-        self._is_firm = self._is_firm and is_alone
+            self._place, self._loop, self._proofs = place, Verdict.OPEN, 0
+        if not is_alone or is_traced:
+            self._proofs = 0
         if self._is_due():
-            if self._code is not frame.f_code:
-                self._code, self._steps = frame.f_code, parse(frame.f_code)
-            self._is_firm = is_alone
-            self._loop = judge(
-                self._steps,
-                frame.f_lasti,
-                Names(near=frame.f_locals, wide=frame.f_globals, built_in=frame.f_builtins),
-            )
+            if self._code is not code:
+                self._code, self._steps = code, parse(code)
+            self._loop = _judged(self._steps, code, main)
+            self._proofs = self._proofs + 1 if self._loop is Verdict.ENDLESS else 0
         self.is_near = 0 < self._count < _NEAR or self._loop is not Verdict.OPEN
         return Glimpse(
             msg_id=msg_id,
             place=place,
             alike=self._count + 1,
             loop=self._loop,
-            threads=threads,
-            is_open=is_open,
+            ours=tuple(self._ours),
+            is_open=is_open or is_traced,
             takes_dump=dumps,
             stack=stack,
         )
 
     def _is_due(self) -> bool:
-        """A proof holds for ever where nobody else could change a variable since."""
+        """Proofs hold for ever where nobody else could change a variable since."""
         if self._count < _ALIKE:
             return False
         if self._loop is Verdict.ENDLESS:
-            return not self._is_firm
+            return self._proofs < _FIRM
         often = _AGAIN if self._count < _NEAR else _NEAR
         return self._count == _ALIKE or self._count % often == 0
+
+
+def _judged(steps: Steps, code: CodeType, main: int) -> Verdict:
+    """What can be said of the loop that `main` is in now; its names are let go again."""
+    frame = _frames()[main]
+    if frame.f_code is not code or not is_at_loop(steps, frame.f_lasti):
+        return Verdict.OPEN
+    near: Any = frame.f_locals
+    try:
+        names = Names(near=near, wide=frame.f_globals, built_in=frame.f_builtins)
+        verdict = judge(steps, frame.f_lasti, names)
+        del names
+    finally:
+        # Up to Python 3.12 the frame keeps this copy, and with it what the cell deletes later; a
+        # cell that has asked for it has one reference more.
+        if code.co_flags & _IN_FUNCTION and type(near) is dict and _references(near) <= _ALONE:
+            near.clear()
+    return verdict
+
+
+def _is_traced(frame: FrameType) -> bool:
+    """True where a trace function or a debugger runs at lines of this code: it may end the loop."""
+    if frame.f_trace is not None:
+        return True
+    if _monitoring is None:
+        return False
+    return any(
+        _monitoring.get_events(tool) or _monitoring.get_local_events(tool, frame.f_code)
+        for tool in range(6)
+        if _monitoring.get_tool(tool) is not None
+    )
+
+
+def _caught() -> int:
+    """The signals that this process has handlers for, as bits; 0 where nobody says."""
+    try:
+        fd = _open("/proc/self/status", os.O_RDONLY)
+    except OSError:
+        return 0
+    try:
+        text = _read(fd, 8192)
+    except OSError:
+        return 0
+    finally:
+        _close(fd)
+    found = text.partition(b"\nSigCgt:")[2].split(None, 1)
+    return int(found[0], 16) if found else 0
 
 
 def _stack_of(frame: FrameType) -> tuple[tuple[tuple[str, int, str], ...], int]:

@@ -9,13 +9,16 @@ Called by `session.isolation.watchdog`, with a sample two to ten times a second.
                                       the same, but a handler or widget may end it     suspected
                       gil_held        its sampler waits for the GIL while it computes  likely
                       stopped         the system has stopped it (SIGSTOP)              certain
-    cpu_exhausted     processes       more than 64 in its tree                         likely
-                                      more than 256                                    certain
+                                      the same, but a process of its own may go on     likely
+                      lost            neither answers nor runs, for a minute           likely
+    cpu_exhausted     processes       more than 64 in its tree (4 a processor)         likely
+                                      more than 256 (16 a processor)                   certain
     memory_exhausted  near_limit      will be at its limit in half a second            likely
                       over_limit      is there                                         certain
 
 A processor in full use is no block: honest work is busy. Nor is a long sleep, a silent socket or a
-child that takes its time: they are told as what the worker does.
+child that takes its time: they are told as what the worker does. Where the worker has processes of
+its own one of them may send the signal that ends a loop or a wait: then neither is certain.
 """
 
 from dataclasses import dataclass, field
@@ -56,9 +59,14 @@ GIL_BUSY: Final = 0.5
 takes longer by the clock, and is no longer for that."""
 STOPPED_S: Final = 0.8
 """A shell or a debugger that stops a process to look at it lets go sooner."""
+LOST_S: Final = 60.0
+"""Of silence, as its session has seen it: that is asleep as well where a computer is."""
+_LONGEST_LOOK_S: Final = 1.0
 MANY_PROCESSES: Final = 64
-"""No pool of processes is larger on the machines that this runs on; `make -j` neither."""
-FLOOD_PROCESSES: Final = 256
+MANY_A_CORE: Final = 4
+"""No pool of processes is larger; `make -j` has three processes for each processor."""
+FLOOD: Final = 4
+"""So many times as many are no pool in any case."""
 NEAR_SHARE: Final = 0.85
 """Of the limit: at half of it one large matrix is on its way to be done well."""
 NEAR_S: Final = 0.5
@@ -85,8 +93,10 @@ class Sample:
             looked for where `Detector.is_silent`.
         are_others_waiting: True where all threads that the cell has begun wait for another thread
             without an end; None where nobody says.
+        others_wanted_s: What these threads have computed, or wanted to.
         processes: In its tree, itself among them.
         rss_bytes: Of its tree.
+        beats: How often it has answered on its heartbeat channel; None where nobody asks.
     """
 
     at_s: float
@@ -96,8 +106,10 @@ class Sample:
     glimpse: Glimpse | None = None
     is_gil_wanted: bool = False
     are_others_waiting: bool | None = None
+    others_wanted_s: float = 0.0
     processes: int = 1
     rss_bytes: int | None = None
+    beats: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,14 +160,38 @@ class _Silence:
 
 
 @dataclass(slots=True)
+class _Lifeless:
+    """Looks in a row at which nothing had happened."""
+
+    signs: object = None
+    burnt_s: float = 0.0
+    at_s: float = 0.0
+    since_s: float = 0.0
+    silent_s: float = 0.0
+
+    def add(self, sample: Sample) -> float:
+        """How long it has shown no sign of life."""
+        signs, burnt_s = (sample.beats, sample.number), sample.burnt_s or 0.0
+        if signs != self.signs or burnt_s - self.burnt_s > IDLE_S:
+            self.signs, self.burnt_s = signs, burnt_s
+            self.since_s, self.silent_s = sample.at_s, 0.0
+        else:
+            self.silent_s += min(sample.at_s - self.at_s, _LONGEST_LOOK_S)
+        self.at_s = sample.at_s
+        return self.silent_s
+
+
+@dataclass(slots=True)
 class Detector:
     """Of one cell.
 
     Args:
         memory_bytes: What it may have; None for no limit.
+        cores: Processors of the machine.
     """
 
     memory_bytes: int | None = None
+    cores: int = 1
     doing: str = ""
     """What the worker does, as far as that is seen; a word of `Doing`, or `gil_held`."""
     interval_s: float = FAST_S
@@ -168,6 +204,7 @@ class Detector:
     _lock: _Run = field(default_factory=_Run)
     _stop: _Run = field(default_factory=_Run)
     _silence: _Silence = field(default_factory=_Silence)
+    _life: _Lifeless = field(default_factory=_Lifeless)
     _before: tuple[float, int] | None = None
     _looked: int = -1
     _looping: Finding | None = None
@@ -181,6 +218,7 @@ class Detector:
             or self._gil(sample)
             or self._loop(sample)
             or self._deadlock(sample)
+            or self._lost(sample)
         )
         if sample.main is not None:
             self.doing = "gil_held" if self.is_gil_held else str(sample.main.doing)
@@ -193,9 +231,10 @@ class Detector:
     # -- one for each rule -------------------------------------------------------------------------
 
     def _processes(self, sample: Sample) -> Finding | None:
-        if sample.processes <= MANY_PROCESSES:
+        many = max(MANY_PROCESSES, MANY_A_CORE * self.cores)
+        if sample.processes <= many:
             return None
-        is_flood = sample.processes > FLOOD_PROCESSES
+        is_flood = sample.processes > FLOOD * many
         return Finding(
             reason="cpu_exhausted",
             detail="processes",
@@ -229,16 +268,18 @@ class Detector:
         )
 
     def _stopped(self, sample: Sample) -> Finding | None:
-        if sample.main is None or sample.main.doing is not Doing.STOPPED:
+        main = sample.main
+        if main is None or main.doing is not Doing.STOPPED or main.is_traced:
             self._stop.end()
             return None
-        self._stop.add(None, sample.at_s, 0.0)
-        if sample.at_s - self._stop.since_s < STOPPED_S:
+        is_alone = sample.processes == 1
+        self._stop.add(is_alone, sample.at_s, 0.0)
+        if sample.at_s - self._stop.since_s < (STOPPED_S if is_alone else SUSPICIOUS_S):
             return None
         return Finding(
             reason="unknown",
             detail="stopped",
-            confidence="certain",
+            confidence="certain" if is_alone else "likely",
             since_s=self._stop.since_s,
         )
 
@@ -272,6 +313,18 @@ class Detector:
             is_recoverable=False,
         )
 
+    def _lost(self, sample: Sample) -> Finding | None:
+        """Never certain: a cell that has closed what it found is not heard of either."""
+        if sample.beats is None or self._life.add(sample) < LOST_S:
+            return None
+        return Finding(
+            reason="unknown",
+            detail="lost",
+            confidence="likely",
+            since_s=self._life.since_s,
+            is_recoverable=False,
+        )
+
     def _loop(self, sample: Sample) -> Finding | None:
         """One look of the sampler counts once; where it is silent, nothing is known any more."""
         if sample.number != self._looked:
@@ -286,7 +339,7 @@ class Detector:
         if glimpse is None or main is None or glimpse.loop is Verdict.OPEN:
             self._place.end()
             return None
-        is_closed = sample.are_others_waiting is True and not glimpse.is_open
+        is_closed = _is_alone(sample) and not glimpse.is_open
         is_proved = glimpse.loop is Verdict.ENDLESS and is_closed
         self._place.add((glimpse.place, is_proved), sample.at_s, main.wanted_s)
         run = self._place
@@ -312,18 +365,14 @@ class Detector:
 
     def _deadlock(self, sample: Sample) -> Finding | None:
         glimpse, main = sample.glimpse, sample.main
-        is_stuck = (
-            main is not None
-            and main.is_for_ever
-            and sample.are_others_waiting is True
-            and sample.processes == 1
-        )
+        is_stuck = main is not None and main.is_for_ever and _is_alone(sample)
         if not is_stuck or glimpse is None or main is None:
             self._lock.end()
             return None
-        self._lock.add((glimpse.place, glimpse.is_open), sample.at_s, main.wanted_s)
+        wanted_s = main.wanted_s + sample.others_wanted_s
+        self._lock.add((glimpse.place, glimpse.is_open), sample.at_s, wanted_s)
         run = self._lock
-        if main.wanted_s - run.wanted_s > IDLE_S:
+        if wanted_s - run.wanted_s > IDLE_S:
             run.end()
             return None
         lasted_s = sample.at_s - run.since_s
@@ -337,3 +386,8 @@ class Detector:
             confidence="suspected" if glimpse.is_open else "certain",
             since_s=run.since_s,
         )
+
+
+def _is_alone(sample: Sample) -> bool:
+    """True where no thread and no process of the cell may wake it."""
+    return sample.are_others_waiting is True and sample.processes == 1

@@ -33,6 +33,8 @@ class Channels:
     iopub: Any
     read: Callable[[Sequence[bytes]], Message | None]
     """A message from its frames, signed as the session signs."""
+    open_heart: Callable[[], Any]
+    """Connects to its heartbeat channel, which is not listened to from the start."""
 
     def close(self) -> None:
         """Drop what was not sent."""
@@ -58,7 +60,17 @@ def connect(context: Any, started: Started, order: Order) -> Channels:
     iopub.subscribe(b"")
     for name, socket in sockets.items():
         socket.connect(_url(info, name))
-    channels = Channels(**sockets, read=reader(started.manager.session.key, order.key))
+
+    def open_heart() -> Any:
+        heart = _socket(context, zmq.DEALER, info, identity)
+        heart.connect(_url(info, "hb"))
+        return heart
+
+    channels = Channels(
+        **sockets,
+        read=reader(started.manager.session.key, order.key),
+        open_heart=open_heart,
+    )
     try:
         _wait_for_welcome(started, channels, order)
     except BaseException:

@@ -23,6 +23,8 @@ REQUEST: Final = "flow_watch"
 NBYTES: Final = 4096
 _HEAD: Final = struct.Struct("<QI")
 _MOST_FRAMES: Final = 12
+_MOST_OURS: Final = 64
+"""One that is left out is taken for the user's: nothing is certain then."""
 _NAME_CHARS: Final = 80
 _FILE_CHARS: Final = 160
 _encode: Final = json.JSONEncoder(separators=(",", ":")).encode
@@ -38,9 +40,9 @@ class Glimpse:
         place: Tells where the code stands, as a number: the same one for the same place.
         alike: How many looks in a row have seen that place, this one among them.
         loop: What can be said of the loop that it is in.
-        threads: Of the system, that the user's code has started.
-        is_open: True where something else than these threads may wake or change the code: a handler
-            of a signal, a widget.
+        ours: The threads of the system that are the worker's own: all others are the user's.
+        is_open: True where something else than threads may wake or change the code: a handler of a
+            signal, a trace function, a widget.
         takes_dump: True where SIGUSR2 is still ours, and has the stacks written.
         stack: File, line and function, the innermost first; of the user's code alone.
     """
@@ -49,7 +51,7 @@ class Glimpse:
     place: int
     alike: int
     loop: Verdict
-    threads: tuple[int, ...]
+    ours: tuple[int, ...]
     is_open: bool
     takes_dump: bool
     stack: tuple[tuple[str, int, str], ...]
@@ -62,7 +64,7 @@ def nothing(msg_id: str) -> Glimpse:
         place=0,
         alike=1,
         loop=Verdict.OPEN,
-        threads=(),
+        ours=(),
         is_open=True,
         takes_dump=False,
         stack=(),
@@ -121,7 +123,7 @@ def _fields(glimpse: Glimpse, most: int) -> dict[str, Any]:
     return asdict(glimpse) | {
         "loop": glimpse.loop.value,
         "stack": stack,
-        "threads": glimpse.threads[:64],
+        "ours": glimpse.ours[:_MOST_OURS],
     }
 
 
@@ -131,7 +133,7 @@ def _glimpse(said: dict[str, Any]) -> Glimpse:
         place=int(said["place"]),
         alike=int(said["alike"]),
         loop=Verdict(said["loop"]),
-        threads=tuple(int(each) for each in said["threads"]),
+        ours=tuple(int(each) for each in said["ours"]),
         is_open=said["is_open"] is True,
         takes_dump=said["takes_dump"] is True,
         stack=tuple((str(file), int(line), str(name)) for file, line, name in said["stack"]),

@@ -13,7 +13,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from flow_kernel.errors import UsageError
 from flow_kernel.records.frozen import FROZEN_BUILTINS
@@ -28,6 +28,8 @@ _MOST_BYTES: Final = 2**60
 _MOST_S: Final = 10 * 366 * 86400
 # The most that Linux has ids for.
 _MOST_PROCESSES: Final = 2**22
+_MOST_CORES: Final = 2**16
+_REQUIREMENTS_HINT: Final = 'e.g. {"cpu": 2, "memory": "2G", "disk": "10G"}'
 _PREFIXES: Final = "kmgtp"
 _UNITS_BYTES: Final = {
     "": 1,
@@ -54,6 +56,68 @@ class Limits:
     """Most processes in the tree, the worker among them."""
     output_bytes: int | None = None
     """What the cell may print."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requirements:
+    """What has to be there before one run begins, and is promised to it until its end; 0 for none.
+
+    A promise, and no limit: nobody counts what the run takes. Memory is held to by `Limits` alone.
+    """
+
+    cores: float = 0.0
+    """Processors."""
+    memory_bytes: int = 0
+    disk_bytes: int = 0
+    """Free on the disk of the working directory."""
+
+    def __str__(self) -> str:
+        """For people."""
+        told = []
+        if self.cores:
+            told.append("1 processor" if self.cores == 1 else f"{self.cores:g} processors")
+        if self.memory_bytes:
+            told.append(f"{human_bytes(self.memory_bytes)} of memory")
+        if self.disk_bytes:
+            told.append(f"{human_bytes(self.disk_bytes)} on the disk")
+        return " and ".join(told)
+
+
+def requirements_of(value: object) -> Requirements:
+    """`{"cpu": 2, "memory": "2G", "disk": "10G"}`; each key may be left out.
+
+    Raises:
+        UsageError: It is no such object.
+    """
+    if not isinstance(value, Mapping):
+        raise UsageError(f"{shown(value)} is no object", hint=_REQUIREMENTS_HINT)
+    readers = {"cpu": cores_of, "memory": bytes_of, "disk": bytes_of}
+    unknown = next((key for key in value if key not in readers), None)
+    if unknown is not None:
+        raise UsageError(f"{shown(unknown)} is no requirement", hint=_REQUIREMENTS_HINT)
+    said: dict[str, Any] = {}
+    for key, each in value.items():
+        try:
+            said[key] = readers[key](each)
+        except UsageError as error:
+            raise UsageError(f"{key}: {error.message}", hint=error.hint) from None
+    return Requirements(
+        cores=said.get("cpu", 0.0),
+        memory_bytes=said.get("memory", 0),
+        disk_bytes=said.get("disk", 0),
+    )
+
+
+def cores_of(value: object) -> float:
+    """A number of processors, as text or as a number; half of one is some.
+
+    Raises:
+        UsageError: It is no number, not more than nothing, or more than any machine has.
+    """
+    amount = _amount(value, {"": 1})
+    if amount is None or not 0 < amount <= _MOST_CORES:
+        raise UsageError(f"{shown(value)} is no number of processors", hint="try 2")
+    return float(amount)
 
 
 def bytes_of(value: object, *, least: int = 1) -> int:

@@ -13,6 +13,7 @@ types below take part, and operations whose cost has no bound do not.
 
 import dis
 import operator
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -57,14 +58,24 @@ _UNARY: Final[Mapping[str, Callable[[Any], Any]]] = {
     "TO_BOOL": bool,
 }
 _NOTHING: Final = frozenset(("NOP", "RESUME", "CACHE", "EXTENDED_ARG", "PRECALL", "NOT_TAKEN"))
-_LOADS: Final = frozenset(
-    (
-        *("LOAD_FAST", "LOAD_FAST_CHECK", "LOAD_FAST_BORROW", "LOAD_NAME", "LOAD_GLOBAL"),
-        "LOAD_DEREF",
-    )
+_OF_FRAME: Final = frozenset(
+    ("LOAD_FAST", "LOAD_FAST_CHECK", "LOAD_FAST_BORROW", "LOAD_DEREF"),
 )
+_LOADS: Final = frozenset((*_OF_FRAME, "LOAD_NAME", "LOAD_GLOBAL"))
 _STORES: Final = frozenset(("STORE_FAST", "STORE_NAME", "STORE_GLOBAL"))
-_ADVANCES: Final = ("CALL", "FOR_ITER", "SEND", "YIELD", "GET_", "STORE", "DELETE")
+_ADVANCES: Final = (
+    *("CALL", "FOR_ITER", "SEND", "YIELD", "GET_", "STORE", "DELETE", "BEFORE_", "LIST_EXTEND"),
+    *("SET_UPDATE", "UNPACK_", "CONTAINS_OP"),
+)
+"""Any of these may take the next of an iterator, or call."""
+
+
+def _names_of_function() -> object:
+    return sys._getframe().f_locals
+
+
+_PLACES: Final = (dict, type(_names_of_function()))
+"""What holds the names of a function is no dict from Python 3.13 on."""
 
 
 Steps = Mapping[int, dis.Instruction]
@@ -122,9 +133,13 @@ class _Pass:
         if name in self.wide:
             self.stack.append(self.wide[name])
             return
-        near = () if op == "LOAD_GLOBAL" else (self.names.near,)
-        for place in (*near, self.names.wide, self.names.built_in):
-            if type(place) is dict and name in place:
+        names = self.names
+        places = [] if op == "LOAD_GLOBAL" else [names.near]
+        places += [] if op in _OF_FRAME else [names.wide, names.built_in]
+        for place in places:
+            if type(place) not in _PLACES:  # any other may find what it has not
+                break
+            if name in place:
                 self.stack.append(_known(place[name]))
                 return
         raise _GivesUpError
@@ -152,6 +167,12 @@ def parse(code: CodeType) -> Steps:
     if len(code.co_code) > _MOST_BYTES:
         return {}
     return {step.offset: step for step in dis.get_instructions(code)}
+
+
+def is_at_loop(steps: Steps, offset: int) -> bool:
+    """True where code that stands at `offset` goes back: only there can anything be said."""
+    found = steps.get(offset)
+    return found is not None and _is_back(found)
 
 
 def judge(steps: Steps, offset: int, names: Names) -> Verdict:

@@ -3,6 +3,7 @@
 Built by `session.isolation`. How they are started: see `starts`.
 """
 
+import os
 import shutil
 import tempfile
 import threading
@@ -94,8 +95,9 @@ class Pool:
         self._is_closed = False
         self._ended: set[str] = set()
         self.turnstile: Turnstile = Turnstile(
-            most=settings.max_workers, memory_bytes=self._budget, named=self._names
-        )
+            most=settings.max_workers, memory_bytes=self._budget, named=self._names,
+            cores=_cores, free_bytes=_free_bytes,
+        )  # fmt: skip
         """Where cells wait for a worker."""
         self._budget_bytes = settings.memory_budget_bytes
         self._starts = Starts(
@@ -292,6 +294,21 @@ class Pool:
         for process in self._processes.values():
             with suppress(TimeoutError):
                 process.wait(_END_S)
+
+
+def _cores() -> float:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _free_bytes() -> int:
+    """Free on the disk of the working directory; none where nobody says."""
+    try:
+        return shutil.disk_usage(directory()).free
+    except OSError:
+        return 0
 
 
 def _private(run_dir: Path) -> Path:

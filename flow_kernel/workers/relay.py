@@ -94,6 +94,14 @@ class Relay:
         for each in (channels.iopub, channels.shell, channels.control, channels.stdin, *pipes):
             self._off(each)
 
+    def listen(self, socket: Any, take: Callable[[Sequence[bytes]], None]) -> None:
+        """Have `take` called with what comes on one more socket; in the thread."""
+        self._on_socket(socket, take)
+
+    def forget(self, socket: Any) -> None:
+        """Listen to it no more; in the thread."""
+        self._off(socket)
+
     def when_free(self, call: Callable[[], None]) -> None:
         """Call once the backlog is not full; in the thread."""
         self._held.append(call)

@@ -31,19 +31,26 @@ from flow_kernel.workers.stdin_waits import Looks
 MARK: Final = "FLOW_SCRIPT_TAG"
 """The environment variable that every process of a script carries."""
 _ROUNDS: Final = 20
+_MANY: Final = 20
 _KILL: Final = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 
 def kill_those_of(pids: Iterable[int]) -> int:
-    """SIGKILL those among `pids`, just seen, that a script has started; how many there were."""
+    """SIGKILL those among `pids`, just seen, that a script has started; how many there were.
+
+    Their process groups die with them: what forks faster than anybody can look dies in one call.
+    """
     entry = f"{MARK}=".encode()
+    groups: set[int] = set()
     killed = 0
     for pid in pids:
+        if _is_in(pid, groups):
+            killed += 1
+            continue
         environment = sweep.environment_of(pid) or b""
         if environment.startswith(entry) or b"\0" + entry in environment:
-            with suppress(OSError):
-                os.kill(pid, _KILL)
-                killed += 1
+            groups |= _kill_group_of(pid)
+            killed += 1
     return killed
 
 
@@ -62,7 +69,7 @@ class Script:
         if bash is None or not hasattr(os, "killpg"):
             raise FileNotFoundError("bash")
         self._mark = uuid.uuid4().hex
-        source = _kept(text.encode("utf-8", "surrogateescape"))
+        source = _kept(_with_line_ends(text).encode("utf-8", "surrogateescape"))
         theirs, self._stdin = os.pipe()
         try:
             # Read whole before it runs. NUL bytes fall away there, and bash says so.
@@ -156,6 +163,8 @@ class Script:
             left = self._left()
             if not left:
                 break
+            if len(left) > _MANY:
+                self._kill_groups(left)
             killed += sweep.kill_all("", also=left)
             self._popen.poll()
         self._popen.wait()
@@ -163,6 +172,13 @@ class Script:
             os.close(self._pidfd)
             self._pidfd = None
         return killed
+
+    def _kill_groups(self, pids: Iterable[int]) -> None:
+        """A bomb forks while each of its processes is looked for."""
+        groups: set[int] = set()
+        for pid in pids:
+            if _session_of(pid) == self._popen.pid and not _is_in(pid, groups):
+                groups |= _kill_group_of(pid)
 
     def _left(self) -> list[int]:
         """What runs of it: by its session, or by its mark."""
@@ -174,6 +190,33 @@ class Script:
             and (_session_of(pid) == self._popen.pid or entry in (sweep.environment_of(pid) or b""))
             and start_time(pid) is not None
         ]
+
+
+def _with_line_ends(text: str) -> str:
+    """A text of Windows as bash reads one; what is mixed stays as it was written."""
+    whole = text.removesuffix("\n")  # the last one may be IPython's
+    ends = whole.count("\r\n")
+    is_of_windows = ends > 0 and ends == whole.count("\n")
+    return text.replace("\r\n", "\n") if is_of_windows else text
+
+
+def _is_in(pid: int, groups: set[int]) -> bool:
+    with suppress(OSError):
+        return os.getpgid(pid) in groups
+    return False
+
+
+def _kill_group_of(pid: int) -> set[int]:
+    """SIGKILL all of the group that `pid`, just seen, is in; that group, or none."""
+    try:
+        group = os.getpgid(pid)
+        if group != os.getpgrp():
+            os.killpg(group, _KILL)
+            return {group}
+        os.kill(pid, _KILL)
+    except OSError:
+        pass
+    return set()
 
 
 def _kept(data: bytes) -> int:

@@ -66,12 +66,14 @@ class ThreadLook:
             machine with much to do it still wants all of one.
         is_for_ever: True while it waits, without an end, for another thread of its own process.
         is_timed: True while it waits for one for some time, as who wants the GIL does.
+        is_traced: True where it is stopped because another process looks at it: a debugger.
     """
 
     doing: Doing
     wanted_s: float
     is_for_ever: bool = False
     is_timed: bool = False
+    is_traced: bool = False
 
 
 def look(pid: int, tid: int) -> ThreadLook | None:
@@ -93,7 +95,7 @@ def look(pid: int, tid: int) -> ThreadLook | None:
         return None
     wanted_s = _wanted_s(base, computed_s)
     if state in (b"T", b"t"):
-        return ThreadLook(doing=Doing.STOPPED, wanted_s=wanted_s)
+        return ThreadLook(doing=Doing.STOPPED, wanted_s=wanted_s, is_traced=state == b"t")
     if state == b"R":
         return ThreadLook(doing=Doing.COMPUTING, wanted_s=wanted_s)
     return _waits_for(base, wanted_s)

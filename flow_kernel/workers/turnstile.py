@@ -14,8 +14,11 @@ from typing import Final
 
 from flow_kernel.errors import IsolationUnavailable
 from flow_kernel.records.interrupts import NotedInterrupts
+from flow_kernel.records.plain import human_bytes
 from flow_kernel.workers.admission import Room, Wanted, is_hopeless, next_of
+from flow_kernel.workers.limits import Requirements
 
+_NOTHING: Final = Requirements()
 _SLICE_S: Final = 0.1
 """A wait without an end can sleep through an interrupt that comes just before it."""
 
@@ -49,6 +52,8 @@ class Turnstile:
         most: So many workers, those with names that do nothing among them.
         memory_bytes: So much is promised at a time; called once somebody wants some.
         named: Workers with names that live.
+        cores: So many processors are promised at a time; likewise.
+        free_bytes: Of the disk, now; likewise.
 
     Attributes:
         on_queue: Told how many wait, whenever that changes.
@@ -60,10 +65,14 @@ class Turnstile:
         most: int,
         memory_bytes: Callable[[], int],
         named: Callable[[], Collection[str]],
+        cores: Callable[[], float],
+        free_bytes: Callable[[], int],
     ) -> None:
         self._most = most
         self._memory_bytes = memory_bytes
         self._named = named
+        self._cores = cores
+        self._free_bytes = free_bytes
         self._lock = threading.Lock()
         self._tickets = itertools.count(1)
         self._told = 0
@@ -83,7 +92,7 @@ class Turnstile:
         *,
         worker: str | None,
         priority: int = 0,
-        memory_bytes: int = 0,
+        needs: Requirements = _NOTHING,
         is_background: bool = False,
         is_wanted: Callable[[], bool] = lambda: True,
         on_wait: Callable[[int], None] = lambda _: None,
@@ -93,7 +102,7 @@ class Turnstile:
         Args:
             worker: The name of the one that is wanted; None for a new one.
             priority: The greatest is served first.
-            memory_bytes: That the cell may take; 0 where it does not say.
+            needs: What is promised to the cell.
             is_background: True where nobody waits for the cell. One that somebody waits for waits
                 for such a one alone: two at a time for one worker may be waiting for one another.
             is_wanted: False once nobody waits for the cell any more.
@@ -104,8 +113,8 @@ class Turnstile:
         """
         ticket = next(self._tickets)
         wanted = Wanted(
-            ticket=ticket, priority=priority, worker=worker, memory_bytes=memory_bytes,
-            is_background=is_background,
+            ticket=ticket, priority=priority, worker=worker, is_background=is_background,
+            memory_bytes=needs.memory_bytes, cores=needs.cores, disk_bytes=needs.disk_bytes,
         )  # fmt: skip
         place = _Place(wanted=wanted, is_background=is_background, is_wanted=is_wanted)
         try:
@@ -175,16 +184,22 @@ class Turnstile:
         # One that is being begun has no name yet, and one without a name lives as long as its cell.
         held = busy.union(self._named())
         promised = sum(each.memory_bytes for each in inside)
+        waiting = [each.wanted for each in self._waiting.values()]
+        on_disk = sum(each.disk_bytes for each in inside)
+        wants_cores = any(each.cores for each in waiting)
+        wants_disk = any(each.disk_bytes for each in waiting)
         return Room(
             workers=self._most - len(held) - sum(each.worker is None for each in inside),
-            memory_bytes=(self._memory_bytes() - promised) if self._wants_memory() else 0,
+            memory_bytes=(self._memory_bytes() - promised)
+            if any(each.memory_bytes for each in waiting)
+            else 0,
+            cores=(self._cores() - sum(each.cores for each in inside)) if wants_cores else 0.0,
+            disk_bytes=(self._free_bytes() - on_disk) if wants_disk else 0,
+            is_disk_promised=on_disk > 0,
             is_empty=not inside,
             named=held,
             busy=busy,
         )
-
-    def _wants_memory(self) -> bool:
-        return any(each.wanted.memory_bytes for each in self._waiting.values())
 
     def _refuse(self, place: _Place) -> None:
         worker, memory_bytes = place.wanted.worker, place.wanted.memory_bytes
@@ -201,6 +216,12 @@ class Turnstile:
                 f" asks for {memory_bytes / 1e9:,.1f} GB",
                 hint="ask for less with --memory, or raise c.WorkerPool.memory_budget",
             )
+        if place.wanted.cores and place.wanted.cores > self._cores():
+            raise IsolationUnavailable(
+                f"the cell requires {place.wanted.cores:g} processors, and this machine has"
+                f" {self._cores():g} for it; nothing was run",
+                hint="require fewer",
+            )
 
     def _may_begin(self, place: _Place) -> bool:
         is_inside = place.wanted.ticket in self._inside
@@ -208,9 +229,21 @@ class Turnstile:
             raise IsolationUnavailable("the session has ended")
         if not place.is_wanted():
             raise IsolationUnavailable("the cell was cancelled before it began")
-        if not is_inside and is_hopeless(place.wanted, self._room()):
-            raise IsolationUnavailable(
-                f"there are {self._most} workers already, and none of them does anything",
-                hint="end one with %workers stop ID, or raise c.WorkerPool.max_workers",
-            )
+        if not is_inside:
+            self._mind_hope(place.wanted)
         return is_inside
+
+    def _mind_hope(self, wanted: Wanted) -> None:
+        room = self._room()
+        if not is_hopeless(wanted, room):
+            return
+        if wanted.disk_bytes > room.disk_bytes:
+            raise IsolationUnavailable(
+                f"the cell requires {human_bytes(wanted.disk_bytes)} on the disk of the working"
+                f" directory, where {human_bytes(room.disk_bytes)} are free; nothing was run",
+                hint="make room there, or require less",
+            )
+        raise IsolationUnavailable(
+            f"there are {self._most} workers already, and none of them does anything",
+            hint="end one with %workers stop ID, or raise c.WorkerPool.max_workers",
+        )

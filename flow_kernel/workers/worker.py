@@ -19,6 +19,7 @@ from flow_kernel.workers import lifecycle
 from flow_kernel.workers.backlog import MARK
 from flow_kernel.workers.calls import KIND, Calls
 from flow_kernel.workers.channels import Channels
+from flow_kernel.workers.heart import Heart
 from flow_kernel.workers.job import Died, Done, InputWanted, Job, Outlet, lost
 from flow_kernel.workers.last_words import STREAMS
 from flow_kernel.workers.lifecycle import Event, State
@@ -65,7 +66,6 @@ class Worker:
         self.heartbeat_s: float = time.time()
         self.restarts: int = 0
         self.env: Mapping[str, str] = {}
-        """That it was started with."""
         self.rss_before_bytes: int = 0
         """What it has of the memory of another process."""
         self.job: Job | None = None
@@ -82,6 +82,7 @@ class Worker:
         self._asked: dict[str, Future[dict[str, Any]]] = {}
         self._subshell: str | None = None
         self._calls = Calls(self)
+        self.heart: Heart = Heart(relay, channels.open_heart, self._beat)
         self._waiting: list[tuple[str, Mapping[str, Any]]] = []
         self.died: Died | None = None
         relay.post(lambda: relay.add(channels, started.pipes, self))
@@ -158,7 +159,8 @@ class Worker:
         """
         if job.is_idle and job.reply is None and not job.is_missed:
             job.is_missed = True
-            self.ask("kernel_info_request", {}).add_done_callback(lambda _: self._lose(job))
+            asked = self.ask("kernel_info_request", {})
+            asked.add_done_callback(lambda _: self._end(job, lost()))
 
     def interrupt(self, job: Job | None) -> bool:
         """Interrupt `job`, if that is what it is doing; None is what it does besides.
@@ -336,10 +338,6 @@ class Worker:
             done = Done(reply=reply.content, metadata=reply.metadata, buffers=reply.buffers)
             self._end(job, done)
 
-    def _lose(self, job: Job) -> None:
-        if self.job is job and job.reply is None:
-            self._end(job, lost())
-
     def _end(self, job: Job, done: Done) -> None:
         # What it wrote before its reply is in the pipes by now.
         self._relay.drain(self._channels, self._started.pipes)
@@ -373,7 +371,13 @@ class Worker:
         if job is not None:
             job.happened.put(self.died)
 
+    def _beat(self) -> None:
+        with self._turning:
+            self.heartbeat_s = time.time()
+            self._on_change(self, "")
+
     def _clean_up(self) -> None:
+        self.heart.close()
         self._channels.close()
         for fd in self._started.pipes:
             os.close(fd)

@@ -64,6 +64,8 @@ def test_a_cell_that_holds_the_gil_is_seen_with_its_stack(
         ("input('name? ')", "waiting_input"),
         ("import subprocess; subprocess.run(['sleep', '60'])", "waiting_child"),
         ("import threading; threading.Event().wait(60)", "waiting_lock"),
+        ("import threading; l = threading.Lock(); l.acquire(); l.acquire()", "waiting_lock"),
+        ("import os; os.read(os.pipe()[0], 1)", "waiting_io"),
         ("while True: pass", "running"),
     ],
 )
@@ -73,6 +75,32 @@ def test_what_a_cell_waits_for_is_told(kernel: Kernel, code: str, state: str) ->
     ended(kernel, msg_id)
     assert view["state"] == state
     assert view["stack"][-1]["file"] == "cell"
+
+
+@promise("stuck.seen")
+def test_of_many_threads_the_main_one_is_told(kernel: Kernel) -> None:
+    code = (
+        "import threading\nend = threading.Event()\n"
+        "for _ in range(120): threading.Thread(target=end.wait).start()\n"
+        "try: threading.Event().wait(60)\nfinally: end.set()"
+    )
+    msg_id = kernel.send(code)
+    view = held(kernel)
+    ended(kernel, msg_id)
+    assert view["stack"][-1] == {"file": "cell", "line": 4, "function": "<module>"}
+
+
+@promise("stuck.seen")
+def test_a_thread_that_blocks_signals_is_not_taken_for_another_one(kernel: Kernel) -> None:
+    code = (
+        "import signal, time\nall_signals = signal.valid_signals() - {signal.SIGINT}\n"
+        "before = signal.pthread_sigmask(signal.SIG_BLOCK, all_signals)\n"
+        "try: time.sleep(60)\nfinally: signal.pthread_sigmask(signal.SIG_SETMASK, before)"
+    )
+    msg_id = kernel.send(code)
+    view = held(kernel)
+    ended(kernel, msg_id)
+    assert (view["state"], view["stack"]) == ("sleeping", [])
 
 
 @promise("stuck.seen")

@@ -99,3 +99,28 @@ def test_a_task_of_such_a_type_isolates_its_cells_but_those_that_stay(kernel: Ke
     assert ok(kernel, "# flow: local\nos.getpid()") == str(kernel.pid)
     ok(kernel, "%task finish")
     assert ok(kernel, "os.getpid()") == str(kernel.pid)
+
+
+@promise("isolated.marks")
+@pytest.mark.parametrize(
+    ("needs", "reason"),
+    [
+        ({"cpu": 10_000}, "10000 processors"),
+        ({"disk": "900P"}, "TB on the disk of the working directory, where "),
+        ({"memory": "900P"}, "all workers together may take"),
+    ],
+)
+def test_what_a_cell_requires_and_the_machine_has_not_is_told_before_it_runs(
+    kernel: Kernel, needs: dict[str, object], reason: str
+) -> None:
+    marks = {"flow": {"isolated": True, "requirements": needs}}
+    ran = kernel.run("print('ran')", metadata=marks)
+    assert ran.error is not None
+    assert (ran.error["ename"], ran.stdout) == ("IsolationUnavailable", "")
+    assert reason in ran.error["evalue"]
+
+
+@promise("isolated.marks")
+def test_a_cell_begins_where_what_it_requires_is_there(kernel: Kernel) -> None:
+    marks = {"flow": {"isolated": True, "requirements": {"cpu": 1, "memory": "1M", "disk": 1}}}
+    assert ok(kernel, "6 * 7", metadata=marks) == "42"

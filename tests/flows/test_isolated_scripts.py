@@ -176,3 +176,12 @@ def test_a_worker_without_bash_says_so_in_one_sentence(kernel: Kernel) -> None:
     assert (ran.reply["ename"], ran.stdout) == ("IsolationUnavailable", "")
     assert ran.reply["evalue"].startswith("the worker found no bash to run the script with")
     assert script(kernel, "echo ran").stdout == "ran\n"
+
+
+@promise("isolated.scripts")
+def test_a_script_with_the_line_ends_of_windows_runs_and_a_mixed_one_keeps_them(
+    kernel: Kernel,
+) -> None:
+    text = "if true; then\r\n  echo one\r\nfi\r\ncat <<END\r\ntwo\r\nEND"
+    assert script(kernel, text).stdout == "one\ntwo\n"
+    assert script(kernel, "cat <<END\nthree\r\nEND").stdout == "three\r\n"

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -200,3 +201,34 @@ def test_a_script_goes_with_its_worker(kernel: Kernel) -> None:
     assert ran.error is not None
     assert (ran.error["ename"], "SIGKILL" in ran.error["evalue"]) == ("WorkerDied", True)
     assert is_gone(int(ran.stdout))
+
+
+@promise("isolated.scripts", "isolated.limits")
+def test_a_script_that_forks_and_forks_dies_with_all_of_it_and_the_worker_does_not(
+    kernel: Kernel, worker: int
+) -> None:
+    bomb = (
+        "trap '' INT TERM\n"
+        "bomb() { (($1)) && { bomb $(($1 - 1)) & bomb $(($1 - 1)) & sleep 61.5; }; }\nbomb 6"
+    )
+    ran = kernel.run(f"{SCRIPT} --processes 20\n{bomb}")
+    assert ran.reply["ename"] == "CellTimeout"
+    assert "started more than 20 processes" in ran.reply["evalue"]
+    assert lives_on(kernel, worker)
+    own = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")]
+    assert not [line for line in own if b"61.5" in line]
+
+
+@promise("isolated.scripts", "isolated.interrupt")
+def test_a_script_that_hears_nothing_is_killed_for_the_fourth_and_its_worker_is_not(
+    kernel: Kernel, worker: int
+) -> None:
+    msg_id = kernel.send(f"{SCRIPT}\ntrap '' INT TERM; echo ready; while :; do sleep 61.5; done")
+    kernel.wait(lambda: "ready" in kernel.stream("stdout", parent=msg_id))
+    for _ in range(4):
+        kernel.interrupt()
+        kernel.pump(0.2)
+    ran = kernel.collect(msg_id)
+    assert ran.error is not None
+    assert ran.error["ename"] == "KeyboardInterrupt"
+    assert lives_on(kernel, worker)

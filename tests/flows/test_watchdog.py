@@ -109,7 +109,7 @@ def test_nothing_is_told_of_cells_that_go_on() -> None:
 @promise("isolated.blocked")
 @pytest.mark.soak
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("first", range(0, 120, AT_ONCE))
+@pytest.mark.parametrize("first", range(0, len(honest()), AT_ONCE))
 def test_nothing_is_told_of_a_hundred_cells_that_go_on(first: int) -> None:
     names = tuple(honest())[first : first + AT_ONCE]
     ran, records = ran_honest(names, SOAK_S)
@@ -221,3 +221,19 @@ def doing(kernel: Kernel, name: str) -> tuple[str, str | None]:
     """The state of a worker, and what it is seen to do."""
     views = [view for view in Looks().at_home(Home(kernel.home)) if view.line.name == name]
     return (views[0].line.state, views[0].line.detail) if views else ("", None)
+
+
+@promise("isolated.seen")
+def test_a_worker_is_heard_of_while_its_cell_runs(kernel: Kernel) -> None:
+    ok(kernel, "%%isolated --worker heard\n1")
+    before = heard_of(kernel, "heard")
+    msg_id = kernel.send("%%isolated --worker heard\nfrom time import sleep; sleep(60)")
+    kernel.wait(lambda: heard_of(kernel, "heard") > before)
+    kernel.interrupt()
+    assert kernel.collect(msg_id).error is not None
+
+
+def heard_of(kernel: Kernel, name: str) -> str:
+    """When a worker was last heard of."""
+    views = [view for view in Looks().at_home(Home(kernel.home)) if view.line.name == name]
+    return views[0].line.heartbeat_at if views else ""

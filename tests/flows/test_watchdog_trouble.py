@@ -35,6 +35,27 @@ _BREAKS = {
 }
 
 
+_DELETES = """
+import signal, weakref
+class Big: pass
+done = False
+def ring(*_):
+    global done
+    done = True
+def work():
+    big = Big()
+    ref, seen = weakref.ref(big), locals()
+    seen['mine'] = 1
+    while not done: pass
+    del big, seen['big']
+    return ref() is None, seen['mine']
+before = signal.signal(signal.SIGALRM, ring)
+signal.setitimer(signal.ITIMER_REAL, 1.8)
+print(work())
+signal.signal(signal.SIGALRM, before)
+"""
+
+
 @pytest.fixture(scope="module")
 def alone() -> Iterator[Kernel]:
     """A kernel that has `alone`, which runs code as a job: nobody has begun it."""
@@ -87,3 +108,13 @@ def test_a_cell_that_breaks_what_it_finds_is_not_called_blocked(code: str, own: 
     own.run(f"%%isolated --fresh\n{busy}", timeout=50)
     assert blocks(own) == {}
     assert ok(own, "%%isolated\n1 + 1") == "2"
+
+
+@promise("isolated.blocked")
+@pytest.mark.parametrize("seen", ["locals()", "{'mine': 1, 'big': 1}"], ids=["asked", "unasked"])
+def test_what_a_cell_deletes_is_gone_though_its_loop_was_looked_at(
+    kernel: Kernel, seen: str
+) -> None:
+    code = _DELETES.replace("locals()", seen)
+    ran = kernel.run(f"%%isolated --worker deletes\n{code}")
+    assert (ran.status, ran.stdout) == ("ok", "(True, 1)\n")

@@ -1,5 +1,7 @@
 """When a cell that takes memory is interrupted (pure)."""
 
+import signal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from flow_kernel.session.memory_watch import MemoryWatch, Seen, is_due, is_near, pace_s
 
 GB = 10**9
+MB = 10**6
 FIRST = Seen(left_bytes=10 * GB, rss_bytes=GB)
 
 
@@ -68,3 +71,61 @@ def test_a_session_that_wants_none_is_not_looked_at() -> None:
     watch = MemoryWatch(0.0, left=fail, rss=fail, say=fail)
 
     assert watch.look(lambda _: "cell") == watch.first_look_s == 0.2
+
+
+class Machine:
+    """Memory of a machine that one process takes; says how often each of its files is read."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+        self.reads = 0
+
+    def left(self) -> int:
+        self.reads += 1
+        return 300 * MB - self.taken
+
+    def rss(self) -> int:
+        return 80 * MB + self.taken
+
+    def watch(self) -> MemoryWatch:
+        return MemoryWatch(0.95, left=self.left, rss=self.rss, say=lambda _: None, peak=self.rss)
+
+
+def test_near_the_end_the_growth_of_the_process_alone_is_looked_at() -> None:
+    machine = Machine()
+    watch, reads = machine.watch(), list[int]()
+    for taken in (0, 120, 121, 122, 123, 124, 125, 126):
+        machine.taken = taken * MB
+        watch.look(lambda _: "cell")
+        reads.append(machine.reads)
+    assert reads == [1, 2, 2, 2, 2, 2, 3, 3]
+
+
+def test_growth_that_is_seen_alone_interrupts() -> None:
+    sent: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: sent.append(number))
+    machine = Machine()
+    watch = machine.watch()
+    try:
+        for taken in (0, 180, 200, 240):
+            machine.taken = taken * MB
+            watch.look(lambda _: "cell")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (sent, machine.reads) == ([signal.SIGINT], 2)
+
+
+def test_what_others_take_is_read_where_the_process_does_not_grow() -> None:
+    machine = Machine()
+    watch = machine.watch()
+    for _ in range(3):
+        machine.taken = 0 if machine.reads == 0 else 150 * MB
+        watch.look(lambda _: "cell")
+    assert machine.reads == 3
+
+
+def test_where_little_is_left_the_next_cell_is_looked_at_soon() -> None:
+    machine = Machine()
+    watch = machine.watch()
+    watch.look(lambda _: "cell")
+    assert watch.look(lambda _: None) == pace_s(300 * MB)

@@ -19,7 +19,7 @@ from flow_kernel.shell.routing import (
     of_tags,
     resolve,
 )
-from flow_kernel.workers.limits import Limits
+from flow_kernel.workers.limits import Limits, Requirements
 from tests.records.journals import many
 
 NOTHING = Marks()
@@ -158,6 +158,9 @@ def test_what_is_not_understood_on_the_line_is_refused(line: str, message: str) 
         ({"in": ["auto"], "out": []}, Marks(inputs=("auto",), outputs=())),
         ({"in": []}, Marks(inputs="none")),
         ({"worker": "w1", "fresh": False, "in": None}, Marks(worker="w1", fresh=False)),
+        ({"requirements": {"cpu": 2, "memory": "2G", "disk": "1.5GiB"}},
+         Marks(needs=Requirements(cores=2.0, memory_bytes=2 * 10**9, disk_bytes=3 * 2**29))),
+        ({"requirements": {}}, Marks(needs=Requirements())),
         (None, NOTHING),
         ("isolated", NOTHING),
     ],
@@ -182,6 +185,11 @@ def test_the_metadata_of_a_cell_is_read(flow: object, said: Marks) -> None:
         ("cpu", float("nan"), "nan is no duration"),
         ("processes", 1.5, "1.5 is no number of processes"),
         ("output", "lots", '"lots" is no number of bytes'),
+        ("requirements", 2, "2 is no object"),
+        ("requirements", {"gpu": 1}, '"gpu" is no requirement'),
+        ("requirements", {"cpu": 0}, "cpu: 0 is no number of processors"),
+        ("requirements", {"cpu": "60s"}, 'cpu: "60s" is no number of processors'),
+        ("requirements", {"disk": []}, "disk: a list is no number of bytes"),
     ],
 )
 def test_an_ill_formed_value_is_refused_by_its_key(key: str, value: object, what: str) -> None:

@@ -33,6 +33,10 @@ def want(ticket: int, **more: object) -> Wanted:
         ([want(1, memory_bytes=101), want(2, memory_bytes=1)], EMPTY, None),
         ([want(1, memory_bytes=100)], EMPTY, 1),
         ([want(1), want(2, memory_bytes=5)], replace(EMPTY, memory_bytes=0), 1),
+        ([want(1, cores=3), want(2, cores=1), want(3)], replace(EMPTY, cores=2), 3),
+        ([want(1, cores=3), want(2, memory_bytes=1)], replace(EMPTY, cores=2), 2),
+        ([want(1, cores=3, disk_bytes=1), want(2, disk_bytes=1)], replace(EMPTY, cores=2), None),
+        ([want(1, cores=2, disk_bytes=9)], replace(EMPTY, cores=2, disk_bytes=9), 1),
     ],
 )
 def test_the_greatest_priority_is_first_and_then_who_came_first(

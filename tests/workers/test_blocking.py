@@ -1,6 +1,7 @@
 """The rules of the watchdog, sample by sample."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ def glimpse(**other: Any) -> Glimpse:
         "place": 7,
         "alike": 1,
         "loop": Verdict.OPEN,
-        "threads": (),
+        "ours": (1,),
         "is_open": False,
         "takes_dump": True,
         "stack": (),
@@ -179,3 +180,59 @@ def test_a_loop_that_goes_on_is_no_block_any_more() -> None:
         are_others_waiting=True,
     )
     assert detector.see(after) is None
+
+
+@pytest.mark.parametrize(
+    "how",
+    [LOOP | {"glimpse": {"loop": Verdict.ENDLESS}}, STUCK, {"cpu": 0.0, "doing": Doing.STOPPED}],
+)
+def test_nothing_is_certain_while_a_process_of_the_cell_may_send_a_signal(how: Any) -> None:
+    assert told(28, **how, processes=2) == []
+    assert not [found for found in told(60, **how, processes=2) if found[-1] == "certain"]
+
+
+def test_a_lock_is_no_deadlock_while_other_threads_take_turns() -> None:
+    detector = Detector()
+    for sample in samples(20, **STUCK):
+        assert detector.see(replace(sample, others_wanted_s=sample.at_s / 5)) is None
+
+
+def test_a_worker_that_a_debugger_looks_at_is_not_called_stopped() -> None:
+    detector = Detector()
+    traced = ThreadLook(doing=Doing.STOPPED, wanted_s=0.0, is_traced=True)
+    for sample in samples(60, cpu=0.0, doing=Doing.STOPPED):
+        assert detector.see(replace(sample, main=traced)) is None
+
+
+def test_a_large_machine_may_have_more_processes() -> None:
+    found = [Detector(cores=128).see(Sample(at_s=1, processes=count)) for count in (400, 600, 3000)]
+    assert [each and each.confidence for each in found] == [None, "likely", "certain"]
+
+
+SILENT = {"cpu": 0.0, "doing": Doing.SLEEPING, "is_silent": True}
+
+
+def test_a_worker_that_is_silent_and_still_for_a_minute_is_lost() -> None:
+    assert told(59, **SILENT, beats=3) == []
+    assert told(61, **SILENT, beats=3) == [(60.1, "unknown", "lost", "likely")]
+    assert told(300, **SILENT) == []  # nobody asks
+
+
+def test_any_sign_of_life_is_enough() -> None:
+    assert told(300, **SILENT | {"cpu": 0.01}, beats=3) == []
+    assert told(300, **SILENT | {"is_silent": False}, beats=3) == []
+    detector = Detector()
+    for sample in samples(300, **SILENT):
+        assert detector.see(replace(sample, beats=int(sample.at_s / 50))) is None
+
+
+def test_the_time_that_the_session_slept_is_no_silence() -> None:
+    detector = Detector()
+    for at_s in range(0, 3600, 120):
+        assert detector.see(Sample(at_s=at_s, beats=0)) is None
+
+
+def test_a_worker_on_another_machine_is_lost_when_it_answers_no_more() -> None:
+    detector = Detector()
+    found = [detector.see(Sample(at_s=tick / 2, beats=1)) for tick in range(140)]
+    assert {each.detail for each in found if each is not None} == {"lost"}

@@ -25,6 +25,8 @@ _WORDS: Final = {
     "deadlock": "it waits for a lock that nobody can let go: all its threads wait as well",
     "gil_held": "native code holds Python's lock (GIL): an interrupt waits until it returns",
     "stopped": "its process was stopped (SIGSTOP); SIGCONT would have it go on",
+    "lost": "nothing was heard or seen of it for a minute: its process does not run, or the machine"
+    " that it runs on is not reached",
     "processes": "it has started a great many processes",
     "near_limit": "its memory is about to reach its limit",
     "over_limit": "it has more memory than it may have",

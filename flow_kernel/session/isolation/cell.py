@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from flow_kernel.workers.limits import Limits
+from flow_kernel.workers.limits import Limits, Requirements
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +23,7 @@ class IsolatedCell:
         inputs: Names to send; "auto" for those that it reads.
         outputs: Names to bring back.
         limits: That it is held to.
+        needs: What has to be there before it begins.
         worker: Its name; None for that of the session.
         is_fresh: True for a new worker of its own, which ends with the cell.
         is_background: True where nobody waits for it.
@@ -47,6 +48,7 @@ class IsolatedCell:
     inputs: Any = "auto"
     outputs: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    needs: Requirements = field(default_factory=Requirements)
     worker: str | None = None
     is_fresh: bool = False
     is_background: bool = False

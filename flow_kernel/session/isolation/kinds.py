@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from flow_kernel.errors import IsolationUnavailable
 from flow_kernel.workers import transfer
-from flow_kernel.workers.limits import Limits
+from flow_kernel.workers.limits import Limits, Requirements
 from flow_kernel.workers.sweep import HAS_PROC
 from flow_kernel.workers.worker import Worker
 
@@ -75,12 +75,17 @@ def shares_memory(worker: Worker) -> bool:
     return HAS_PROC and not worker.is_far
 
 
-def refuse_limits(limits: Limits) -> None:
-    """Refuse what a worker on another machine cannot be held to.
+def refuse_limits(limits: Limits, needs: Requirements) -> None:
+    """Refuse what a worker on another machine cannot be held to, and what nobody knows there.
 
     Raises:
-        IsolationUnavailable: A limit of CPU time or of processes.
+        IsolationUnavailable: A limit of CPU time or of processes, processors or disk required.
     """
+    if needs.cores or needs.disk_bytes:
+        raise IsolationUnavailable(
+            "what another machine has of processors and disk is not known; nothing was run",
+            hint="leave these requirements out",
+        )
     named = {"cpu": limits.cpu_s, "processes": limits.processes}
     asked = [f"--{name}" for name, limit in named.items() if limit is not None]
     if asked:

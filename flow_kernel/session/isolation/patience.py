@@ -7,7 +7,8 @@ Called by `run`, several times a second.
       … each further time     the next step at once
     a limit is passed,
       or it is blocked         0 s      1 s          2 s                 3 s
-    memory above its limit                                               at once
+    memory above its limit, twice the processes that it may have,
+      or a flood of them                                                 at once
 """
 
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ Cause = Literal["memory", "timeout", "cpu", "processes", "output", "blocked", "u
 _PERSON_S: Final = (0.0, 1.0, 5.0, 10.0)
 _LIMIT_S: Final = (0.0, 1.0, 2.0, 3.0)
 _MEMORY_SHARE: Final = 0.9
+_TOO_MANY: Final = 32
+"""Beyond its limit; what forks on while it is told to stop takes the machine in seconds."""
 
 
 class Step(Enum):
@@ -43,6 +46,7 @@ class Seen:
         output_bytes: That it has said.
         interrupts: How often a person has interrupted it.
         is_blocked: True where it is certain that it does not go on, and nobody is asked about it.
+        is_flooding: True where that is because of its processes.
     """
 
     elapsed_s: float
@@ -52,6 +56,7 @@ class Seen:
     output_bytes: int = 0
     interrupts: int = 0
     is_blocked: bool = False
+    is_flooding: bool = False
 
 
 class Patience:
@@ -88,9 +93,17 @@ class Patience:
         if limit == "memory" and _is_above(seen.rss_bytes, self._limits.memory_bytes, 1.0):
             self.cause = "memory"
             due = len(times)
+        if seen.is_flooding or self._is_bomb(seen.processes):
+            due = len(times)
         steps = list(Step)[self._done : due]
         self._done = max(self._done, due)
         return steps[-1:] if Step.KILL in steps else steps
+
+    def _is_bomb(self, processes: int | None) -> bool:
+        limit = self._limits.processes
+        if processes is None or limit is None:
+            return False
+        return processes > limit + max(limit, _TOO_MANY)
 
     def _passed(self, seen: Seen) -> Cause | None:
         limits = self._limits

@@ -217,6 +217,7 @@ class _Watch:
             output_bytes=self._job.output_bytes,
             interrupts=self.interrupts,
             is_blocked=is_blocked,
+            is_flooding=is_blocked and self._dog is not None and self._dog.is_flood,
         )
         cause = self.patience.cause
         for step in self.patience.next(seen):
@@ -262,8 +263,9 @@ class _Watch:
                     self._worker.signal(signal.SIGUSR2)
                 self._worker.signal(signal.SIGTERM)
             case Step.KILL:
-                if self.patience.cause == "memory" and script.kill_those_of(self._pids):
-                    self._spared_s = _monotonic()  # it is not the worker that holds the memory
+                usage = None if self._pids else self._look()
+                if script.kill_those_of(self._pids if usage is None else usage.pids):
+                    self._spared_s = _monotonic()  # it is not the worker that does not end
                 else:
                     self._kill()
 

@@ -8,7 +8,7 @@ Built by `session.assembly` when the first cell is isolated; called by `shell.is
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from flow_kernel.errors import IsolationUnavailable
@@ -31,6 +31,7 @@ from flow_kernel.workers import transfer
 from flow_kernel.workers.calls import Called
 from flow_kernel.workers.job import JOB, Died, Done, InputWanted
 from flow_kernel.workers.lifecycle import Restarts, State
+from flow_kernel.workers.limits import Requirements
 from flow_kernel.workers.pool import Pool
 from flow_kernel.workers.worker import Worker
 
@@ -138,11 +139,12 @@ class Isolation:
         """
         counted = counted or Counted()
         names = [] if prepared is not None else self._names(cell)
+        memory_bytes = max(cell.limits.memory_bytes or 0, cell.needs.memory_bytes)
         name = None if cell.is_fresh else cell.worker or DEFAULT_WORKER
         with self.pool.turnstile.turn(
             worker=name,
             priority=cell.priority,
-            memory_bytes=cell.limits.memory_bytes or 0,
+            needs=replace(cell.needs, memory_bytes=memory_bytes),
             is_background=cell.is_background,
             is_wanted=lambda: not counted.count,
             on_wait=lambda before: self._waits(cell, name, before),
@@ -174,14 +176,15 @@ class Isolation:
     def _names(self, cell: IsolatedCell) -> list[str]:
         names = wanted(cell.code, cell.namespace, cell.inputs, hidden=cell.hidden)
         if self.pool.is_elsewhere:
-            refuse_limits(cell.limits)
+            refuse_limits(cell.limits, cell.needs)
         return names
 
     def _waits(self, cell: IsolatedCell, name: str | None, before: int) -> None:
         if not cell.is_background:
             what = "a worker" if name is None else f"the worker {name}"
+            needs = f" with {cell.needs}" if cell.needs != Requirements() else ""
             others = f", {before} before it" if before else ""
-            self._tell(f"the cell waits for {what}{others}; an interrupt gives up")
+            self._tell(f"the cell waits for {what}{needs}{others}; an interrupt gives up")
 
     def _leased(self, cell: IsolatedCell, name: str | None) -> Worker:
         if name is not None:

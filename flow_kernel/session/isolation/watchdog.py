@@ -8,7 +8,7 @@ asks for the sampler of the worker, and looks as often as `workers.blocking` wan
 import os
 import signal
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from flow_kernel.session.isolation.blocks import (
     Block,
@@ -66,7 +66,7 @@ class Watchdog:
         self._code = code
         self._witness = witness
         self._acts_alone = acts_alone
-        self._detector = Detector(memory_bytes=limits.memory_bytes)
+        self._detector = Detector(memory_bytes=limits.memory_bytes, cores=os.cpu_count() or 1)
         self._looked_s = self._searched_s = 0.0
         self._has_asked = False
         self._has_dump = False
@@ -85,9 +85,14 @@ class Watchdog:
         Returns:
             True where it certainly does not, and something is to be done about it.
         """
-        if not self._can_look or not (self._is_due(at_s) or self._counts_memory(usage)):
+        if not (self._is_due(at_s) or self._counts_memory(usage)):
             return self._has_to_end
         self._looked_s = at_s
+        if at_s > QUIET_S:
+            self._worker.heart.ask()
+        if not self._can_look:
+            self._look_from_afar(at_s)
+            return self._has_to_end
         pid = self._worker.pid or 0
         usage = usage or tree.look(pid, self._tag(at_s))
         if usage is None:
@@ -104,6 +109,16 @@ class Watchdog:
             self._ask_for_stacks(pid)
         self._tell(found, sample, usage)
         return self._has_to_end
+
+    @property
+    def is_flood(self) -> bool:
+        """True where what was told last is that its processes are too many."""
+        return self._told is not None and self._told.detail == "processes"
+
+    def _look_from_afar(self, at_s: float) -> None:
+        """At a worker that can be asked, and not be seen."""
+        sample = Sample(at_s=at_s, beats=self._worker.heart.beats)
+        self._tell(self._detector.see(sample), sample, None)
 
     def waits_for_input(self, *, is_open: bool) -> None:
         """The cell asks a person, or has got its answer."""
@@ -143,23 +158,27 @@ class Watchdog:
         glimpse = None if glimpses is None else glimpses.read()
         if glimpse is not None and glimpse.msg_id != self._job.msg_id:
             glimpse = None  # of a cell before
+        main = thread_looks.look(pid, pid)  # first: whom it waits for is looked at while it does
+        others = _Others.of(pid, glimpse)
         return Sample(
             at_s=at_s,
-            main=thread_looks.look(pid, pid),
+            main=main,
             burnt_s=None if glimpses is None else thread_looks.computed_s(pid),
             number=0 if glimpses is None else glimpses.number(),
             glimpse=glimpse,
             is_gil_wanted=self._detector.is_silent and _is_gil_wanted(pid),
-            are_others_waiting=_are_waiting(pid, glimpse),
+            are_others_waiting=others.are_waiting,
+            others_wanted_s=others.wanted_s,
             processes=usage.processes,
             rss_bytes=usage.rss_bytes,
+            beats=self._worker.heart.beats,
         )
 
-    def _tell(self, found: Finding | None, sample: Sample, usage: tree.Usage) -> None:
+    def _tell(self, found: Finding | None, sample: Sample, usage: tree.Usage | None) -> None:
         if found is None:
             self._told = None
             # What is told of a short cell nobody reads.
-            doing = self._detector.doing if sample.at_s > QUIET_S else None
+            doing = self._detector.doing or None if sample.at_s > QUIET_S else None
             if doing != self._doing:
                 self._doing = doing
                 self._worker.tell(self._job, doing, is_blocked=False)
@@ -189,7 +208,7 @@ class Watchdog:
             resource_usage=ResourceUsage(
                 cpu=None if cpu_s is None or at_s <= 0 else round(100 * max(cpu_s, 0) / at_s, 1),
                 memory=None if usage is None else usage.rss_bytes,
-                disk=_disk_bytes(self._worker.pid),
+                disk=_disk_bytes(self._worker.pid) if self._can_look else None,
             ),
             recoverable=found.is_recoverable,
             stack=stack_lines(frames, self._code),
@@ -223,17 +242,26 @@ class Watchdog:
                 return
 
 
-def _are_waiting(pid: int, glimpse: Glimpse | None) -> bool | None:
-    if glimpse is None:
-        return None
-    alive = thread_looks.threads(pid)
-    for tid in glimpse.threads:
-        seen = thread_looks.look(pid, tid)
-        if seen is None and tid in alive:
-            return None
-        if seen is not None and not seen.is_for_ever:
-            return False
-    return True
+class _Others(NamedTuple):
+    """What the threads do that the user's code has begun."""
+
+    are_waiting: bool | None
+    wanted_s: float
+
+    @classmethod
+    def of(cls, pid: int, glimpse: Glimpse | None) -> "_Others":
+        """Those of a process; the first that does not wait is enough to know."""
+        wanted_s = 0.0
+        if glimpse is None or not glimpse.ours:
+            return cls(None, wanted_s)
+        for tid in thread_looks.threads(pid).difference(glimpse.ours):
+            seen = thread_looks.look(pid, tid)
+            if seen is None:  # it has ended, or nobody says
+                return cls(None, wanted_s)
+            if not seen.is_for_ever:
+                return cls(False, wanted_s)
+            wanted_s += seen.wanted_s
+        return cls(True, wanted_s)
 
 
 def _is_gil_wanted(pid: int) -> bool:

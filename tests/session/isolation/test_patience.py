@@ -1,5 +1,6 @@
 """When a worker is interrupted, and when it is killed: decisions without any process."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,3 +57,26 @@ def test_each_step_is_done_once_and_in_order(told: list[tuple[float, int, int]])
     numbers = [step.value for step in done]
     assert numbers == sorted(set(numbers))
     assert bool(done) == (patience.cause is not None)
+
+
+@pytest.mark.parametrize(
+    ("limit", "processes", "steps"),
+    [
+        (2, 30, [Step.INTERRUPT]),
+        (2, 35, [Step.KILL]),
+        (100, 200, [Step.INTERRUPT]),
+        (100, 201, [Step.KILL]),
+    ],
+)
+def test_what_forks_on_far_beyond_its_limit_is_killed_at_once(
+    limit: int, processes: int, steps: list[Step]
+) -> None:
+    patience = Patience(Limits(processes=limit))
+    assert patience.next(Seen(elapsed_s=0.1, processes=processes)) == steps
+    assert patience.cause == "processes"
+
+
+def test_a_flood_that_nobody_is_asked_about_is_killed_at_once() -> None:
+    patience = Patience(Limits())
+    seen = Seen(elapsed_s=0.1, is_blocked=True, is_flooding=True)
+    assert (patience.next(seen), patience.cause) == ([Step.KILL], "blocked")
