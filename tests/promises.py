@@ -98,6 +98,7 @@ PROMISES: Final[dict[str, str]] = {
     "isolated.recorded": "The record of an isolated cell tells what changed in its worker.",
     "isolated.session": "Code in a worker works with task, context and questions of its session.",
     "isolated.checkpoints": "Where every cell is isolated, a worker's variables are kept.",
+    "isolated.again": "A cell runs again where its worker dies, if that was said, and else never.",
     "isolated.orphans": "Nothing that a worker has started outlives it, its session or its zygote.",
     "isolated.background": "A cell in the background keeps nobody waiting, and is heard, awaited, "
     "cancelled and recorded.",

@@ -77,6 +77,7 @@ def run_isolated(shell: Any, session: Session, order: Order, body: str) -> objec
         is_background=order.is_background,
         acts_alone=order.is_background,
         priority=order.priority,
+        is_idempotent=order.is_idempotent,
         is_script=order.is_shell,
         holds_state=session.settings.isolate_all and not order.is_background,
         is_silent=request.get("silent") is True,

@@ -53,6 +53,7 @@ OPTIONS: Final = (
     Option("--shell", "", "the cell is a script of bash; at most 300 s unless --timeout says more"),
     Option("--bg", "", "go on at once; its output still arrives here: await it, cancel it"),
     Option("--priority", "N", "of cells that wait for a worker the greatest first; 0 otherwise"),
+    Option("--idempotent", "", "may run twice: if its worker dies, it runs again, in a new one"),
     Option("--no", "", "run the cell here, whatever its other marks say"),
 )
 
@@ -103,6 +104,7 @@ class Marks:
     shell: bool | None = None
     background: bool | None = None
     priority: int | None = None
+    idempotent: bool | None = None
     needs: Requirements | None = None
 
 
@@ -121,6 +123,7 @@ class Order:
         is_shell: It is a script of bash.
         is_background: Nobody waits for it.
         priority: Among those that wait for a worker; the greatest first.
+        is_idempotent: It runs again where its worker has died.
     """
 
     worker: str | None = None
@@ -129,6 +132,7 @@ class Order:
     is_shell: bool = False
     is_background: bool = False
     priority: int = 0
+    is_idempotent: bool = False
     inputs: Inputs = "auto"
     outputs: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
@@ -145,6 +149,7 @@ _EXCLUSIVE: Final = (
     ("worker", "fork", "a copy of the session is a new one each time"),
     ("fresh", "fork", "a copy of the session is a new one each time"),
     ("fork", "shell", "a script of bash sees no variables"),
+    ("fork", "idempotent", "a copy of the session is made once"),
     ("fork", "bg", "a copy of the session lives as long as its cell runs"),
 )
 """Keys that cannot be in one place, and why."""
@@ -255,6 +260,7 @@ def resolve(
         is_shell=is_shell,
         is_background=is_background,
         priority=_first(places, "priority") or 0,
+        is_idempotent=bool(_first(places, "idempotent")),
         inputs="auto" if inputs is None else inputs,
         outputs=outputs or (),
         limits=Limits(

@@ -98,6 +98,7 @@ KEYS: Final[dict[str, tuple[str, Callable[[object], object]]]] = {
     "shell": ("shell", _truth),
     "bg": ("background", _truth),
     "priority": ("priority", _priority),
+    "idempotent": ("idempotent", _truth),
     "requirements": ("needs", requirements_of),
 }
 """Keys as people write them: the field of `Marks` that each is, and what reads its value."""

@@ -27,10 +27,10 @@ NO_REFUSAL = "read"
 NAMES = [option.name for option in OPTIONS]
 KNOWN = "known are --worker NAME, --fresh, --in auto|none|A,B, --out X,Y, --timeout 30, " \
         "--memory 2G, --cpu 60, --processes N, --output 50M, --fork, --shell, --bg, " \
-        "--priority N, --no"  # fmt: skip
+        "--priority N, --idempotent, --no"  # fmt: skip
 KNOWN_WORDS = "known are isolated, local, worker=NAME, fresh, in=auto|none|A,B, out=X,Y, " \
               "timeout=30, memory=2G, cpu=60, processes=N, output=50M, fork, shell, bg, " \
-              "priority=N"  # fmt: skip
+              "priority=N, idempotent"  # fmt: skip
 LIMIT_KEYS = ("timeout_s", "memory_bytes", "cpu_s", "processes", "output_bytes")
 
 any_text = st.text(st.characters(codec=None), max_size=60)

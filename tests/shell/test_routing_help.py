@@ -22,7 +22,7 @@ NAMES = [option.name for option in OPTIONS]
         ("--memory ", []),
         ("--memory 2", []),
         ("--memory 2G --m", []),
-        ("--in=a,b --out x --i", []),
+        ("--in=a,b --out x --i", ["--idempotent"]),
         ("--memory 2G ", [name for name in NAMES if name != "--memory"]),
         ("%%isolated", []),
     ],

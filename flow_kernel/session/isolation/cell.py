@@ -28,6 +28,7 @@ class IsolatedCell:
         is_fresh: True for a new worker of its own, which ends with the cell.
         is_background: True where nobody waits for it.
         priority: Among those that wait for a worker; the greatest first.
+        is_idempotent: True where it may run again, should its worker die.
         is_script: True where the code is a script of bash.
         is_fork: True for a copy of the session, which ends with the cell as well.
         can_ask: True where somebody answers `input()`.
@@ -53,6 +54,7 @@ class IsolatedCell:
     is_fresh: bool = False
     is_background: bool = False
     priority: int = 0
+    is_idempotent: bool = False
     is_script: bool = False
     is_fork: bool = False
     can_ask: bool = False

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from flow_kernel.errors import IsolationUnavailable
+from flow_kernel.errors import IsolationUnavailable, WorkerDied
 from flow_kernel.records.cell_changes import Changes
 from flow_kernel.records.changes_wire import from_wire, versions_from_wire
 from flow_kernel.records.process import oom_kills
@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 
 DEFAULT_WORKER: Final = "default"
 _OOM_S: Final = 10.0
+_TRIES: Final = 3
+"""Of a cell that may run again."""
+_MAY_PASS: Final = ("segfault", "oom_kernel", "killed", "exit", "lost")
+"""Reasons of a death that a second run may not have; a limit would be passed again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +145,21 @@ class Isolation:
         names = [] if prepared is not None else self._names(cell)
         memory_bytes = max(cell.limits.memory_bytes or 0, cell.needs.memory_bytes)
         name = None if cell.is_fresh else cell.worker or DEFAULT_WORKER
+
+        def once() -> Finished:
+            worker = self._leased(cell, name)
+            try:
+                if counted.count:  # while its worker began
+                    raise IsolationUnavailable("the cell was cancelled before it began")
+                on_worker(worker)
+                ready = prepared or self._outgoing.prepared(cell, names, self._sent_to(worker))
+                return self._run(cell, worker, ready, answer=answer, call=call, counted=counted)
+            finally:  # before the next cell gets the worker
+                self.outlet.set_apart(worker.worker_id, None)
+                if cell.is_fresh and worker.died is None:
+                    self._sent.pop(worker.worker_id, None)
+                    self.pool.end(worker)
+
         with self.pool.turnstile.turn(
             worker=name,
             priority=cell.priority,
@@ -149,19 +168,22 @@ class Isolation:
             is_wanted=lambda: not counted.count,
             on_wait=lambda before: self._waits(cell, name, before),
         ):
-            worker = self._leased(cell, name)
+            return self._again(cell, counted, once)
+
+    def _again(
+        self, cell: IsolatedCell, counted: Counted, once: Callable[[], Finished]
+    ) -> Finished:
+        """Run a cell whose turn it is: once, or again where it may and its worker dies."""
+        tries = _TRIES if cell.is_idempotent else 1
+        while True:
+            tries -= 1
             try:
-                if counted.count:  # while its worker began
-                    raise IsolationUnavailable("the cell was cancelled before it began")
-                on_worker(worker)
-                if prepared is None:
-                    prepared = self._outgoing.prepared(cell, names, self._sent_to(worker))
-                return self._run(cell, worker, prepared, answer=answer, call=call, counted=counted)
-            finally:  # before the next cell gets the worker
-                self.outlet.set_apart(worker.worker_id, None)
-                if cell.is_fresh and worker.died is None:
-                    self._sent.pop(worker.worker_id, None)
-                    self.pool.end(worker)
+                return once()
+            except WorkerDied as error:
+                if not tries or counted.count or error.reason not in _MAY_PASS:
+                    raise
+                if not cell.is_background:  # what is said now, another cell would say
+                    self._tell(f"{error.message.partition(';')[0]}; the cell runs again")
 
     def prepare(self, cell: IsolatedCell) -> Prepared:
         """What a cell needs that is to run in the background, as it is now.
