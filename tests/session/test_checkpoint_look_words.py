@@ -117,9 +117,10 @@ LEFT_OUT = ("sleep", "product", "permutations", "combinations_with_replacement",
 """They take long; `numpy.info` keeps the names of all modules, and other tests would find them."""
 
 
+@pytest.mark.parametrize("draws", [1, pytest.param(3, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("name", SAMPLES)
 def test_no_word_changes_what_it_is_called_on_or_with(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, draws: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # `to_string("x")` writes a file
     dice = random.Random(name)
@@ -129,12 +130,12 @@ def test_no_word_changes_what_it_is_called_on_or_with(
         if word in LEFT_OUT:
             continue
         if hasattr(value, word):
-            for given in (0, 1, 1, 1, 2, 2, 3, 3):
+            for given in (0, *(1, 2, 3) * draws):
                 if given < most:
                     called += is_unharmed(SAMPLES[name](), word, None, dice, given)
         for owner in MODULES:
             if hasattr(owner, word):
-                for given in (1, 2, 2, 3):
+                for given in (1, 2, 3) * draws:
                     if given < most:
                         called += is_unharmed(SAMPLES[name](), word, owner, dice, given)
     assert called > 100
