@@ -40,6 +40,8 @@ def refused(kernel: Kernel, cell: str) -> str:
 
 def flow(kernel: Kernel, *arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
     """One verb of the command line, in the directory and for the home of the kernel."""
+    if isinstance(kernel, ForkedKernel):
+        return kernel.zygote.run(*arguments, env={**kernel.env, **env}, cwd=kernel.cwd)
     return subprocess.run(
         [sys.executable, "-m", "flow_kernel.apps.cli", *arguments],
         capture_output=True,

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from jupyter_core.utils import ensure_event_loop
 
-from tests.forked import CHECKPOINTS, Zygote
+from tests.forked import CHECKPOINTS, VERBS, Zygote
 from tests.kernels import FLOW, Kernel
 from tests.pairs import Pair, start_pair
 
@@ -85,7 +85,14 @@ def kernel(flow: Kernel) -> Kernel:
 @pytest.fixture(scope="module")
 def zygote() -> Iterator[Zygote]:
     """Forks kernels that have at hand what a checkpoint of frames needs, for modules with many."""
-    with Zygote("numpy", "pandas", *CHECKPOINTS) as zygote:
+    with Zygote("numpy", "pandas", *CHECKPOINTS, *VERBS) as zygote:
+        yield zygote
+
+
+@pytest.fixture(scope="module")
+def lean() -> Iterator[Zygote]:
+    """The same without pandas: each checkpoint looks through what the libraries hold."""
+    with Zygote("numpy", *CHECKPOINTS, *VERBS) as zygote:
         yield zygote
 
 

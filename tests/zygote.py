@@ -4,6 +4,9 @@ Run by `tests.forked`: a kernel then starts in a tenth of the time, so a test ca
 
     in:   {"arguments": […], "cwd": …, "env": {…}, "output": …}        out:  <pid>, or why not
 
+With "errors" and "code" as well it is a verb of the command line that is run: these name the files
+for its stderr and, at its end, for its exit code.
+
 Its own arguments are the names of further modules that its kernels shall have at hand.
 """
 
@@ -13,10 +16,13 @@ import json
 import os
 import signal
 import sys
+import traceback
+from pathlib import Path
 from typing import Any, Final
 
 from IPython.core.ultratb import AutoFormattedTB
 
+from flow_kernel.apps import cli
 from flow_kernel.shell.kernel import FlowKernelApp
 
 _FIRST_USES: Final = (
@@ -51,7 +57,9 @@ def main() -> None:
             print(error, flush=True)
             continue
         if pid == 0:
-            _become_a_kernel(json.loads(line))
+            order = json.loads(line)
+            become = _become_a_verb if "code" in order else _become_a_kernel
+            become(order)
             return  # and end as a program does
         print(pid, flush=True)
 
@@ -65,17 +73,40 @@ def _show_an_error() -> None:
 
 
 def _become_a_kernel(order: dict[str, Any]) -> None:
+    _leave_home(order, JPY_PARENT_PID=str(os.getppid()))
+    sys.argv[1:] = order["arguments"]
+    FlowKernelApp.launch_instance()
+
+
+def _become_a_verb(order: dict[str, Any]) -> None:
+    _leave_home(order)
+    try:
+        code = cli.main(order["arguments"])
+    except SystemExit as end:
+        code = int(end.code or 0)
+    except BaseException:  # noqa: BLE001 - as Python itself ends
+        traceback.print_exc()
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    Path(order["code"]).write_text(str(code), encoding="ascii")
+    os._exit(0)
+
+
+def _leave_home(order: dict[str, Any], **more: str) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
     os.environ.clear()
-    os.environ.update(order["env"], JPY_PARENT_PID=str(os.getppid()))
+    os.environ.update(order["env"], **more)
     os.chdir(order["cwd"])
-    output = os.open(order["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    output = os.open(order["output"], flags)
+    errors = os.open(order.get("errors", order["output"]), flags)
     null = os.open(os.devnull, os.O_RDONLY)
-    for source, target in ((null, 0), (output, 1), (output, 2)):
+    for source, target in ((null, 0), (output, 1), (errors, 2)):
         os.dup2(source, target)
-    sys.argv[1:] = order["arguments"]
-    FlowKernelApp.launch_instance()
+    for one in (output, errors, null):
+        os.close(one)
 
 
 if __name__ == "__main__":

@@ -24,8 +24,8 @@ FACTS = (
 
 
 @pytest.fixture(params=["with git", "without git"])
-def kernel(request: pytest.FixtureRequest, tmp_path: Path, zygote: Zygote) -> Iterator[Kernel]:
-    with ForkedKernel(zygote, env={"JUPYTER_DATA_DIR": str(tmp_path / "data")}) as kernel:
+def kernel(request: pytest.FixtureRequest, tmp_path: Path, lean: Zygote) -> Iterator[Kernel]:
+    with ForkedKernel(lean, env={"JUPYTER_DATA_DIR": str(tmp_path / "data")}) as kernel:
         kernel.ready()
         if request.param == "with git":
             subprocess.run(["git", "init", "-q"], cwd=kernel.cwd, env=kernel.env, check=True)

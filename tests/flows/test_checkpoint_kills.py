@@ -30,9 +30,9 @@ for i in range(10**6):
 
 @promise("checkpoint.survives")
 def test_twenty_kills_of_a_kernel_lose_no_checkpoint_that_it_told_of(
-    zygote: Zygote, tmp_path: Path
+    lean: Zygote, tmp_path: Path
 ) -> None:
-    kill(zygote, tmp_path / "home", kills=20, seed=1)
+    kill(lean, tmp_path / "home", kills=20, seed=1)
 
 
 @promise("checkpoint.survives")
@@ -40,18 +40,18 @@ def test_twenty_kills_of_a_kernel_lose_no_checkpoint_that_it_told_of(
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("batch", range(50))
 def test_a_hundred_kills_of_a_kernel_lose_no_checkpoint_that_it_told_of(
-    zygote: Zygote, tmp_path: Path, batch: int
+    lean: Zygote, tmp_path: Path, batch: int
 ) -> None:
-    kill(zygote, tmp_path / "home", kills=100, seed=100 + batch)
+    kill(lean, tmp_path / "home", kills=100, seed=100 + batch)
 
 
-def kill(zygote: Zygote, home: Path, *, kills: int, seed: int) -> None:
+def kill(lean: Zygote, home: Path, *, kills: int, seed: int) -> None:
     dice = random.Random(seed)
     shelf = Shelf(Home(home), key=lambda: b"any")
     told = 0
-    spare = ForkedKernel(zygote, home=home, arguments=NO_HISTORY)
+    spare = ForkedKernel(lean, home=home, arguments=NO_HISTORY)
     for turn in range(kills):
-        kernel, spare = spare, ForkedKernel(zygote, home=home, arguments=NO_HISTORY)
+        kernel, spare = spare, ForkedKernel(lean, home=home, arguments=NO_HISTORY)
         with kernel:
             kept = _kept_before_the_kill(kernel, turn, dice)
         told += len(kept)

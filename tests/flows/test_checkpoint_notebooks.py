@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.forked import ForkedKernel, Zygote
 from tests.kernels import Kernel, environment
 from tests.programs import programs
 from tests.promises import promise
@@ -34,9 +35,9 @@ nbformat.write(notebook, "done.ipynb")
 
 
 @pytest.fixture
-def kernel(tmp_path: Path) -> Iterator[Kernel]:
+def kernel(tmp_path: Path, zygote: Zygote) -> Iterator[Kernel]:
     env = {"JUPYTER_DATA_DIR": str(tmp_path / "data"), "PYTHONPATH": str(ROOT)}
-    with Kernel(env=env) as kernel:
+    with ForkedKernel(zygote, env=env) as kernel:
         shutil.copytree(ROOT / "notebooks/data", kernel.cwd / "data")
         yield kernel.ready()
 

@@ -7,6 +7,7 @@ from pathlib import Path  # noqa: TC003 - fixtures are looked at when they run
 import pytest
 
 from tests.checkpoint_kernels import ran
+from tests.forked import ForkedKernel, Zygote
 from tests.kernels import Kernel
 from tests.promises import promise
 
@@ -22,9 +23,9 @@ _tracker.ran = _watched
 
 
 @pytest.fixture(scope="module")
-def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+def kernel(tmp_path_factory: pytest.TempPathFactory, zygote: Zygote) -> Iterator[Kernel]:
     data: Path = tmp_path_factory.mktemp("data")
-    with Kernel(env={"JUPYTER_DATA_DIR": str(data)}) as kernel:
+    with ForkedKernel(zygote, env={"JUPYTER_DATA_DIR": str(data)}) as kernel:
         kernel.ready()
         ran(kernel, "import numpy as np, pandas as pd; X = np.zeros(9); n = [1]; text = 'a'", WATCH)
         ran(kernel, "df = pd.DataFrame({'x': range(5)})\ndef count(): return len(n)")
@@ -33,7 +34,7 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
 
 
 def reach(kernel: Kernel, cell: str, *, store_history: bool = True) -> list[object]:
-    ran(kernel, "%checkpoint --wait", "_seen.clear()", "%checkpoint --wait")
+    ran(kernel, "%checkpoint --wait")
     kernel.run(cell, store_history=store_history)
     found: list[list[object]] = json.loads(ran(kernel, "import json; print(json.dumps(_seen))"))
     return found[-1]

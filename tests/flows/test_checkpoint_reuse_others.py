@@ -45,8 +45,8 @@ BEGUN = {
 
 
 @pytest.fixture
-def kernel(tmp_path: Path, zygote: Zygote) -> Iterator[Kernel]:
-    with kernel_in_git(tmp_path / "data", zygote) as kernel:
+def kernel(tmp_path: Path, lean: Zygote) -> Iterator[Kernel]:
+    with kernel_in_git(tmp_path / "data", lean) as kernel:
         (kernel.cwd / "hook.py").write_text(HOOK)
         yield kernel
 

@@ -19,8 +19,8 @@ TRAP = (
 
 
 @pytest.fixture
-def kernel(tmp_path: Path, zygote: Zygote) -> Iterator[Kernel]:
-    with kernel_in_git(tmp_path / "data", zygote) as kernel:
+def kernel(tmp_path: Path, lean: Zygote) -> Iterator[Kernel]:
+    with kernel_in_git(tmp_path / "data", lean) as kernel:
         yield kernel
 
 
@@ -165,23 +165,18 @@ def test_pruning_says_what_it_would_delete_until_it_is_told_to(kernel: Kernel) -
 
 
 @promise("checkpoint.named")
-@pytest.mark.parametrize(
-    ("line", "offered"),
-    [
+def test_names_verbs_and_options_are_completed(kernel: Kernel) -> None:
+    ran(kernel, "%checkpoint a", '%checkpoint "two words"')
+
+    for line, offered in (
         ("%checkpoint ", {"list", "tree", "show", "diff", "verify", "prune", "--tag"}),
         ("%checkpoint show ", {"'two words'", "a"}),
         ("%checkpoint prune ", {"--keep", "--yes"}),
         ("%rollback ", {"'two words'", "a", "--state", "--dry-run", "--trust"}),
-    ],
-)
-def test_names_verbs_and_options_are_completed(
-    kernel: Kernel, line: str, offered: set[str]
-) -> None:
-    ran(kernel, "%checkpoint a", '%checkpoint "two words"')
+    ):
+        found = kernel.ask("complete_request", {"code": line, "cursor_pos": len(line)})
 
-    found = kernel.ask("complete_request", {"code": line, "cursor_pos": len(line)})
-
-    assert offered <= set(found["matches"])
+        assert offered <= set(found["matches"]), line
 
 
 @promise("rollback.undoable")

@@ -33,8 +33,8 @@ AFTER = "9 -1.0 -1.0 True [1, 2] True 2 True changed True\n"
 
 
 @pytest.fixture
-def kernel(tmp_path: Path, zygote: Zygote) -> Iterator[Kernel]:
-    with kernel_in_git(tmp_path / "data", zygote) as kernel:
+def kernel(tmp_path: Path, lean: Zygote) -> Iterator[Kernel]:
+    with kernel_in_git(tmp_path / "data", lean) as kernel:
         yield kernel
 
 
@@ -273,15 +273,14 @@ def test_checkpoints_and_ways_back_are_in_the_log(kernel: Kernel) -> None:
 
 
 @promise("checkpoint.named")
-@pytest.mark.parametrize(
-    "line",
-    ["%checkpoint show", "%checkpoint --bad", "%checkpoint diff", "%rollback", "%rollback -9",
-     "%rollback x --state --files", "%checkpoint prune --keep 0", "%checkpoint 'a"],
-)  # fmt: skip
-def test_a_wrong_line_is_one_sentence(kernel: Kernel, line: str) -> None:
-    said = refused(kernel, line)
-    assert said.startswith("UsageError: %")
-    assert len(said.strip().splitlines()) == 1
+def test_a_wrong_line_is_one_sentence(kernel: Kernel) -> None:
+    for line in (
+        "%checkpoint show", "%checkpoint --bad", "%checkpoint diff", "%rollback", "%rollback -9",
+        "%rollback x --state --files", "%checkpoint prune --keep 0", "%checkpoint 'a",
+    ):  # fmt: skip
+        said = refused(kernel, line)
+        assert said.startswith("UsageError: %"), line
+        assert len(said.strip().splitlines()) == 1
 
 
 @promise("checkpoint.harmless")

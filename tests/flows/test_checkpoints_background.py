@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from tests.checkpoint_kernels import flow, kernel_in_git, ran
+from tests.forked import ForkedKernel, Zygote
 from tests.kernels import Kernel
 from tests.promises import promise
 
@@ -25,8 +26,10 @@ SLOW = (
 
 
 @pytest.fixture
-def kernel(tmp_path: Path) -> Iterator[Kernel]:
-    with kernel_in_git(tmp_path / "data") as kernel:
+def kernel(request: pytest.FixtureRequest, tmp_path: Path, lean: Zygote) -> Iterator[Kernel]:
+    """Forked, but for the tests of its processes, which ask for one that was `started`."""
+    is_started = getattr(request, "param", "") == "started"
+    with kernel_in_git(tmp_path / "data", None if is_started else lean) as kernel:
         yield kernel
 
 
@@ -106,6 +109,7 @@ def test_no_cell_finds_a_child_that_it_did_not_start(slow: Kernel) -> None:
 
 
 @promise("checkpoint.background")
+@pytest.mark.parametrize("kernel", ["started"], indirect=True)
 def test_a_process_that_a_cell_forks_meanwhile_keeps_nothing_of_a_checkpoint(slow: Kernel) -> None:
     ran(slow, "%checkpoint first --no-wait")
     ran(slow, "import multiprocessing; pool = multiprocessing.get_context('fork').Pool(1)")
@@ -120,6 +124,7 @@ def test_a_process_that_a_cell_forks_meanwhile_keeps_nothing_of_a_checkpoint(slo
 
 
 @promise("checkpoint.background")
+@pytest.mark.parametrize("kernel", ["started"], indirect=True)
 def test_a_kernel_that_is_killed_leaves_no_process_and_no_half_checkpoint(slow: Kernel) -> None:
     ran(slow, "%checkpoint whole --no-wait")
     go(slow)
@@ -202,25 +207,27 @@ def test_what_was_approved_runs_after_a_checkpoint_and_its_step_gets_a_tag(
 
 
 @promise("checkpoint.automatic")
-def test_checkpoints_at_steps_can_be_switched_off(tmp_path: Path) -> None:
+def test_checkpoints_at_steps_can_be_switched_off(tmp_path: Path, lean: Zygote) -> None:
     config = tmp_path / "config"
     config.mkdir()
     (config / "jupyter_flow_config.py").write_text("c.FlowKernel.checkpoint_steps = False\n")
     env = {"JUPYTER_DATA_DIR": str(tmp_path / "data"), "JUPYTER_CONFIG_DIR": str(config)}
-    with Kernel(env=env) as other:
+    with ForkedKernel(lean, env=env) as other:
         other.ready()
         ran(other, "%task start work", "%task step load", "rows = [1]", "%task finish")
         assert names(other) == []
 
 
 @promise("checkpoint.automatic")
-def test_every_so_many_cells_a_checkpoint_is_taken_where_something_changed(tmp_path: Path) -> None:
+def test_every_so_many_cells_a_checkpoint_is_taken_where_something_changed(
+    tmp_path: Path, lean: Zygote
+) -> None:
     config = tmp_path / "config"
     config.mkdir()
     (config / "jupyter_flow_config.py").write_text("c.FlowKernel.checkpoint_every_cells = 2\n")
     env = {"JUPYTER_DATA_DIR": str(tmp_path / "data"), "JUPYTER_CONFIG_DIR": str(config)}
     settle = "__import__('flow_kernel').current_session().checkpoints.settle()"
-    with Kernel(env=env) as other:
+    with ForkedKernel(lean, env=env) as other:
         other.ready()
         for cell in ("a = [1]", "a.append(2)", "a.append(3)", "a.append(4)"):
             ran(other, cell)
@@ -232,7 +239,9 @@ def test_every_so_many_cells_a_checkpoint_is_taken_where_something_changed(tmp_p
 
 
 @promise("checkpoint.automatic")
-def test_what_nobody_asked_for_makes_room_when_the_budget_is_exceeded(tmp_path: Path) -> None:
+def test_what_nobody_asked_for_makes_room_when_the_budget_is_exceeded(
+    tmp_path: Path, lean: Zygote
+) -> None:
     config = tmp_path / "config"
     config.mkdir()
     (config / "jupyter_flow_config.py").write_text(
@@ -241,7 +250,7 @@ def test_what_nobody_asked_for_makes_room_when_the_budget_is_exceeded(tmp_path: 
     )
     env = {"JUPYTER_DATA_DIR": str(tmp_path / "data"), "JUPYTER_CONFIG_DIR": str(config)}
     settle = "__import__('flow_kernel').current_session().checkpoints.settle()"
-    with Kernel(env=env) as other:
+    with ForkedKernel(lean, env=env) as other:
         other.ready()
         ran(other, "import numpy as np", "a = np.random.rand(100_000)", "%checkpoint kept --wait")
         for _ in range(12):
@@ -265,12 +274,16 @@ def taken_by_itself(kernel: Kernel, count: int) -> None:
 @promise("checkpoint.survives")
 def test_what_another_process_threw_away_is_saved_again_by_the_next_checkpoint(
     tmp_path: Path,
+    lean: Zygote,
 ) -> None:
     config = tmp_path / "config"
     config.mkdir()
     (config / "jupyter_flow_config.py").write_text("c.FlowKernel.checkpoint_every_cells = 1\n")
     env = {"JUPYTER_DATA_DIR": str(tmp_path / "data"), "JUPYTER_CONFIG_DIR": str(config)}
-    with Kernel(env=env) as one, Kernel(env=env, home=one.home) as other:
+    with (
+        ForkedKernel(lean, env=env) as one,
+        ForkedKernel(lean, env=env, home=one.home) as other,
+    ):
         one.ready()
         other.ready()
         ran(one, "kept = list(range(1000)); n = 0", "%checkpoint first", "n = 1")
@@ -287,11 +300,13 @@ def test_what_another_process_threw_away_is_saved_again_by_the_next_checkpoint(
 @promise("checkpoint.automatic")
 def test_each_reason_for_which_none_is_taken_is_said_once_until_one_is_taken(
     tmp_path: Path,
+    lean: Zygote,
 ) -> None:
     settle = "from flow_kernel import current_session; current_session().checkpoints.settle()"
     said: list[str] = []
     every = "--FlowKernel.checkpoint_every_cells=1"
-    with Kernel(arguments=(every,), env={"JUPYTER_DATA_DIR": str(tmp_path)}) as kernel:
+    env = {"JUPYTER_DATA_DIR": str(tmp_path)}
+    with ForkedKernel(lean, arguments=(every,), env=env) as kernel:
 
         def cells() -> int:
             """Run some; returns how many failures one has heard by then."""
@@ -334,9 +349,12 @@ def test_of_many_steps_in_one_cell_the_first_and_the_last_leave_one(kernel: Kern
 
 
 @promise("checkpoint.background")
-def test_a_small_change_of_known_values_forks_nothing_and_can_be_undone(tmp_path: Path) -> None:
+def test_a_small_change_of_known_values_forks_nothing_and_can_be_undone(
+    tmp_path: Path, lean: Zygote
+) -> None:
     every = "--FlowKernel.checkpoint_every_cells=1"
-    with Kernel(arguments=(every,), env={"JUPYTER_DATA_DIR": str(tmp_path)}) as kernel:
+    env = {"JUPYTER_DATA_DIR": str(tmp_path)}
+    with ForkedKernel(lean, arguments=(every,), env=env) as kernel:
         ran(
             kernel,
             "import os; os.register_at_fork(before=lambda: open('forks', 'a').write('.'))",

@@ -13,11 +13,12 @@ from tests.store.git_shapes import write
 Make = Callable[[Path], None]
 SHAPES: Final[dict[str, tuple[Make, Make]]] = {}
 LARGE: Final = 6 * 1024 * 1024
+_SQUARES: Final = bytes(n * n % 251 for n in range(65_537))
 
 
 def large(seed: int, nbytes: int = LARGE) -> bytes:
     """Content that is no run of equal bytes, and of which each part is another one."""
-    block = bytes((seed + n * n) % 251 for n in range(65_537))
+    block = _SQUARES.translate(bytes((seed + n) % 251 for n in range(256)))
     return (block * (nbytes // len(block) + 1))[:nbytes]
 
 

@@ -93,8 +93,17 @@ def buffers(where: Path, values: dict[str, Any], *, is_first: bool) -> dict[str,
     return {name: group["buffers"] for group in found["groups"] for name in group["names"]}
 
 
-@pytest.mark.parametrize("has_fast", [True, False])
-@pytest.mark.parametrize("free", [drop_a_column, put_together, make_short])
+@pytest.mark.parametrize(
+    ("free", "has_fast"),
+    [
+        (drop_a_column, False),
+        (put_together, False),
+        (make_short, False),
+        (drop_a_column, True),
+        pytest.param(put_together, True, marks=pytest.mark.soak),
+        pytest.param(make_short, True, marks=pytest.mark.soak),
+    ],
+)
 def test_what_lies_where_something_lay_that_was_written_early_is_written_as_it_is(
     tmp_path: Path,
     values: dict[str, Any],

@@ -107,6 +107,8 @@ SAMPLES: dict[str, Callable[[], Any]] = {
     "timestamp": lambda: pd.Timestamp("2026-01-02"),
     "nullable": lambda: pd.array([1, None]),
 }
+WORDY = ("frame", "floats", "strings", "index", "times", "categories", "dates")
+"""Those with so many words that one draw of arguments for each is enough for a short run."""
 GIVEN: list[Callable[[], Any]] = [
     # What looks are called with.
     lambda: 0, lambda: 1, lambda: "a", lambda: [0, 1], lambda: {"a": 1}, lambda: np.arange(3.0),
@@ -117,9 +119,15 @@ LEFT_OUT = ("sleep", "product", "permutations", "combinations_with_replacement",
 """They take long; `numpy.info` keeps the names of all modules, and other tests would find them."""
 
 
-@pytest.mark.parametrize("name", SAMPLES)
+@pytest.mark.parametrize(
+    ("name", "draws"),
+    [
+        *((name, 1 if name in WORDY else 2) for name in SAMPLES),
+        *(pytest.param(name, 3, marks=pytest.mark.soak) for name in WORDY),
+    ],
+)
 def test_no_word_changes_what_it_is_called_on_or_with(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, draws: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # `to_string("x")` writes a file
     dice = random.Random(name)
@@ -129,12 +137,12 @@ def test_no_word_changes_what_it_is_called_on_or_with(
         if word in LEFT_OUT:
             continue
         if hasattr(value, word):
-            for given in (0, 1, 1, 1, 2, 2, 3, 3):
+            for given in (0, *(1, 2, 3) * draws):
                 if given < most:
                     called += is_unharmed(SAMPLES[name](), word, None, dice, given)
         for owner in MODULES:
             if hasattr(owner, word):
-                for given in (1, 2, 2, 3):
+                for given in (1, 2, 3) * draws:
                     if given < most:
                         called += is_unharmed(SAMPLES[name](), word, owner, dice, given)
     assert called > 100

@@ -42,8 +42,8 @@ def files(top: Path) -> dict[str, tuple[int, bytes]]:
 
 def git_state(top: Path) -> dict[str, str]:
     """What belongs to the user: index, HEAD, branches, stash, config, hooks, merge state."""
-    git_dir = Path(git(top, "rev-parse", "--absolute-git-dir").strip())
-    common = Path(top, git(top, "rev-parse", "--git-common-dir").strip())
+    said = git(top, "rev-parse", "--absolute-git-dir", "--git-common-dir")
+    git_dir, common = (Path(top, line) for line in said.splitlines())
     found = {"for-each-ref": git(top, "for-each-ref", "refs/heads", "refs/tags", "refs/stash",
                                  "refs/remotes")}  # fmt: skip
     for base in {git_dir.resolve(), common.resolve()}:
@@ -66,11 +66,18 @@ def top(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return make(tmp_path)
 
 
-def test_files_come_back_and_the_users_git_never_notices(top: Path, tmp_path: Path) -> None:
+def test_files_come_back_to_one_tree_and_the_users_git_never_notices(
+    top: Path, tmp_path: Path
+) -> None:
     users = git_state(top)
     taken = snapshots(top, tmp_path)
     at_first = files(top)
     one = taken.take("one", ref="refs/mcp/s/1-one")
+    # Equal files have one tree, whoever looks.
+    fresh = snapshots(top, tmp_path / "other")
+    assert taken.take("again", ref="refs/mcp/s/1-again").tree == one.tree
+    assert fresh.take("fresh", ref="refs/mcp/s/1-fresh").tree == one.tree
+    assert git_state(top) == users
 
     write(top / "new/one.txt", "made later\n")
     write(top / "b.txt", "changed later\n")
@@ -89,13 +96,6 @@ def test_files_come_back_and_the_users_git_never_notices(top: Path, tmp_path: Pa
     assert taken.restore(two.commit).is_empty
     assert git_state(top) == users
     assert not (tmp_path / "hook-ran").exists()
-
-
-def test_equal_files_have_one_tree_whoever_looks(top: Path, tmp_path: Path) -> None:
-    warm, fresh = snapshots(top, tmp_path), snapshots(top, tmp_path / "other")
-    first = warm.take("a", ref="refs/mcp/s/1-a")
-    assert warm.take("b", ref="refs/mcp/s/2-b").tree == first.tree
-    assert fresh.take("c", ref="refs/mcp/s/3-c").tree == first.tree
 
 
 def test_what_the_user_adds_between_two_snapshots_is_followed(tmp_path: Path) -> None:

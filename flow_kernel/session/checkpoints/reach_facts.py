@@ -8,7 +8,6 @@ variable that is the list or the dict of a library changes without being named.
 
 import copyreg
 import functools
-import gc
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -103,15 +102,13 @@ def landmarks(namespace: dict[str, Any], anchors: Iterable[object]) -> Landmarks
 
     Args:
         namespace: Of the notebook.
-        anchors: Objects of the session; what holds one of them is no mere container.
+        anchors: Objects of the session, which are no library's.
     """
-    kept = list(anchors)
-    # What is frozen tells of no referrers, and what has a code of its own is in no memo.
-    is_hidden = gc.get_freeze_count() or vars(copyreg)["_extension_registry"]
-    holders = None if is_hidden else frozenset(map(id, gc.get_referrers(*kept)))
+    # What has a code of its own is in no memo.
+    is_hidden = vars(copyreg)["_extension_registry"]
     return Landmarks(
-        owned=state_of_libraries() - frozenset(map(id, kept)),
-        strange=None if holders is None else holders | _of_shell(namespace),
+        owned=state_of_libraries() - frozenset(map(id, anchors)),
+        strange=None if is_hidden else _of_shell(namespace),
     )
 
 

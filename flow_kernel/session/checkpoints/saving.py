@@ -45,6 +45,8 @@ _IMMUTABLE: Final = frozenset(
     ]
 )
 _BARE: Final = frozenset(map(id, (list, dict, tuple, set, frozenset, str, bytes)))
+_OBJECT: Final = itemgetter(1)
+"""Of an entry of a memo."""
 _IMMUTABLE_MODULES: Final = ("numpy.dtypes", "datetime", "decimal", "zoneinfo", "_cython_")
 
 
@@ -98,8 +100,8 @@ class Landmarks:
 
     Attributes:
         owned: What belongs to a library and may change at any time.
-        strange: What makes of a container more than a container: it is the shell's, or holds it.
-            None where that is not known.
+        strange: Containers that are more than that: the shell's. None where a memo does not tell
+            what a value consists of.
     """
 
     owned: frozenset[int] = frozenset()
@@ -160,7 +162,7 @@ def save(
         bare = [
             name
             for name, single in singles.items()
-            if id(values[name]) not in kept and _is_bare(single.memo, strange)
+            if id(values[name]) not in kept and _is_bare(single.memo, kept, strange)
         ]
         made = []
         for names in groups.all():
@@ -249,13 +251,17 @@ def _pickled(values: tuple[object, ...], anchors: Anchors) -> _Pickled:
     return _Pickled(file.getvalue(), buffers, memo)
 
 
-def _is_bare(memo: _Memo, strange: frozenset[int] | None) -> bool:
+def _is_bare(memo: _Memo, anchors: frozenset[int], strange: frozenset[int] | None) -> bool:
     """True when all that was written is containers, texts and numbers of Python.
 
-    Numbers are in no memo, but for those of a class of their own.
+    Numbers are in no memo, but for those of a class of their own. A container that holds an anchor
+    is no mere one; anchors are in no memo either, so what the containers refer to is looked at.
     """
-    kinds = set(map(id, map(type, map(itemgetter(1), memo.values()))))
-    return strange is not None and kinds <= _BARE and strange.isdisjoint(memo)
+    if strange is None or not strange.isdisjoint(memo):
+        return False
+    if not set(map(id, map(type, map(_OBJECT, memo.values())))) <= _BARE:
+        return False
+    return anchors.isdisjoint(map(id, gc.get_referents(*map(_OBJECT, memo.values()))))
 
 
 def _type_name(value: object) -> str:
