@@ -29,6 +29,7 @@ from typing import Any, Final
 
 from flow_kernel.session import ambient
 from flow_kernel.session.isolation.fork_facts import openmp_libraries
+from flow_kernel.shell.sendable import make_sendable
 from flow_kernel.shell.worker_job import limit_data
 from flow_kernel.shell.worker_session import WorkerSession
 from flow_kernel.workers import sweep
@@ -122,6 +123,21 @@ def detach(shell: Any) -> None:
         saver: Any = getattr(history, "save_thread", None)
         if saver is not None:
             saver.save_flag = threading.Event()
+
+
+def send_escaped(session: Any) -> None:
+    """Texts that cannot be sent arrive escaped, as they do from the session itself."""
+    send, pid = session.send, os.getpid()
+
+    def escaping(stream: Any, msg_or_type: Any, content: Any = None, *args: Any, **kw: Any) -> Any:
+        if os.getpid() != pid:  # a process that the cell has forked speaks with nobody
+            return None
+        held = msg_or_type.get("content") if isinstance(msg_or_type, dict) else content
+        if isinstance(held, dict):
+            make_sendable(held)
+        return send(stream, msg_or_type, content, *args, **kw)
+
+    session.send = escaping
 
 
 def stand_in(session: Any, apart: WorkerSession) -> None:
