@@ -40,6 +40,8 @@ from flow_kernel.workers.pool import is_stripped
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 _OOM_SCORE: Final = b"500"
+_MT_WORDS: Final = 624
+"""The state of the Mersenne Twister."""
 _WRITERS: Final = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom, io.BufferedRWPair)
 
 
@@ -201,7 +203,10 @@ def _seed(state: Any) -> None:
     if state is not None:
         random.setstate(state)  # Python has seeded it anew at the fork
     elif numpy_random is not None:
-        numpy_random.seed()
+        words = sys.modules["numpy"].frombuffer(os.urandom(4 * _MT_WORDS), "uint32")
+        with suppress(ValueError, TypeError):  # a cell has put another generator there
+            # Half of what `seed()` takes, which mixes what the system gives.
+            numpy_random.set_state(("MT19937", words, _MT_WORDS, 0, 0.0))
 
 
 def _hold_openmp() -> None:
