@@ -78,13 +78,17 @@ def test_all_of_much_output_is_there_before_the_cell_is_idle(kernel: Kernel) -> 
 
 @promise("fork.relay")
 def test_an_error_is_shown_once_with_the_lines_of_the_cell(kernel: Kernel) -> None:
-    code = "def wrong():\n    return 1 / 0\nwrong()"
-    here, ran = kernel.run(code), kernel.run(FORK + code)
-    assert [m["msg_type"] for m in ran.messages] == ["error"]
-    assert ran.reply["ename"] == "ZeroDivisionError"
-    shown = [_COLOUR.sub("", "\n".join(each.reply["traceback"])) for each in (here, ran)]
-    count = f"Cell In[{ran.reply['execution_count']}]"
-    assert shown[1] == shown[0].replace(f"Cell In[{here.reply['execution_count']}]", count)
+    wrong = {
+        "ZeroDivisionError": "def wrong():\n    return 1 / 0\nwrong()",
+        "SyntaxError": "right = 1\nx = (1,",
+    }
+    for name, code in wrong.items():
+        here, ran = kernel.run(code), kernel.run(FORK + code)
+        assert [m["msg_type"] for m in ran.messages] == ["error"]
+        assert ran.reply["ename"] == name
+        shown = [_COLOUR.sub("", "\n".join(each.reply["traceback"])) for each in (here, ran)]
+        count = f"Cell In[{ran.reply['execution_count']}]"
+        assert shown[1] == shown[0].replace(f"Cell In[{here.reply['execution_count']}]", count)
     assert ok(kernel, "1 + 1") == "2"
 
 

@@ -123,7 +123,8 @@ class Forks:
             if not isinstance(end, Died):
                 return _finished(cell, worker, outcome, end)
         except BaseException:
-            worker.kill()
+            with NotedInterrupts():  # the next interrupt must not leave it running
+                worker.kill()
             raise
         finally:
             worker.leave()
