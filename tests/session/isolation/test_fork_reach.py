@@ -100,7 +100,7 @@ def test_what_no_cell_speaks_through_is_no_connection() -> None:
 
 
 def test_the_walk_is_bounded(base: sqlite3.Connection) -> None:
-    large = [[[number] for number in range(1000)] for _ in range(1000)]
+    large = [[[number] for number in range(300)] for _ in range(300)]
     namespace = {**{f"large{n}": large[n:] for n in range(5)}, "one": Box(base)}
     assert reach(namespace, namespace).shared == (("one", "it holds a database of SQLite"),)
     deep: list[Any] = [base]
