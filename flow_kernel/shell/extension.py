@@ -5,6 +5,7 @@ file descriptors are as they were.
 """
 
 import atexit
+import os
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,6 +21,7 @@ class _Loaded:
     """What the extension did to one shell, and how it is undone."""
 
     def __init__(self, shell: Any) -> None:
+        self.pid = os.getpid()
         self._shell = shell
         self._kernel = getattr(shell, "kernel", None)
         register(shell)  # first, as in the kernel: what stands there then is not the user's
@@ -81,6 +83,7 @@ def load_ipython_extension(shell: Any) -> None:
 
 def unload_ipython_extension(shell: Any) -> None:
     """Stop recording and leave `shell` as it was."""
-    loaded = vars(shell).pop(_KEY, None)
-    if loaded is not None:
+    loaded = vars(shell).get(_KEY)
+    if loaded is not None and loaded.pid == os.getpid():  # in a fork nothing of it is at work
+        del vars(shell)[_KEY]
         loaded.unload()

@@ -29,6 +29,7 @@ from typing import Any, Final
 
 from flow_kernel.session import ambient
 from flow_kernel.session.isolation.fork_facts import openmp_libraries
+from flow_kernel.shell.sendable import make_sendable
 from flow_kernel.shell.worker_job import limit_data
 from flow_kernel.shell.worker_session import WorkerSession
 from flow_kernel.workers import sweep
@@ -39,6 +40,8 @@ from flow_kernel.workers.pool import is_stripped
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 _OOM_SCORE: Final = b"500"
+_MT_WORDS: Final = 624
+"""The state of the Mersenne Twister."""
 _WRITERS: Final = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom, io.BufferedRWPair)
 
 
@@ -124,6 +127,21 @@ def detach(shell: Any) -> None:
             saver.save_flag = threading.Event()
 
 
+def send_escaped(session: Any) -> None:
+    """Texts that cannot be sent arrive escaped, as they do from the session itself."""
+    send, pid = session.send, os.getpid()
+
+    def escaping(stream: Any, msg_or_type: Any, content: Any = None, *args: Any, **kw: Any) -> Any:
+        if os.getpid() != pid:  # a process that the cell has forked speaks with nobody
+            return None
+        held = msg_or_type.get("content") if isinstance(msg_or_type, dict) else content
+        if isinstance(held, dict):
+            make_sendable(held)
+        return send(stream, msg_or_type, content, *args, **kw)
+
+    session.send = escaping
+
+
 def stand_in(session: Any, apart: WorkerSession) -> None:
     """`current_session()` means the session from afar now."""
     ambient.leave(session)
@@ -185,7 +203,10 @@ def _seed(state: Any) -> None:
     if state is not None:
         random.setstate(state)  # Python has seeded it anew at the fork
     elif numpy_random is not None:
-        numpy_random.seed()
+        words = sys.modules["numpy"].frombuffer(os.urandom(4 * _MT_WORDS), "uint32")
+        with suppress(ValueError, TypeError):  # a cell has put another generator there
+            # Half of what `seed()` takes, which mixes what the system gives.
+            numpy_random.set_state(("MT19937", words, _MT_WORDS, 0, 0.0))
 
 
 def _hold_openmp() -> None:

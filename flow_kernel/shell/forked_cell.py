@@ -12,10 +12,12 @@ import io
 import json
 import os
 import random
+import re
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final, NoReturn
 
@@ -32,6 +34,8 @@ from flow_kernel.workers import fork_frames, transfer
 from flow_kernel.workers.fork_ends import ForkEnds
 
 _FAILED: Final = 70
+_LOOPS: Final = re.compile("create_task|get_running_loop|TaskGroup")
+"""A cell that awaits nothing, and wants a loop that runs, as it does in the session."""
 _exit: Final = os._exit  # whatever the cell puts in its place; as the next ones
 _write: Final = os.write
 _dumps: Final = json.dumps
@@ -56,7 +60,7 @@ def life_of(shell: Any, session: Session, cell: IsolatedCell) -> Callable[..., N
             noted = forked_apart.set_apart(
                 ends, cell.limits, has_one_thread=has_one_thread, seed=seed
             )
-            code = _Copy(shell, session, cell, ends).run(noted)
+            code = _Copy(shell, session, cell, ends).live(noted)
         except SystemExit as error:
             code = error.code if isinstance(error.code, int) else 1
         except BaseException:  # noqa: BLE001 - the end of a process: what is wrong is said and it ends
@@ -78,8 +82,8 @@ class _Copy:
         self._mouth = Mouth(ends.ends.frames)
         self._kernel = getattr(shell, "kernel", None)
 
-    def run(self, noted: list[int]) -> int:
-        """Run the cell.
+    def live(self, noted: list[int]) -> int:
+        """Run the cell, and tell how it ended.
 
         Args:
             noted: Interrupts that have come by now.
@@ -89,6 +93,7 @@ class _Copy:
         """
         forked_apart.detach(self._shell)
         seat, asker = self._seated()
+        forked_apart.send_escaped(seat.session)
         calls = WorkerCalls(seat)
         apart = WorkerSession(calls)
         forked_apart.stand_in(self._session, apart)
@@ -98,12 +103,9 @@ class _Copy:
         calls.open()
         if self._cell.count is not None:
             self._shell.execution_count = self._cell.count
-        try:
-            forked_apart.take_interrupts(noted)
-            reply = self._run_in_kernel() if self._kernel is not None else self._run_in_terminal()
-        except KeyboardInterrupt:  # before the first line of the cell, or after its last
-            reply = _interrupted()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it comes too late to stop anything
+        reply = self._replied(noted)
+        if not self._mouth.is_ours:  # a process that the cell has forked, and not ended
+            return self._ended_as_child(reply)
         calls.close()
         if self._cell.limits.memory_bytes is not None:
             forked_apart.free_memory()
@@ -117,6 +119,30 @@ class _Copy:
         if "outputs" in found:
             asker.wait_until_left()
         return 0
+
+    def _replied(self, noted: list[int]) -> dict[str, Any]:
+        """What the cell has come to; from then on no interrupt is heard."""
+        run = self._run_in_terminal if self._kernel is None else self._run_in_kernel
+        reply: dict[str, Any] | None = None
+        has_begun = False
+        while True:
+            try:
+                if not has_begun:
+                    has_begun = True
+                    reply = run(noted)
+                signal.signal(signal.SIGINT, signal.SIG_IGN)  # too late to stop anything
+                break
+            except KeyboardInterrupt:  # before the first line of the cell, or after its last
+                warnings.simplefilter("ignore")  # of coroutines that nobody awaits any more
+        return _interrupted() if reply is None else reply
+
+    def _ended_as_child(self, reply: Mapping[str, Any]) -> int:
+        """As any program: its error is on stderr, and in its exit code."""
+        if reply.get("status") == "ok":
+            return 0
+        lines = "\n".join(map(str, reply.get("traceback") or ()))
+        _write(2, f"{lines}\n".encode("utf-8", "backslashreplace"))
+        return 1
 
     # -- before the cell ---------------------------------------------------------------------------
 
@@ -147,16 +173,18 @@ class _Copy:
 
     # -- the cell ----------------------------------------------------------------------------------
 
-    def _run_in_kernel(self) -> dict[str, Any]:
+    def _run_in_kernel(self, noted: list[int]) -> dict[str, Any]:
         """As ipykernel does; its loop, and what that waits on, is the session's."""
         cell, shell = self._cell, self._shell
         loop = asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
+        has_loop = _LOOPS.search(cell.code) or _awaits(shell, cell.code)
         running = IPythonKernel.do_execute(
             self._kernel, cell.code, cell.is_silent, cell.has_history, {}, cell.can_ask
         )
+        forked_apart.take_interrupts(noted)
         reply: dict[str, Any]
-        if _awaits(shell, cell.code):
+        if has_loop:
             reply = loop.run_until_complete(running)
             return reply
         try:
@@ -166,7 +194,7 @@ class _Copy:
             return reply
         raise RuntimeError("a cell that awaits nothing has awaited something")
 
-    def _run_in_terminal(self) -> dict[str, Any]:
+    def _run_in_terminal(self, noted: list[int]) -> dict[str, Any]:
         """As IPython does; an error is shown by the session, which raises it once more."""
         import builtins
         import getpass
@@ -176,6 +204,7 @@ class _Copy:
         shell._showtraceback = lambda _kind, _value, lines: shown.append([*map(str, lines)])
         builtins.input = self._typed
         getpass.getpass = self._typed_unseen
+        forked_apart.take_interrupts(noted)
         result = shell.run_cell(self._cell.code, store_history=self._cell.has_history)
         error = result.error_before_exec or result.error_in_exec
         if error is None:
@@ -216,13 +245,18 @@ class _Copy:
         names, namespace = self._cell.outputs, self._shell.user_ns
         if not names:
             return {}
-        packed = transfer.pack({n: namespace[n] for n in names if n in namespace}, namespace)
-        self._arena = transfer.Arena()  # open until the session has read it
-        return {
-            "missing": [name for name in names if name not in namespace],
-            "refused": [list(refused) for refused in packed.refused],
-            "outputs": transfer.ship(packed, self._arena),
-        }
+        wanted = {name: namespace[name] for name in names if name in namespace}
+        found: dict[str, Any] = {"missing": [name for name in names if name not in namespace]}
+        transfer.become_copy()
+        try:
+            packed = transfer.pack(wanted, namespace)
+            self._arena = transfer.Arena()  # open until the session has read it
+            found["outputs"] = transfer.ship(packed, self._arena)
+            found["refused"] = [list(refused) for refused in packed.refused]
+        except BaseException as error:  # noqa: BLE001 - no memory, or code of the values; the cell has run
+            reason = transfer.reason_of(error)
+            found["refused"] = [[name, type(wanted[name]).__name__, reason] for name in wanted]
+        return found
 
 
 def _awaits(shell: Any, code: str) -> bool:

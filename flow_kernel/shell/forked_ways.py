@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import zmq
 from ipykernel.iostream import OutStream
+from IPython.core.error import StdinNotImplementedError
 
 from flow_kernel.records.interrupts import NotedInterrupts
 from flow_kernel.workers import fork_frames
@@ -69,7 +70,7 @@ class Mouth:
 
     def text(self, stream: int, text: str) -> None:
         """Text on a stream."""
-        data = text.encode("utf-8", "surrogatepass")
+        data = text.encode("utf-8", "backslashreplace")
         if self.is_ours:
             self.say((fork_frames.OUT, fork_frames.ERR)[stream], data)
         else:
@@ -165,6 +166,8 @@ class Asker:
 
     def recv_multipart(self, flags: int = 0, *_: Any, **__: Any) -> list[bytes]:
         """An answer."""
+        if not self._mouth.is_ours:  # ipykernel looks for answers first; none is for this process
+            raise StdinNotImplementedError("a process that a cell has forked cannot ask for input")
         if flags & zmq.NOBLOCK and not self.poll(0):
             raise zmq.Again
         with NotedInterrupts() as held:  # half of an answer would be taken for the next one

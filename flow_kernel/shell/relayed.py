@@ -1,7 +1,7 @@
 """An error that a worker has raised, as the cell of the session raises it again (pure).
 
 Raised by `shell.isolated_cell`. `except` and clients see the class that the worker named, where
-that is one of Python's own; the traceback is the worker's, line by line.
+that is one of Python's own and no `SyntaxError`; the traceback is the worker's, line by line.
 """
 
 import builtins
@@ -35,8 +35,12 @@ def relayed(reply: dict[str, Any]) -> BaseException:
 def _made(name: str, value: str) -> Any:
     known = getattr(builtins, name, None)
     bases: tuple[type, ...] = (RelayedError,)
+    # IPython shows an error of syntax in its own way: our frames, and no line of the worker's.
     if isinstance(known, type) and issubclass(known, BaseException):
-        bases = (RelayedError, known) if issubclass(known, Exception) else (known,)
+        if issubclass(known, Exception) and not issubclass(known, SyntaxError):
+            bases = (RelayedError, known)
+        elif not issubclass(known, Exception):
+            bases = (known,)
     for chosen in (bases, (RelayedError,)):
         try:
             kind = type(

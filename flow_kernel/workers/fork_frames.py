@@ -2,7 +2,7 @@
 
 Written by `shell.forked_ways` in the copy, read by `live_fork` in the session, and the other way.
 
-    copy ─▶ OUT, ERR   text of Python's streams, as UTF-8 with lone surrogates
+    copy ─▶ OUT, ERR   text of Python's streams, as UTF-8; lone surrogates are escaped
             MESSAGE    the frames of a message of Jupyter that clients may see, or a call
             QUESTION   the content of a request for input
             REPLY      the content of the execute reply, and what its job has found

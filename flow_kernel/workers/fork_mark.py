@@ -10,13 +10,13 @@ Source: proc_pid_environ(5); setenv(3) puts the new text elsewhere.
 """
 
 import os
-from pathlib import Path
 from typing import Final
 
 from flow_kernel.workers import sweep
 
 # Fields 50 and 51 of stat, counted from the state.
 _ENV_START: Final = 47
+_READ_BYTES: Final = 1 << 16
 
 
 def wear(tag: str) -> bool:
@@ -27,8 +27,8 @@ def wear(tag: str) -> bool:
     """
     mark = f"{sweep.TAG_NAME}={tag}".encode() + b"\0"
     try:
-        environment = Path("/proc/self/environ").read_bytes()
-        stat = Path("/proc/self/stat").read_bytes()
+        environment = _content("/proc/self/environ")
+        stat = _content("/proc/self/stat")
         start = int(stat[stat.rfind(b")") + 2 :].split()[_ENV_START])
         room = 0
         for entry in environment.split(b"\0"):
@@ -51,3 +51,15 @@ def wear(tag: str) -> bool:
     finally:
         os.environ[sweep.TAG_NAME] = tag
     return True
+
+
+def _content(path: str) -> bytes:
+    """By the system's calls: a `Path` makes a copy touch four times as many pages."""
+    fd = os.open(path, os.O_RDONLY)
+    pieces: list[bytes] = []
+    try:
+        while piece := os.read(fd, _READ_BYTES):
+            pieces.append(piece)
+    finally:
+        os.close(fd)
+    return b"".join(pieces)

@@ -159,9 +159,10 @@ class ForkWorker:
 
     def kill(self) -> None:
         """End it at once; for one that nobody listens to."""
+        self.is_left = True
+        self._hear()  # first: from here on it is ended and reaped, whatever is interrupted here
         self.leave()
         self.signal(_KILL)
-        self._hear()
 
     def change(self, event: Event, reason: str = "") -> None:
         """Something happened to it."""

@@ -32,10 +32,13 @@ from typing import Any, Final, NamedTuple
 from flow_kernel.errors import FlowError
 from flow_kernel.records.class_parts import MAIN
 from flow_kernel.workers.transfer_arena import Arena, Buffer, laid_out, regions
+from flow_kernel.workers.transfer_known import CLASSES
 from flow_kernel.workers.transfer_pickler import Outbound, owner
 from flow_kernel.workers.transfer_receiving import Inbound, loaded, reason_of, received
 
-__all__ = ["Arena", "Packed", "Refused", "inline", "pack", "ship", "unpack"]
+__all__ = [
+    "Arena", "Packed", "Refused", "become_copy", "inline", "pack", "reason_of", "ship", "unpack",
+]  # fmt: skip
 
 _VERSION: Final = 1
 _SMALL_BYTES: Final = 1 << 20
@@ -184,6 +187,11 @@ def unpack(
         for name in shipment["along"]:
             del values[name]
     return values
+
+
+def become_copy() -> None:
+    """This process is a copy of the one that it sends to: classes of that one need not be sent."""
+    CLASSES.become_copy()
 
 
 class _Packing:

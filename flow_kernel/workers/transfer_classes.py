@@ -41,6 +41,9 @@ def a_class(kind: Any) -> Reduced | None:
     """
     if is_found(kind) or is_made_in_c(kind):
         return None
+    place = CLASSES.place_of(kind)
+    if place is not None:
+        return rebuild.class_at, place
     reason = class_parts.reason_against(kind, lambda base: not is_found(base))
     if reason is not None:
         raise pickle.PicklingError(reason)
@@ -58,6 +61,8 @@ def member(value: Enum) -> Reduced | None:
     base, arguments = class_parts.member(value)
     state = dict(vars(value))
     made = (kind, base, arguments, state.get("_name_"))
+    if CLASSES.place_of(kind) is not None:  # the other process has it with all that it holds
+        return rebuild.member, made
     return rebuild.member, made, state, None, None, rebuild.set_member
 
 

@@ -4,11 +4,19 @@ Called by `transfer_classes`, which writes ids of classes, and `transfer_rebuild
 
 A class that is sent by value would be a new one at each sending, and instances that came before and
 after would be of two kinds. Ids are random, and are given by the process that has made the class.
+
+A copy of the session has the classes of the session at the addresses where that has them. It sends
+none of these: it says where they are.
 """
 
+import gc
 import os
+from collections.abc import Iterator
 from typing import Any, Final
 from weakref import WeakValueDictionary, ref
+
+_subclasses: Final = type.__subclasses__
+_name_of: Final = type.__dict__["__qualname__"].__get__
 
 
 class Classes:
@@ -19,6 +27,25 @@ class Classes:
         self._ids: dict[int, tuple[ref[Any], str]] = {}
         self._known: WeakValueDictionary[str, Any] = WeakValueDictionary()
         self._own: set[str] = set()
+        self._is_copy = False
+        self._made: frozenset[int] | None = None
+
+    def become_copy(self) -> None:
+        """This process is a copy of the one that it sends to, and has frozen what there was."""
+        self._is_copy = True
+
+    def place_of(self, kind: Any) -> tuple[int, str] | None:
+        """Where the other process has a class; None where this is no copy, or has made it."""
+        if not self._is_copy:
+            return None
+        if self._made is None:  # nothing is frozen that was made since
+            self._made = frozenset(map(id, gc.get_objects()))
+        return None if id(kind) in self._made else (id(kind), _name_of(kind))
+
+    def at(self, address: int, name: str) -> Any:
+        """The class of this process that a copy of it means; None where it is gone."""
+        found = (kind for kind in _all_classes() if id(kind) == address)
+        return next((kind for kind in found if _name_of(kind) == name), None)
 
     def id_of(self, kind: Any) -> str:
         """The id of a class; a new one for one that nobody has sent yet."""
@@ -51,6 +78,18 @@ class Classes:
     def _find(self, kind: Any) -> str | None:
         found = self._ids.get(id(kind))
         return found[1] if found is not None and found[0]() is kind else None
+
+
+def _all_classes() -> Iterator[Any]:
+    """All that live here, in milliseconds; no code of theirs runs."""
+    todo: list[Any] = [object]
+    seen: set[int] = set()
+    while todo:
+        kind = todo.pop()
+        if id(kind) not in seen:
+            seen.add(id(kind))
+            yield kind
+            todo += _subclasses(kind)
 
 
 CLASSES: Final = Classes()

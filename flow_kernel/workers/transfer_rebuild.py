@@ -81,6 +81,18 @@ def a_class(
     return made
 
 
+def class_at(address: int, name: str) -> Any:
+    """A class that this process has, of which the sender is a copy.
+
+    Raises:
+        LookupError: It is gone.
+    """
+    found = CLASSES.at(address, name)
+    if found is None:
+        raise LookupError(f"the class {name} is gone")
+    return found
+
+
 def set_class(made: Any, state: tuple[dict[str, Any], list[type]]) -> None:
     """Its attributes, in their order, past what its metaclass does when they are set.
 

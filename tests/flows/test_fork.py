@@ -78,13 +78,17 @@ def test_all_of_much_output_is_there_before_the_cell_is_idle(kernel: Kernel) -> 
 
 @promise("fork.relay")
 def test_an_error_is_shown_once_with_the_lines_of_the_cell(kernel: Kernel) -> None:
-    code = "def wrong():\n    return 1 / 0\nwrong()"
-    here, ran = kernel.run(code), kernel.run(FORK + code)
-    assert [m["msg_type"] for m in ran.messages] == ["error"]
-    assert ran.reply["ename"] == "ZeroDivisionError"
-    shown = [_COLOUR.sub("", "\n".join(each.reply["traceback"])) for each in (here, ran)]
-    count = f"Cell In[{ran.reply['execution_count']}]"
-    assert shown[1] == shown[0].replace(f"Cell In[{here.reply['execution_count']}]", count)
+    wrong = {
+        "ZeroDivisionError": "def wrong():\n    return 1 / 0\nwrong()",
+        "SyntaxError": "right = 1\nx = (1,",
+    }
+    for name, code in wrong.items():
+        here, ran = kernel.run(code), kernel.run(FORK + code)
+        assert [m["msg_type"] for m in ran.messages] == ["error"]
+        assert ran.reply["ename"] == name
+        shown = [_COLOUR.sub("", "\n".join(each.reply["traceback"])) for each in (here, ran)]
+        count = f"Cell In[{ran.reply['execution_count']}]"
+        assert shown[1] == shown[0].replace(f"Cell In[{here.reply['execution_count']}]", count)
     assert ok(kernel, "1 + 1") == "2"
 
 
@@ -111,6 +115,71 @@ def test_what_is_named_comes_back_and_what_cannot_is_named(kernel: Kernel) -> No
 
 
 @promise("fork.relay")
+def test_what_comes_back_is_of_the_classes_of_the_session(kernel: Kernel) -> None:
+    ok(
+        kernel,
+        "import enum, threading\nclass Held: lock = threading.Lock()\n"
+        "class Colour(enum.Enum): RED = [1]\nred = Colour.RED.value\n"
+        "def inner():\n    class Inner: pass\n    return Inner\nInner = inner()",
+    )
+    code = (
+        "held, member, local = Held(), Colour.RED, [Inner()]; Held.added = member.value.append(2)\n"
+        "class Own(Held): pass\nown = Own()"
+    )
+    ran = kernel.run(f"%%isolated --fork --out held,member,local,Own,own\n{code}")
+    assert (ran.status, ran.stderr) == ("ok", "")
+    seen = (
+        "type(held) is Held, member is Colour.RED, member.value is red, red,"
+        " type(local[0]) is Inner, Own.__base__ is Held, type(own) is Own, hasattr(Held, 'added')"
+    )
+    assert ok(kernel, seen) == "(True, True, True, [1], True, True, True, False)"
+
+
+@promise("fork.relay")
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (
+            "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)); y = 'x' * 999_999",
+            "File too large",
+        ),
+        (
+            "class Y:\n    def __reduce__(self): raise KeyboardInterrupt\ny = Y()",
+            "KeyboardInterrupt",
+        ),
+    ],
+)
+def test_a_cell_has_run_also_where_nothing_can_come_back(
+    kernel: Kernel, code: str, reason: str
+) -> None:
+    ran = kernel.run(f"%%isolated --fork --out y\n{code}\n5")
+    assert (ran.status, ran.result) == ("ok", "5")
+    assert "y did not come back" in ran.stderr
+    assert reason in ran.stderr
+
+
+@promise("fork.relay")
+def test_texts_that_cannot_be_sent_arrive_escaped(kernel: Kernel) -> None:
+    ran = kernel.run(f"{FORK}print('\\ud800'); display('\\ud800')\nraise ValueError('\\ud800')")
+    assert (ran.reply["ename"], ran.reply["evalue"]) == ("ValueError", "\\ud800")
+    assert ran.stdout == "\\ud800\n"
+    assert [m["msg_type"] for m in ran.messages] == ["stream", "display_data", "error"]
+
+
+@promise("fork.sees")
+def test_text_that_a_file_holds_is_written_once(kernel: Kernel) -> None:
+    ok(
+        kernel,
+        "class Box: pass\nbox = Box(); box.file = open('box', 'a'); _ = box.file.write('here ')\n"
+        "log = open('log', 'ab'); _ = log.write(b'here ')",
+    )
+    ok(kernel, f"{FORK}box.file.write('there '); log.write(b'there '); log.flush(); del box")
+    assert ok(kernel, "box.file.close(); log.close(); open('box').read(), open('log').read()") == (
+        "('here there ', 'here there ')"
+    )
+
+
+@promise("fork.relay")
 def test_a_figure_is_shown(kernel: Kernel) -> None:
     code = "import matplotlib.pyplot as plt\nplt.plot([1, 2]); plt.title('here')"
     ok(kernel, "%matplotlib inline\nimport matplotlib.pyplot as plt")
@@ -131,6 +200,23 @@ def test_a_cell_may_await_and_start_threads_and_processes(kernel: Kernel) -> Non
     )
     ran = kernel.run(FORK + code)
     assert (ran.result, sorted(ran.stdout.split())) == ("0", ["process", "thread"])
+    code = "import asyncio\nasync def say(): print('task')\ntask = asyncio.create_task(say()); 1"
+    ran = kernel.run(FORK + code)
+    assert (ran.result, ran.stdout) == ("1", "task\n")
+
+
+@promise("fork.relay")
+def test_a_process_that_a_copy_forks_ends_as_a_program_does(kernel: Kernel) -> None:
+    code = (
+        "import os\nchild = os.fork()\nif child: _, status = os.waitpid(child, 0)\n"
+        "name = input('name? ')\nname, os.waitstatus_to_exitcode(status)"
+    )
+    ran = kernel.run(
+        f"%%isolated --fork --out name\n{code}", allow_stdin=True, answers=["Ada", "Bob"]
+    )
+    assert ran.result == "('Ada', 1)"
+    assert "a process that a cell has forked cannot ask for input" in _COLOUR.sub("", ran.stderr)
+    assert len(ran.of("error")) == 0
 
 
 @promise("fork.relay")

@@ -65,6 +65,25 @@ def test_an_interrupt_stops_the_cell_and_nothing_else(kernel: Kernel) -> None:
 
 
 @promise("fork.ends")
+def test_an_interrupt_beside_the_cell_is_one_of_the_cell(kernel: Kernel) -> None:
+    ok(
+        kernel,
+        "session = os.getpid()\ndef stop(lines):\n"
+        "    if os.getpid() != session: os.kill(os.getpid(), signal.SIGINT)\n    return lines\n"
+        "transforms = get_ipython().input_transformers_post; transforms.append(stop)",
+    )
+    before = kernel.run(f"{FORK}print('ran')")
+    ok(kernel, "transforms.remove(stop)")
+    stop = "lambda: [os.kill(os.getpid(), signal.SIGINT) for _ in range(2)]"
+    after = kernel.run(f"{FORK}get_ipython().payload_manager.clear_payload = {stop}\nprint('ran')")
+    assert [(ran.reply["ename"], ran.stdout, ran.stderr) for ran in (before, after)] == [
+        ("KeyboardInterrupt", "", ""),
+        ("KeyboardInterrupt", "ran\n", ""),
+    ]
+    _lives(kernel)
+
+
+@promise("fork.ends")
 def test_a_cell_that_hears_no_interrupt_is_killed_by_the_fourth(kernel: Kernel) -> None:
     begun = kernel.cwd / "begun"
     msg_id = kernel.send(f"{FORK}{DEAF}open('begun', 'w').close()\nwhile True: time.sleep(9)")

@@ -52,6 +52,15 @@ def test_errors_questions_deaths_and_interrupts_in_stock_ipykernel(stock: Kernel
     assert ok(stock, f"{FORK}1 + 1") == "2"
 
 
+@promise("extension.same", "fork.sees")
+def test_the_extension_is_not_unloaded_from_a_copy(stock: Kernel) -> None:
+    ran = stock.run(f"{FORK}%unload_ext flow_kernel\n%load_ext flow_kernel\n%flow status")
+    assert (ran.status, ran.stderr) == ("ok", "")
+    ran = stock.run("%flow status")
+    assert "recording  on" in str(ran.result)
+    assert ran.flow["seq"] > 0
+
+
 @promise("extension.unload", "fork.orphans")
 def test_after_unload_nothing_of_the_copies_is_left() -> None:
     with Kernel(STOCK) as stock:

@@ -145,6 +145,9 @@ def test_a_connection_that_the_cell_reads_is_said_once(kernel: Kernel) -> None:
     assert "two" not in said.stderr
     assert kernel.run(f"{FORK}ledger.execute('select 1').fetchone()").stderr == ""
     assert kernel.run(f"{FORK}1").stderr == ""
+    ok(kernel, "class Store: pass\nstore = Store(); store.parts = [{'base': ledger}]")
+    said = kernel.run(f"{FORK}store.parts[0]['base'].execute('select 1').fetchone()").stderr
+    assert "store (it holds a database of SQLite) is shared with the copy" in said
 
 
 @promise("fork.guarded")

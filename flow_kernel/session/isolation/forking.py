@@ -25,6 +25,7 @@ from flow_kernel.session.isolation.cell import IsolatedCell
 from flow_kernel.session.isolation.ends import limit_error, worker_end
 from flow_kernel.session.isolation.fork_facts import facts_of
 from flow_kernel.session.isolation.fork_guard import Verdict, judge
+from flow_kernel.session.isolation.fork_reach import reach
 from flow_kernel.session.isolation.inputs import wanted
 from flow_kernel.session.isolation.run import Outcome, wait
 from flow_kernel.session.isolation.service import Finished, has_failed, outputs_of
@@ -122,7 +123,8 @@ class Forks:
             if not isinstance(end, Died):
                 return _finished(cell, worker, outcome, end)
         except BaseException:
-            worker.kill()
+            with NotedInterrupts():  # the next interrupt must not leave it running
+                worker.kill()
             raise
         finally:
             worker.leave()
@@ -155,10 +157,10 @@ class Forks:
     # -- inside ------------------------------------------------------------------------------------
 
     def _judged(self, cell: IsolatedCell) -> Verdict:
-        def reads() -> list[str]:
-            return wanted(cell.code, cell.namespace, "auto", hidden=cell.hidden)
-
-        verdict = judge(facts_of(cell.namespace, reads, is_copy=os.getpid() != self._pid))
+        names = wanted(cell.code, cell.namespace, "auto", hidden=cell.hidden)
+        found = reach(cell.namespace, names)
+        is_copy = os.getpid() != self._pid
+        verdict = judge(facts_of(cell.namespace, names, shared=found.shared, is_copy=is_copy))
         if verdict.refusal:
             raise IsolationUnavailable(
                 f"the session cannot be copied: {verdict.refusal}; nothing was run",
@@ -168,6 +170,7 @@ class Forks:
             if warning not in self._told:
                 self._told.add(warning)
                 self._tell(warning)
+        found.flush()
         return verdict
 
     def _oom_kills(self) -> Mapping[str, int]:

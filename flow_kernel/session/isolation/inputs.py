@@ -25,6 +25,9 @@ _NOTHING: Final[Mapping[str, object]] = {}
 # Libraries find variables by the names in a text: pandas in queries, duckdb and others in SQL.
 _AT: Final = re.compile(r"@([^\W\d]\w*)")
 _SQL: Final = re.compile(r"\b(?:from|join|into|update)\b", re.IGNORECASE)
+_module_of: Final = type.__dict__["__module__"].__get__
+_dict_of: Final = type.__dict__["__dict__"].__get__
+_mro_of: Final = type.__dict__["__mro__"].__get__
 _LAZY: Final = frozenset({*DYNAMIC, "get_ipython"})
 
 
@@ -185,8 +188,8 @@ def _codes_of(value: object, namespace: Mapping[str, object]) -> Iterator[CodeTy
         elif kind is MethodType:
             todo += [one.__func__, one.__self__]
         elif issubclass(kind, type):
-            if vars(one).get("__module__") == _MAIN:
-                todo += [*type.__getattribute__(one, "__mro__")[1:], *vars(one).values()]
+            if _module_of(one) == _MAIN:
+                todo += [*_mro_of(one)[1:], *_dict_of(one).values()]
         else:
             todo += [kind, *_parts(one)]
 
@@ -205,8 +208,8 @@ def _held(function: FunctionType) -> Iterator[object]:
 
 def _parts(value: object) -> Iterator[object]:
     """Functions in what decorators make of them."""
-    match value:
-        case staticmethod() | classmethod():
-            yield value.__func__
-        case property():
-            yield from (value.fget, value.fset, value.fdel)
+    kind = type(value)  # `isinstance` may ask a class of the user's
+    if issubclass(kind, staticmethod | classmethod):
+        yield value.__func__  # type: ignore[attr-defined]  # both have it
+    elif issubclass(kind, property):
+        yield from (value.fget, value.fset, value.fdel)  # type: ignore[attr-defined]  # it has them
