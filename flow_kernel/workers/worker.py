@@ -341,7 +341,7 @@ class Worker:
     def _end(self, job: Job, done: Done) -> None:
         # What it wrote before its reply is in the pipes by now.
         self._relay.drain(self._channels, self._started.pipes)
-        if self.job is not job:  # it has died meanwhile
+        if self.job is not job or (done.was_lost and job.reply is not None):  # died, or found
             return
         self.job = self.doing = None
         self.said.catch_up()
