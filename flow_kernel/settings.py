@@ -79,6 +79,8 @@ class PoolSettings:
     """Kept ready for whoever asks next."""
     max_workers: int = 10
     """At a time, those with names that do nothing among them; further cells wait."""
+    max_processes: int = 1000
+    """Of one cell that says nothing of them; 0 for any number."""
     memory_budget_bytes: int = 0
     """Promised at a time to cells that say how much they may take; 0: 80 % of what is available."""
     start_timeout_s: float = 60.0

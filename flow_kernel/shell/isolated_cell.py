@@ -150,7 +150,7 @@ def _run(shell: Any, session: Session, cell: IsolatedCell, **how: Any) -> Finish
 
         return life_of(shell, session, cell)
 
-    finished = isolation.forks.run(cell, life, **how)
+    finished = isolation.forks.run(isolation.held(cell), life, **how)
     if finished.outputs:  # what workers know of these names is no longer so
         session.still.stir()
     return finished

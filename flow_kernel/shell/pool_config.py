@@ -33,6 +33,11 @@ class WorkerPool(Configurable):
     max_workers: Any = Int(
         _DEFAULT.max_workers, min=1, help="How many workers there may be at a time; others wait."
     ).tag(config=True)
+    max_processes: Any = Int(
+        _DEFAULT.max_processes,
+        min=0,
+        help="Processes of one cell that says no --processes, before it is ended; 0: any number.",
+    ).tag(config=True)
     memory_budget: Any = Unicode(
         help="Memory that is promised at a time to cells that say --memory, such as 8G;"
         " empty: 80 % of what is available."
@@ -61,6 +66,7 @@ def pool_settings(config: Config) -> PoolSettings:
         python=chosen.python,
         spares=chosen.spares,
         max_workers=chosen.max_workers,
+        max_processes=chosen.max_processes,
         memory_budget_bytes=bytes_of(chosen.memory_budget) if chosen.memory_budget else 0,
         start_timeout_s=chosen.start_timeout,
         lost_after_s=chosen.lost_after,

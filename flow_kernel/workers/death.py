@@ -223,7 +223,7 @@ def _our_kill(evidence: Evidence) -> _Finding | None:
         "cpu": _over_cpu(limits),
         "processes": _Finding(
             reason="killed",
-            what=f"killed for more than {_count(limits.processes)}",
+            what=f"killed for more than {_count(limits.most_processes)}",
             hint="look at what starts processes, or allow more of them",
         ),
         "output": _Finding(

@@ -56,6 +56,13 @@ class Limits:
     """Most processes in the tree, the worker among them."""
     output_bytes: int | None = None
     """What the cell may print."""
+    storm: int | None = None
+    """Most processes where nothing was said of them: more can only be a mistake."""
+
+    @property
+    def most_processes(self) -> int | None:
+        """What holds of them."""
+        return self.processes or self.storm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -80,7 +80,7 @@ class Pool:
         self._env = env
         self._outlet = outlet
         self._on_change = on_change
-        self._settings = settings
+        self.settings: PoolSettings = settings
         self._context = zmq.Context()
         self._relay = Relay(outlet.backlog)
         self._nursery = Nursery(self._directory, self._tag, learned)
@@ -163,7 +163,7 @@ class Pool:
 
     def _ready_one(self) -> Worker:
         """The first spare that lives; the last one to be tried is begun for that."""
-        until_s = time.monotonic() + self._settings.start_timeout_s
+        until_s = time.monotonic() + self.settings.start_timeout_s
         while True:
             with self._lock:
                 is_last = not self._spares
@@ -176,7 +176,7 @@ class Pool:
                 continue
             except TimeoutError:
                 self._put_back(spare)
-                timeout_s = self._settings.start_timeout_s
+                timeout_s = self.settings.start_timeout_s
                 raise IsolationUnavailable(f"no worker was ready in {timeout_s:g} s") from None
             except KeyboardInterrupt:
                 self._put_back(spare)
@@ -200,7 +200,7 @@ class Pool:
     def keep_spares(self) -> None:
         """See to it that there is one ready for whoever asks next."""
         with self._lock:
-            while len(self._spares) < self._settings.spares and not self._is_closed:
+            while len(self._spares) < self.settings.spares and not self._is_closed:
                 self._spares.append(self._begin())
 
     @property
@@ -264,7 +264,7 @@ class Pool:
             session_id=self._session_id,
             env=env,
             cwd=directory(),
-            settings=self._settings,
+            settings=self.settings,
             is_wanted=lambda: not self._is_closed,
         )
 

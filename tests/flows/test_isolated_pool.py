@@ -70,6 +70,18 @@ def walk(dice: random.Random, *, steps: int) -> None:
     assert all(is_gone(pid) for pid in seen)
 
 
+@promise("isolated.limits")
+def test_a_cell_that_says_nothing_of_processes_is_ended_for_a_storm_of_them() -> None:
+    many = "import subprocess\nmany = [subprocess.Popen(['sleep', '60.25']) for _ in range({})]\n"
+    with Kernel(arguments=("--WorkerPool.max_processes=20",)) as kernel:
+        ran = kernel.run(f"%%isolated\n{many.format(60)}many[0].wait()")
+        assert ran.error is not None
+        assert ran.error["ename"] == "WorkerDied"
+        assert "more than 20 processes" in ran.error["evalue"]
+        ends = "for one in many: one.kill(); one.wait()"
+        ok(kernel, f"%%isolated --processes 100\n{many.format(30)}{ends}")
+
+
 @promise("isolated.background", "isolated.relay")
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("seconds", [1, pytest.param(60, marks=pytest.mark.soak)])

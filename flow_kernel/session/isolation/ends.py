@@ -131,7 +131,7 @@ def limit_error(cell: IsolatedCell, worker_id: str, outcome: Outcome) -> FlowErr
         case "cpu" | "processes" | "output" as cause:
             what = {
                 "cpu": f"it used more than {limits.cpu_s:g} s of CPU time" if limits.cpu_s else "",
-                "processes": f"it started more than {limits.processes} processes",
+                "processes": f"it started more than {limits.most_processes} processes",
                 "output": f"it said more than {(limits.output_bytes or 0) / 1e6:,.1f} MB",
             }[cause]
             return CellTimeout(f"the cell was interrupted: {what}; {kept}", timeout_s=0.0)

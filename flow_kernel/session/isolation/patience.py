@@ -100,7 +100,7 @@ class Patience:
         return steps[-1:] if Step.KILL in steps else steps
 
     def _is_bomb(self, processes: int | None) -> bool:
-        limit = self._limits.processes
+        limit = self._limits.most_processes
         if processes is None or limit is None:
             return False
         return processes > limit + max(limit, _TOO_MANY)
@@ -113,7 +113,7 @@ class Patience:
             return "timeout"
         if _is_above(seen.cpu_s, limits.cpu_s, 1.0):
             return "cpu"
-        if _is_above(seen.processes, limits.processes, 1.0):
+        if _is_above(seen.processes, limits.most_processes, 1.0):
             return "processes"
         if _is_above(seen.output_bytes, limits.output_bytes, 1.0):
             return "output"

@@ -180,7 +180,8 @@ class _Watch:
         self._job = job
         self._limits = limits
         self._began_s = self._looked_s = _monotonic()
-        self._looks_at_tree = bool(limits.memory_bytes or limits.cpu_s or limits.processes)
+        said = limits.memory_bytes or limits.cpu_s or limits.processes
+        self._looks_at_tree = bool(said or (limits.storm and dog is None))
         usage = self._look() if limits.cpu_s else None
         self._cpu_before_s = 0.0 if usage is None else usage.cpu_s
         self.patience = Patience(limits)
@@ -189,7 +190,8 @@ class _Watch:
         self.was_killed = False
         self._spared_s: float | None = None
         self.peak_rss_bytes: int | None = None
-        self.slice_s = _SLICE_S if limits == Limits() else _WATCHED_SLICE_S
+        is_free = replace(limits, storm=None) == Limits()
+        self.slice_s = _SLICE_S if is_free else _WATCHED_SLICE_S
 
     @property
     def is_due(self) -> bool:
@@ -213,7 +215,7 @@ class _Watch:
             elapsed_s=elapsed_s,
             rss_bytes=None if usage is None else usage.rss_bytes,
             cpu_s=None if usage is None else usage.cpu_s - self._cpu_before_s,
-            processes=None if usage is None else usage.processes,
+            processes=self._dog_counts() if usage is None else usage.processes,
             output_bytes=self._job.output_bytes,
             interrupts=self.interrupts,
             is_blocked=is_blocked,
@@ -227,6 +229,9 @@ class _Watch:
             self._kill()
         if self._dog is not None and self.patience.cause not in (None, cause):
             self._dog.passed(self.patience.cause, elapsed_s, usage)
+
+    def _dog_counts(self) -> int | None:
+        return None if self._dog is None else self._dog.processes
 
     def asks(self, *, is_open: bool) -> None:
         """The cell asks a person, or has got its answer."""

@@ -142,6 +142,7 @@ class Isolation:
             WorkerDied: Its worker is gone; the session is untouched.
         """
         counted = counted or Counted()
+        cell = self.held(cell)
         names = [] if prepared is not None else self._names(cell)
         memory_bytes = max(cell.limits.memory_bytes or 0, cell.needs.memory_bytes)
         name = None if cell.is_fresh else cell.worker or DEFAULT_WORKER
@@ -184,6 +185,11 @@ class Isolation:
                     raise
                 if not cell.is_background:  # what is said now, another cell would say
                     self._tell(f"{error.message.partition(';')[0]}; the cell runs again")
+
+    def held(self, cell: IsolatedCell) -> IsolatedCell:
+        """A cell with the limits that hold for all that say nothing else."""
+        storm = self.pool.settings.max_processes or None
+        return replace(cell, limits=replace(cell.limits, storm=storm))
 
     def prepare(self, cell: IsolatedCell) -> Prepared:
         """What a cell needs that is to run in the background, as it is now.

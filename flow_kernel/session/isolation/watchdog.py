@@ -71,6 +71,8 @@ class Watchdog:
         self._has_asked = False
         self._has_dump = False
         self._cpu_s: float | None = None
+        self.processes: int | None = None
+        """In the tree of the worker, when it was last looked at."""
         self._told: Finding | None = None
         self._doing: str | None = None
         self._can_look = not worker.is_far and worker.pid is not None
@@ -97,6 +99,7 @@ class Watchdog:
         usage = usage or tree.look(pid, self._tag(at_s))
         if usage is None:
             return False
+        self.processes = usage.processes
         if self._cpu_s is None:
             self._cpu_s = usage.cpu_s
         if at_s > QUIET_S and not self._has_asked:
