@@ -17,7 +17,7 @@ from tests.kernels import Kernel
 def kernel_in_git(data: Path, zygote: Zygote | None = None, **env: str) -> Iterator[Kernel]:
     """A kernel with a data directory of its own, in a repository that holds the file `made.txt`."""
     env = {"JUPYTER_DATA_DIR": str(data), **env}
-    with ForkedKernel(zygote, env=env) if zygote else Kernel(env=env) as kernel:
+    with ForkedKernel(zygote, env=env) if zygote else Kernel(env=env, is_cold=True) as kernel:
         (kernel.cwd / "made.txt").write_text("at first", encoding="utf-8")
         for arguments in (["init", "-q"], ["add", "made.txt"]):
             subprocess.run(["git", *arguments], cwd=kernel.cwd, env=kernel.env, check=True)

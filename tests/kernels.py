@@ -33,7 +33,7 @@ FLOW = os.environ.get("FLOW_TEST_KERNEL", "flow")
 STOCK = "python3"
 DEADLINE_S = 20.0
 """Longest wait for one event; reached only when something is broken."""
-_DROPPED = ("FLOW_", "PYTEST_", "COV_", "JPY_", "MPLBACKEND", "IPYTHON", "USE_SUBPROCESS_WORKER")
+_DROPPED = ("FLOW_", "MAKE", "PYTEST_", "COV_", "JPY_", "MPLBACKEND", "IPYTHON", "USE_SUBPROCESS")
 
 
 class KernelDied(RuntimeError):

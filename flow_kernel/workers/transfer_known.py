@@ -11,11 +11,11 @@ none of these: it says where they are.
 
 import gc
 import os
-from collections.abc import Iterator
 from typing import Any, Final
 from weakref import WeakValueDictionary, ref
 
-_subclasses: Final = type.__subclasses__
+from flow_kernel.records.every_class import all_classes
+
 _name_of: Final = type.__dict__["__qualname__"].__get__
 
 
@@ -44,7 +44,7 @@ class Classes:
 
     def at(self, address: int, name: str) -> Any:
         """The class of this process that a copy of it means; None where it is gone."""
-        found = (kind for kind in _all_classes() if id(kind) == address)
+        found = (kind for kind in all_classes() if id(kind) == address)
         return next((kind for kind in found if _name_of(kind) == name), None)
 
     def id_of(self, kind: Any) -> str:
@@ -78,18 +78,6 @@ class Classes:
     def _find(self, kind: Any) -> str | None:
         found = self._ids.get(id(kind))
         return found[1] if found is not None and found[0]() is kind else None
-
-
-def _all_classes() -> Iterator[Any]:
-    """All that live here, in milliseconds; no code of theirs runs."""
-    todo: list[Any] = [object]
-    seen: set[int] = set()
-    while todo:
-        kind = todo.pop()
-        if id(kind) not in seen:
-            seen.add(id(kind))
-            yield kind
-            todo += _subclasses(kind)
 
 
 CLASSES: Final = Classes()

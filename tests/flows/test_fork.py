@@ -163,7 +163,7 @@ def test_texts_that_cannot_be_sent_arrive_escaped(kernel: Kernel) -> None:
     ran = kernel.run(f"{FORK}print('\\ud800'); display('\\ud800')\nraise ValueError('\\ud800')")
     assert (ran.reply["ename"], ran.reply["evalue"]) == ("ValueError", "\\ud800")
     assert ran.stdout == "\\ud800\n"
-    assert [m["msg_type"] for m in ran.messages] == ["stream", "display_data", "error"]
+    assert kinds(ran) == ["stdout", "display_data", "error"]
 
 
 @promise("fork.sees")

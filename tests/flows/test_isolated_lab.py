@@ -188,7 +188,8 @@ def test_a_death_can_be_read_and_the_next_cell_runs(lab: Lab, code: str, told: s
 @promise("isolated.screen")
 def test_the_stop_button_stops_the_cell_and_the_next_one_runs(lab: Lab) -> None:
     notebook = lab.open(
-        "%%isolated\nkept = 5\nprint('begun', flush=True)\nwhile True: pass",
+        # Its state goes on: of a loop that certainly does not, a slow machine is told.
+        "%%isolated\nkept = 5; n = 0\nprint('begun', flush=True)\nwhile True: n += 1",
         "%%isolated\nkept + 1",
     )
     notebook.begin(0)

@@ -76,7 +76,8 @@ def test_a_cell_that_says_nothing_of_processes_is_ended_for_a_storm_of_them() ->
     with Kernel(arguments=("--WorkerPool.max_processes=20",)) as kernel:
         ran = kernel.run(f"%%isolated\n{many.format(60)}many[0].wait()")
         assert ran.error is not None
-        assert ran.error["ename"] == "WorkerDied"
+        # Interrupted, or killed where they were twice as many when they were counted first.
+        assert ran.error["ename"] in ("CellTimeout", "WorkerDied")
         assert "more than 20 processes" in ran.error["evalue"]
         ends = "for one in many: one.kill(); one.wait()"
         ok(kernel, f"%%isolated --processes 100\n{many.format(30)}{ends}")

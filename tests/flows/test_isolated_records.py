@@ -195,17 +195,6 @@ def test_expressions_of_a_client_are_isolated_where_every_cell_is(strict: Kernel
     assert told["no"]["ename"] == "ZeroDivisionError"
 
 
-@promise("isolated.session")
-@pytest.mark.parametrize("magic", ["%checkpoint kept", "%rollback kept"])
-def test_where_every_cell_is_isolated_it_is_said_whose_variables_are_kept(
-    strict: Kernel, magic: str
-) -> None:
-    strict.run("%checkpoint kept --wait")
-    ran = strict.run(magic)
-    assert ran.status == "ok"
-    assert "not the variables of the worker" in ran.stderr
-
-
 @promise("isolated.recorded", "events.told")
 def test_an_agent_is_told_which_workers_begin_and_end() -> None:
     with Kernel() as kernel:

@@ -1,5 +1,6 @@
 """What comes back is what was there, or it is refused with a reason: no look-alikes."""
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -233,6 +234,17 @@ def test_it_is_what_it_was(name: str) -> None:
     after, saved = saved_and_loaded(before)
     assert saved.not_saved == []
     assert repr(eval(look, after)) == repr(eval(look, before))
+
+
+def test_the_attributes_of_a_class_that_is_frozen_are_found_as_well() -> None:
+    before = run("import fractions; q = vars(fractions.Fraction)")
+    gc.freeze()
+    try:
+        after, saved = saved_and_loaded(before)
+    finally:
+        gc.unfreeze()
+    assert saved.not_saved == []
+    assert "numerator" in after["q"]
 
 
 REFUSED = {

@@ -9,8 +9,10 @@ import gc
 import random
 import types
 import weakref
+from itertools import chain
 from typing import Any
 
+from flow_kernel.records.every_class import all_classes
 from flow_kernel.session.checkpoints import class_reducers, instance_rebuild
 from flow_kernel.session.checkpoints import value_rebuild as rebuild
 from flow_kernel.session.checkpoints.refusals import Unsaveable
@@ -24,7 +26,7 @@ def proxy(value: Any) -> Reduced:
         return word
     [inside] = gc.get_referents(value)
     if type(inside) is dict and "__module__" in inside and "__doc__" in inside:
-        for owner in gc.get_referrers(inside):
+        for owner in chain(gc.get_referrers(inside), all_classes()):
             if isinstance(owner, type) and gc.get_referents(vars(owner))[0] is inside:
                 return vars, (owner,)
     return types.MappingProxyType, (inside,)
