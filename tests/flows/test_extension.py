@@ -55,7 +55,22 @@ def _snapshots(folder: Path, *names: str) -> list[dict[str, Any]]:
 
 def _same(records: list[dict[str, Any]], others: list[dict[str, Any]]) -> None:
     for record, other in zip(records, others, strict=True):
-        assert _differences(record, other) == {}
+        assert _differences(*_seen_in_both(record, other)) == {}
+
+
+def _seen_in_both(*records: dict[str, Any]) -> list[dict[str, Any]]:
+    """Without the summaries that a slow machine had no time for, as one of the records says."""
+    if not any("vars" in record["truncated"] for record in records):
+        return [*records]
+    names = set.intersection(*(set(record["vars"]) for record in records))
+    return [
+        {
+            **record,
+            "vars": {name: record["vars"][name] for name in names},
+            "truncated": {k: v for k, v in record["truncated"].items() if k != "vars"},
+        }
+        for record in records
+    ]
 
 
 def _plain(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
