@@ -40,6 +40,9 @@ _FIRST_USES: Final = (
 """What a kernel imports while it starts, and at its first cell of each kind."""
 
 
+_NO_HISTORY: Final = "--HistoryManager.enabled="
+
+
 def main() -> None:
     """Fork until stdin ends."""
     # Children are reaped by the operating system: their end is watched through a pidfd.
@@ -76,6 +79,8 @@ def _become_a_kernel(order: dict[str, Any]) -> None:
     _leave_home(order, JPY_PARENT_PID=str(os.getppid()))
     sys.argv[1:] = order["arguments"]
     FlowKernelApp.launch_instance()
+    if any(word.startswith(_NO_HISTORY) for word in order["arguments"]):
+        os._exit(0)  # at its exit such an IPython may wait for ever, in stock ipykernel as well
 
 
 def _become_a_verb(order: dict[str, Any]) -> None:
