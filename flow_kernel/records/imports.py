@@ -7,7 +7,8 @@ last key tells that nothing was imported, whatever the number of modules.
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Final, NamedTuple
 
@@ -57,6 +58,15 @@ class ImportWatch:
     def disown(self, names: Iterable[str]) -> None:
         """Leave `names` out: another thread imports them while a cell runs, on its own behalf."""
         self._foreign.update(names)
+
+    @contextmanager
+    def own(self) -> Iterator[None]:
+        """What is imported in the block is ours and of no cell; no code of a user runs there."""
+        mark = self.mark()
+        try:
+            yield
+        finally:
+            self.disown(self.added_since(mark))
 
     def _tail(self, mark: ImportMark, count: int) -> list[str] | None:
         fresh: list[str] = []

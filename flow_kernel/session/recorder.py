@@ -14,8 +14,8 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from typing import Final
 
 from flow_kernel.records.cell_changes import Watches
@@ -261,15 +261,9 @@ class Recorder:
         """Modules `names` were imported on behalf of no cell."""
         self._watches.imports.disown(names)
 
-    @contextmanager
-    def own_imports(self) -> Iterator[None]:
+    def own_imports(self) -> AbstractContextManager[None]:
         """What is imported in the block is ours and of no cell; no code of a user runs there."""
-        imports = self._watches.imports
-        mark = imports.mark()
-        try:
-            yield
-        finally:
-            imports.disown(imports.added_since(mark))
+        return self._watches.imports.own()
 
     def close(self) -> None:
         """Write what is pending and stop the thread."""

@@ -12,8 +12,8 @@ Called by `shell.worker_app`.
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -138,15 +138,9 @@ class WorkerJobs:
                 self._give_out(names)
             self._found["peak_rss_bytes"] = self._memory.peak()
 
-    @contextmanager
-    def own_imports(self) -> Iterator[None]:
+    def own_imports(self) -> AbstractContextManager[None]:
         """What is imported in the block is ours and of no cell; no code of a user runs there."""
-        imports = self._watches.imports
-        mark = imports.mark()
-        try:
-            yield
-        finally:
-            imports.disown(imports.added_since(mark))
+        return self._watches.imports.own()
 
     def take(self) -> dict[str, Any]:
         """What was found of the last job; empty when it was told already."""

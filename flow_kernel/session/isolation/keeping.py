@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from flow_kernel.workers.worker import Worker
 
 _SLICE_S: Final = 0.1
-_EVENTS: Final = frozenset(("checkpoint", "rollback"))
-_KINDS: Final = frozenset(("checkpoint", "rollback"))
+_TOLD: Final = ("checkpoint", "rollback")
+"""Kinds of records, and names of events."""
 
 
 def place_of(session: "Session") -> dict[str, object]:
@@ -61,13 +61,13 @@ def take_in(session: "Session", news: Mapping[str, Any]) -> None:
     for text in news.get("says", ()):
         session.notices.say(str(text))
     for kind, fields in news.get("notes", ()):
-        if kind not in _KINDS:
+        if kind not in _TOLD:
             raise UsageError(f"a worker notes no {str(kind)[:40]!r}")
         session.note_checkpoint(kind, fields)
     announcer = session.announcer
     emit = announcer.emit if session.recorder.is_in_cell() else announcer.keep
     for name, fields in news.get("events", ()):
-        if name in _EVENTS:
+        if name in _TOLD:
             emit(name, **fields)
 
 
