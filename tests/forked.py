@@ -17,7 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
-from tests.kernels import DEADLINE_S, Kernel, environment
+from tests.environments import environment
+from tests.kernels import DEADLINE_S, Kernel
 
 CHECKPOINTS: Final = (
     "flow_kernel.session.assembly_state",

@@ -12,7 +12,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,8 +21,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import zmq
 from jupyter_client import KernelManager
 
+from tests.environments import environment
 from tests.logs import TaskLogs
 from tests.replies import Message, Ran
+from tests.rest import Settled
 
 if TYPE_CHECKING:
     from tests.forked import Zygote
@@ -33,7 +34,6 @@ FLOW = os.environ.get("FLOW_TEST_KERNEL", "flow")
 STOCK = "python3"
 DEADLINE_S = 20.0
 """Longest wait for one event; reached only when something is broken."""
-_DROPPED = ("FLOW_", "MAKE", "PYTEST_", "COV_", "JPY_", "MPLBACKEND", "IPYTHON", "USE_SUBPROCESS")
 
 
 class KernelDied(RuntimeError):
@@ -323,6 +323,7 @@ class Kernel:
         mark.unlink(missing_ok=True)
         msg_id = self.send(code, **options)
         self.wait(mark.exists)
+        self.wait(Settled(self.pid))
         self.interrupt()
         return self.collect(msg_id)
 
@@ -386,15 +387,3 @@ class Kernel:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def environment(changes: Mapping[str, str | None]) -> dict[str, str]:
-    """Our environment without what the test run itself put there, with `changes` applied."""
-    env = {k: v for k, v in os.environ.items() if not k.startswith(_DROPPED)}
-    # A kernel started as plain `python` is the one that runs the tests.
-    env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env.get('PATH', os.defpath)}"
-    for name, value in changes.items():
-        env.pop(name, None)
-        if value is not None:
-            env[name] = value
-    return env

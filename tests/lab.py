@@ -23,7 +23,8 @@ import psutil
 import pytest
 
 from tests import browser
-from tests.kernels import FLOW, environment
+from tests.environments import environment
+from tests.kernels import FLOW
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page

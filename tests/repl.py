@@ -22,7 +22,8 @@ from typing import IO, Any, Self
 
 import psutil
 
-from tests.kernels import DEADLINE_S, environment
+from tests.environments import environment
+from tests.kernels import DEADLINE_S
 
 Said = dict[str, Any]
 

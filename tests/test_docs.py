@@ -16,7 +16,8 @@ from flow_kernel.settings import JournalSettings, RecorderSettings
 from flow_kernel.shell import magics
 from flow_kernel.shell.kernel import FlowKernel
 from flow_kernel.shell.pool_config import WorkerPool
-from tests.kernels import FLOW, Kernel, environment
+from tests.environments import environment
+from tests.kernels import FLOW, Kernel
 from tests.logs import Record, TaskLogs
 from tests.source import ROOT, modules, tree
 

@@ -12,7 +12,8 @@ import nbclient
 import nbformat
 import pytest
 
-from tests.kernels import DEADLINE_S, FLOW, STOCK, Kernel, environment
+from tests.environments import environment
+from tests.kernels import DEADLINE_S, FLOW, STOCK, Kernel
 from tests.promises import promise
 
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from tests.environments import environment
 from tests.forked import ForkedKernel, Zygote
-from tests.kernels import Kernel, environment
+from tests.kernels import Kernel
 from tests.programs import programs
 from tests.promises import promise
 from tests.source import ROOT

@@ -13,7 +13,8 @@ import pexpect
 import pytest
 from jupyter_client.manager import start_new_kernel
 
-from tests.kernels import DEADLINE_S, FLOW, Kernel, environment
+from tests.environments import environment
+from tests.kernels import DEADLINE_S, FLOW, Kernel
 from tests.logs import TaskLogs
 from tests.promises import promise
 

@@ -10,7 +10,8 @@ from typing import Any, Final
 import pexpect
 import pytest
 
-from tests.kernels import DEADLINE_S, STOCK, Kernel, environment
+from tests.environments import environment
+from tests.kernels import DEADLINE_S, STOCK, Kernel
 from tests.logs import Record, TaskLogs
 from tests.programs import programs
 from tests.promises import promise

@@ -12,7 +12,8 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.kernels import Kernel, environment
+from tests.environments import environment
+from tests.kernels import Kernel
 from tests.promises import promise
 from tests.source import ROOT
 

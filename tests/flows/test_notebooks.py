@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.kernels import environment
+from tests.environments import environment
 from tests.logs import TaskLogs
 from tests.promises import promise
 from tests.source import ROOT

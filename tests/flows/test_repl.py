@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.kernels import environment
+from tests.environments import environment
 from tests.logs import TaskLogs
 from tests.promises import promise
 from tests.repl import Repl

@@ -11,7 +11,8 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.kernels import DEADLINE_S, STOCK, environment
+from tests.environments import environment
+from tests.kernels import DEADLINE_S, STOCK
 from tests.promises import promise
 from tests.repl import Repl
 

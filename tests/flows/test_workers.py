@@ -8,8 +8,9 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.environments import environment
 from tests.isolating import ok
-from tests.kernels import Kernel, environment
+from tests.kernels import Kernel
 from tests.promises import promise
 from tests.replies import Ran
 from tests.workers.trees import runs

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from flow_kernel.workers.messages import Message, read, reader
 from flow_kernel.workers.pool import Pool
 from flow_kernel.workers.processes import Ended, ProgramProcess
 from flow_kernel.workers.worker import Worker
-from tests.kernels import environment
+from tests.environments import environment
 
 SPAWN = PoolSettings(provisioner="local-provisioner", spares=0)
 FORK = PoolSettings(spares=0)
@@ -107,9 +108,11 @@ def run(worker: Worker, code: str) -> dict[str, Any]:
 
 def children() -> list[psutil.Process]:
     """Processes of pools; what forks the kernels of other tests is none."""
-    found = psutil.Process().children()
-    ours = [one for one in found if "tests.zygote" not in one.cmdline()]
-    return [*ours, *(below for one in ours for below in one.children(recursive=True))]
+    while True:
+        with suppress(psutil.NoSuchProcess):  # one ended while it was looked at: look anew
+            found = psutil.Process().children()
+            ours = [one for one in found if "tests.zygote" not in one.cmdline()]
+            return [*ours, *(below for one in ours for below in one.children(recursive=True))]
 
 
 def wait(happened: Callable[[], bool]) -> None:
