@@ -36,21 +36,29 @@ _KILL: Final = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 
 def kill_those_of(pids: Iterable[int]) -> int:
-    """SIGKILL those among `pids`, just seen, that a script has started; how many there were.
+    """SIGKILL those that a script has started; how many there were.
 
     Their process groups die with them: what forks faster than anybody can look dies in one call.
+    One of each group is asked for its mark: who forks lets nobody read it meanwhile.
+
+    Args:
+        pids: Just seen, the worker first; what is in its own group no script has started.
     """
     entry = f"{MARK}=".encode()
+    spared: set[int] = set()
     groups: set[int] = set()
     killed = 0
-    for pid in pids:
-        if _is_in(pid, groups):
+    for at, pid in enumerate(pids):
+        group = _group_of(pid)
+        if group in groups:
             killed += 1
-            continue
-        environment = sweep.environment_of(pid) or b""
-        if environment.startswith(entry) or b"\0" + entry in environment:
-            groups |= _kill_group_of(pid)
-            killed += 1
+        elif at == 0:
+            spared.add(group)
+        elif group not in spared:
+            environment = sweep.environment_of(pid) or b""
+            if environment.startswith(entry) or b"\0" + entry in environment:
+                groups |= _kill_group_of(pid)
+                killed += 1
     return killed
 
 
@@ -177,7 +185,7 @@ class Script:
         """A bomb forks while each of its processes is looked for."""
         groups: set[int] = set()
         for pid in pids:
-            if _session_of(pid) == self._popen.pid and not _is_in(pid, groups):
+            if _session_of(pid) == self._popen.pid and _group_of(pid) not in groups:
                 groups |= _kill_group_of(pid)
 
     def _left(self) -> list[int]:
@@ -200,10 +208,11 @@ def _with_line_ends(text: str) -> str:
     return text.replace("\r\n", "\n") if is_of_windows else text
 
 
-def _is_in(pid: int, groups: set[int]) -> bool:
-    with suppress(OSError):
-        return os.getpgid(pid) in groups
-    return False
+def _group_of(pid: int) -> int:
+    try:
+        return os.getpgid(pid)
+    except OSError:
+        return -1
 
 
 def _kill_group_of(pid: int) -> set[int]:

@@ -8,7 +8,7 @@ Called by `run`, several times a second.
     a limit is passed,
       or it is blocked         0 s      1 s          2 s                 3 s
     memory above its limit, twice the processes that it may have,
-      or a flood of them                                                 at once
+      more than those in a storm, or a flood of them                     at once
 """
 
 from dataclasses import dataclass
@@ -47,6 +47,7 @@ class Seen:
         interrupts: How often a person has interrupted it.
         is_blocked: True where it is certain that it does not go on, and nobody is asked about it.
         is_flooding: True where that is because of its processes.
+        is_storming: True where tasks of the system become more by hundreds within a second.
     """
 
     elapsed_s: float
@@ -57,6 +58,7 @@ class Seen:
     interrupts: int = 0
     is_blocked: bool = False
     is_flooding: bool = False
+    is_storming: bool = False
 
 
 class Patience:
@@ -93,17 +95,18 @@ class Patience:
         if limit == "memory" and _is_above(seen.rss_bytes, self._limits.memory_bytes, 1.0):
             self.cause = "memory"
             due = len(times)
-        if seen.is_flooding or self._is_bomb(seen.processes):
+        if seen.is_flooding or self._is_bomb(seen):
             due = len(times)
         steps = list(Step)[self._done : due]
         self._done = max(self._done, due)
         return steps[-1:] if Step.KILL in steps else steps
 
-    def _is_bomb(self, processes: int | None) -> bool:
+    def _is_bomb(self, seen: Seen) -> bool:
         limit = self._limits.most_processes
-        if processes is None or limit is None:
+        if seen.processes is None or limit is None:
             return False
-        return processes > limit + max(limit, _TOO_MANY)
+        spared = 0 if seen.is_storming else max(limit, _TOO_MANY)
+        return seen.processes > limit + spared
 
     def _passed(self, seen: Seen) -> Cause | None:
         limits = self._limits

@@ -6,7 +6,7 @@ Called by `service` in the thread of the cell, which is the one that Ctrl-C inte
 import signal
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from queue import Empty
@@ -21,6 +21,7 @@ from flow_kernel.workers.calls import Called
 from flow_kernel.workers.job import Died, Done, InputWanted, Job
 from flow_kernel.workers.limits import Limits
 from flow_kernel.workers.live_fork import ForkWorker
+from flow_kernel.workers.storm import Storm
 from flow_kernel.workers.worker import Worker
 
 _monotonic: Final = time.monotonic
@@ -182,6 +183,9 @@ class _Watch:
         self._began_s = self._looked_s = _monotonic()
         said = limits.memory_bytes or limits.cpu_s or limits.processes
         self._looks_at_tree = bool(said or (limits.storm and dog is None))
+        self._storm: Storm | None = None
+        if limits.most_processes and worker.pid is not None and not worker.is_far:
+            self._storm = Storm(worker.pid, worker.env.get(sweep.TAG_NAME))
         usage = self._look() if limits.cpu_s else None
         self._cpu_before_s = 0.0 if usage is None else usage.cpu_s
         self.patience = Patience(limits)
@@ -205,7 +209,11 @@ class _Watch:
     def act(self) -> None:
         """Do what is due."""
         self._looked_s = _monotonic()
-        usage = self._look() if self._looks_at_tree else None
+        with self._storm.watched() if self._storm else nullcontext() as stormed:
+            self._act(stormed)
+
+    def _act(self, stormed: tree.Usage | None) -> None:
+        usage = stormed or (self._look() if self._looks_at_tree else None)
         if usage is not None:
             self.peak_rss_bytes = max(self.peak_rss_bytes or 0, usage.rss_bytes)
             self._pids = usage.pids
@@ -220,6 +228,7 @@ class _Watch:
             interrupts=self.interrupts,
             is_blocked=is_blocked,
             is_flooding=is_blocked and self._dog is not None and self._dog.is_flood,
+            is_storming=stormed is not None,
         )
         cause = self.patience.cause
         for step in self.patience.next(seen):

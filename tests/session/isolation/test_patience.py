@@ -80,3 +80,20 @@ def test_a_flood_that_nobody_is_asked_about_is_killed_at_once() -> None:
     patience = Patience(Limits())
     seen = Seen(elapsed_s=0.1, is_blocked=True, is_flooding=True)
     assert (patience.next(seen), patience.cause) == ([Step.KILL], "blocked")
+
+
+@pytest.mark.parametrize(
+    ("processes", "steps"), [(100, []), (101, [Step.KILL])], ids=["as many", "one more"]
+)
+def test_in_a_storm_more_than_the_limit_are_killed_at_once(
+    processes: int, steps: list[Step]
+) -> None:
+    patience = Patience(Limits(storm=100))
+    seen = Seen(elapsed_s=0.1, processes=processes, is_storming=True)
+    assert patience.next(seen) == steps
+
+
+def test_a_storm_below_the_limit_hastens_no_interrupt() -> None:
+    patience = Patience(Limits(storm=100))
+    seen = Seen(elapsed_s=0.1, processes=90, is_storming=True, interrupts=1)
+    assert patience.next(seen) == [Step.INTERRUPT]
