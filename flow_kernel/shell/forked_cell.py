@@ -7,6 +7,7 @@ Made by `shell.isolated_cell`, called by `session.isolation.forking` in the copy
 No thread of the session is here, and nothing that one of them might hold a lock of is called.
 """
 
+import _thread
 import asyncio
 import io
 import json
@@ -29,11 +30,14 @@ from flow_kernel.shell import forked_apart, worker_magics
 from flow_kernel.shell.forked_seat import TerminalSeat
 from flow_kernel.shell.forked_ways import Asker, Mouth, Publisher, replant
 from flow_kernel.shell.worker_calls import WorkerCalls
+from flow_kernel.shell.worker_sampler import Sampler
 from flow_kernel.shell.worker_session import WorkerSession
 from flow_kernel.workers import fork_frames, transfer
+from flow_kernel.workers.blocking import QUIET_S
 from flow_kernel.workers.fork_ends import ForkEnds
 
 _FAILED: Final = 70
+_STACK_BYTES: Final = 1 << 20
 _LOOPS: Final = re.compile("create_task|get_running_loop|TaskGroup")
 """A cell that awaits nothing, and wants a loop that runs, as it does in the session."""
 _exit: Final = os._exit  # whatever the cell puts in its place; as the next ones
@@ -81,6 +85,8 @@ class _Copy:
         self._ends = ends
         self._mouth = Mouth(ends.ends.frames)
         self._kernel = getattr(shell, "kernel", None)
+        # No message reaches the widgets of a copy.
+        self._sampler = Sampler(ends.glimpses, has_comms=lambda: False, is_copy=True)
 
     def live(self, noted: list[int]) -> int:
         """Run the cell, and tell how it ended.
@@ -103,7 +109,9 @@ class _Copy:
         calls.open()
         if self._cell.count is not None:
             self._shell.execution_count = self._cell.count
+        self._show_what_it_does()
         reply = self._replied(noted)
+        self._sampler.close()
         if not self._mouth.is_ours:  # a process that the cell has forked, and not ended
             return self._ended_as_child(reply)
         calls.close()
@@ -166,6 +174,17 @@ class _Copy:
         asker = Asker(self._mouth, self._ends.ends.answers, seat.session)
         seat.iopub_socket, seat.stdin_socket = publisher, asker
         return seat, asker
+
+    def _show_what_it_does(self) -> None:
+        msg_id = str(self._cell.header.get("msg_id", ""))
+        before = _thread.stack_size(_STACK_BYTES)  # what a thread may need counts as its memory
+        try:
+            self._sampler.open(msg_id)
+            self._sampler.begin(msg_id, after_s=QUIET_S)
+        except RuntimeError:  # no more threads: nobody looks
+            self._sampler.close()
+        finally:
+            _thread.stack_size(before)
 
     def _session_key(self) -> bytes:
         ground = self._session.ground

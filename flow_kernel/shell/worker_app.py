@@ -42,6 +42,7 @@ from flow_kernel.shell.worker_session import WorkerSession
 from flow_kernel.shell.worker_shell import WorkerShell, places
 from flow_kernel.shell.worker_streams import WorkerOutStream
 from flow_kernel.workers.backlog import MARK
+from flow_kernel.workers.glimpses import REQUEST
 from flow_kernel.workers.job import JOB, KEEP
 from flow_kernel.workers.last_words import LastWords
 from flow_kernel.workers.messages import TARGET
@@ -78,6 +79,11 @@ class WorkerKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no typ
         ambient.enter(session)
         worker_magics.register(self.shell, session, self._calls, self._checkpoints)
         self.shell_handlers[KEEP] = self._keep
+
+    def has_comms(self) -> bool:
+        """A widget may act while the cell keeps still."""
+        manager = getattr(self, "comm_manager", None)
+        return manager is not None and bool(manager.comms)
 
     def _mend_streams(self) -> None:
         """Without a stream ipykernel shows no result and sends no reply, and the session waits."""
@@ -322,7 +328,8 @@ def run(argv: Sequence[str], kept: Sequence[int] = ()) -> int:
             stream.flush()
         WorkerOutStream.last_words = words = LastWords(kept[2])
         _give_credit(app, words)
-        app.kernel.sampler = Sampler(app.kernel, words.glimpses)
+        app.kernel.sampler = sampler = Sampler(words.glimpses, has_comms=app.kernel.has_comms)
+        app.kernel.control_handlers[REQUEST] = sampler.answer
     if len(kept) > 1:
         _say_ready(kept[1], before)
     with suppress(KeyboardInterrupt):

@@ -1,8 +1,10 @@
 """Looks at the code of a cell from a thread of its worker, and shows its session what it sees.
 
-Made by `shell.worker_app`. The session asks for it on the control channel once a cell has run for
-a second: a shorter one costs nothing. It runs no code of the user's and keeps no value of theirs;
-what it needs is bound at import, for a cell may put anything in the place of anything.
+Made by `shell.worker_app` and by `shell.forked_cell`. A session asks its worker for it on the
+control channel once a cell has run for a second: a shorter one costs nothing. Nobody can ask a copy
+of the session, which begins at once, and waits for that second. It runs no code of the user's and
+keeps no value of theirs; what it needs is bound at import, for a cell may put anything in the place
+of anything.
 """
 
 import _thread
@@ -10,11 +12,12 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any, Final
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
-from flow_kernel.workers.glimpses import REQUEST, Glimpse, Glimpses, nothing
+from flow_kernel.workers.glimpses import Glimpse, Glimpses, nothing
 from flow_kernel.workers.loop_proof import Names, Steps, Verdict, is_at_loop, judge, parse
 
 globals()["__builtins__"] = FROZEN_BUILTINS
@@ -63,21 +66,27 @@ class Sampler:
     """That of one worker; to be made when all threads of ours run.
 
     Args:
-        kernel: Of the worker.
         glimpses: Where it shows what it sees.
+        has_comms: Says whether a widget may act while the cell keeps still.
+        is_copy: True for a copy of a session: handlers of signals that it finds may be the user's.
     """
 
-    def __init__(self, kernel: Any, glimpses: Glimpses) -> None:
-        self._kernel = kernel
+    def __init__(
+        self, glimpses: Glimpses, *, has_comms: Callable[[], bool], is_copy: bool = False
+    ) -> None:
         self._glimpses = glimpses
+        self._has_comms = has_comms
         self._pid = _getpid()
         self._main = threading.main_thread().ident or 0
         self._ours = frozenset(_tasks())
-        self._handlers = {number: _getsignal(number) for number in _numbers}
+        self._handlers = {
+            number: None if is_copy and callable(found) else found
+            for number in _numbers
+            for found in (_getsignal(number),)
+        }
         self._caught = _caught()
         self._msg_id = ""
         self._halt: Any = None
-        kernel.control_handlers[REQUEST] = self._asked
 
     def open(self, msg_id: str) -> None:
         """A cell begins."""
@@ -90,10 +99,17 @@ class Sampler:
         if halt is not None:
             halt.release()
 
-    # -- inside ------------------------------------------------------------------------------------
+    def answer(self, _stream: Any, _ident: Any, parent: Any) -> None:
+        """A request on the control channel."""
+        self.begin(parent["content"].get("msg_id"))
 
-    def _asked(self, _stream: Any, _ident: Any, parent: Any) -> None:
-        msg_id = parent["content"].get("msg_id")
+    def begin(self, msg_id: str | None, *, after_s: float = 0.0) -> None:
+        """Look at the code of a cell until it ends.
+
+        Args:
+            msg_id: Of the cell; nothing is done where it is not this one that runs.
+            after_s: The first look.
+        """
         if not msg_id or msg_id != self._msg_id or self._halt is not None:
             return
         halt = _allocate()
@@ -102,11 +118,18 @@ class Sampler:
         if self._msg_id != msg_id:  # it has ended meanwhile
             self.close()
             return
-        _start(self._run, (msg_id, halt))
+        _start(self._run, (msg_id, halt, after_s))
 
-    def _run(self, msg_id: str, halt: Any) -> None:
-        look = _Look(self._ours | {_native_id()})
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _run(self, msg_id: str, halt: Any, after_s: float) -> None:
+        ours = self._ours | {_native_id()}
+        look = _Look(ours)
         wait_s = _FAST_S
+        if after_s:
+            self._glimpses.write(nothing(msg_id, ours=tuple(ours)))
+            if halt.acquire(True, after_s):
+                return
         while self._msg_id == msg_id and _getpid() == self._pid:
             try:
                 glimpse = look(msg_id, self._main, is_open=self._is_open(), dumps=self._dumps())
@@ -124,8 +147,7 @@ class Sampler:
         signal, which a timer may send, even that one ends a loop. What native code has set only the
         system knows.
         """
-        manager = getattr(self._kernel, "comm_manager", None)
-        if manager is not None and manager.comms:
+        if self._has_comms():
             return True
         if _caught() & ~(self._caught | _EXPECTED):
             return True

@@ -9,6 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from flow_kernel.workers.glimpses import Glimpses
+
 try:
     import fcntl
 except ImportError:  # Windows has none, and no fork
@@ -66,11 +68,13 @@ class ForkEnds:
         session: The pid of the session.
         tag: That it and all that it starts carries.
         ends: Its ends.
+        glimpses: Where it shows what its cell does.
     """
 
     session: int
     tag: str
     ends: TheirEnds
+    glimpses: Glimpses
 
 
 def pipes() -> tuple[OurEnds, TheirEnds]:

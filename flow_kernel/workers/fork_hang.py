@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from flow_kernel.workers import sweep
+from flow_kernel.workers.glimpses import Glimpses
 
 _FUTEX: Final = {"x86_64": "202", "aarch64": "98", "riscv64": "98"}.get(platform.machine(), "")
 _BEGINNING_S: Final = 2.0
@@ -41,10 +42,12 @@ class HangWatch:
 
     Args:
         pid: Its process.
+        glimpses: Tell which of its threads only looks at it; None for none.
     """
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, glimpses: Glimpses | None = None) -> None:
         self._pid = pid
+        self._glimpses = glimpses
         self._began_s = self._looked_s = _monotonic()
         self._since_s: float | None = None
         self._ticks = -1
@@ -64,7 +67,7 @@ class HangWatch:
         if self._is_over or now_s - self._looked_s < _EACH_S:
             return ""
         self._looked_s = now_s
-        seen = look(self._pid)
+        seen = look(self._pid, without=self._lookers())
         if seen is None or not seen.is_waiting or seen.ticks != self._ticks:
             self._ticks = -1 if seen is None else seen.ticks
             self._since_s = now_s if seen is not None and seen.is_waiting else None
@@ -77,11 +80,21 @@ class HangWatch:
         self._told_s = now_s
         return "tell"
 
+    def _lookers(self) -> frozenset[int]:
+        glimpse = None if self._glimpses is None else self._glimpses.read()
+        return frozenset() if glimpse is None else frozenset(glimpse.ours) - {self._pid}
 
-def look(pid: int) -> Look | None:
-    """What is seen of a process; None where nobody may look, or it is gone."""
+
+def look(pid: int, *, without: frozenset[int] = frozenset()) -> Look | None:
+    """What is seen of a process; None where nobody may look, or it is gone.
+
+    Args:
+        pid: Which.
+        without: Threads that are not looked at.
+    """
     try:
-        calls = [_text(f"/proc/{pid}/task/{each}/syscall") for each in _threads(pid)]
+        threads = [each for each in _threads(pid) if int(each) not in without]
+        calls = [_text(f"/proc/{pid}/task/{each}/syscall") for each in threads]
         stat = _text(f"/proc/{pid}/stat")
     except OSError:
         return None

@@ -57,14 +57,19 @@ class Glimpse:
     stack: tuple[tuple[str, int, str], ...]
 
 
-def nothing(msg_id: str) -> Glimpse:
-    """A look at which nothing could be seen."""
+def nothing(msg_id: str, *, ours: tuple[int, ...] = ()) -> Glimpse:
+    """A look at which nothing could be seen.
+
+    Args:
+        msg_id: Of the cell.
+        ours: Threads that are not the cell's, as far as they are known.
+    """
     return Glimpse(
         msg_id=msg_id,
         place=0,
         alike=1,
         loop=Verdict.OPEN,
-        ours=(),
+        ours=ours,
         is_open=True,
         takes_dump=False,
         stack=(),

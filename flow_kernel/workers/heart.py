@@ -21,6 +21,15 @@ EVERY_S: Final = 5.0
 _QUESTION: Final = b"flow"
 
 
+class NoHeart:
+    """Of a worker that is seen from near, and that nobody has to ask."""
+
+    beats: int | None = None
+
+    def ask(self) -> None:
+        """It has nobody to ask."""
+
+
 class Heart:
     """That of one worker.
 

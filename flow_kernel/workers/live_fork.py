@@ -10,6 +10,7 @@ that it says, for as long as it lives. Its sockets of ZeroMQ are the session's, 
 """
 
 import json
+import mmap
 import os
 import signal
 import socket
@@ -20,18 +21,21 @@ from contextlib import suppress
 from typing import Any, Final, NoReturn
 
 from flow_kernel.errors import IsolationUnavailable
-from flow_kernel.workers import fork_frames, lifecycle, sweep
+from flow_kernel.workers import fork_frames, sweep
 from flow_kernel.workers.calls import KIND, Calls
 from flow_kernel.workers.fork_ends import ForkEnds, OurEnds, pipes
 from flow_kernel.workers.fork_hang import HangWatch
 from flow_kernel.workers.fork_hearing import Hearing
+from flow_kernel.workers.glimpses import NBYTES, Glimpses
+from flow_kernel.workers.heart import NoHeart
 from flow_kernel.workers.job import JOB, Died, Done, InputWanted, Job, Outlet
-from flow_kernel.workers.last_words import STREAMS, Tail
+from flow_kernel.workers.last_words import STREAMS
 from flow_kernel.workers.lifecycle import Event, State
 from flow_kernel.workers.messages import PASSED_ON, Message, read
 from flow_kernel.workers.processes import Ended
+from flow_kernel.workers.said import Said
+from flow_kernel.workers.turning import Turning
 
-_FAULT_BYTES: Final = 65536
 _EACH_S: Final = 0.005
 """Who prints line by line is passed on in pieces of so long: a message for each takes longer."""
 _MOST_UNSAID: Final = 1 << 18
@@ -41,7 +45,7 @@ ENDED: Final = "ended"
 KIND_OF_WORKER: Final = "fork"
 
 
-class ForkWorker:
+class ForkWorker(Turning):
     """See the module.
 
     Args:
@@ -63,34 +67,30 @@ class ForkWorker:
         on_end: "Callable[[ForkWorker], None]",
         in_thread: Callable[[Callable[[], None]], None],
     ) -> None:
+        super().__init__(on_change)
         self.worker_id: str = worker_id
         self.name: str | None = None
         self.kind: str = KIND_OF_WORKER
         self.reason: str = "the cell asked for a copy of the session"
         self.is_makeshift: bool = False
         self.is_far: bool = False
-        self.state: State = State.STARTING
         self.started_s: float = time.monotonic()
         self.heartbeat_s: float = time.time()
         self.restarts: int = 0
-        self.doing: str | None = None
         self.env: Mapping[str, str] = {sweep.TAG_NAME: tag}
         self.tag: str = tag
-        self.job: Job | None = None
         self.died: Died | None = None
         self.pid: int | None = None
         self.rss_before_bytes: int = 0
         """What it has of the session's memory: none of it is its own."""
         self.hang: HangWatch | None = None
+        self.heart: NoHeart = NoHeart()
+        self.said: Said = Said(None)
         self._outlet = outlet
-        self._on_change = on_change
         self._on_end = on_end
         self._in_thread = in_thread
-        self._turning = threading.RLock()
         self._reaping = threading.Lock()
         self._calls = Calls(self)
-        self._tail = Tail()
-        self._fault = bytearray()
         self._unsaid = bytearray()
         self._unsaid_on = 0
         self._parent: Mapping[str, Any] = {}
@@ -117,6 +117,7 @@ class ForkWorker:
         """
         self.rss_before_bytes = _resident_bytes()
         try:
+            glimpses = Glimpses(mmap.mmap(-1, NBYTES), 0)
             ours, theirs = pipes()
         except OSError as error:
             raise IsolationUnavailable(f"the session cannot be copied: {error}") from None
@@ -126,7 +127,7 @@ class ForkWorker:
             pid = fork()
             if pid == 0:
                 ours.close()
-                live(ForkEnds(session=session, tag=self.tag, ends=theirs))
+                live(ForkEnds(session=session, tag=self.tag, ends=theirs, glimpses=glimpses))
         except OSError as error:
             ours.close()
             raise IsolationUnavailable(f"the session cannot be copied: {error}") from None
@@ -137,7 +138,8 @@ class ForkWorker:
         self.pid, self._ends = pid, ours
         with suppress(OSError, AttributeError):
             self._pidfd = os.pidfd_open(pid)
-        self.hang = HangWatch(pid)
+        self.said = Said(None, glimpses)
+        self.hang = HangWatch(pid, glimpses)
 
     def announce(self) -> None:
         """It is told of, now that it runs."""
@@ -164,11 +166,10 @@ class ForkWorker:
         self.leave()
         self.signal(_KILL)
 
-    def change(self, event: Event, reason: str = "") -> None:
-        """Something happened to it."""
-        with self._turning:
-            self.state = lifecycle.step(self.state, event)
-            self._on_change(self, reason)
+    @property
+    def lives(self) -> bool:
+        """True until its end was heard of."""
+        return self.state != State.DEAD
 
     # -- what a running cell does to it ------------------------------------------------------------
 
@@ -182,6 +183,9 @@ class ForkWorker:
                 self.signal_itself(signal.SIGUSR2)
             case "kill":
                 self.signal(_KILL)
+
+    def ask_for_glimpses(self, job: Job) -> None:
+        """It shows what it does without being asked."""
 
     def interrupt(self, job: Job | None) -> bool:
         """Interrupt `job`, if that is what it is doing."""
@@ -230,7 +234,7 @@ class ForkWorker:
     def on_text(self, number: int, data: bytes) -> None:
         """Text on a stream."""
         self.heartbeat_s = time.time()
-        self._tail.add(data)
+        self.said.add(data)
         if self.job is not None:
             self.job.output_bytes += len(data)
             if number != self._unsaid_on:
@@ -250,8 +254,7 @@ class ForkWorker:
 
     def on_fault(self, data: bytes) -> None:
         """Stacks at a fatal signal."""
-        if len(self._fault) < _FAULT_BYTES:
-            self._fault += data
+        self.said.add_fault(data)
 
     def on_frame(self, frame: fork_frames.Frame) -> None:
         """Anything else."""
@@ -351,8 +354,8 @@ class ForkWorker:
         with self._turning:
             self.died = Died(
                 ended=ended,
-                fault=bytes(self._fault).decode("utf-8", "replace"),
-                last_output=self._tail.text,
+                fault=self.said.fault,
+                last_output=self.said.last_output,
             )
             job, self.job = self.job, None
             self.change(Event.DIED, ENDED if is_done else "")

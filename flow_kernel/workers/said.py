@@ -17,10 +17,12 @@ class Said:
 
     Args:
         words: What it wrote last, also once it is dead; None where there is no such memory.
+        glimpses: What its sampler sees, where that is elsewhere than in `words`.
     """
 
-    def __init__(self, words: LastWords | None) -> None:
+    def __init__(self, words: LastWords | None, glimpses: Glimpses | None = None) -> None:
         self._words = words
+        self._glimpses = glimpses or (None if words is None else words.glimpses)
         self._tail = Tail()
         self._fault = bytearray()
         self._seen = [0] * len(STREAMS)
@@ -33,7 +35,7 @@ class Said:
     @property
     def glimpses(self) -> Glimpses | None:
         """What its sampler sees; None where there is none."""
-        return None if self._words is None else self._words.glimpses
+        return self._glimpses
 
     @property
     def fault(self) -> str:

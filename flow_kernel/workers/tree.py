@@ -16,7 +16,7 @@ Source: proc_pid_stat(5), proc_pid_statm(5), proc_pid_smaps(5).
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from flow_kernel.workers.sweep import HAS_PROC, carries, children, descendants, tagged
@@ -45,6 +45,10 @@ class Usage:
     cpu_s: float
     processes: int
     pids: tuple[int, ...]
+
+    def beyond(self, rss_bytes: int) -> "Usage":
+        """The same for a root that has so much memory of another one's."""
+        return replace(self, rss_bytes=max(0, self.rss_bytes - rss_bytes)) if rss_bytes else self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

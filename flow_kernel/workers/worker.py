@@ -6,7 +6,6 @@ Made by `pool`. Everything here runs in the relay's thread but for `run`, `inter
 
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -19,6 +18,7 @@ from flow_kernel.workers import lifecycle
 from flow_kernel.workers.backlog import MARK
 from flow_kernel.workers.calls import KIND, Calls
 from flow_kernel.workers.channels import Channels
+from flow_kernel.workers.glimpses import REQUEST
 from flow_kernel.workers.heart import Heart
 from flow_kernel.workers.job import Died, Done, InputWanted, Job, Outlet, lost
 from flow_kernel.workers.last_words import STREAMS
@@ -28,13 +28,14 @@ from flow_kernel.workers.processes import Ended
 from flow_kernel.workers.relay import Relay
 from flow_kernel.workers.said import Said
 from flow_kernel.workers.starter import Started
+from flow_kernel.workers.turning import Turning
 
 _LAST_WORDS_MS: Final = 5
 _FAR_WORDS_MS: Final = 200
 _FAULTS: Final = 2
 
 
-class Worker:
+class Worker(Turning):
     """See the module.
 
     Args:
@@ -56,27 +57,22 @@ class Worker:
         outlet: Outlet,
         on_change: "Callable[[Worker, str], None]",
     ) -> None:
+        super().__init__(on_change)
         self.worker_id: str = worker_id
         self.name: str | None = None
         self.kind: str = started.kind
         self.reason: str = started.reason
         self.is_makeshift: bool = started.is_makeshift
-        self.state: State = State.STARTING
         self.started_s: float = time.monotonic()
         self.heartbeat_s: float = time.time()
         self.restarts: int = 0
         self.env: Mapping[str, str] = {}
         self.rss_before_bytes: int = 0
         """What it has of the memory of another process."""
-        self.job: Job | None = None
-        self.doing: str | None = None
-        """What it is seen to do, or why it is blocked; None where nobody looks."""
-        self._turning = threading.RLock()
         self._started = started
         self._channels = channels
         self._relay = relay
         self._outlet = outlet
-        self._on_change = on_change
         self._parent: Mapping[str, Any] = {}
         self.said: Said = Said(started.last_words)
         self._asked: dict[str, Future[dict[str, Any]]] = {}
@@ -110,29 +106,9 @@ class Worker:
         """True where it can take a job now."""
         return lifecycle.can(self.state, Event.BEGIN)
 
-    def change(self, event: Event, reason: str = "") -> None:
-        """Something happened to it; told in the order in which it happened."""
-        with self._turning:
-            self.state = lifecycle.step(self.state, event)
-            self._on_change(self, reason)
-
-    def tell(self, job: Job, doing: str | None, *, is_blocked: bool) -> None:
-        """Have people told what it is seen to do, as long as it has `job`.
-
-        Args:
-            job: Whose cell was watched.
-            doing: A word.
-            is_blocked: True where it does not go on.
-        """
-        event = Event.BLOCK if is_blocked else Event.PROGRESS
-        with self._turning:
-            if self.job is not job or self.state == State.DEAD:
-                return
-            self.doing = doing
-            if lifecycle.can(self.state, event):
-                self.change(event, doing or "")
-            else:
-                self._on_change(self, doing or "")
+    def ask_for_glimpses(self, job: Job) -> None:
+        """Have its sampler look at what `job` does, from now on."""
+        self.say("control", REQUEST, {"msg_id": job.msg_id})
 
     def run(self, job: Job) -> None:
         """Send `job`; what happens is put into its queue, its death too if it is dead by now.
@@ -146,7 +122,7 @@ class Worker:
             if self.died is not None:
                 job.happened.put(self.died)
                 return
-            self.doing = None
+            self.unseen()
             self.change(Event.BEGIN)
             self.job, self._parent = job, job.header
         self._relay.post(lambda: self._send(frames))
@@ -343,7 +319,8 @@ class Worker:
         self._relay.drain(self._channels, self._started.pipes)
         if self.job is not job or (done.was_lost and job.reply is not None):  # died, or found
             return
-        self.job = self.doing = None
+        self.job = None
+        self.unseen()
         self.said.catch_up()
         self.heartbeat_s = time.time()
         self._outlet.idle(self.worker_id, None)  # what came while the cell awaited has no end

@@ -72,6 +72,7 @@ class Block:
         resource_usage: What it takes meanwhile.
         recoverable: True where an interrupt may have the worker go on with what it holds.
         stack: Lines of the user's code, the innermost first; empty where nobody could look.
+        is_copy: True for a copy of the session, which is gone with its cell; not told to programs.
     """
 
     job_id: str
@@ -83,10 +84,13 @@ class Block:
     resource_usage: ResourceUsage
     recoverable: bool
     stack: tuple[str, ...]
+    is_copy: bool = False
 
     def document(self) -> dict[str, object]:
         """For programs."""
-        return asdict(self) | {"stack": list(self.stack)}
+        told = asdict(self) | {"stack": list(self.stack)}
+        del told["is_copy"]
+        return told
 
     def event(self) -> dict[str, Scalar]:
         """For agents: what fits into a line."""
@@ -158,11 +162,9 @@ def text_of(block: Block) -> str:
     """For the person whose cell it is."""
     sure = {"certain": "", "likely": " (likely)", "suspected": " (suspected)"}[block.confidence]
     what = _WORDS.get(block.detail, block.detail)
-    told = [
-        f"{block.worker_id} does not go on{sure}: {block.reason}, {block.detail}"
-        f" for {block.duration_s:.1f} s: {what}"
-    ]
-    if block.resource_usage.memory is not None:
+    kind = block.detail if block.reason == "unknown" else f"{block.reason}, {block.detail}"
+    told = [f"{block.worker_id} does not go on{sure}: {kind} for {block.duration_s:.1f} s: {what}"]
+    if block.resource_usage.memory:
         told[0] += f"; memory {human_bytes(block.resource_usage.memory)}"
     told += [f"  {line}" for line in block.stack]
     told.append(f"  {_way_out(block)}")
@@ -175,4 +177,6 @@ def _way_out(block: Block) -> str:
             "to end it, interrupt the cell and wait ten seconds: the worker is killed then; the"
             " variables of the session are untouched"
         )
+    if block.is_copy:
+        return "to end it, interrupt the cell; the variables of the session are untouched"
     return "to end it, interrupt the cell; the worker keeps its variables if it can"

@@ -29,6 +29,7 @@ from flow_kernel.session.isolation.fork_reach import reach
 from flow_kernel.session.isolation.inputs import wanted
 from flow_kernel.session.isolation.run import Outcome, wait
 from flow_kernel.session.isolation.service import Finished, has_failed, outputs_of
+from flow_kernel.session.isolation.watchdog import Watchdog, Witness
 from flow_kernel.store import forks
 from flow_kernel.workers.calls import Called
 from flow_kernel.workers.fork_ends import ForkEnds
@@ -66,6 +67,7 @@ class Forks:
         tell: Says a sentence to the person.
         note: Writes a `worker` record: worker id, state, reason, detail.
         on_change: Told each state of each copy with the reason.
+        witness: Told of copies that do not go on.
     """
 
     def __init__(
@@ -75,11 +77,13 @@ class Forks:
         tell: Callable[[str], None],
         note: Callable[[str, str, str, dict[str, object]], None],
         on_change: Callable[[Any, str], None],
+        witness: Witness,
     ) -> None:
         self._outlet = outlet
         self._tell = tell
         self._note = note
         self._on_change = on_change
+        self._witness = witness
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._count = 0
@@ -118,7 +122,11 @@ class Forks:
         try:
             self._start(worker, life(), verdict)
             worker.announce()
-            outcome = wait(worker, job, cell.limits, answer=answer, call=call)
+            dog = Watchdog(
+                worker, job, cell.limits,
+                code=cell.code, witness=self._witness, acts_alone=cell.acts_alone,
+            )  # fmt: skip
+            outcome = wait(worker, job, cell.limits, answer=answer, call=call, dog=dog)
             end = outcome.end
             if not isinstance(end, Died):
                 return _finished(cell, worker, outcome, end)

@@ -81,7 +81,8 @@ def open_isolation(parts: IsolationParts, ground: Ground) -> Isolation:
     )
     ground.pool = pool
     pool.turnstile.on_queue = board.waits
-    forks = Forks(outlet=ground, tell=ground.say, note=note, on_change=changed)
+    witness = BlockTeller(note=note, say=ground.say, emit=parts.emit, redact=parts.redact)
+    forks = Forks(outlet=ground, tell=ground.say, note=note, on_change=changed, witness=witness)
     steering = Steering(pool, board, forks=forks, note=note)
     isolation = Isolation(
         pool,
@@ -92,6 +93,6 @@ def open_isolation(parts: IsolationParts, ground: Ground) -> Isolation:
         forks=forks,
         still=parts.still,
         tell_job=partial(tell_job, parts.emit),
-        witness=BlockTeller(note=note, say=ground.say, emit=parts.emit, redact=parts.redact),
+        witness=witness,
     )
     return isolation

@@ -213,7 +213,8 @@ class _Watch:
             self._act(stormed)
 
     def _act(self, stormed: tree.Usage | None) -> None:
-        usage = stormed or (self._look() if self._looks_at_tree else None)
+        usage = stormed and stormed.beyond(self._worker.rss_before_bytes)
+        usage = usage or (self._look() if self._looks_at_tree else None)
         if usage is not None:
             self.peak_rss_bytes = max(self.peak_rss_bytes or 0, usage.rss_bytes)
             self._pids = usage.pids
@@ -263,9 +264,7 @@ class _Watch:
         if worker.is_far or worker.pid is None:
             return None
         usage = tree.look(worker.pid, worker.env.get(sweep.TAG_NAME))
-        if usage is None or not worker.rss_before_bytes:
-            return usage
-        return replace(usage, rss_bytes=max(0, usage.rss_bytes - worker.rss_before_bytes))
+        return None if usage is None else usage.beyond(worker.rss_before_bytes)
 
     def _do(self, step: Step) -> None:
         match step:

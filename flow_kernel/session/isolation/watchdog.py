@@ -20,9 +20,10 @@ from flow_kernel.session.isolation.blocks import (
 )
 from flow_kernel.workers import sweep, thread_looks, tree
 from flow_kernel.workers.blocking import QUIET_S, Detector, Finding, Sample
-from flow_kernel.workers.glimpses import REQUEST, Glimpse
+from flow_kernel.workers.glimpses import Glimpse
 from flow_kernel.workers.job import Job
 from flow_kernel.workers.limits import Limits
+from flow_kernel.workers.live_fork import ForkWorker
 from flow_kernel.workers.worker import Worker
 
 INPUT: Final = "waiting_input"
@@ -48,7 +49,7 @@ class Watchdog:
     """Of one cell.
 
     Args:
-        worker: That runs it.
+        worker: That runs it, or the copy of the session that does.
         job: The cell.
         limits: Of it.
         code: Its source.
@@ -58,7 +59,7 @@ class Watchdog:
     """
 
     def __init__(
-        self, worker: Worker, job: Job, limits: Limits, *,
+        self, worker: Worker | ForkWorker, job: Job, limits: Limits, *,
         code: str, witness: Witness, acts_alone: bool = False,
     ) -> None:  # fmt: skip
         self._worker = worker
@@ -96,7 +97,7 @@ class Watchdog:
             self._look_from_afar(at_s)
             return self._has_to_end
         pid = self._worker.pid or 0
-        usage = usage or tree.look(pid, self._tag(at_s))
+        usage = usage or self._usage(pid, at_s)
         if usage is None:
             return False
         self.processes = usage.processes
@@ -104,7 +105,7 @@ class Watchdog:
             self._cpu_s = usage.cpu_s
         if at_s > QUIET_S and not self._has_asked:
             self._has_asked = True
-            self._worker.say("control", REQUEST, {"msg_id": self._job.msg_id})
+            self._worker.ask_for_glimpses(self._job)
         sample = self._sample(at_s, pid, usage)
         found = self._detector.see(sample)
         if self._detector.is_gil_held and not self._has_dump:
@@ -135,6 +136,10 @@ class Watchdog:
             self._witness.limited(self._block(found, at_s, usage, self._frames(None)))
 
     # -- inside ------------------------------------------------------------------------------------
+
+    def _usage(self, pid: int, at_s: float) -> tree.Usage | None:
+        usage = tree.look(pid, self._tag(at_s))
+        return None if usage is None else usage.beyond(self._worker.rss_before_bytes)
 
     @property
     def _has_to_end(self) -> bool:
@@ -215,6 +220,7 @@ class Watchdog:
             ),
             recoverable=found.is_recoverable,
             stack=stack_lines(frames, self._code),
+            is_copy=isinstance(self._worker, ForkWorker),
         )
 
     def _frames(self, glimpse: Glimpse | None) -> list[Frame]:

@@ -1,0 +1,95 @@
+"""The watchdog on copies of a session: what does not go on is told, and what goes on is not."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.isolating import ok
+from tests.kernels import Kernel
+from tests.promises import promise
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks on Linux only")
+
+FORK = "%%isolated --fork\n"
+PAST_ITS_START = "time.sleep(2.2)\n"
+"""What hangs before is killed as a copy that hangs as it begins."""
+ENDS_BY_A_HANDLER = """
+signal.setitimer(signal.ITIMER_REAL, 3.2)
+while not rung:
+    pass
+"""
+
+
+@pytest.fixture(scope="module")
+def kernel() -> Iterator[Kernel]:
+    with Kernel() as kernel:
+        ok(kernel.ready(), "import os, signal, threading, time\nheld = threading.Lock()\nrung = []")
+        yield kernel
+
+
+def blocks(kernel: Kernel) -> list[dict[str, Any]]:
+    return [record["detail"] for record in kernel.logs.records("worker", state="blocked")]
+
+
+@promise("isolated.blocked")
+@pytest.mark.parametrize(
+    ("code", "reason", "detail", "line"),
+    [
+        ("while True:\n    x = 1", "infinite_loop", "repeats", "of the cell"),
+        (f"{PAST_ITS_START}own = threading.Lock()\nown.acquire()\nown.acquire()",
+         "unknown", "deadlock", "line 4 of the cell: own.acquire()"),
+    ],
+    ids=["a loop", "a deadlock"],
+)  # fmt: skip
+def test_a_copy_that_does_not_go_on_is_told_of_and_heeds_an_interrupt(
+    kernel: Kernel, code: str, reason: str, detail: str, line: str
+) -> None:
+    before = len(blocks(kernel))
+    msg_id = kernel.send(FORK + code)
+    kernel.wait(lambda: len(blocks(kernel)) > before)
+
+    block = blocks(kernel)[-1]
+    assert (block["reason"], block["detail"], block["confidence"]) == (reason, detail, "certain")
+    assert line in block["stack"][0]
+    # What the session holds is none of the copy's.
+    assert block["resource_usage"]["memory"] < 50_000_000
+    kernel.wait_for_text("the variables of the session are untouched", "stderr")
+    kernel.interrupt()
+    assert kernel.collect(msg_id).reply["ename"] == "KeyboardInterrupt"
+    assert ok(kernel, f"{FORK}1 + 1") == "2"
+
+
+@promise("isolated.blocked")
+def test_a_copy_that_is_stopped_is_told_of_and_goes_on_again(kernel: Kernel) -> None:
+    before = len(blocks(kernel))
+    code = "open('pid', 'w').write(str(os.getpid()))\nos.kill(os.getpid(), signal.SIGSTOP)\n7"
+    msg_id = kernel.send(FORK + code)
+    kernel.wait(lambda: len(blocks(kernel)) > before)
+    assert blocks(kernel)[-1]["detail"] == "stopped"
+    os.kill(int((kernel.cwd / "pid").read_text(encoding="ascii")), signal.SIGCONT)
+    assert kernel.collect(msg_id).result == "7"
+
+
+@promise("isolated.blocked")
+@pytest.mark.parametrize(
+    "code",
+    [
+        # The handler is of a cell before, and could be anybody's.
+        ENDS_BY_A_HANDLER,
+        "threading.Timer(3.2, held.release).start(); _ = held.acquire(); _ = held.acquire()",
+        "total = sum(i * i for i in range(30_000_000))",
+        "time.sleep(3.2)",
+    ],
+    ids=["a handler", "a timer", "work", "sleep"],
+)
+def test_nothing_is_told_of_a_copy_that_goes_on(kernel: Kernel, code: str) -> None:
+    before = blocks(kernel)
+    if code is ENDS_BY_A_HANDLER:
+        ok(kernel, "_ = signal.signal(signal.SIGALRM, lambda *_: rung.append(1))")
+    assert kernel.run(FORK + code).status == "ok"
+    ok(kernel, "_ = signal.signal(signal.SIGALRM, signal.SIG_DFL)")
+    assert blocks(kernel) == before
