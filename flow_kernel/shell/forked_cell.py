@@ -29,6 +29,7 @@ from flow_kernel.session.session import Session
 from flow_kernel.shell import forked_apart, worker_magics
 from flow_kernel.shell.forked_seat import TerminalSeat
 from flow_kernel.shell.forked_ways import Asker, Mouth, Publisher, replant
+from flow_kernel.shell.quiet_exit import keep_quiet
 from flow_kernel.shell.worker_calls import WorkerCalls
 from flow_kernel.shell.worker_sampler import Sampler
 from flow_kernel.shell.worker_session import WorkerSession
@@ -98,6 +99,7 @@ class _Copy:
             The exit code.
         """
         forked_apart.detach(self._shell)
+        keep_quiet()
         seat, asker = self._seated()
         forked_apart.send_escaped(seat.session)
         calls = WorkerCalls(seat)

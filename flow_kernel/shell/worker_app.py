@@ -30,6 +30,7 @@ from flow_kernel.session import ambient
 from flow_kernel.shell import worker_magics
 from flow_kernel.shell.broken_streams import BrokenStreams
 from flow_kernel.shell.deferred_debugger import DeferredDebugger, stand_in
+from flow_kernel.shell.quiet_exit import keep_quiet
 from flow_kernel.shell.worker_bonds import Alone, bind, end_when_alone
 from flow_kernel.shell.worker_calls import WorkerCalls
 from flow_kernel.shell.worker_checkpoints import WorkerCheckpoints
@@ -319,6 +320,7 @@ def run(argv: Sequence[str], kept: Sequence[int] = ()) -> int:
         faulthandler.enable(file=kept[0], all_threads=True)
         if hasattr(signal, "SIGUSR2"):  # before it is killed, its session wants to know where it is
             faulthandler.register(signal.SIGUSR2, file=kept[0], all_threads=True)
+    keep_quiet()
     app = WorkerApp.instance(capture_fd_output=not kept)
     app.initialize(list(argv))
     app.kernel.start()
