@@ -130,6 +130,7 @@ def test_the_memory_that_counts_is_what_the_cell_takes_on_top(
     assert ok(kernel, "%%isolated --fork --memory 100M\nlen(b'y' * 10_000_000)") == "10000000"
     ran = kernel.run("%%isolated --fork --memory 100M\nmore = [b'y' * 300_000_000]")
     assert ran.reply["ename"] == "MemoryError"
+    assert "may have 100 MB of memory (--memory)" in ran.stderr
     ran = kernel.run(
         "%%isolated --fork --memory 100M\nimport mmap\nm = mmap.mmap(-1, 300_000_000)\n"
         "for at in range(0, 300_000_000, 4096): m[at] = 1"

@@ -278,6 +278,8 @@ def test_a_cell_is_held_to_its_limits(
     assert ran.error["ename"].startswith(ename)
     assert words in ran.error["evalue"]
     assert len(ran.of("error")) == 1
+    if ename == "MemoryError":  # whose text is Python's, and names no limit
+        assert "may have 200 MB of memory (--memory)" in ran.stderr
 
 
 @promise("isolated.limits")

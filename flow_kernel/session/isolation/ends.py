@@ -14,6 +14,7 @@ from flow_kernel.errors import (
     WorkerBlocked,
     WorkerDied,
 )
+from flow_kernel.records.plain import human_bytes
 from flow_kernel.records.process import memory_total, oom_kills
 from flow_kernel.session.isolation.cell import IsolatedCell
 from flow_kernel.session.isolation.run import Outcome
@@ -106,6 +107,14 @@ def idle_end(worker_id: str, died: Died) -> WorkerEnd:
     )
     detail = _detail(found, died, died.ended.peak_rss_bytes)
     return WorkerEnd(death=found, detail=detail, error=error)
+
+
+def limit_news(cell: IsolatedCell, worker_id: str, reply: Mapping[str, Any]) -> str | None:
+    """A sentence on what a `MemoryError` does not say; None where nothing is missing."""
+    most = cell.limits.memory_bytes
+    if most is None or reply.get("ename") not in ("MemoryError", "_ArrayMemoryError"):
+        return None
+    return f"{worker_id} may have {human_bytes(most)} of memory (--memory), and wanted more"
 
 
 def limit_error(cell: IsolatedCell, worker_id: str, outcome: Outcome) -> FlowError | None:

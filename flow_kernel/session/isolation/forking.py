@@ -22,7 +22,7 @@ from flow_kernel.records.interrupts import NotedInterrupts
 from flow_kernel.records.process import oom_kills
 from flow_kernel.session.checkpoints.keeper import fork
 from flow_kernel.session.isolation.cell import IsolatedCell
-from flow_kernel.session.isolation.ends import limit_error, worker_end
+from flow_kernel.session.isolation.ends import limit_error, limit_news, worker_end
 from flow_kernel.session.isolation.fork_facts import facts_of
 from flow_kernel.session.isolation.fork_guard import Verdict, judge
 from flow_kernel.session.isolation.fork_reach import reach
@@ -129,6 +129,8 @@ class Forks:
             outcome = wait(worker, job, cell.limits, answer=answer, call=call, dog=dog)
             end = outcome.end
             if not isinstance(end, Died):
+                if (news := limit_news(cell, worker.worker_id, end.reply)) is not None:
+                    self._tell(news)
                 return _finished(cell, worker, outcome, end)
         except BaseException:
             with NotedInterrupts():  # the next interrupt must not leave it running

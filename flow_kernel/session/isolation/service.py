@@ -17,7 +17,7 @@ from flow_kernel.records.changes_wire import from_wire, versions_from_wire
 from flow_kernel.records.process import oom_kills
 from flow_kernel.session.isolation.background import Background, BackgroundJob
 from flow_kernel.session.isolation.cell import IsolatedCell
-from flow_kernel.session.isolation.ends import limit_error, worker_end
+from flow_kernel.session.isolation.ends import limit_error, limit_news, worker_end
 from flow_kernel.session.isolation.inputs import wanted
 from flow_kernel.session.isolation.kinds import Freight, news_of, refuse_limits
 from flow_kernel.session.isolation.outgoing import Outgoing, Prepared
@@ -250,6 +250,9 @@ class Isolation:
             self._note(worker.worker_id, str(State.DEAD), end.death.reason, end.detail)
             raise end.error
         finished = self._finished(cell, worker, outcome, outcome.end)
+        news = limit_news(cell, worker.worker_id, finished.reply)
+        if news is not None and not cell.is_background:
+            self._tell(news)
         if outcome.end.was_lost or prepared.is_apart:  # nobody knows how far it got
             self._sent.pop(worker.worker_id, None)
         else:
