@@ -51,7 +51,7 @@ def kernel_with(folder: Path, config: str, paths: Sequence[Path] = ()) -> Iterat
         yield kernel.ready()
 
 
-def marked(kernel: Kernel) -> list[str]:
+def marked(kernel: Kernel) -> list[psutil.Process]:
     """What runs with the mark of a kernel, as this process sees it, the kernel itself too."""
     found = []
     for process in psutil.process_iter():
@@ -59,7 +59,7 @@ def marked(kernel: Kernel) -> list[str]:
             if process.status() == psutil.STATUS_ZOMBIE:
                 continue
             if process.environ().get("FAR_MARK") == kernel.env["FAR_MARK"]:
-                found.append(f"{process.pid} {' '.join(process.cmdline())}")
+                found.append(process)
         except psutil.Error:
             continue
     return found
@@ -70,4 +70,4 @@ def wait_until_gone(kernel: Kernel, timeout_s: float = 20.0) -> list[str]:
     until = time.monotonic() + timeout_s
     while (left := marked(kernel)) and time.monotonic() < until:
         time.sleep(0.02)
-    return left
+    return [str(process) for process in left]

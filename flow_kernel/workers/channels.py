@@ -19,7 +19,10 @@ _EVERYTHING: Final = 0
 _POLL_MS: Final = 100
 _HEARTBEAT_MS: Final = 5_000
 _SILENT_MS: Final = 15_000
-"""A connection over a network that is silent for so long is no more; another one is tried."""
+"""A connection over a network that is silent for so long, or for as long as its worker goes on
+alone, is no more; another one is tried, and what was said meanwhile is lost."""
+_LONGEST_TTL_MS: Final = 6_553_500
+"""The most that the protocol can say."""
 _NAMES: Final = ("shell", "control", "stdin")
 
 
@@ -55,14 +58,15 @@ def connect(context: Any, started: Started, order: Order) -> Channels:
     """
     info = started.manager.get_connection_info()
     identity = order.worker_id.encode()
-    sockets = {name: _socket(context, zmq.DEALER, info, identity) for name in _NAMES}
-    sockets["iopub"] = iopub = _socket(context, zmq.SUB, info, identity)
+    silent_ms = max(_SILENT_MS, int(order.settings.lost_after_s * 1000))
+    sockets = {name: _socket(context, zmq.DEALER, info, identity, silent_ms) for name in _NAMES}
+    sockets["iopub"] = iopub = _socket(context, zmq.SUB, info, identity, silent_ms)
     iopub.subscribe(b"")
     for name, socket in sockets.items():
         socket.connect(_url(info, name))
 
     def open_heart() -> Any:
-        heart = _socket(context, zmq.DEALER, info, identity)
+        heart = _socket(context, zmq.DEALER, info, identity, silent_ms)
         heart.connect(_url(info, "hb"))
         return heart
 
@@ -79,7 +83,7 @@ def connect(context: Any, started: Started, order: Order) -> Channels:
     return channels
 
 
-def _socket(context: Any, kind: int, info: Any, identity: bytes) -> Any:
+def _socket(context: Any, kind: int, info: Any, identity: bytes, silent_ms: int) -> Any:
     socket = context.socket(kind)
     socket.linger = 0
     socket.sndhwm = socket.rcvhwm = _EVERYTHING  # a full queue would drop what a cell says
@@ -87,7 +91,8 @@ def _socket(context: Any, kind: int, info: Any, identity: bytes) -> Any:
         socket.identity = identity
     if info["transport"] == "tcp":
         socket.heartbeat_ivl = _HEARTBEAT_MS
-        socket.heartbeat_timeout = socket.heartbeat_ttl = _SILENT_MS
+        socket.heartbeat_timeout = silent_ms
+        socket.heartbeat_ttl = min(silent_ms, _LONGEST_TTL_MS)
     if info.get("curve_publickey"):
         public, secret = zmq.curve_keypair()
         socket.curve_serverkey = _bytes(info["curve_publickey"])

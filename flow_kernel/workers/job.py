@@ -20,6 +20,10 @@ JOB: Final = "flow_job"
 """Where a request names its job in its metadata, and the reply what came of it."""
 KEEP: Final = "flow_keep_request"
 """Asks a worker for a checkpoint of its variables, while no job runs there."""
+TORN: Final = (
+    "the connection to the worker broke, and its cell ended meanwhile: how is not known; the worker"
+    " and its variables live on"
+)
 _NONCE: Final = "flow_nonce"
 
 
@@ -65,12 +69,14 @@ class Done:
         metadata: Of the reply.
         buffers: Of the reply.
         was_lost: True where there was no reply: an interrupt came between the cell and its end.
+        was_torn: True where the connection broke: something of what the cell said is missing.
     """
 
     reply: dict[str, Any]
     metadata: dict[str, Any]
     buffers: Sequence[bytes]
     was_lost: bool = False
+    was_torn: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +116,8 @@ class Job:
     is_idle: bool = False
     is_missed: bool = False
     """True once its reply, which does not come, was asked after."""
+    is_torn: bool = False
+    """True once the connection to its worker broke."""
     output_bytes: int = 0
 
     @property
@@ -131,14 +139,34 @@ class Job:
         }
 
 
+def end_of(reply: Message, *, was_torn: bool = False) -> Done:
+    """The end of a job whose reply is here."""
+    return Done(
+        reply=reply.content, metadata=reply.metadata, buffers=reply.buffers, was_torn=was_torn
+    )
+
+
 def lost() -> Done:
     """The end of a job whose worker has ended it without a reply."""
-    reply = {
+    what = "the worker was interrupted beside the code of the cell"
+    reply = _error("KeyboardInterrupt", "", f"KeyboardInterrupt: {what}")
+    return Done(reply=reply, metadata={}, buffers=(), was_lost=True)
+
+
+def torn(reply: Message | None) -> Done:
+    """The end of a job whose worker could not be reached for a while; None for no reply."""
+    if reply is not None:
+        return end_of(reply, was_torn=True)
+    error = _error("ConnectionResetError", TORN, f"ConnectionResetError: {TORN}")
+    return Done(reply=error, metadata={}, buffers=(), was_lost=True, was_torn=True)
+
+
+def _error(name: str, value: str, shown: str) -> dict[str, Any]:
+    return {
         "status": "error",
-        "ename": "KeyboardInterrupt",
-        "evalue": "",
-        "traceback": ["KeyboardInterrupt: the worker was interrupted beside the code of the cell"],
+        "ename": name,
+        "evalue": value,
+        "traceback": [shown],
         "user_expressions": {},
         "payload": [],
     }
-    return Done(reply=reply, metadata={}, buffers=(), was_lost=True)

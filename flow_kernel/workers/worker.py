@@ -20,7 +20,7 @@ from flow_kernel.workers.calls import KIND, Calls
 from flow_kernel.workers.channels import Channels
 from flow_kernel.workers.glimpses import REQUEST
 from flow_kernel.workers.heart import Heart
-from flow_kernel.workers.job import Died, Done, InputWanted, Job, Outlet, lost
+from flow_kernel.workers.job import Died, Done, InputWanted, Job, Outlet, end_of, lost, torn
 from flow_kernel.workers.last_words import STREAMS
 from flow_kernel.workers.lifecycle import Event, State
 from flow_kernel.workers.messages import PASSED_ON, TARGET, Message
@@ -28,11 +28,14 @@ from flow_kernel.workers.processes import Ended
 from flow_kernel.workers.relay import Relay
 from flow_kernel.workers.said import Said
 from flow_kernel.workers.starter import Started
+from flow_kernel.workers.tears import Tears
 from flow_kernel.workers.turning import Turning
 
 _LAST_WORDS_MS: Final = 5
 _FAR_WORDS_MS: Final = 200
 _FAULTS: Final = 2
+_ASK_AGAIN_S: Final = 5.0
+"""After a connection broke: so long a question may take to arrive over the next one."""
 
 
 class Worker(Turning):
@@ -82,6 +85,8 @@ class Worker(Turning):
         self._waiting: list[tuple[str, Mapping[str, Any]]] = []
         self.died: Died | None = None
         relay.post(lambda: relay.add(channels, started.pipes, self))
+        self._asked_s = 0.0
+        self._tears = Tears(relay, channels.iopub, self._tear) if self.is_far else None
         self.change(Event.READY)
 
     @property
@@ -131,9 +136,14 @@ class Worker(Turning):
         """Ask after a reply that has not come with the end of `job`; called now and then.
 
         An interrupt that hits ipykernel and not the cell costs the reply. Replies come in the order
-        of their requests: where that to a later one is here, this one was lost.
+        of their requests: where that to a later one is here, this one was lost. So it may be where
+        the connection broke, and the question with it: it is asked again and again.
         """
-        if job.is_idle and job.reply is None and not job.is_missed:
+        if job.is_torn and time.monotonic() - self._asked_s > _ASK_AGAIN_S:
+            self._asked_s = time.monotonic()
+            asked = self.ask("kernel_info_request", {})
+            asked.add_done_callback(lambda _: self._end(job, torn(job.reply)))
+        elif job.is_idle and job.reply is None and not job.is_missed:
             job.is_missed = True
             asked = self.ask("kernel_info_request", {})
             asked.add_done_callback(lambda _: self._end(job, lost()))
@@ -311,8 +321,7 @@ class Worker(Turning):
     def _end_if_done(self) -> None:
         job = self.job
         if job is not None and job.is_idle and (reply := job.reply) is not None:
-            done = Done(reply=reply.content, metadata=reply.metadata, buffers=reply.buffers)
-            self._end(job, done)
+            self._end(job, end_of(reply, was_torn=job.is_torn))
 
     def _end(self, job: Job, done: Done) -> None:
         # What it wrote before its reply is in the pipes by now.
@@ -348,6 +357,11 @@ class Worker(Turning):
         if job is not None:
             job.happened.put(self.died)
 
+    def _tear(self) -> None:
+        if self.job is not None:
+            self.job.is_torn = True
+            self._asked_s = 0.0
+
     def _beat(self) -> None:
         with self._turning:
             self.heartbeat_s = time.time()
@@ -355,6 +369,8 @@ class Worker(Turning):
 
     def _clean_up(self) -> None:
         self.heart.close()
+        if self._tears is not None:
+            self._tears.close()
         self._channels.close()
         for fd in self._started.pipes:
             os.close(fd)

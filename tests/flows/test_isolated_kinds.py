@@ -3,12 +3,14 @@
 import itertools
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.far_machine import can_unshare
-from tests.isolated_kinds import CONFIGS, kernel_with, wait_until_gone
+from tests.isolated_kinds import CONFIGS, kernel_with, marked, wait_until_gone
 from tests.isolating import ok
 from tests.kernels import Kernel
 from tests.promises import promise
@@ -252,3 +254,36 @@ def test_a_far_worker_shares_no_file_no_key_and_no_environment_with_us(tmp_path:
         mark = tmp_path / "here"
         mark.touch()
         assert ok(kernel, f"%%isolated\nos.path.exists({str(mark)!r})") == "False"
+
+
+@promise("isolated.blocked")
+@pytest.mark.soak
+@pytest.mark.timeout(150)
+@pytest.mark.parametrize("lost_after_s", [300.0, 20.0], ids=["kept", "torn"])
+def test_a_machine_that_is_silent_for_a_minute_is_told_of_and_costs_no_wait_without_an_end(
+    tmp_path: Path, lost_after_s: float
+) -> None:
+    config = f"{CONFIGS['remote']}c.WorkerPool.lost_after = {lost_after_s}\n"
+    with kernel_with(tmp_path / "config", config) as kernel:
+        msg_id = kernel.send("%%isolated\nimport time\nprint('begun'); time.sleep(5); 7")
+        kernel.wait_for_text("begun")
+        machine = [each for each in marked(kernel) if each.pid != kernel.pid]
+        assert machine
+        for each in machine:
+            each.suspend()
+        told = kernel.logs.wait("worker", state="blocked", timeout=90.0)[0]
+        for each in machine:
+            with suppress(psutil.NoSuchProcess):  # a start that took too long was given up
+                each.resume()
+
+        assert (told["reason"], told["detail"]["detail"]) == ("unknown", "lost")
+        assert told["detail"]["confidence"] == "likely"
+        assert told["detail"]["duration_s"] >= 60.0
+        ran = kernel.collect(msg_id, timeout=60.0)
+        if lost_after_s > 60.0:  # as long as it would go on alone, nothing of it is lost
+            assert (ran.result, "broke" in ran.stderr) == ("7", False)
+        elif ran.status == "ok":
+            assert "the connection to w1 broke" in ran.stderr
+        else:
+            assert ran.reply["ename"] in ("ConnectionResetError", "WorkerDied")
+        assert ok(kernel, "%%isolated\n1 + 1") == "2"

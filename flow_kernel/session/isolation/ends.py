@@ -20,7 +20,7 @@ from flow_kernel.session.isolation.cell import IsolatedCell
 from flow_kernel.session.isolation.run import Outcome
 from flow_kernel.workers import death
 from flow_kernel.workers.death import Death
-from flow_kernel.workers.job import Died
+from flow_kernel.workers.job import Died, Done
 from flow_kernel.workers.limits import Limits
 
 
@@ -115,6 +115,13 @@ def limit_news(cell: IsolatedCell, worker_id: str, reply: Mapping[str, Any]) -> 
     if most is None or reply.get("ename") not in ("MemoryError", "_ArrayMemoryError"):
         return None
     return f"{worker_id} may have {human_bytes(most)} of memory (--memory), and wanted more"
+
+
+def torn_news(worker_id: str, done: Done) -> str | None:
+    """A sentence on a connection that broke while a cell ran; None where its error says it."""
+    if not done.was_torn or done.was_lost:
+        return None
+    return f"the connection to {worker_id} broke: something of what its cell said may be missing"
 
 
 def limit_error(cell: IsolatedCell, worker_id: str, outcome: Outcome) -> FlowError | None:

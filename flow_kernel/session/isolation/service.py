@@ -17,7 +17,12 @@ from flow_kernel.records.changes_wire import from_wire, versions_from_wire
 from flow_kernel.records.process import oom_kills
 from flow_kernel.session.isolation.background import Background, BackgroundJob
 from flow_kernel.session.isolation.cell import IsolatedCell
-from flow_kernel.session.isolation.ends import limit_error, limit_news, worker_end
+from flow_kernel.session.isolation.ends import (
+    limit_error,
+    limit_news,
+    torn_news,
+    worker_end,
+)
 from flow_kernel.session.isolation.inputs import wanted
 from flow_kernel.session.isolation.kinds import Freight, news_of, refuse_limits
 from flow_kernel.session.isolation.outgoing import Outgoing, Prepared
@@ -29,7 +34,7 @@ from flow_kernel.session.isolation.stillness import Stillness
 from flow_kernel.session.isolation.watchdog import Watchdog, Witness
 from flow_kernel.workers import transfer
 from flow_kernel.workers.calls import Called
-from flow_kernel.workers.job import JOB, Died, Done, InputWanted
+from flow_kernel.workers.job import JOB, TORN, Died, Done, InputWanted
 from flow_kernel.workers.lifecycle import Restarts, State
 from flow_kernel.workers.limits import Requirements
 from flow_kernel.workers.pool import Pool
@@ -250,7 +255,9 @@ class Isolation:
             self._note(worker.worker_id, str(State.DEAD), end.death.reason, end.detail)
             raise end.error
         finished = self._finished(cell, worker, outcome, outcome.end)
-        news = limit_news(cell, worker.worker_id, finished.reply)
+        news = limit_news(cell, worker.worker_id, finished.reply) or torn_news(
+            worker.worker_id, outcome.end
+        )
         if news is not None and not cell.is_background:
             self._tell(news)
         if outcome.end.was_lost or prepared.is_apart:  # nobody knows how far it got
@@ -357,6 +364,8 @@ def _error_of(
 ) -> BaseException | None:
     if not has_failed(done):
         return None
+    if done.was_torn and done.was_lost:
+        return ConnectionResetError(TORN)
     of_limit = limit_error(cell, worker.worker_id, outcome) or outcome.failure
     return of_limit or (script_error(script) if cell.is_script else None)
 
