@@ -209,12 +209,13 @@ class WorkerCheckpoints:
 
 
 def _take(checkpoints: "Checkpoints", wish: Wish) -> None:
-    taking = checkpoints.begin(
-        wish.name, reason=wish.reason, tag=wish.tag, only_if_changed=wish.only_if_changed
+    from flow_kernel.session.checkpoints.taking import waited_for  # with the rest
+
+    waited_for(
+        checkpoints.begin(
+            wish.name, reason=wish.reason, tag=wish.tag, only_if_changed=wish.only_if_changed
+        )
     )
-    taking.wait_for_end()
-    if taking.error is not None:
-        raise taking.error
 
 
 def _no_news() -> dict[str, list[Any]]:

@@ -152,6 +152,20 @@ def test_an_interrupt_gives_a_checkpoint_up_and_leaves_worker_and_list_as_they_w
 
 
 @promise("isolated.checkpoints")
+def test_an_interrupt_gives_up_what_the_session_wants_and_the_next_cell_waits_for_nothing(
+    tmp_path: Path, zygote: Zygote
+) -> None:
+    with kernel_in_git(tmp_path, zygote, USE_SUBPROCESS_WORKER="1") as kernel:
+        for last in (f"{IMPORT}with s.step('A'):\n    pass", "%task finish"):
+            ran(kernel, "%task start Given --steps A", SLOW)
+            ended = kernel.interrupted(last)
+            assert ended.error is not None
+            assert ended.error["ename"] == "KeyboardInterrupt"
+            ran(kernel, "del slow, Slow", "%checkpoint at once")
+        assert names(kernel) == [("at once", "asked")] * 2
+
+
+@promise("isolated.checkpoints")
 def test_a_cell_in_the_background_keeps_nothing(kernel: Kernel) -> None:
     before = names(kernel)
     ran(kernel, f"%%isolated --bg\n{IMPORT}s.checkpoint('behind')")

@@ -10,9 +10,11 @@ and tells agents. Both go as JSON:
 
 from collections.abc import Mapping
 from concurrent.futures import Future, wait
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from flow_kernel.errors import StoreError, UsageError
+from flow_kernel.records.interrupts import NotedInterrupts
 from flow_kernel.session.checkpoints.errands import Wish
 from flow_kernel.session.isolation.service import DEFAULT_WORKER
 from flow_kernel.workers.job import KEEP
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from flow_kernel.workers.worker import Worker
 
 _SLICE_S: Final = 0.1
+_AGAIN_S: Final = 2.0
+_MOST_INTERRUPTS: Final = 4
 _TOLD: Final = ("checkpoint", "rollback")
 """Kinds of records, and names of events."""
 
@@ -79,6 +83,7 @@ def send(session: "Session", wish: Wish) -> bool:
 
     Raises:
         StoreError: It was not taken, or could not be noted.
+        KeyboardInterrupt: It was given up, and the worker is free again.
     """
     isolation = session.find_isolation()
     if isolation is None or isolation.pool.is_elsewhere or not isolation.pool.has(DEFAULT_WORKER):
@@ -87,16 +92,30 @@ def send(session: "Session", wish: Wish) -> bool:
     if not worker.is_ready:
         raise StoreError("the worker that holds the variables is busy")
     asked = worker.ask(KEEP, {"place": place_of(session), "wish": list(wish)})
-    reply = _reply(asked, worker)
-    take_in(session, reply)
+    with NotedInterrupts() as held:  # what the worker has done by then is to be noted
+        reply = _reply(asked, worker, held)
+        take_in(session, reply)
+    held.pass_on()
     if reply.get("status") != "ok":
         raise StoreError(str(reply.get("evalue") or "the worker said nothing"))
     return True
 
 
-def _reply(asked: "Future[dict[str, Any]]", worker: "Worker") -> dict[str, Any]:
+def _reply(
+    asked: "Future[dict[str, Any]]", worker: "Worker", held: NotedInterrupts
+) -> dict[str, Any]:
+    """What the worker says; an interrupt is the worker's, which gives it up and says so.
+
+    One that comes before it has begun goes past it: it gets some more, and then is left alone.
+    """
+    interrupts, next_s = 0, 0.0
     while True:
         if wait([asked], timeout=_SLICE_S).done:
             return asked.result()
         if worker.died is not None:
             raise StoreError("the worker that holds the variables has died")
+        if held.was_interrupted and monotonic() > next_s:
+            if interrupts == _MOST_INTERRUPTS:
+                return {"status": "error", "evalue": "it was interrupted"}
+            interrupts, next_s = interrupts + 1, monotonic() + _AGAIN_S
+            worker.interrupt(None)
