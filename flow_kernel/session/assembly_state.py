@@ -180,6 +180,7 @@ class StateParts:
             say=self.notices.say,
             is_under_way=self.tracking.is_under_way,
             budget_bytes=self.parts.settings.checkpoints.budget_bytes,
+            is_alone=not self.parts.settings.isolate_all,
         )
 
     @cached_property

@@ -169,7 +169,7 @@ class WorkerCheckpoints:
         return self._opened
 
     def _open(self) -> "Checkpoints":
-        from flow_kernel.session.checkpoints.opening import open_checkpoints, taken_before
+        from flow_kernel.session.checkpoints.opening import open_checkpoints
         from flow_kernel.shell.surroundings import surroundings
 
         around = surroundings(self._shell)
@@ -191,7 +191,7 @@ class WorkerCheckpoints:
             is_under_way=lambda: True,
             budget_bytes=place["budget_bytes"],
             owner=place["session"][:16] + _OWNER,
-            counted=taken_before(self.home, place["session"], around.key_path),
+            is_alone=False,
         )
 
     def _note(self, kind: str, fields: Mapping[str, object]) -> None:

@@ -152,6 +152,25 @@ def test_an_interrupt_gives_a_checkpoint_up_and_leaves_worker_and_list_as_they_w
 
 
 @promise("isolated.checkpoints")
+def test_workers_of_one_session_and_the_session_itself_count_on(
+    tmp_path: Path, zygote: Zygote
+) -> None:
+    with kernel_in_git(tmp_path, zygote, USE_SUBPROCESS_WORKER="1") as kernel:
+        ran(kernel, "%task start Twice", "%task finish")  # before there is a worker
+        ran(kernel, "a = 1", "%checkpoint", "%%isolated --worker other\nb = 2\n%checkpoint")
+        (kernel.cwd / "made.txt").write_text("later", encoding="utf-8")
+        ran(kernel, "%checkpoint", "%%isolated --worker other\n%checkpoint", "%rollback asked-2")
+        assert ran(kernel, "a") == "1"
+        kernel.run("import os; os.kill(os.getpid(), 9)")
+        ran(kernel, "%task start Twice", "%task finish")
+        kernel.wait(lambda: len(kernel.logs.records("checkpoint")) == 6)  # that one is its own
+        refs = [one["git"]["ref"] for one in kernel.logs.records("checkpoint")]
+        assert sorted(ref.rpartition("/")[2] for ref in refs) == [
+            "1-task-twice", "2-asked-2", "3-asked-3", "4-asked-4", "5-asked-5", "6-task-twice",
+        ]  # fmt: skip
+
+
+@promise("isolated.checkpoints")
 def test_an_interrupt_gives_up_what_the_session_wants_and_the_next_cell_waits_for_nothing(
     tmp_path: Path, zygote: Zygote
 ) -> None:

@@ -63,9 +63,9 @@ def shelf_of(home: Home, key_path: Path) -> Shelf:
     return Shelf(home, key=cache(lambda: user_key(key_path)))
 
 
-def taken_before(home: Home, session: str, key_path: Path) -> int:
+def _taken(shelf: Shelf, session: str) -> int:
     """How many checkpoints a session has taken, or the number of its last one in git."""
-    taken = [one for one in shelf_of(home, key_path).all() if one.session == session]
+    taken = [one for one in shelf.all() if one.session == session]
     refs = (str((one.git or {}).get("ref") or "").rpartition("/")[2] for one in taken)
     numbers = [
         int(number) for number in (ref.partition("-")[0] for ref in refs) if number.isdigit()
@@ -146,7 +146,7 @@ def open_checkpoints(  # noqa: PLR0913 - called once, each by name
     is_under_way: Callable[[], bool] = lambda: False,
     budget_bytes: int = 0,
     owner: str = "",
-    counted: int = 0,
+    is_alone: bool = True,
 ) -> Checkpoints:
     """The time machine of a session.
 
@@ -166,7 +166,7 @@ def open_checkpoints(  # noqa: PLR0913 - called once, each by name
         is_under_way: True while a cell runs that may have changed variables already.
         budget_bytes: What checkpoints may take on the disk; 0 for `default_budget`.
         owner: Begins the names of the files that are written; empty for that of the session.
-        counted: How many the session has taken before, in another process.
+        is_alone: False where other processes take checkpoints of the session as well.
     """
     home.ensure()
     owner = owner or session[:16]
@@ -208,7 +208,7 @@ def open_checkpoints(  # noqa: PLR0913 - called once, each by name
             place=place,
             session=session,
             owner=owner,
-            counted=counted,
+            counted=lambda: 0 if is_alone else _taken(shelf, session),
             seq=seq,
             now=now,
             files=project_files(

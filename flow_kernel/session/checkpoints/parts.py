@@ -38,7 +38,7 @@ class CheckpointParts:
         place: The plan, task and step of now.
         session: 32 hex.
         owner: Begins the names of the files that it writes; no two processes share one.
-        counted: How many it has taken before, in another process.
+        counted: How many of it there are by now, where other processes take some as well; else 0.
         seq: The last record.
         now: UTC with milliseconds.
         files: The files of the project.
@@ -59,7 +59,7 @@ class CheckpointParts:
     place: Callable[[], Place]
     session: str
     owner: str
-    counted: int
+    counted: Callable[[], int]
     seq: Callable[[], int]
     now: Callable[[], str]
     files: ProjectFiles

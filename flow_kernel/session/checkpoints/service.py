@@ -54,7 +54,7 @@ class Checkpoints:
         self.base: Base | None = None
         """What the variables were at the last capture."""
         self._head: Head = NO_HEAD
-        self._count = parts.counted
+        self._count = 0
         self._pending: Taking | None = None
         self._variables = Variables(parts.namespace, parts.hidden)
         self.unsaved: Unsaved = Unsaved()
@@ -124,7 +124,7 @@ class Checkpoints:
 
     def _begin(self, asked: Asked) -> Taking:
         parts = self._parts
-        number = self._count + 1
+        number = max(self._count, parts.counted()) + 1
         called = f"{asked.reason}-{number}" if asked.name is None else checked_name(asked.name)
         values = self._variables.saved()
         now = self._variables.idents(values)
