@@ -21,7 +21,7 @@ import zmq
 from flow_kernel.errors import IsolationUnavailable, NotFound
 from flow_kernel.settings import PoolSettings
 from flow_kernel.workers import starter, sweep
-from flow_kernel.workers.channels import connect
+from flow_kernel.workers.channels import Channels, connect
 from flow_kernel.workers.here import directory
 from flow_kernel.workers.job import Outlet
 from flow_kernel.workers.lifecycle import State
@@ -101,7 +101,11 @@ class Pool:
         """Where cells wait for a worker."""
         self._budget_bytes = settings.memory_budget_bytes
         self._starts = Starts(
-            order=self._order, join=self._joined, nursery=self._nursery, settings=settings
+            order=self._order,
+            meet=lambda order, started: connect(self._context, started, order),
+            join=self._joined,
+            nursery=self._nursery,
+            settings=settings,
         )
 
     @property
@@ -230,13 +234,10 @@ class Pool:
 
     # -- in the thread of its starts ---------------------------------------------------------------
 
-    def _joined(self, worker_id: str, order: Order, started: starter.Started) -> Worker:
-        """One that is ready is a worker of the pool."""
-        try:
-            channels = connect(self._context, started, order)
-        except BaseException:
-            starter.give_up(started)
-            raise
+    def _joined(
+        self, worker_id: str, order: Order, started: starter.Started, channels: Channels
+    ) -> Worker:
+        """One that was met is a worker of the pool."""
         if started.kind != "remote":  # there its own warden kills what it leaves
             self._tags[worker_id] = order.env[sweep.TAG_NAME]
         self._processes[worker_id] = started.process

@@ -24,6 +24,7 @@ from jupyter_core.utils import ensure_event_loop
 from flow_kernel.errors import IsolationUnavailable
 from flow_kernel.settings import PoolSettings
 from flow_kernel.workers import elsewhere, starter
+from flow_kernel.workers.channels import Channels
 from flow_kernel.workers.manager import LOCAL, Order
 from flow_kernel.workers.nursery import Nursery
 from flow_kernel.workers.provisioner import NAME
@@ -57,7 +58,8 @@ class Starts:
 
     Args:
         order: How to start the worker of an id.
-        join: Makes one that is ready a worker of the pool; called in the thread.
+        meet: Connects to one that is ready; called in the thread that waits for it.
+        join: Makes one that was met a worker of the pool; called in the thread.
         nursery: Of the pool; called in the thread.
         settings: How workers are made.
     """
@@ -66,11 +68,13 @@ class Starts:
         self,
         *,
         order: Callable[[str], Order],
-        join: Callable[[str, Order, Started], Worker],
+        meet: Callable[[Order, Started], Channels],
+        join: Callable[[str, Order, Started, Channels], Worker],
         nursery: Nursery,
         settings: PoolSettings,
     ) -> None:
         self._order = order
+        self._meet = meet
         self._join = join
         self._nursery = nursery
         self._settings = settings
@@ -160,29 +164,41 @@ class Starts:
         self._wait(_Try(before.worker_id, order, None, before.ready), begun)
 
     def _wait(self, attempt: _Try, finish: Callable[[], Started]) -> None:
-        """Have a thread wait until what was begun is ready."""
+        """Have a thread wait until what was begun is ready and answers."""
 
         def wait() -> None:
             try:
                 started = finish()
+                channels = self._met(attempt.order, started)
             except BaseException as error:  # noqa: BLE001 - raised again where somebody waits for it
                 self.post(partial(self._failed, thread, attempt, error))
             else:
-                self.post(partial(self._started, thread, attempt, started))
+                self.post(partial(self._started, thread, attempt, started, channels))
 
         thread = threading.Thread(target=wait, name="flow-pool-wait", daemon=True)
         self._waits.add(thread)
         thread.start()
 
-    def _started(self, thread: threading.Thread, attempt: _Try, started: Started) -> None:
+    def _met(self, order: Order, started: Started) -> Channels:
+        try:
+            return self._meet(order, started)
+        except BaseException:
+            starter.give_up(started)
+            raise
+
+    def _started(
+        self, thread: threading.Thread, attempt: _Try, started: Started, channels: Channels
+    ) -> None:
         self._waits.discard(thread)
         try:
             if self._is_closed:
+                channels.close()
                 starter.give_up(started)
                 raise IsolationUnavailable(_ENDED)  # noqa: TRY301 - told below like the rest
             if attempt.zygote is not None:
                 self._nursery.succeeded(started.modules, attempt.zygote)
-            attempt.ready.set_result(self._join(attempt.worker_id, attempt.order, started))
+            worker = self._join(attempt.worker_id, attempt.order, started, channels)
+            attempt.ready.set_result(worker)
         except BaseException as error:  # noqa: BLE001 - raised again where somebody waits for it
             attempt.ready.set_exception(error)
         self._go_on()

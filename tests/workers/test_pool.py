@@ -20,6 +20,7 @@ from jupyter_client.session import Session
 
 from flow_kernel.errors import IsolationUnavailable, NotFound
 from flow_kernel.settings import PoolSettings
+from flow_kernel.workers import pool as pool_module
 from flow_kernel.workers import starter
 from flow_kernel.workers.backlog import Backlog
 from flow_kernel.workers.job import Done, Job
@@ -223,6 +224,51 @@ def test_a_worker_that_takes_too_long_is_given_up_and_ended(make: MakePool) -> N
     with pytest.raises(IsolationUnavailable, match=r"0\.01 s"):
         pool.lease("a")
     wait(lambda: not children())
+
+
+def before_it_is_met(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Signal the first worker that is ready, before its session has connected to it."""
+    stock, signalled = pool_module.connect, list[int]()
+
+    def connect(context: Any, started: starter.Started, order: Any) -> Any:
+        if not signalled:
+            signalled.append(started.process.pid or 0)
+            os.kill(signalled[0], number)
+        return stock(context, started, order)
+
+    monkeypatch.setattr(pool_module, "connect", connect)
+
+
+def test_one_that_ends_as_soon_as_it_is_ready_is_started_again(
+    make: MakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before_it_is_met(monkeypatch, signal.SIGKILL)
+    worker = make(FORK).lease("a")
+
+    assert (worker.kind, worker.reason) == ("spawn", "a worker ended while it started")
+    assert run(worker, "v = 3")["status"] == "ok"
+
+
+def test_one_that_does_not_answer_keeps_no_other_from_starting(
+    make: MakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before_it_is_met(monkeypatch, signal.SIGSTOP)
+    pool, failures = make(FORK), list[BaseException]()
+
+    def lease() -> None:
+        try:
+            pool.lease("silent")
+        except IsolationUnavailable as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=lease)
+    thread.start()
+    wait(lambda: any(one.status() == psutil.STATUS_STOPPED for one in children()))
+    assert run(pool.lease("b"), "v = 4")["status"] == "ok"
+    assert thread.is_alive()
+    pool.close()
+    thread.join(20)
+    assert [str(error) for error in failures] == ["the session has ended"]
 
 
 def test_a_provisioner_that_nobody_has_installed_is_named(make: MakePool) -> None:
