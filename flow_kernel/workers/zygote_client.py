@@ -23,6 +23,8 @@ from flow_kernel.workers.processes import Ended, HeardProcess
 _START_S: Final = 30.0
 _FORK_S: Final = 10.0
 _KILL_S: Final = 1.0
+_NOBODY: Final = ""
+"""Waits for the answer."""
 CAN_FORK: Final = sys.platform.startswith("linux")
 """Elsewhere a fork without exec is unsafe (macOS) or there is none (Windows)."""
 
@@ -142,7 +144,15 @@ class ZygoteClient:
             },
             fds,
         )  # fmt: skip
-        process: ForkedProcess = self._wait(asked, _FORK_S)
+        try:
+            process: ForkedProcess = self._wait(asked, _FORK_S)
+        except IsolationUnavailable:
+            with self._lock:
+                is_late = self._asked.pop(number, None) is not None
+            if not is_late:  # heard just now
+                with suppress(Exception):
+                    asked.result(0).send_signal(signal.SIGKILL)
+            raise
         return process
 
     def preload(self, modules: Sequence[str]) -> None:
@@ -261,9 +271,11 @@ class ZygoteClient:
                 self._begin(message["id"], message["pid"])
             case "refused":
                 error = IsolationUnavailable(f"zygote refused: {message['reason']}")
-                self._asked.pop(message["id"]).set_exception(error)
+                if (asked := self._no_more_asked(message["id"])) is not None:
+                    asked.set_exception(error)
             case "killed":
-                self._asked.pop(message["id"]).set_result(None)
+                if (asked := self._no_more_asked(message["id"])) is not None:
+                    asked.set_result(None)
             case "exited":
                 ended = Ended(
                     returncode=os.waitstatus_to_exitcode(message["status"]),
@@ -277,4 +289,15 @@ class ZygoteClient:
     def _begin(self, number: str, pid: int) -> None:
         process = ForkedProcess(self, pid)
         self._children[pid] = process
-        self._asked.pop(number).set_result(process)
+        asked = self._no_more_asked(number)
+        if asked is not None:
+            asked.set_result(process)
+            return
+        # Forked for somebody who has given it up: nobody else would ever end it.
+        kill = {"op": "kill", "id": _NOBODY, "pid": pid, "signal": int(signal.SIGKILL)}
+        with suppress(IsolationUnavailable):
+            self._send(kill)
+
+    def _no_more_asked(self, number: str) -> "Future[Any] | None":
+        with self._lock:
+            return self._asked.pop(number, None)

@@ -21,7 +21,7 @@ from jupyter_client.session import Session
 from flow_kernel.errors import IsolationUnavailable, NotFound
 from flow_kernel.settings import PoolSettings
 from flow_kernel.workers import pool as pool_module
-from flow_kernel.workers import starter
+from flow_kernel.workers import starter, zygote_client
 from flow_kernel.workers.backlog import Backlog
 from flow_kernel.workers.job import Done, Job
 from flow_kernel.workers.messages import Message, read, reader
@@ -269,6 +269,25 @@ def test_one_that_does_not_answer_keeps_no_other_from_starting(
     pool.close()
     thread.join(20)
     assert [str(error) for error in failures] == ["the session has ended"]
+
+
+def test_what_a_zygote_forks_too_late_is_ended(
+    make: MakePool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "slow_to_import.py").write_text("import time\ntime.sleep(0.6)\n", "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(zygote_client, "_FORK_S", 0.1)
+    pool = make(FORK)
+    before = pool.lease("before")
+    zygote = pool._nursery.zygote()
+    assert zygote is not None
+    zygote.preload(["slow_to_import"])
+    late = pool.lease("late")
+    zygote.kill(before.pid or 0, 0)  # answered after the fork
+
+    assert (late.kind, late.reason) == ("spawn", "the zygote does not answer")
+    wait(lambda: [one.pid for one in psutil.Process(zygote.pid).children()] == [before.pid])
+    assert run(before, "v = 5")["status"] == "ok"
 
 
 def test_a_provisioner_that_nobody_has_installed_is_named(make: MakePool) -> None:
