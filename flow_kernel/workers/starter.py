@@ -192,7 +192,13 @@ def _undone(pipes: _Pipes, begun: list[HeardProcess]) -> Iterator[None]:
 
 
 def _heard(manager: WorkerManager) -> HeardProcess:
-    process = ProgramProcess(manager.provisioner.process)
+    popen = manager.provisioner.process
+    try:
+        process = ProgramProcess(popen)
+    except RuntimeError as error:  # there can be no more threads: nobody would hear of its end
+        popen.kill()
+        popen.wait()
+        raise IsolationUnavailable(f"no worker can be started: {error}") from None
     manager.provisioner.process = process
     return process
 

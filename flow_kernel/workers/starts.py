@@ -177,7 +177,10 @@ class Starts:
 
         thread = threading.Thread(target=wait, name="flow-pool-wait", daemon=True)
         self._waits.add(thread)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:  # there can be no more threads
+            wait()
 
     def _met(self, order: Order, started: Started) -> Channels:
         try:
@@ -227,7 +230,8 @@ class Starts:
         try:
             end()
             for thread in [*self._waits]:
-                thread.join(_END_S)
+                if thread.ident is not None:  # else it was waited for here
+                    thread.join(_END_S)
             while True:  # what those threads have said, and what was asked for meanwhile
                 call = self._calls.get_nowait()
                 if call is not None:

@@ -119,7 +119,12 @@ class ZygoteClient:
                 ours.close()
                 raise IsolationUnavailable(f"no worker can be started: {error}") from None
         self._sock = ours
-        threading.Thread(target=self._hear, name="flow-zygote", daemon=True).start()
+        try:
+            threading.Thread(target=self._hear, name="flow-zygote", daemon=True).start()
+        except RuntimeError as error:
+            self.discard()
+            ours.close()
+            raise IsolationUnavailable(f"no worker can be started: {error}") from None
 
     def fork(
         self, argv: Sequence[str], *, env: Mapping[str, str], cwd: str, fds: Sequence[int]

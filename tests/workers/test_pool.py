@@ -290,6 +290,36 @@ def test_what_a_zygote_forks_too_late_is_ended(
     assert run(before, "v = 5")["status"] == "ok"
 
 
+@pytest.mark.parametrize(
+    ("settings", "refused"),
+    [(FORK, "flow-pool-wait"), (FORK, "flow-zygote"), (SPAWN, "flow-waiter")],
+    ids=["waiting", "zygote", "program"],
+)
+def test_where_there_can_be_no_more_threads_nothing_is_left_and_the_next_one_starts(
+    make: MakePool, monkeypatch: pytest.MonkeyPatch, settings: PoolSettings, refused: str
+) -> None:
+    """A fake refuses one thread: the limit of the system would hold for all of this user's."""
+    pool, stock, told = make(settings), threading.Thread.start, list[str]()
+
+    def start(thread: threading.Thread) -> None:
+        if thread.name == refused and not told:
+            told.append(refused)
+            raise RuntimeError("can't start new thread")
+        stock(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    leased = list[Worker]()
+    with suppress(IsolationUnavailable):
+        leased.append(pool.lease(None))
+    assert bool(leased) == bool(children())
+    leased.append(pool.lease(None))
+
+    assert told == [refused]
+    assert [run(worker, "v = 6")["status"] for worker in leased] == ["ok"] * len(leased)
+    pool.close()
+    assert children() == []
+
+
 def test_a_provisioner_that_nobody_has_installed_is_named(make: MakePool) -> None:
     with pytest.raises(IsolationUnavailable, match="nobody-has-this"):
         make(PoolSettings(provisioner="nobody-has-this", spares=0)).lease("a")
