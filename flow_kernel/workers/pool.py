@@ -284,7 +284,10 @@ class Pool:
         self._processes.pop(worker.worker_id, None)
         tag = self._tags.pop(worker.worker_id, None)
         if tag is not None and not (worker.kind == "zygote" and self._nursery.is_alive):
-            sweep.kill_all(tag)
+            try:
+                sweep.kill_all(tag)
+            except OSError:  # no descriptor to look at processes with: at the end, then
+                self._tags[worker.worker_id] = tag
 
     def _end_all(self) -> None:
         for process in self._processes.values():

@@ -21,7 +21,7 @@ from jupyter_client.session import Session
 from flow_kernel.errors import IsolationUnavailable, NotFound
 from flow_kernel.settings import PoolSettings
 from flow_kernel.workers import pool as pool_module
-from flow_kernel.workers import starter, zygote_client
+from flow_kernel.workers import starter, sweep, zygote_client
 from flow_kernel.workers.backlog import Backlog
 from flow_kernel.workers.job import Done, Job
 from flow_kernel.workers.messages import Message, read, reader
@@ -299,7 +299,7 @@ def test_where_there_can_be_no_more_threads_nothing_is_left_and_the_next_one_sta
     make: MakePool, monkeypatch: pytest.MonkeyPatch, settings: PoolSettings, refused: str
 ) -> None:
     """A fake refuses one thread: the limit of the system would hold for all of this user's."""
-    pool, stock, told = make(settings), threading.Thread.start, list[str]()
+    pool, stock, told, leased = make(settings), threading.Thread.start, list[str](), list[Worker]()
 
     def start(thread: threading.Thread) -> None:
         if thread.name == refused and not told:
@@ -308,7 +308,6 @@ def test_where_there_can_be_no_more_threads_nothing_is_left_and_the_next_one_sta
         stock(thread)
 
     monkeypatch.setattr(threading.Thread, "start", start)
-    leased = list[Worker]()
     with suppress(IsolationUnavailable):
         leased.append(pool.lease(None))
     assert bool(leased) == bool(children())
@@ -316,6 +315,39 @@ def test_where_there_can_be_no_more_threads_nothing_is_left_and_the_next_one_sta
 
     assert told == [refused]
     assert [run(worker, "v = 6")["status"] for worker in leased] == ["ok"] * len(leased)
+    pool.close()
+    assert children() == []
+
+
+def test_one_that_dies_while_there_is_no_descriptor_left_keeps_no_other_from_starting(
+    make: MakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resource = pytest.importorskip("resource")
+    before, stock = resource.getrlimit(resource.RLIMIT_NOFILE), sweep.kill_all
+
+    def kill_all(tag: str, **also: Any) -> int:
+        held = list[int]()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+        try:
+            with suppress(OSError):
+                while True:
+                    held.append(os.dup(0))
+            return stock(tag, **also)
+        finally:
+            for fd in held:
+                os.close(fd)
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+            monkeypatch.setattr(sweep, "kill_all", stock)
+
+    monkeypatch.setattr(sweep, "kill_all", kill_all)
+    pool = make(replace(SPAWN, start_timeout_s=10.0))
+    worker = pool.lease("a")
+    run(worker, "import subprocess; v = subprocess.Popen(['sleep', '1000'])")
+    worker.signal(signal.SIGKILL)
+    wait(lambda: worker.died is not None)
+
+    assert run(pool.lease("b"), "v = 7")["status"] == "ok"
+    assert sweep.kill_all is stock
     pool.close()
     assert children() == []
 
