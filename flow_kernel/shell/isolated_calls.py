@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Any, Final
 
 from flow_kernel.errors import FlowError, NotFound, UsageError
+from flow_kernel.records.interrupts import NotedInterrupts
 from flow_kernel.session.approval_parts import Wish
 from flow_kernel.session.isolation.keeping import place_of, take_in
 from flow_kernel.session.session import Session
@@ -45,6 +46,8 @@ class SessionCalls:
         """By the call that began them, the innermost last."""
         self._raised: FlowError | None = None
         self._waited_s = 0.0
+        self._news_id = ""
+        """Of the news of checkpoints that were taken in last: they may come again."""
 
     def __call__(self, called: Called) -> float:
         """Do what is wanted, and answer.
@@ -170,8 +173,12 @@ class SessionCalls:
     def _checkpoint_place(self, _: Called) -> object:
         return place_of(self._session)
 
-    def _checkpoint_told(self, _: Called, *, news: dict[str, Any]) -> None:
-        take_in(self._session, news)
+    def _checkpoint_told(self, _: Called, *, news: dict[str, Any], news_id: str = "") -> None:
+        with NotedInterrupts() as held:  # it is done: an interrupt comes too late to undo it
+            if not news_id or news_id != self._news_id:
+                take_in(self._session, news)
+                self._news_id = news_id
+        held.pass_on()
 
     def _approve(self, called: Called, **wish: Any) -> bool:
         asked = Wish(**wish, is_wanted=lambda: called.is_wanted)

@@ -10,6 +10,7 @@ which is told once it is done: before whoever asked for it gets the answer.
 
 import os
 import shlex
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -138,17 +139,28 @@ class WorkerCheckpoints:
         try:
             yield self._ready()
         except BaseException:
-            self._hand_on()
             with suppress(FlowError):  # what has gone wrong before is the one to be seen
-                self._tell()
+                self._come_to_an_end()
             raise
-        self._hand_on()
-        self._tell()
+        self._come_to_an_end()
+
+    def _come_to_an_end(self) -> None:
+        try:
+            self._hand_on()
+        finally:
+            self._tell()
 
     def _tell(self) -> None:
         news = self._told()
-        if any(news.values()):
-            self._call("checkpoint_told", news=news)
+        if not any(news.values()):
+            return
+        news_id = uuid.uuid4().hex
+        try:
+            self._call("checkpoint_told", news=news, news_id=news_id)
+        except KeyboardInterrupt:
+            # It is done, and whether the session has heard of it nobody knows.
+            self._call("checkpoint_told", news=news, news_id=news_id)
+            raise
 
     def _told(self) -> dict[str, list[Any]]:
         news, self._news = self._news, _no_news()

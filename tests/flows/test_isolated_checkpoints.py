@@ -4,8 +4,10 @@ import ast
 import json
 import os
 import signal
+import sqlite3
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -16,6 +18,7 @@ from tests.forked import Zygote
 from tests.isolating import IMPORT
 from tests.kernels import DEADLINE_S, Kernel
 from tests.promises import promise
+from tests.rest import Settled
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks on Linux only")
 
@@ -149,6 +152,29 @@ def test_an_interrupt_gives_a_checkpoint_up_and_leaves_worker_and_list_as_they_w
     assert ran(kernel, "del slow, Slow\nos.getpid()") == pid
     ran(kernel, "%checkpoint now it is")
     assert names(kernel)[-1] == ("now it is", "asked")
+
+
+@promise("isolated.checkpoints")
+def test_a_way_back_is_in_the_log_though_its_cell_was_interrupted_while_it_was_noted(
+    kernel: Kernel,
+) -> None:
+    ran(kernel, "level = 1", "%checkpoint noted", "level = 2")
+    made = kernel.cwd / "made.txt"
+    before = made.read_text(encoding="utf-8")
+    made.write_text("not this", encoding="utf-8")
+    with closing(sqlite3.connect(kernel.home / "flow.db", isolation_level=None)) as store:
+        store.execute("BEGIN IMMEDIATE")
+        sent = kernel.send("%rollback noted")
+        kernel.wait(lambda: made.read_text(encoding="utf-8") == before)
+        kernel.wait(Settled(kernel.pid))
+        kernel.interrupt()
+    ended = kernel.collect(sent)
+    assert ended.error is not None
+    assert ended.error["ename"] == "KeyboardInterrupt"
+    assert ran(kernel, "level") == "1"
+    record = kernel.logs.records("rollback")[-1]
+    assert record["restored"] == ["level"]
+    assert kernel.logs.records("checkpoint")[-1]["checkpoint_id"] == record["safety_id"]
 
 
 @promise("isolated.checkpoints")
