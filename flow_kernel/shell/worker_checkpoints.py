@@ -10,6 +10,7 @@ which is told once it is done: before whoever asked for it gets the answer.
 
 import os
 import shlex
+import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -161,6 +162,12 @@ class WorkerCheckpoints:
             # It is done, and whether the session has heard of it nobody knows.
             self._call("checkpoint_told", news=news, news_id=news_id)
             raise
+        except FlowError as error:
+            if all(kind != "rollback" for kind, _ in news["notes"]):
+                raise
+            # It is done all the same, and whoever has asked for it gets to see what.
+            reason = error.message.removesuffix("; nothing was changed")
+            print(f"flow: the log could not note it: {reason}", file=sys.stderr)  # noqa: T201 - under the cell
 
     def _told(self) -> dict[str, list[Any]]:
         news, self._news = self._news, _no_news()

@@ -178,6 +178,19 @@ def test_a_way_back_is_in_the_log_though_its_cell_was_interrupted_while_it_was_n
 
 
 @promise("isolated.checkpoints")
+def test_a_way_back_that_could_not_be_noted_says_so_and_what_it_did(kernel: Kernel) -> None:
+    ran(kernel, "level = 1", "%checkpoint unnoted", "level = 2")
+    with closing(sqlite3.connect(kernel.home / "flow.db", isolation_level=None)) as store:
+        store.execute("ALTER TABLE outbox RENAME TO elsewhere")
+        back = kernel.run("%rollback unnoted --state")
+        store.execute("ALTER TABLE elsewhere RENAME TO outbox")
+    assert (back.status, "restored: ~level" in str(back.result)) == ("ok", True)
+    assert back.stderr.startswith("flow: the log could not note it: ")
+    assert "nothing was changed" not in back.stderr
+    assert ran(kernel, "level") == "1"
+
+
+@promise("isolated.checkpoints")
 def test_workers_of_one_session_and_the_session_itself_count_on(
     tmp_path: Path, zygote: Zygote
 ) -> None:
