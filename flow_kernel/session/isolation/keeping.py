@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _SLICE_S: Final = 0.1
 _AGAIN_S: Final = 2.0
 _MOST_INTERRUPTS: Final = 4
+_SILENT_S: Final = 60.0
 _TOLD: Final = ("checkpoint", "rollback")
 """Kinds of records, and names of events."""
 
@@ -107,13 +108,22 @@ def _reply(
     """What the worker says; an interrupt is the worker's, which gives it up and says so.
 
     One that comes before it has begun goes past it: it gets some more, and then is left alone.
+
+    Raises:
+        StoreError: It has died, or stands still: its heart is silent.
     """
     interrupts, next_s = 0, 0.0
+    beats, heard_s = worker.heart.beats, monotonic()
     while True:
         if wait([asked], timeout=_SLICE_S).done:
             return asked.result()
         if worker.died is not None:
             raise StoreError("the worker that holds the variables has died")
+        worker.heart.ask()
+        if worker.heart.beats != beats:
+            beats, heard_s = worker.heart.beats, monotonic()
+        if monotonic() - heard_s > _SILENT_S:
+            raise StoreError("the worker that holds the variables does not answer")
         if held.was_interrupted and monotonic() > next_s:
             if interrupts == _MOST_INTERRUPTS:
                 return {"status": "error", "evalue": "it was interrupted"}
