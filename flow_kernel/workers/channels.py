@@ -115,19 +115,23 @@ def _wait_for_welcome(started: Started, channels: Channels, order: Order) -> Non
 
     A worker of ours greets its first subscriber. Others are asked for what they are until their
     answer is seen: what they say before the subscription has arrived is lost.
+
+    One on another machine ends soon after nobody is connected to its control channel any more, but
+    waits for the first one for long: that one has to be there before there is work.
     """
     timeout_s = order.settings.start_timeout_s
     until_s = time.monotonic() + timeout_s
-    is_first = True
-    while not channels.iopub.poll(_POLL_MS):
-        order.mind()
-        if started.process.poll() is not None:
-            raise IsolationUnavailable("a worker ended while it started")
-        if time.monotonic() > until_s:
-            raise IsolationUnavailable(f"a worker does not answer in {timeout_s:g} s")
-        started.manager.session.send(channels.control, "kernel_info_request", {})
-        is_first = False
-    channels.iopub.recv_multipart()
-    if not is_first:
-        while channels.control.poll(0):
-            channels.control.recv_multipart()
+    has_asked = False
+    waited = (channels.iopub, channels.control) if started.kind == "remote" else (channels.iopub,)
+    for socket in waited:
+        while not socket.poll(_POLL_MS):
+            order.mind()
+            if started.process.poll() is not None:
+                raise IsolationUnavailable("a worker ended while it started")
+            if time.monotonic() > until_s:
+                raise IsolationUnavailable(f"a worker does not answer in {timeout_s:g} s")
+            started.manager.session.send(channels.control, "kernel_info_request", {})
+            has_asked = True
+        socket.recv_multipart()
+    while has_asked and channels.control.poll(0):
+        channels.control.recv_multipart()
