@@ -167,6 +167,20 @@ def test_a_checkpoint_outlives_its_kernel(kernel: Kernel) -> None:
 
 
 @promise("checkpoint.survives")
+def test_what_is_offered_after_a_death_is_where_the_session_had_gone_back_to(
+    kernel: Kernel,
+) -> None:
+    ran(kernel, "n = 1", "%checkpoint first", "n = 2", "%checkpoint second", "%rollback first")
+    kernel.fatal("import os; os.kill(os.getpid(), 9)")
+    kernel.restart()
+    told = kernel.run("1").stderr
+
+    offered = told.partition("come back with: ")[2].partition("\n")[0]
+    ran(kernel, offered)
+    assert ran(kernel, "print(n)") == "1\n"
+
+
+@promise("checkpoint.survives")
 def test_a_kernel_killed_at_any_moment_has_all_the_checkpoints_it_told_of(
     kernel: Kernel,
 ) -> None:

@@ -4,7 +4,7 @@ Called by `session.assembly` when a session is first asked for its checkpoints, 
 line.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -14,6 +14,7 @@ from flow_kernel.errors import FlowError, StoreError
 from flow_kernel.records.home import Home
 from flow_kernel.session.announcer import Emit
 from flow_kernel.session.checkpoints.budget import default_budget
+from flow_kernel.session.checkpoints.checkpoint import Checkpoint
 from flow_kernel.session.checkpoints.parts import CheckpointParts
 from flow_kernel.session.checkpoints.project_files import FilesPlace, ProjectFiles
 from flow_kernel.session.checkpoints.pruning import keep_within
@@ -74,7 +75,7 @@ def _taken(shelf: Shelf, session: str) -> int:
 
 
 def offer_of(home: Home, session: str, key_path: Path) -> str:
-    """A sentence about the newest checkpoint of a session that died; empty where it has none.
+    """A sentence about the checkpoint where a session stood that died; empty where it has none.
 
     Raises:
         StoreError: The user's key cannot be read.
@@ -82,11 +83,21 @@ def offer_of(home: Home, session: str, key_path: Path) -> str:
     taken = [one for one in shelf_of(home, key_path).all() if one.session == session]
     if not taken:
         return ""
-    one = taken[-1]
+    one = _stood_at(home, session, taken)
     return (
         f"its variables of {one.created_at[11:19]} UTC come back with:"
         f" %rollback {one.checkpoint_id} --state"
     )
+
+
+def _stood_at(home: Home, session: str, taken: Sequence[Checkpoint]) -> Checkpoint:
+    """The newest one; where a way back has followed it, that to which it went."""
+    newest, target = taken[-1], None
+    for record in History(home, session).records("rollback"):
+        has_moved = record.get("what") != "files" and record.get("safety_id")
+        if has_moved == newest.checkpoint_id:
+            target = record.get("checkpoint_id")
+    return next((one for one in taken if one.checkpoint_id == target), newest)
 
 
 def project_files(  # noqa: PLR0913 - called twice, each by name
