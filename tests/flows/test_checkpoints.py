@@ -380,3 +380,19 @@ def test_what_a_cell_has_changed_before_it_goes_back_is_undone_and_can_be_had_ag
     assert ran(kernel, "print(x)") == "[1]\n"
     said = ran(kernel, "%checkpoint list")
     assert "safety" in said
+
+
+@promise("checkpoint.survives")
+def test_what_a_full_disk_refused_does_not_fill_it(kernel: Kernel) -> None:
+    ran(kernel, "import os, resource; n = 1", "%checkpoint first")
+    before = sum(path.stat().st_size for path in segments(kernel))
+    ran(kernel, "limits = resource.getrlimit(resource.RLIMIT_FSIZE)")
+    ran(kernel, "resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, limits[1]))")
+    said = refused(kernel, "big = os.urandom(20_000_000); n = 2\n%checkpoint second --wait")
+    assert "File too large" in said
+    assert sum(path.stat().st_size for path in segments(kernel)) <= before
+    ran(kernel, "resource.setrlimit(resource.RLIMIT_FSIZE, limits)", "%checkpoint third --wait")
+    ran(kernel, "n = 3; del big", "%rollback third")
+    assert ran(kernel, "print(n, len(big))") == "2 20000000\n"
+    ran(kernel, "%rollback first")
+    assert ran(kernel, "print(n)") == "1\n"

@@ -75,6 +75,16 @@ def keep_within(
     )
 
 
+def clear(shelf: Shelf) -> None:
+    """Delete what no checkpoint needs, as one leaves it that a full disk has refused.
+
+    Its frames would fill that disk until somebody prunes, and the log has no place to go.
+    """
+    with suppress(FlowError, OSError):  # what is kept is as it was
+        collect(shelf.segments_dir, shelf.reachable)
+        shelf.chunks.refresh()
+
+
 def _weighed(shelf: Shelf, known: list[Checkpoint]) -> list[Held]:
     return [
         Held(

@@ -14,7 +14,7 @@ from contextlib import ExitStack, closing, suppress
 from functools import partial
 from typing import Any, Final
 
-from flow_kernel.errors import FlowError
+from flow_kernel.errors import FlowError, StoreError
 from flow_kernel.session.checkpoints.anchors import Anchors, anchors_of
 from flow_kernel.session.checkpoints.capture import Look, capture, capture_here
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint, Difference, differing
@@ -31,7 +31,7 @@ from flow_kernel.session.checkpoints.parts import (
 )
 from flow_kernel.session.checkpoints.plan import Base, base_of, facts_for_cells, merged, planned
 from flow_kernel.session.checkpoints.project_files import ProjectFiles, TakenFiles
-from flow_kernel.session.checkpoints.pruning import Pruned, prune
+from flow_kernel.session.checkpoints.pruning import Pruned, clear, prune
 from flow_kernel.session.checkpoints.reach_tracker import ReachTracker
 from flow_kernel.session.checkpoints.shelf import Shelf  # noqa: TC001 - users ask for the types
 from flow_kernel.session.checkpoints.sizes import idents, is_small
@@ -376,6 +376,8 @@ class Checkpoints:
             self.turns.later(self.tracker.save_failed)
             if is_head:
                 self._head = before
+            if isinstance(error, StoreError):
+                clear(self._parts.shelf)
         elif is_head:
             filed = before.filed if taken.git is None and taken.files is None else taken
             self._head = Head(taken.checkpoint_id, taken, filed)
