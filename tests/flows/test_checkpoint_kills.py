@@ -1,6 +1,7 @@
 """SIGKILL at any instant of a kernel that takes checkpoints: what it told of is all there."""
 
 import random
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ for i in range(10**6):
 
 
 @promise("checkpoint.survives")
+@pytest.mark.timeout(240)
 def test_twenty_kills_of_a_kernel_lose_no_checkpoint_that_it_told_of(
     lean: Zygote, tmp_path: Path
 ) -> None:
@@ -49,21 +51,25 @@ def kill(lean: Zygote, home: Path, *, kills: int, seed: int) -> None:
     dice = random.Random(seed)
     shelf = Shelf(Home(home), key=lambda: b"any")
     told = 0
-    spare = ForkedKernel(lean, home=home, arguments=NO_HISTORY)
-    for turn in range(kills):
-        kernel, spare = spare, ForkedKernel(lean, home=home, arguments=NO_HISTORY)
-        with kernel:
-            kept = _kept_before_the_kill(kernel, turn, dice)
-        told += len(kept)
-        here = {one.checkpoint_id: one for one in shelf.all()}
-        assert kept.keys() <= here.keys()
-        for checkpoint_id, number in kept.items():
-            _is_whole(shelf, here[checkpoint_id], turn, number)
-        for one in here.values():  # told of or not, it is complete
-            if one.name.startswith(f"{turn}-"):
-                _is_whole(shelf, one, turn, int(one.name.partition("-")[2]))
-        assert shelf.damaged == {}
-    with spare:
+    with ExitStack() as ends:
+
+        def begun() -> ForkedKernel:
+            return ends.enter_context(ForkedKernel(lean, home=home, arguments=NO_HISTORY))
+
+        spare = begun()
+        for turn in range(kills):
+            kernel, spare = spare, begun()
+            with kernel:
+                kept = _kept_before_the_kill(kernel, turn, dice)
+            told += len(kept)
+            here = {one.checkpoint_id: one for one in shelf.all()}
+            assert kept.keys() <= here.keys()
+            for checkpoint_id, number in kept.items():
+                _is_whole(shelf, here[checkpoint_id], turn, number)
+            for one in here.values():  # told of or not, it is complete
+                if one.name.startswith(f"{turn}-"):
+                    _is_whole(shelf, one, turn, int(one.name.partition("-")[2]))
+            assert shelf.damaged == {}
         spare.shutdown()
     assert told >= kills
 
