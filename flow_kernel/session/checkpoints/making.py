@@ -86,9 +86,11 @@ class Making:
         """
         files = self._files
         try:
-            if isinstance(self._document, Keeper):
-                self._document.disown()
-            kept = KeptParts(reason=files) if isinstance(files, str) else files.take()
+            try:
+                kept = KeptParts(reason=files) if isinstance(files, str) else files.take()
+            finally:
+                if isinstance(self._document, Keeper):
+                    self._document.disown()  # it has forked meanwhile
             files_are_read()
             found = self._document
             if isinstance(found, Keeper):

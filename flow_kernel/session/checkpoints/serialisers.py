@@ -20,9 +20,10 @@ import types
 from collections import OrderedDict
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Any, Final
 
+from flow_kernel.records.plugins import offered
 from flow_kernel.session.checkpoints import (
     array_reducers,
     class_reducers,
@@ -87,8 +88,8 @@ def _or_else(ours: Reducer, other: Reducer) -> Reducer:
 
 @cache
 def installed() -> Serialisers:
-    """All there are in this process; the first call reads what is installed, 5 ms or so."""
-    return Serialisers({one.name: plugged(one) for one in entry_points(group=GROUP)})
+    """All there are in this process; the first call looks at what is installed."""
+    return Serialisers({one.name: plugged(one) for one in offered(GROUP)})
 
 
 def plugged(point: EntryPoint) -> Reducer:
