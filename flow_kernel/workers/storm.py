@@ -6,12 +6,14 @@ costs next to nothing is read, the number of tasks of the whole system, and wher
 hundreds the process groups of the worker are stopped before anybody counts. Either they are too
 many, and die as they stand, or they go on and have lost some milliseconds.
 
-A program that leaves its group is not held.
+A program that leaves its group is not held. What somebody else has stopped before stays so: there
+the second SIGSTOP is pending, and only there; SIGCONT takes it away.
 
-Source: proc_loadavg(5), its fourth field.
+Source: proc_loadavg(5), its fourth field; proc_pid_status(5), State and ShdPnd; signal(7).
 """
 
 import os
+import re
 import signal
 import time
 from collections import deque
@@ -28,6 +30,7 @@ _RUSH: Final = 100
 _WINDOW_S: Final = 1.0
 _STOP: Final = getattr(signal, "SIGSTOP", None)
 _CONTINUE: Final = getattr(signal, "SIGCONT", None)
+_search_stopped: Final = re.compile(rb"\nState:\tT(?s:.*)\nShdPnd:\t(\w+)").search
 
 
 class Storm:
@@ -80,9 +83,16 @@ def held(pid: int) -> Iterator[None]:
                 groups.append(group)
         yield
     finally:
-        for group in groups:
+        stopped: list[int] = []
+        try:
+            stopped = [each for each in (pid, *sweep.descendants(pid)) if _was_stopped(each)]
+        finally:  # whatever has failed: nothing of it may stand for ever
+            for group in groups:
+                with suppress(OSError):
+                    os.killpg(group, _CONTINUE or 0)
+        for each in stopped:
             with suppress(OSError):
-                os.killpg(group, _CONTINUE or 0)
+                os.kill(each, _STOP or 0)
 
 
 def _groups_of(pid: int) -> Iterator[int]:
@@ -101,6 +111,15 @@ def _groups_of(pid: int) -> Iterator[int]:
 def _with_children(pid: int) -> Iterator[int]:
     yield pid
     yield from sweep.children(pid)  # asked for once `pid` has been dealt with
+
+
+def _was_stopped(pid: int) -> bool:
+    """True for one of those that stand still that did so before."""
+    try:
+        found = _search_stopped(Path(f"/proc/{pid}/status").read_bytes())
+    except OSError:
+        return False
+    return found is not None and bool(int(found[1], 16) >> int(_STOP or 1) - 1 & 1)
 
 
 def _tasks() -> int | None:

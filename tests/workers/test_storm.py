@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flow_kernel.workers.storm import Storm
+from flow_kernel.workers.storm import Storm, held
 from tests.workers.trees import Program, new_tag, until
 
 pytestmark = pytest.mark.skipif(
@@ -21,6 +21,11 @@ signal.sigwait({{signal.SIGUSR1}})
 for _ in range({MANY}): fork()
 script = fork(apart)
 tell(script)
+rest()
+"""
+SUSPENDED = """
+os.setsid()
+tell(fork(), fork(apart))
 rest()
 """
 
@@ -66,3 +71,18 @@ def test_what_ends_in_a_storm_while_it_stands_still_is_gone() -> None:
             assert usage is not None
             os.killpg(program.pid, signal.SIGKILL)
         until(lambda: program.process.poll() is not None)
+
+
+@pytest.mark.parametrize("at", [0, 1], ids=["in its group", "in one of its own"])
+def test_what_somebody_has_stopped_before_does_not_go_on(at: int) -> None:
+    with Program(SUSPENDED) as program:
+        pids = [*map(int, program.line().split())]
+        suspended, other = pids[at], pids[1 - at]
+        until(lambda: os.getpgid(pids[1]) == pids[1])
+        os.kill(suspended, signal.SIGSTOP)
+        until(lambda: state_of(suspended) == "T")
+
+        with held(program.pid):
+            until(lambda: {state_of(pid) for pid in (program.pid, *pids)} == {"T"})
+        until(lambda: "T" not in {state_of(program.pid), state_of(other)})
+        until(lambda: state_of(suspended) == "T")  # at its next step
