@@ -8,7 +8,7 @@ Called by `run`, several times a second.
     a limit is passed,
       or it is blocked         0 s      1 s          2 s                 3 s
     memory above its limit, twice the processes that it may have,
-      more than those in a storm, or a flood of them                     at once
+      more than those and than 32 in a storm, or a flood of them         at once
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,8 @@ _PERSON_S: Final = (0.0, 1.0, 5.0, 10.0)
 _LIMIT_S: Final = (0.0, 1.0, 2.0, 3.0)
 _MEMORY_SHARE: Final = 0.9
 _TOO_MANY: Final = 32
-"""Beyond its limit; what forks on while it is told to stop takes the machine in seconds."""
+"""Beyond its limit; what forks on while it is told to stop takes the machine in seconds. Fewer are
+no storm: others on the machine have begun it."""
 
 
 class Step(Enum):
@@ -105,8 +106,8 @@ class Patience:
         limit = self._limits.most_processes
         if seen.processes is None or limit is None:
             return False
-        spared = 0 if seen.is_storming else max(limit, _TOO_MANY)
-        return seen.processes > limit + spared
+        most = max(limit, _TOO_MANY) if seen.is_storming else limit + max(limit, _TOO_MANY)
+        return seen.processes > most
 
     def _passed(self, seen: Seen) -> Cause | None:
         limits = self._limits

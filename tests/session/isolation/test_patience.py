@@ -97,3 +97,14 @@ def test_a_storm_below_the_limit_hastens_no_interrupt() -> None:
     patience = Patience(Limits(storm=100))
     seen = Seen(elapsed_s=0.1, processes=90, is_storming=True, interrupts=1)
     assert patience.next(seen) == [Step.INTERRUPT]
+
+
+@pytest.mark.parametrize(
+    ("processes", "steps"), [(9, [Step.INTERRUPT]), (33, [Step.KILL])], ids=["one more", "many"]
+)
+def test_a_storm_of_others_costs_no_worker_that_is_a_little_above_a_small_limit(
+    processes: int, steps: list[Step]
+) -> None:
+    patience = Patience(Limits(processes=8))
+    seen = Seen(elapsed_s=0.1, processes=processes, is_storming=True)
+    assert patience.next(seen) == steps
