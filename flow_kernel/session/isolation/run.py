@@ -219,7 +219,8 @@ class _Watch:
             self.peak_rss_bytes = max(self.peak_rss_bytes or 0, usage.rss_bytes)
             self._pids = usage.pids
         elapsed_s = _monotonic() - self._began_s
-        is_blocked = self._dog is not None and self._dog.look(elapsed_s, usage)
+        is_held = stormed is not None
+        is_blocked = self._dog is not None and self._dog.look(elapsed_s, usage, stands=is_held)
         seen = Seen(
             elapsed_s=elapsed_s,
             rss_bytes=None if usage is None else usage.rss_bytes,
@@ -229,7 +230,7 @@ class _Watch:
             interrupts=self.interrupts,
             is_blocked=is_blocked,
             is_flooding=is_blocked and self._dog is not None and self._dog.is_flood,
-            is_storming=stormed is not None,
+            is_storming=is_held,
         )
         cause = self.patience.cause
         for step in self.patience.next(seen):

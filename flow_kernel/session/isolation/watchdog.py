@@ -78,12 +78,13 @@ class Watchdog:
         self._doing: str | None = None
         self._can_look = not worker.is_far and worker.pid is not None
 
-    def look(self, at_s: float, usage: tree.Usage | None) -> bool:
+    def look(self, at_s: float, usage: tree.Usage | None, *, stands: bool = False) -> bool:
         """See whether it goes on, if it is time to.
 
         Args:
             at_s: Since the cell began, without what it has waited for people.
             usage: Of its tree, where somebody has looked already.
+            stands: It stands still while it is counted: what its threads do is not seen.
 
         Returns:
             True where it certainly does not, and something is to be done about it.
@@ -106,7 +107,7 @@ class Watchdog:
         if at_s > QUIET_S and not self._has_asked:
             self._has_asked = True
             self._worker.ask_for_glimpses(self._job)
-        sample = self._sample(at_s, pid, usage)
+        sample = self._sample(at_s, pid, usage, stands=stands)
         found = self._detector.see(sample)
         if self._detector.is_gil_held and not self._has_dump:
             self._has_dump = True
@@ -161,12 +162,13 @@ class Watchdog:
         interval_s = _COUNTING_S if at_s <= QUIET_S else self._detector.interval_s
         return at_s - self._looked_s >= interval_s - _SLACK_S
 
-    def _sample(self, at_s: float, pid: int, usage: tree.Usage) -> Sample:
+    def _sample(self, at_s: float, pid: int, usage: tree.Usage, *, stands: bool) -> Sample:
         glimpses = self._worker.said.glimpses
         glimpse = None if glimpses is None else glimpses.read()
         if glimpse is not None and glimpse.msg_id != self._job.msg_id:
             glimpse = None  # of a cell before
-        main = thread_looks.look(pid, pid)  # first: whom it waits for is looked at while it does
+        # First: whom it waits for is looked at while it does.
+        main = None if stands else thread_looks.look(pid, pid)
         others = _Others.of(pid, glimpse)
         return Sample(
             at_s=at_s,
