@@ -130,6 +130,7 @@ class Worker(Turning):
             self.unseen()
             self.change(Event.BEGIN)
             self.job, self._parent = job, job.header
+            job.is_torn = job.is_torn or (self._tears is not None and self._tears.is_cut)
         self._relay.post(lambda: self._send(frames))
 
     def mind_reply(self, job: Job) -> None:
