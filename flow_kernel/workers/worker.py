@@ -35,7 +35,7 @@ _LAST_WORDS_MS: Final = 5
 _FAR_WORDS_MS: Final = 200
 _FAULTS: Final = 2
 _ASK_AGAIN_S: Final = 5.0
-"""After a connection broke: so long a question may take to arrive over the next one."""
+"""After a connection broke: so long a question may take to arrive over the next one, at first."""
 
 
 class Worker(Turning):
@@ -85,7 +85,7 @@ class Worker(Turning):
         self._waiting: list[tuple[str, Mapping[str, Any]]] = []
         self.died: Died | None = None
         relay.post(lambda: relay.add(channels, started.pipes, self))
-        self._asked_s = 0.0
+        self._asked_s, self._ask_again_s = 0.0, _ASK_AGAIN_S / 2
         self._tears = Tears(relay, channels.iopub, self._tear) if self.is_far else None
         self.change(Event.READY)
 
@@ -130,7 +130,8 @@ class Worker(Turning):
             self.unseen()
             self.change(Event.BEGIN)
             self.job, self._parent = job, job.header
-            job.is_torn = job.is_torn or (self._tears is not None and self._tears.is_cut)
+            if self._tears is not None and self._tears.is_cut:
+                self._tear()
         self._relay.post(lambda: self._send(frames))
 
     def mind_reply(self, job: Job) -> None:
@@ -138,10 +139,11 @@ class Worker(Turning):
 
         An interrupt that hits ipykernel and not the cell costs the reply. Replies come in the order
         of their requests: where that to a later one is here, this one was lost. So it may be where
-        the connection broke, and the question with it: it is asked again and again.
+        the connection broke, and the question with it: it is asked again, ever less often.
         """
-        if job.is_torn and time.monotonic() - self._asked_s > _ASK_AGAIN_S:
+        if job.is_torn and time.monotonic() - self._asked_s > self._ask_again_s:
             self._asked_s = time.monotonic()
+            self._ask_again_s *= 2  # each is answered, once the cell has ended
             asked = self.ask("kernel_info_request", {})
             asked.add_done_callback(lambda _: self._end(job, torn(job.reply)))
         elif job.is_idle and job.reply is None and not job.is_missed:
@@ -361,7 +363,7 @@ class Worker(Turning):
     def _tear(self) -> None:
         if self.job is not None:
             self.job.is_torn = True
-            self._asked_s = 0.0
+            self._asked_s, self._ask_again_s = 0.0, _ASK_AGAIN_S / 2
 
     def _beat(self) -> None:
         with self._turning:

@@ -1,6 +1,7 @@
 """A connection that breaks is noticed, also by a job that begins before it is whole again."""
 
 from collections.abc import Iterator
+from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -120,3 +121,25 @@ def test_a_job_that_begins_once_it_is_whole_again_is_not(far: Far, connected: Co
     until(far.is_heard)
     until(lambda: not connected.tears.is_cut)
     assert not run(connected.worker).is_torn
+
+
+def test_a_job_of_many_hours_is_asked_after_a_few_times(
+    far: Far, connected: Connected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = run(connected.worker)
+    far.breaks()
+    until(lambda: job.is_torn)
+    now = SimpleNamespace(at_s=1000, time=lambda: 0.0, monotonic=lambda: now.at_s)
+    monkeypatch.setattr("flow_kernel.workers.worker.time", now)
+    asked: list[int] = []
+
+    def ask(*_: object) -> "Future[Any]":
+        asked.append(now.at_s - 1000)
+        return Future()
+
+    monkeypatch.setattr(connected.worker, "ask", ask)
+    while now.at_s < 40_000:
+        connected.worker.mind_reply(job)
+        now.at_s += 1
+    assert asked[:3] == [0, 6, 17]
+    assert len(asked) < 20
