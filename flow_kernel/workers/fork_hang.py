@@ -3,17 +3,20 @@
 Called by `live_fork`, which kills it. A fork takes one thread along; a lock that another one held,
 or a pool whose threads stayed behind, is waited for without an end. That is certain where
 
-    - every thread of it waits in a futex without a timeout
+    - every thread of it waits in a futex without a timeout, in memory that is its own: what is
+      shared another process may wake it from
     - nothing of it has used the processor since, and it has no child
     - that began in its first two seconds, and has lasted for a while
 
 Source: proc_pid_syscall(5): number of the call, then its arguments; the timeout is the fourth.
+proc_pid_maps(5); futex(2): who waits for the end of a thread does so without FUTEX_PRIVATE_FLAG.
 """
 
 import os
 import platform
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Literal
 
 from flow_kernel.workers import sweep
@@ -24,7 +27,8 @@ _BEGINNING_S: Final = 2.0
 _LASTS_S: Final = 1.0
 _EACH_S: Final = 0.1
 _TELLING_S: Final = 0.1
-_TIMEOUT_AT: Final = 4
+_ADDRESS_AT, _OPERATION_AT, _TIMEOUT_AT = 1, 2, 4
+_PRIVATE: Final = 128
 _monotonic: Final = time.monotonic
 Verdict = Literal["", "tell", "kill"]
 
@@ -94,18 +98,31 @@ def look(pid: int, *, without: frozenset[int] = frozenset()) -> Look | None:
     """
     try:
         threads = [each for each in _threads(pid) if int(each) not in without]
-        calls = [_text(f"/proc/{pid}/task/{each}/syscall") for each in threads]
+        calls = [_text(f"/proc/{pid}/task/{each}/syscall").split() for each in threads]
         stat = _text(f"/proc/{pid}/stat")
+        is_waiting = bool(calls) and all(map(_waits, calls)) and not sweep.children(pid)
+        is_waiting = is_waiting and not any(_is_shared(pid, call) for call in calls)
     except OSError:
         return None
     fields = stat[stat.rfind(")") + 2 :].split()
-    is_waiting = bool(calls) and all(map(_waits, calls)) and not sweep.children(pid)
     return Look(is_waiting=is_waiting, ticks=sum(map(int, fields[11:13])))
 
 
-def _waits(call: str) -> bool:
-    words = call.split()
-    return len(words) > _TIMEOUT_AT and words[0] == _FUTEX and int(words[_TIMEOUT_AT], 16) == 0
+def _waits(call: list[str]) -> bool:
+    return len(call) > _TIMEOUT_AT and call[0] == _FUTEX and int(call[_TIMEOUT_AT], 16) == 0
+
+
+def _is_shared(pid: int, call: list[str]) -> bool:
+    """True where what it waits for is in memory that it shares with other processes."""
+    if int(call[_OPERATION_AT], 16) & _PRIVATE:
+        return False
+    address = int(call[_ADDRESS_AT], 16)
+    for line in Path(f"/proc/{pid}/maps").read_bytes().splitlines():
+        place, rights = line.split(None, 2)[:2]
+        begin, _, end = place.partition(b"-")
+        if int(begin, 16) <= address < int(end, 16):
+            return rights.endswith(b"s")
+    return False
 
 
 def _threads(pid: int) -> list[str]:

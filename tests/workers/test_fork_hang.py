@@ -9,7 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from flow_kernel.workers import thread_looks
 from flow_kernel.workers.fork_hang import look
+from tests.workers.trees import until
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
@@ -69,3 +71,20 @@ def test_threads_that_all_wait_for_ever_are_told(
 )
 def test_whoever_may_go_on_is_not(started: list[subprocess.Popen[bytes]], code: str) -> None:
     assert _settles(started, code, waits=False)
+
+
+def test_whoever_waits_in_memory_that_others_share_is_not(
+    started: list[subprocess.Popen[bytes]],
+) -> None:
+    code = "import multiprocessing as mp; mp.get_context('fork').Event().wait()"
+    process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
+    started.append(process)
+
+    def waits_for_a_lock() -> bool:
+        seen = thread_looks.look(process.pid, process.pid)
+        return seen is not None and seen.doing is thread_looks.Doing.LOCK
+
+    until(waits_for_a_lock)
+    seen = look(process.pid)
+    assert seen is not None
+    assert not seen.is_waiting
