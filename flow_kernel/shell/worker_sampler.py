@@ -59,6 +59,12 @@ _EXPECTED: Final = sum(
     if hasattr(signal, name)
 )
 """An interrupt is caught while a cell runs; the others come of what the code itself does."""
+_TIMED: Final = sum(
+    1 << getattr(signal, name) - 1
+    for name in ("SIGALRM", "SIGVTALRM", "SIGPROF", "SIGIO")
+    if hasattr(signal, name)
+)
+"""A cell has these sent to itself at some time, to handlers that were there before it as well."""
 _DUMP: Final = getattr(signal, "SIGUSR2", None)
 
 
@@ -84,7 +90,7 @@ class Sampler:
             for number in _numbers
             for found in (_getsignal(number),)
         }
-        self._caught = _caught()
+        self._caught = _caught() & ~_TIMED if is_copy else _caught()
         self._msg_id = ""
         self._halt: Any = None
 

@@ -22,6 +22,19 @@ signal.setitimer(signal.ITIMER_REAL, 3.2)
 while not rung:
     pass
 """
+NATIVE_HANDLER = """
+import ctypes
+handler = ctypes.cast(ctypes.pythonapi.PyErr_SetInterrupt, ctypes.c_void_p)
+_ = ctypes.CDLL(None).signal(int(signal.SIGALRM), handler)
+"""
+ENDS_BY_NATIVE_CODE = """
+signal.setitimer(signal.ITIMER_REAL, 3.2)
+try:
+    while True:
+        x = 1
+except KeyboardInterrupt:
+    pass
+"""
 
 
 @pytest.fixture(scope="module")
@@ -80,16 +93,19 @@ def test_a_copy_that_is_stopped_is_told_of_and_goes_on_again(kernel: Kernel) -> 
     [
         # The handler is of a cell before, and could be anybody's.
         ENDS_BY_A_HANDLER,
+        ENDS_BY_NATIVE_CODE,
         "threading.Timer(3.2, held.release).start(); _ = held.acquire(); _ = held.acquire()",
         "total = sum(i * i for i in range(30_000_000))",
         "time.sleep(3.2)",
     ],
-    ids=["a handler", "a timer", "work", "sleep"],
+    ids=["a handler", "native code", "a timer", "work", "sleep"],
 )
 def test_nothing_is_told_of_a_copy_that_goes_on(kernel: Kernel, code: str) -> None:
     before = blocks(kernel)
     if code is ENDS_BY_A_HANDLER:
         ok(kernel, "_ = signal.signal(signal.SIGALRM, lambda *_: rung.append(1))")
+    if code is ENDS_BY_NATIVE_CODE:
+        ok(kernel, NATIVE_HANDLER)
     assert kernel.run(FORK + code).status == "ok"
     ok(kernel, "_ = signal.signal(signal.SIGALRM, signal.SIG_DFL)")
     assert blocks(kernel) == before
