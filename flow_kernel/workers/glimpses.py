@@ -88,6 +88,10 @@ class Glimpses:
         self._memory = memory
         self._at = at
 
+    def close(self) -> None:
+        """Let the memory go; from then on there is nothing to be read."""
+        self._memory.close()
+
     def write(self, glimpse: Glimpse) -> None:
         """Put a new one in the place of the last."""
         data = _encode(_fields(glimpse, _MOST_FRAMES)).encode()

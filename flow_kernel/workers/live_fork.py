@@ -363,6 +363,8 @@ class ForkWorker(Turning):
             self._ends.close()
         if self._pidfd >= 0:
             os.close(self._pidfd)
+        if self.said.glimpses is not None:
+            self.said.glimpses.close()  # what it belongs to is freed by a collection alone
         self._outlet.died(self.worker_id)
         if job is not None and not is_done:
             job.happened.put(self.died)

@@ -109,3 +109,14 @@ def test_nothing_is_told_of_a_copy_that_goes_on(kernel: Kernel, code: str) -> No
     assert kernel.run(FORK + code).status == "ok"
     ok(kernel, "_ = signal.signal(signal.SIGALRM, signal.SIG_DFL)")
     assert blocks(kernel) == before
+
+
+@promise("isolated.blocked")
+def test_what_copies_show_is_let_go_with_them(kernel: Kernel) -> None:
+    ok(kernel, "import gc, pathlib; gc.disable()")
+    maps = "sum('/dev/zero' in each for each in pathlib.Path('/proc/self/maps').open())"
+    before = ok(kernel, maps)
+    for _ in range(5):
+        ok(kernel, f"{FORK}1")
+    kernel.wait(lambda: ok(kernel, maps) == before)
+    ok(kernel, "gc.enable()")
