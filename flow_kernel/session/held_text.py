@@ -31,6 +31,8 @@ _CURRENT: Final = ("Current thread ", "Stack (most recent call first)")
 _THREAD: Final = re.compile(r"(?:Current t|T)hread 0x|Stack \(most recent")
 _BUSY_PCT: Final = 50.0
 _ASKING: Final = ("ipykernel/kernelbase.py", "flow_kernel/shell/input_box.py", "terminal_box.py")
+_DEEP: Final = 10
+"""Before it asks, it waits until what was printed is out: below the frames of that wait."""
 _ASKS: Final = ("raw_input", "getpass", "_input_request", "poll", "ask")
 _CHILD: Final = ("/subprocess.py", "flow_kernel/session/isolation/run.py", "/pexpect/")
 _LOCKS: Final = ("/threading.py", "/queue.py", "/concurrent/futures/_base.py")
@@ -92,7 +94,7 @@ def state_of(  # noqa: PLR0911 - a line for each row of the table
         return "stopped"
     if letter == "D":
         return "waiting_io"
-    if any(_is_in(frame, _ASKING) and frame.function in _ASKS for frame in frames[:4]):
+    if any(_is_in(frame, _ASKING) and frame.function in _ASKS for frame in frames[:_DEEP]):
         return "waiting_input"
     is_busy = cpu_pct is not None and cpu_pct >= _BUSY_PCT
     if letter == "R" or is_busy:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from importlib.machinery import PathFinder
 from importlib.metadata import DistributionFinder, entry_points
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def test_a_finder_of_its_own_is_asked(tmp_path: Path) -> None:
         @classmethod
         def find_distributions(cls, context: object = None) -> object:
             where = DistributionFinder.Context(path=[str(tmp_path)])
-            return sys.meta_path[-1].find_distributions(where)
+            return PathFinder.find_distributions(where)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "meta_path", [Finder, *sys.meta_path])

@@ -41,6 +41,7 @@ def test_a_report_that_is_none_has_no_frames(text: str) -> None:
         ("S", (CHILD, CELL), 0.0, "waiting_child"),
         ("S", (ASKS, CELL), 0.0, "waiting_input"),
         ("R", (ASKS, CELL), 3.0, "waiting_input"),
+        ("S", (*[MATCH] * 6, ASKS, CELL), 0.0, "waiting_input"),
         ("D", (CELL,), 0.0, "waiting_io"),
         ("T", (), None, "stopped"),
         ("", (), None, "unknown"),
