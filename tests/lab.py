@@ -99,7 +99,8 @@ class Notebook:
     def ended(self, number: int) -> None:
         """Wait until a cell that was run once has its number."""
         prompt = self.cell(number).locator(".jp-InputPrompt")
-        prompt.filter(has_text=re.compile(r"\[\d+\]")).wait_for()
+        # Attached, and no more: a notebook hides what has scrolled out of its window.
+        prompt.filter(has_text=re.compile(r"\[\d+\]")).wait_for(state="attached")
         self._page.evaluate(_DRAWN)
 
     def run(self, number: int) -> str:
