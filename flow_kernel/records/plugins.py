@@ -1,8 +1,8 @@
 """What other packages offer us through entry points, found without reading about each package.
 
 Called by `session.checkpoints.serialisers`, on the way of a first checkpoint. `importlib.metadata`
-takes 15 ms for 150 packages, of which as a rule none has anything for us: that is what is asked
-first, in 3 ms. Where packages are found in another way than in folders, it is asked at once.
+takes 8 ms for 150 packages, of which as a rule none has anything for us: that is what is asked
+first, in 1.3 ms. Where packages are found in another way than in folders, it is asked at once.
 
 Source: entry points specification of PyPA; `importlib.metadata` on where it looks.
 """

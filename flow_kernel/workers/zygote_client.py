@@ -58,7 +58,6 @@ class ZygoteClient:
         self._count = 0
         self._asked: dict[str, Future[Any]] = {}
         self._children: dict[int, ForkedProcess] = {}
-        self._early: dict[int, Ended] = {}
         self._ready: Future[int] = Future()
         self._sock: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None

@@ -116,6 +116,21 @@ def children() -> list[psutil.Process]:
             return [*ours, *(below for one in ours for below in one.children(recursive=True))]
 
 
+def leasing(pool: Pool, name: str) -> tuple[threading.Thread, list[BaseException]]:
+    """A thread that waits for a worker, and what it is told where it gets none."""
+    failures: list[BaseException] = []
+
+    def lease() -> None:
+        try:
+            pool.lease(name)
+        except IsolationUnavailable as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=lease)
+    thread.start()
+    return thread, failures
+
+
 def wait(happened: Callable[[], bool]) -> None:
     until = time.monotonic() + 20
     while not happened():
@@ -184,16 +199,7 @@ def test_a_pool_that_is_closed_while_a_worker_starts_leaves_nothing(
     make: MakePool, settings: PoolSettings
 ) -> None:
     pool = make(settings)
-    failures: list[BaseException] = []
-
-    def lease() -> None:
-        try:
-            pool.lease("a")
-        except IsolationUnavailable as error:
-            failures.append(error)
-
-    thread = threading.Thread(target=lease)
-    thread.start()
+    thread, _ = leasing(pool, "a")
     wait(lambda: bool(children()))
     pool.close()
     thread.join(20)
@@ -253,16 +259,8 @@ def test_one_that_does_not_answer_keeps_no_other_from_starting(
     make: MakePool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before_it_is_met(monkeypatch, signal.SIGSTOP)
-    pool, failures = make(FORK), list[BaseException]()
-
-    def lease() -> None:
-        try:
-            pool.lease("silent")
-        except IsolationUnavailable as error:
-            failures.append(error)
-
-    thread = threading.Thread(target=lease)
-    thread.start()
+    pool = make(FORK)
+    thread, failures = leasing(pool, "silent")
     wait(lambda: any(one.status() == psutil.STATUS_STOPPED for one in children()))
     assert run(pool.lease("b"), "v = 4")["status"] == "ok"
     assert thread.is_alive()

@@ -64,9 +64,14 @@ def shelf_of(home: Home, key_path: Path) -> Shelf:
     return Shelf(home, key=cache(lambda: user_key(key_path)))
 
 
+def _of(shelf: Shelf, session: str) -> list[Checkpoint]:
+    """The checkpoints of a session, the oldest first."""
+    return [one for one in shelf.all() if one.session == session]
+
+
 def _taken(shelf: Shelf, session: str) -> int:
     """How many checkpoints a session has taken, or the number of its last one in git."""
-    taken = [one for one in shelf.all() if one.session == session]
+    taken = _of(shelf, session)
     refs = (str((one.git or {}).get("ref") or "").rpartition("/")[2] for one in taken)
     numbers = [
         int(number) for number in (ref.partition("-")[0] for ref in refs) if number.isdigit()
@@ -80,7 +85,7 @@ def offer_of(home: Home, session: str, key_path: Path) -> str:
     Raises:
         StoreError: The user's key cannot be read.
     """
-    taken = [one for one in shelf_of(home, key_path).all() if one.session == session]
+    taken = _of(shelf_of(home, key_path), session)
     if not taken:
         return ""
     one = _stood_at(home, session, taken)

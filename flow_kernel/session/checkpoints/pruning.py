@@ -81,8 +81,7 @@ def clear(shelf: Shelf) -> None:
     Its frames would fill that disk until somebody prunes, and the log has no place to go.
     """
     with suppress(FlowError, OSError):  # what is kept is as it was
-        collect(shelf.segments_dir, shelf.reachable)
-        shelf.chunks.refresh()
+        _dropped(shelf, (), None)
 
 
 def _weighed(shelf: Shelf, known: list[Checkpoint]) -> list[Held]:
