@@ -22,7 +22,7 @@ from flow_kernel.store.contract import Store
 from flow_kernel.store.outbox import carry
 
 KINDS: Final = frozenset(
-    {"task", "step", "context", "tag", "approval", "plan", "checkpoint", "rollback"}
+    {"task", "step", "context", "tag", "approval", "plan", "checkpoint", "rollback", "run"}
 )
 MARK: Final = b'"change":'
 _PROOF_BYTES: Final = 256

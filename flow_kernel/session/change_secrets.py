@@ -23,6 +23,7 @@ _FREE_TEXT: Final = frozenset(
         "comment",
         "code",
         "payload",
+        "error",
     }
 )
 _BY_NAME: Final = "[REDACTED:name]"

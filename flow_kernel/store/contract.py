@@ -12,6 +12,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from flow_kernel.store.run_rows import RunReading, RunWriting
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRow:
@@ -208,7 +210,7 @@ class Use(NamedTuple):
     task_id: str
 
 
-class Reading(Protocol):
+class Reading(RunReading, Protocol):
     """What can be asked inside a transaction; unknown ids give None or nothing."""
 
     def plans(self) -> list[PlanRow]:
@@ -269,7 +271,7 @@ class Reading(Protocol):
         """Approvals with this hash whose answer, if there is one, nobody has used."""
 
 
-class Writing(Reading, Protocol):
+class Writing(RunWriting, Reading, Protocol):
     """A transaction that may change things; it commits when its block ends without an error."""
 
     def new_task_id(self, plan_id: str) -> str:

@@ -163,8 +163,18 @@ def _refuse_newer(path: Path, version: int) -> None:
 
 
 def _version_in(path: Path) -> int:
-    """The version of the file, found without a change to it or to anything beside it."""
-    with closing(sqlite3.connect(_uri(path, _as_it_is(path)), uri=True)) as connection:
+    """The version of the file, found without a change to it or to anything beside it.
+
+    Only where a process died as it was writing without a write-ahead log, as it does when it makes
+    the file, SQLite first takes back what that one has not finished.
+    """
+    try:
+        with closing(sqlite3.connect(_uri(path, _as_it_is(path)), uri=True)) as connection:
+            return _user_version(connection)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK:
+            raise
+    with closing(sqlite3.connect(_uri(path, "mode=rw"), uri=True)) as connection:
         return _user_version(connection)
 
 

@@ -16,6 +16,7 @@ import orjson
 from flow_kernel.records.names import ADHOC_TASK
 from flow_kernel.store.approvals_sql import ApprovalStatements
 from flow_kernel.store.contract import Change, ContextValue, PlanRow, StepRow, TaskRow, Use
+from flow_kernel.store.runs_sql import RunStatements
 
 _TASK_FIELDS: Final = tuple(f.name for f in fields(TaskRow))
 _STEP_FIELDS: Final = tuple(f.name for f in fields(StepRow))
@@ -53,7 +54,7 @@ _SELECT_STEP: Final = (
 _JOINED: Final = f"SELECT {', '.join(f't.{name}' for name in _TASK_FIELDS)} FROM task t"  # noqa: S608 - our own names
 
 
-class SqliteTransaction(ApprovalStatements):
+class SqliteTransaction(ApprovalStatements, RunStatements):
     """Reads and writes inside one transaction; see `contract.Reading` and `contract.Writing`."""
 
     __slots__ = ("_run",)

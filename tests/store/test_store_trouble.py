@@ -288,3 +288,27 @@ def _uses(store: SqliteStore) -> list[Callable[[], object]]:
         store.version,
         store.check,
     ]
+
+
+def test_a_process_that_died_as_it_made_the_file_leaves_a_store_that_opens(tmp_path: Path) -> None:
+    """It writes without a write-ahead log until that is chosen, and leaves what it had begun."""
+    path = tmp_path / "flow.db"
+    run_python(
+        "import os, sqlite3, sys\n"
+        "connection = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "connection.execute('PRAGMA cache_size=1')\n"
+        "connection.execute('CREATE TABLE early (x)')\n"
+        "connection.execute('BEGIN')\n"
+        "for _ in range(50):\n"
+        "    connection.execute('INSERT INTO early VALUES (randomblob(1000))')\n"
+        "os._exit(0)",
+        path,
+    )
+    assert "flow.db-journal" in files_in(tmp_path)
+
+    store = SqliteStore(path)
+    with store.read() as view:
+        found = view.runs()
+    store.close()
+
+    assert found == []
