@@ -19,6 +19,8 @@ Raised by all floors, caught by apps (which turn them into one sentence and an e
     ├── WorkerBlocked                         1   the worker makes no progress
     ├── CellTimeout (TimeoutError)            1   a cell ran longer than it may
     ├── IsolationUnavailable (RuntimeError)   4   what was asked for cannot be had here
+    ├── WorkflowInvalid (ValueError)          2   a workflow has problems; nothing of it was run
+    ├── StepFailed                            1   a step of a workflow has failed
     ├── IllegalTransition                     2   a task or step is not in a state that allows it
     │   └── AlreadyDecided (IllegalTransition) 1  a question takes no answer any more
     └── MissingExtra (ImportError)            2   an optional dependency is not installed
@@ -192,6 +194,35 @@ class IsolationUnavailable(_Quiet, FlowError, RuntimeError):
     """The isolation that was asked for cannot be had here; nothing was run."""
 
     exit_code = 4
+
+
+class WorkflowInvalid(FlowError, ValueError):
+    """A workflow has problems, all of them in `problems`, each with its place; nothing was run.
+
+    A problem reads like `steps[2].needs[0]: there is no step "fetsh"; did you mean "fetch"?`.
+    """
+
+    exit_code = 2
+
+    def __init__(self, message: str, *, problems: tuple[str, ...], hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.problems = problems
+
+    def __str__(self) -> str:
+        """All of it, a problem a line."""
+        return "\n  ".join((super().__str__(), *self.problems))
+
+
+class StepFailed(_Quiet, FlowError):
+    """Step `step_id` of run `run_id` has failed; `state` is error, timeout or blocked."""
+
+    def __init__(
+        self, message: str, *, run_id: str, step_id: str, state: str, hint: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.run_id = run_id
+        self.step_id = step_id
+        self.state = state
 
 
 class JournalDamaged(FlowError):
