@@ -1,0 +1,1 @@
+"""Does nothing when it is imported. Loaded by a test."""
