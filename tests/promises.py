@@ -52,6 +52,9 @@ PROMISES: Final[dict[str, str]] = {
     "task.outputs": "A report shows kept pictures and tables, and none of them can do anything.",
     "task.words": "A user's formatter words plans, progress and reports; its failure costs a line.",
     "task.hostile": "Any name can be given; a wrong verb, value or state is one sentence.",
+    # Workflows in a notebook
+    "workflow.seen": "A run is seen below its cell while it goes on, and with its outputs after.",
+    "workflow.ends": "A run that fails, waits or is stopped ends its cell, and can go on later.",
     # Questions to a person
     "approval.parks": "Where nobody can type, a cell ends with a question and a rerun goes on.",
     "approval.anywhere": "A question is answered in its cell or elsewhere; the first one counts.",

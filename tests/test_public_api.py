@@ -38,6 +38,12 @@ SHIPPED: Final = {
     f"{SHARED}/flow/notebooks/data/co2-mauna-loa-weekly.csv",
     f"{SHARED}/flow/notebooks/tour.ipynb",
     f"{SHARED}/flow/notebooks/workflow.ipynb",
+    f"{SHARED}/flow/notebooks/workflows/co2/co2.toml",
+    f"{SHARED}/flow/notebooks/workflows/co2/common.py",
+    f"{SHARED}/flow/notebooks/workflows/co2/fit.py",
+    f"{SHARED}/flow/notebooks/workflows/etl/etl.toml",
+    f"{SHARED}/flow/notebooks/workflows/etl/fetch.py",
+    f"{SHARED}/flow/notebooks/workflows/etl/process.py",
     "flow_kernel/py.typed",
 }
 

@@ -28,6 +28,7 @@ from flow_kernel.session.flow import Flow
 from flow_kernel.session.open_home import user_name
 from flow_kernel.session.reminders import RemindCommand, Reminders
 from flow_kernel.store.contract import ApprovalRow
+from flow_kernel.workflow.going_on import go_on_beside, parked_on
 
 _STYLES: Final = {"open": "yellow", "approved": "green", "rejected": "red", "expired": "red"}
 _COLUMNS: Final = (
@@ -61,6 +62,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, terminal: Terminal) -> int:
     """Print the questions, or answer one."""
+    run_id: str | None = None
     with opened(terminal, options.home) as flow:
         redactor = Redactor(os.environ)
         desk = ApprovalDesk(flow.store, now=utc_now_ms, redact=lambda text: redactor.text(text)[0])
@@ -77,6 +79,7 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
                     comment=options.comment,
                 )
             ]
+            run_id = _go_on(flow, rows[0].approval_id)
     if options.verb == "approvals" and options.approval_id is None:
         _list(rows, terminal, as_json=options.json)
     elif options.json:
@@ -87,7 +90,18 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
         terminal.print(plain(title_of(rows[0])))
         terminal.print(f"  {plain(outcome_of(rows[0]))}")
         terminal.print(f"  {plain(level_of(rows[0]))}")
+        if run_id is not None:
+            terminal.print(f"  {run_id} goes on; see: jupyter flow runs show {run_id}")
     return 0
+
+
+def _go_on(flow: Flow, approval_id: str) -> str | None:
+    """Have the run that waited for this answer go on, if it is parked."""
+    run_id = parked_on(flow.store, flow.home, approval_id)
+    if run_id is not None:
+        flow.sync()
+        go_on_beside(flow.home, [run_id])
+    return run_id
 
 
 def _asked_for(options: argparse.Namespace, desk: ApprovalDesk, flow: Flow) -> list[ApprovalRow]:

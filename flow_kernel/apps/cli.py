@@ -4,7 +4,8 @@ The entry of the script `jupyter-flow`, which the `jupyter` command finds by its
 
 A verb is a module with `configure` and `run`; it is imported only when it is asked for.
 
-    0 ok   1 failed, or damage found   2 wrong arguments or ids   4 refused   130 interrupted
+    0 ok   1 failed, or damage found   2 wrong arguments or ids   3 waits for an answer
+    4 refused   130 interrupted
 """
 
 import argparse
@@ -16,7 +17,7 @@ from typing import Final, NoReturn
 
 from flow_kernel._version import __version__
 from flow_kernel.apps.terminal import Terminal, open_closed_streams
-from flow_kernel.errors import FlowError, UsageError
+from flow_kernel.errors import FlowError, UsageError, WorkflowInvalid
 
 INTERRUPTED: Final = 130
 PROGRAM: Final = "jupyter flow"
@@ -35,6 +36,11 @@ GROUPS: Final = {
         "approvals": "questions that wait for a person, and what was answered",
         "approve": "answer a question with yes",
         "reject": "answer a question with no",
+    },
+    "run workflows": {
+        "run": "a workflow: steps of Python that are isolated, durable and fast",
+        "runs": "what was run: list, show, diff",
+        "resume": "runs that were killed or waited for an answer go on",
     },
     "for programs": {
         "repl": "a kernel that runs cells from lines of JSON",
@@ -60,11 +66,13 @@ GROUPS: Final = {
         "lab": "start JupyterLab with the kernel ready",
     },
 }
+_NEXT_LINE: Final = "\n  "
 # Verbs that share the module of another.
 _MODULES: Final = {
     "uninstall": "install",
     "approve": "approvals",
     "reject": "approvals",
+    "resume": "run",
 }
 
 
@@ -165,10 +173,17 @@ def _fail(error: FlowError, arguments: list[str], code: int) -> int:
     from flow_kernel.apps.tables import plain  # costs 5 ms; only an error needs it
 
     try:
-        print(f"{PROGRAM}: {plain(str(error))}", file=sys.stderr)
+        said = [plain(line) for line in str(error).split("\n")]
+        print(f"{PROGRAM}: {_NEXT_LINE.join(said)}", file=sys.stderr)
         if "--json" in arguments:
             terminal = Terminal.of_process()
-            facts = {"type": type(error).__name__, "message": error.message, "hint": error.hint}
+            facts: dict[str, object] = {
+                "type": type(error).__name__,
+                "message": error.message,
+                "hint": error.hint,
+            }
+            if isinstance(error, WorkflowInvalid):
+                facts["problems"] = list(error.problems)
             terminal.document({"error": facts})
             terminal.flush()
     except OSError:  # nobody is left to be told; the exit code still says it

@@ -12,6 +12,7 @@ from flow_kernel.apps.terminal import Terminal
 from flow_kernel.session.report_file import document_of, write_report
 from flow_kernel.session.report_markdown import markdown_of
 from flow_kernel.session.reports import reports_of
+from flow_kernel.workflow.picture_stored import draw
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +31,7 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     """Write the report."""
     texts = texts_of(terminal)
     with opened(terminal, options.home) as flow:
-        reports = reports_of(flow, options.task, plan_id=options.plan)
+        reports = reports_of(flow, options.task, plan_id=options.plan, draw=draw)
     to_screen = options.json == "-"
     for form in ("html", "md", "json"):
         name = getattr(options, form)

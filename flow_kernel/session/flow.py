@@ -61,7 +61,7 @@ class Flow:
         self.store: Store = store
         self.plan_id = plan_id
         self._author = author
-        self._now = now
+        self.now: Callable[[], str] = now
         self._carry = carry
         self._on_close = on_close
         self._is_closed = False
@@ -79,14 +79,14 @@ class Flow:
         """
         place = self._place(task_id)
         with self.store.read() as view:
-            return as_seen(view, _known(view, place), at=self._now())
+            return as_seen(view, _known(view, place), at=self.now())
 
     def view(self, task_id: str) -> TaskView:
         """A task with its steps, context and tags, as they were at one moment; see `task`."""
         place = self._place(task_id)
         with self.store.read() as view:
             return TaskView(
-                task=as_seen(view, _known(view, place), at=self._now()),
+                task=as_seen(view, _known(view, place), at=self.now()),
                 steps=view.steps(*place),
                 context=view.context(*place),
                 tags=view.tags(*place),
@@ -105,7 +105,7 @@ class Flow:
             status: Only those with this status.
         """
         with self.store.read() as view:
-            at = self._now()
+            at = self.now()
             found = [as_seen(view, task, at=at) for task in view.tasks(plan_id)]
         return [task for task in found if status in (None, task.status)]
 
@@ -217,7 +217,7 @@ class Flow:
         place = self._place(task_id)
         with self.store.write() as change:
             _require(change, place)
-            at = self._now()
+            at = self.now()
             if not merge:
                 gone = [key for key in change.context(*place) if key not in values]
                 change.remove_context(*place, gone, author=self._author, at=at)
@@ -268,7 +268,7 @@ class Flow:
         place = self._place(task_id)
         with self.store.write() as change:
             _require(change, place)
-            change.put_tag(*place, tag.strip(), is_set=is_set, at=self._now())
+            change.put_tag(*place, tag.strip(), is_set=is_set, at=self.now())
             return change.tags(*place)
 
     def tags(self, task_id: str) -> list[str]:

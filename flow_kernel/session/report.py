@@ -12,6 +12,7 @@ from flow_kernel.records.output_objects import FoundOutput
 from flow_kernel.records.plain import one_line
 from flow_kernel.session.artifacts import KEY, Artifact, artifacts_of, document_of
 from flow_kernel.session.flow import TaskView
+from flow_kernel.session.report_runs import ReportRun, as_documents
 from flow_kernel.session.task_text import as_document
 
 
@@ -66,6 +67,7 @@ class TaskReport:
         answers: Questions that were asked, as they were left.
         deaths: When and why a kernel died in the middle of it.
         tries: How often each step was begun, by its number.
+        runs: Its runs of workflows, oldest first.
         find_output: Gives the content of a kept output by its name.
     """
 
@@ -75,6 +77,7 @@ class TaskReport:
     answers: list[Mapping[str, object]] = field(default_factory=list)
     deaths: list[tuple[str, str]] = field(default_factory=list)
     tries: dict[int, int] = field(default_factory=dict)
+    runs: list[ReportRun] = field(default_factory=list)
     find_output: Callable[[str], FoundOutput] = nothing_kept
 
     @property
@@ -114,6 +117,7 @@ def report_of(
     view: TaskView,
     records: Iterable[Mapping[str, object]],
     *,
+    runs: Iterable[ReportRun] = (),
     find_output: Callable[[str], FoundOutput] = nothing_kept,
 ) -> TaskReport:
     """The report of a task.
@@ -121,9 +125,10 @@ def report_of(
     Args:
         view: The task.
         records: Those of its log, in order.
+        runs: Its runs of workflows.
         find_output: Gives the content of a kept output by its name.
     """
-    report = TaskReport(view=view, find_output=find_output)
+    report = TaskReport(view=view, runs=[*runs], find_output=find_output)
     answers: dict[str, Mapping[str, object]] = {}
     cells: list[tuple[Mapping[str, object], ReportCell]] = []
     for record in records:
@@ -156,6 +161,7 @@ def as_json(report: TaskReport) -> dict[str, object]:
         **as_document(report.view, cells=len(report.cells), failures=report.failures),
         "log": [{"at": at, "step": step, "text": text} for at, step, text in report.notes],
         "approvals": [dict(answer) for answer in report.answers],
+        "runs": as_documents(report.runs),
         "artifacts": [document_of(artifact) for artifact in report.artifacts],
         "deaths": [{"at": at, "reason": reason} for at, reason in report.deaths],
         "cell_list": [

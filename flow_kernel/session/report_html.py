@@ -19,6 +19,7 @@ _OUTPUT_CHARS: Final = 2_000
 _CODE_CHARS: Final = 20_000
 _NAMES: Final = 12
 _CELL_MARKS: Final = {"ok": "✓", "error": "✗", "interrupted": "■", "aborted": "–"}
+_RUN_MARKS: Final = {"success": "✓", "failed": "✗", "waiting": "⏸", "running": "▸", "pending": "·"}
 _ANSWER_MARKS: Final = {"approved": "✓", "rejected": "✗", "expired": "✗", "open": "?"}
 
 
@@ -80,6 +81,7 @@ def _task(report: TaskReport, texts: TaskTexts, number: int, *, level: int) -> I
             yield f'<li class="{step.state}"{indent}>{_mark(MARKS[step.state], step.state)}'
             yield f"<span>{_safe(step.name)}</span>{_note(note)}</li>"
         yield "</ul>"
+    yield from _runs(report, head)
     yield from _answers(report, head)
     yield from _failures(report, number, head)
     yield from _artifacts(report, head)
@@ -110,6 +112,21 @@ def _answers(report: TaskReport, head: int) -> Iterable[str]:
             yield f'<br><span class="dim">“{_safe(_of(answer, "comment"))}”</span>'
         yield f"</span>{_note(' '.join(told))}</li>"
     yield "</ul>"
+
+
+def _runs(report: TaskReport, head: int) -> Iterable[str]:
+    if not report.runs:
+        return
+    yield f"<h{head}>Runs</h{head}><ul>"
+    for run in report.runs:
+        status = run.row.status
+        when = f" · {_clock(run.row.started_at)}" if run.row.started_at else ""
+        yield f'<li class="{_safe(status)}">{_mark(_RUN_MARKS.get(status, "–"), status)}'
+        yield f"<span>{_safe(run.title)}</span>{_note(f'{run.note}{when}')}</li>"
+    yield "</ul>"
+    for run in report.runs:
+        if run.picture:
+            yield f'<div class="run">{run.picture}</div>'
 
 
 def _failures(report: TaskReport, number: int, head: int) -> Iterable[str]:

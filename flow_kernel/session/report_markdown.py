@@ -29,6 +29,7 @@ def _task(report: TaskReport, texts: TaskTexts) -> Iterable[str]:
         for step in texts.steps(view.steps):
             note = f" — {step.note}" if step.note else ""
             yield f"{'  ' * step.depth}- {MARKS[step.state]} {_plain(step.name + note)}"
+    yield from _runs(report)
     yield from _answers_and_files(report)
     if report.context:
         yield from ("", "## Context", "")
@@ -45,6 +46,20 @@ def _task(report: TaskReport, texts: TaskTexts) -> Iterable[str]:
         code = headline(cell.code, 100).replace("`", "'")
         yield f"- {mark} {human_ms(cell.elapsed_ms)} `{code}`{error}"
     yield ""
+
+
+def _runs(report: TaskReport) -> Iterable[str]:
+    if not report.runs:
+        return
+    yield from ("", "## Runs", "")
+    for run in report.runs:
+        yield f"- {_plain(f'{run.title} — {run.note}')}"
+        shown, left = run.told
+        for step in shown:
+            error = f" — {step.error}" if step.error else ""
+            yield f"  - {_plain(f'{one_line(step.name, 80)} — {step.note}{error}')}"
+        if left:
+            yield f"  - … {left}"
 
 
 def _answers_and_files(report: TaskReport) -> Iterable[str]:

@@ -26,7 +26,7 @@ li{display:flex;gap:.7em;padding:.14em 0}li .note{margin-left:auto;text-align:ri
 max-width:50%}
 time{flex:none;font-variant-numeric:tabular-nums}
 i{font-style:normal;width:1em;flex:none;display:inline-block}
-.done>i,.ok i,.approved>i{color:var(--ok)}
+.done>i,.ok i,.approved>i,.success>i{color:var(--ok)}
 .failed>i,.error i,.rejected>i,.expired>i,.bad{color:var(--bad)}.doing>i{color:var(--now)}
 table{border-collapse:collapse;width:100%}td{padding:.28em .7em .28em 0;vertical-align:top}
 tbody tr{border-top:1px solid var(--line)}
@@ -35,6 +35,7 @@ td.wide{width:100%}
 code,pre{font:13px/1.45 ui-monospace,"DejaVu Sans Mono",monospace}
 pre{margin:.4em 0;padding:.6em;border:1px solid var(--line);border-radius:4px;
 white-space:pre-wrap}
+.run{margin:1em 0 0}
 .out{display:block;margin:.5em 0}img.out{max-width:100%;max-height:40em;background:#fff}
 iframe.out{width:100%;min-height:4em;max-height:40em;border:1px solid var(--line);background:#fff;
 color-scheme:light;resize:vertical;overflow:auto}
@@ -51,6 +52,7 @@ li .note{margin-left:1.6em;flex-basis:100%;max-width:none;text-align:left}
 body{padding:0;font-size:10.5pt}main{max-width:none}code,pre{font-size:8.5pt}
 article+article{break-before:page;border:0;padding:0;margin:0}
 h1,h2,h3{break-after:avoid}li,tr,summary{break-inside:avoid}
+.run svg{max-width:100%!important;height:auto!important}
 .out{break-inside:avoid;resize:none!important}img.out{max-height:22cm}
 pre{orphans:3;widows:3}
 details::details-content{content-visibility:visible;display:block;height:auto}

@@ -3,7 +3,7 @@
 Called by `jupyter flow report`, by `%flow report` and when a task is finished.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 from flow_kernel.errors import NotFound
@@ -13,13 +13,25 @@ from flow_kernel.records.output_objects import read_output
 from flow_kernel.records.scan import read_records
 from flow_kernel.session.flow import Flow
 from flow_kernel.session.report import TaskReport, report_of
+from flow_kernel.session.report_runs import Draw, Place, rows_by_task, runs_of
 from flow_kernel.store.contract import TaskRow
+from flow_kernel.store.run_rows import RunRow
 
 
 def reports_of(
-    flow: Flow, task_id: str | None = None, *, plan_id: str | None = None
+    flow: Flow,
+    task_id: str | None = None,
+    *,
+    plan_id: str | None = None,
+    draw: Draw | None = None,
 ) -> list[TaskReport]:
     """The reports of one task, of a plan, or of all tasks.
+
+    Args:
+        flow: The state of the home.
+        task_id: Of the one task.
+        plan_id: Of the plan.
+        draw: Draws runs of workflows; None where there is no place for pictures.
 
     Raises:
         UsageError: That is no task id.
@@ -32,13 +44,25 @@ def reports_of(
         tasks = flow.tasks(plan_id)
     if not tasks:
         raise NotFound("there are no tasks to report", hint="see: jupyter flow tasks")
-    return [report_on(flow, task) for task in tasks]
+    runs = rows_by_task(flow)
+    return [_report(flow, task, runs, draw=draw) for task in tasks]
 
 
 def report_on(flow: Flow, task: TaskRow) -> TaskReport:
     """The report of a task; reads its whole log, about 50 us a cell."""
-    view = flow.view(f"{task.plan_id}/{task.task_id}")
-    return report_of(view, _records(flow.home, task), find_output=partial(read_output, flow.home))
+    return _report(flow, task, rows_by_task(flow))
+
+
+def _report(
+    flow: Flow, task: TaskRow, runs: Mapping[Place, list[RunRow]], *, draw: Draw | None = None
+) -> TaskReport:
+    rows = runs.get((task.plan_id, task.task_id), [])
+    return report_of(
+        flow.view(f"{task.plan_id}/{task.task_id}"),
+        _records(flow.home, task),
+        runs=runs_of(flow, rows, draw=draw),
+        find_output=partial(read_output, flow.home),
+    )
 
 
 def _records(home: Home, task: TaskRow) -> Iterator[dict[str, object]]:

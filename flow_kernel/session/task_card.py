@@ -13,6 +13,7 @@ from flow_kernel.session.artifacts import KEY
 from flow_kernel.session.flow import TaskView
 from flow_kernel.session.formatter import StepLine, TaskTexts
 from flow_kernel.session.report import ReportCell, TaskReport, headline
+from flow_kernel.session.report_runs import ReportRun
 from flow_kernel.session.task_text import MARKS, context_lines
 
 _STYLE: Final = (
@@ -24,7 +25,7 @@ _STYLE: Final = (
     ".flow-task.flow-task.flow-task li{display:flex;gap:.6em;margin:0;padding:0}"
     ".flow-task li i{width:1em;flex:none;font-style:normal}"
     ".flow-task .note{margin-left:auto;font-weight:400;text-align:right;min-width:6em}"
-    ".flow-task .done i,.flow-task .approved i{color:#2a8a5c}"
+    ".flow-task .done i,.flow-task .approved i,.flow-task .success i{color:#2a8a5c}"
     ".flow-task .failed i,.flow-task .rejected i,.flow-task .expired i{color:#d0553a}"
     ".flow-task .doing{font-weight:600}.flow-task .doing i{color:#4a7fe0}"
     ".flow-task.flow-task.flow-task pre{margin:.3em 0 0;font-size:12px;background:none;padding:0;"
@@ -38,8 +39,9 @@ _SHOWN: Final = 10
 class TaskCard:
     """One task with its steps and context; `view` holds the values."""
 
-    def __init__(self, view: TaskView, texts: TaskTexts) -> None:
+    def __init__(self, view: TaskView, texts: TaskTexts, runs: Iterable[ReportRun] = ()) -> None:
         self.view = view
+        self._runs = [*runs]
         task = view.task
         self._title = texts.title(task)
         self._state = texts.state(view)
@@ -53,6 +55,8 @@ class TaskCard:
         lines += [f"  {line}" for line in (one_line(self._about, 100), self._kind) if line]
         lines += [_step_text(step) for step in self._steps]
         lines += [f"  {line}" for line in self._context]
+        for run in self._runs[-_SHOWN:]:
+            lines.append(f"  {_mark(run.row.status)} {run.title}  ({run.note})")
         return "\n".join([*lines, *self._more_lines()])
 
     def _repr_html_(self) -> str:
@@ -63,8 +67,17 @@ class TaskCard:
             f'{_STYLE}<div class="flow-task"><div class="head"><b>{escape(self._title)}</b>'
             f'<span class="state">{escape(self._state)}</span></div>{about}'
             f"{f'<ul>{steps}</ul>' if steps else ''}{f'<pre>{context}</pre>' if context else ''}"
-            f"{''.join(self._more_html())}</div>"
+            f"{''.join(self._runs_html())}{''.join(self._more_html())}</div>"
+            f"{''.join(f'<br>{run.picture}' for run in self._runs[-_SHOWN:] if run.picture)}"
         )
+
+    def _runs_html(self) -> Iterable[str]:
+        shown = self._runs[-_SHOWN:]
+        if not shown:
+            return
+        items = "".join(_item(run.row.status, run.title, run.note) for run in shown)
+        more = len(self._runs) - len(shown)
+        yield f"<h4>Runs</h4><ul>{f'<li>… {more} before</li>' if more else ''}{items}</ul>"
 
     def _more_lines(self) -> Iterable[str]:
         return ()
@@ -77,7 +90,7 @@ class ReportCard(TaskCard):
     """What was planned and done in a task that has ended; `report` holds the values."""
 
     def __init__(self, report: TaskReport, texts: TaskTexts) -> None:
-        super().__init__(report.view, texts)
+        super().__init__(report.view, texts, report.runs)
         self.report = report
         self._summary = texts.summary(
             report.view, cells=len(report.shown), failures=report.failures
@@ -122,7 +135,10 @@ class ReportCard(TaskCard):
 
 
 def _mark(state: str) -> str:
-    known = {"approved": "✓", "rejected": "✗", "expired": "✗", "open": "?"}
+    known = {
+        **{"approved": "✓", "rejected": "✗", "expired": "✗", "open": "?"},
+        **{"success": "✓", "running": "▸", "pending": "·"},
+    }
     return MARKS.get(state) or known.get(state, "–")
 
 

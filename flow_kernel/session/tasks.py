@@ -19,7 +19,7 @@ from flow_kernel.session.flow import Flow, TaskView
 from flow_kernel.session.place import Whereabouts
 from flow_kernel.session.progress import Progress
 from flow_kernel.session.report import TaskReport
-from flow_kernel.session.reports import report_on, reports_of
+from flow_kernel.session.reports import report_on
 from flow_kernel.session.steps import Begun, ShowProgress, Step, StepWays
 from flow_kernel.session.task_desk import NewTask, TaskDesk
 from flow_kernel.session.task_events import tell_end, tell_start, was_begun
@@ -58,7 +58,8 @@ class Tasks:
         keep: Emit = silent,
         on_end: Callable[[str, str], object] = lambda kind, name: None,
     ) -> None:
-        self._flow = flow
+        self.flow: Flow = flow
+        """The state of the home."""
         self._where = where
         project = flow.home.root.parent
         self._desk = TaskDesk(flow.store, project, author=author, now=now, notebook=notebook)
@@ -82,7 +83,7 @@ class Tasks:
         place = self._where.now
         if place.task_id == ADHOC_TASK:
             return None
-        with self._flow.store.read() as view:
+        with self.flow.store.read() as view:
             return view.task(place.plan_id, place.task_id)
 
     def start(
@@ -136,7 +137,7 @@ class Tasks:
         """
         if not self._notebook:
             return None
-        with self._flow.store.read() as view:
+        with self.flow.store.read() as view:
             place = view.resumable(self._notebook)
             task = view.task(*place) if place else None
         if task is None or task.status not in OPEN:
@@ -155,7 +156,7 @@ class Tasks:
             task_id: `T-0001`.
             name: For a new one.
         """
-        with self._flow.store.read() as view:
+        with self.flow.store.read() as view:
             known = view.task(plan_id, task_id)
         task = self._desk.adopt((plan_id, task_id), name=name)
         self._enter(task)
@@ -207,7 +208,7 @@ class Tasks:
     def set(self, values: Mapping[str, object]) -> dict[str, object]:
         """Set keys of the task's context. Returns the context."""
         task = self._open_task()
-        found = self._flow.update_task_context(f"{task.plan_id}/{task.task_id}", values)
+        found = self.flow.update_task_context(f"{task.plan_id}/{task.task_id}", values)
         self._carry()
         return found
 
@@ -236,7 +237,7 @@ class Tasks:
             NotFound: There is no such task.
             IllegalTransition: It is the open one of this session.
         """
-        known = self._flow.task(task_id)
+        known = self.flow.task(task_id)
         place = (known.plan_id, known.task_id)
         task = self._desk.reopen(place, takes_open=place != self._where.now[:2])
         if known.status not in OPEN:
@@ -251,7 +252,7 @@ class Tasks:
         Returns:
             What happened, in one sentence; None as a rule.
         """
-        version = self._flow.store.version()
+        version = self.flow.store.version()
         if version == self._seen:
             return None
         task = self.current
@@ -259,7 +260,7 @@ class Tasks:
             self._seen = version
             return None
         parent_id = task.parent_id or ADHOC_TASK
-        with self._flow.store.read() as view:
+        with self.flow.store.read() as view:
             parent = view.task(task.plan_id, parent_id)
         back_to = parent_id if parent is not None and parent.status in OPEN else ADHOC_TASK
         self._ended = f"{task.plan_id}/{task.task_id}"
@@ -275,18 +276,14 @@ class Tasks:
         if task_id is None:
             task = self._open_task()
             task_id = f"{task.plan_id}/{task.task_id}"
-        return self._flow.view(task_id)
+        return self.flow.view(task_id)
 
     def report(self, view: TaskView) -> TaskReport:
         """What its log tells of a task; nothing where the log cannot be read."""
         try:
-            return report_on(self._flow, view.task)
+            return report_on(self.flow, view.task)
         except OSError:
             return TaskReport(view=view)
-
-    def reports(self, task_id: str | None, *, plan_id: str | None) -> Sequence[TaskReport]:
-        """The reports of a task, of a plan, or of all tasks."""
-        return reports_of(self._flow, task_id, plan_id=plan_id)
 
     @property
     def latest(self) -> str | None:
@@ -306,11 +303,11 @@ class Tasks:
 
     def suggest(self, key: str) -> Sequence[object]:
         """Values that tasks have under a key of their context, the newest first."""
-        return self._flow.suggest(key)
+        return self.flow.suggest(key)
 
     def list(self) -> list[TaskRow]:
         """All tasks of the home."""
-        return self._flow.tasks()
+        return self.flow.tasks()
 
     # -- inside ------------------------------------------------------------------------------------
 
@@ -377,7 +374,7 @@ class Tasks:
         now = self._where.now
         if now.task_type and now[:2] == (plan_id, task_id):
             return now.task_type
-        with self._flow.store.read() as view:
+        with self.flow.store.read() as view:
             task = view.task(plan_id, task_id)
         return "" if task is None else task.type
 
@@ -391,7 +388,7 @@ class Tasks:
         """The steps begun here that have ended with their task, the innermost first."""
         numbers = [step.number for step in reversed(self._begun) if step.place == place]
         self._begun = [step for step in self._begun if step.place != place]
-        with self._flow.store.read() as view:
+        with self.flow.store.read() as view:
             rows = {row.number: row for row in view.steps(*place)}
         return [rows[number] for number in numbers if number in rows]
 

@@ -94,7 +94,9 @@ def value_text(value: object) -> str:
     """An answer: JSON as it is, anything else as it shows itself."""
     if type(value) in (str, bool, int, float, dict, list, type(None)):
         return json.dumps({"value": value})
-    html = getattr(type(value), "_repr_html_", None)
+    # What stands below the cell already is said in one line.
+    is_there = getattr(value, "is_shown", None) is True
+    html = None if is_there else getattr(type(value), "_repr_html_", None)
     shown = {"text": repr(value), "html": html(value) if html else "", "is_true": bool(value)}
     return json.dumps({"shown": shown})
 

@@ -29,6 +29,7 @@ from flow_kernel.shell.attach import Attachment
 from flow_kernel.shell.broken_streams import BrokenStreams
 from flow_kernel.shell.deferred_debugger import DeferredDebugger, stand_in
 from flow_kernel.shell.input_box import InputBox
+from flow_kernel.shell.interrupted_runs import go_on
 from flow_kernel.shell.isolated_outlet import KernelOutlet
 from flow_kernel.shell.isolated_terminal import TerminalOutlet
 from flow_kernel.shell.magic_set import add_completion, register
@@ -86,6 +87,9 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
         max=1.0,
         help="Share of the available memory that a cell may take before it is interrupted; 0: all.",
     ).tag(config=True)
+    resume_runs: Any = Bool(
+        True, help="Runs of workflows whose runner was killed go on when a kernel starts."
+    ).tag(config=True)
     mirrors: Any = List(
         Unicode(), help="Plug-ins that copy the logs to other systems, e.g. otlp."
     ).tag(config=True)
@@ -126,6 +130,9 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
         except Exception:
             self.log.exception("flow: recording is off, the kernel runs as stock")
             return
+        if self.resume_runs:
+            session = self.attachment.session
+            go_on(session.home, session.notices)
         if type(debugger := getattr(self, "debugger", None)) is DeferredDebugger:
             debugger.on_load = self.attachment.session.recorder.disown_imports
 

@@ -13,6 +13,7 @@ from flow_kernel.shell import (
     magics,
     task_magics,
     workers_magics,
+    workflow_magics,
 )
 from flow_kernel.shell.question_mark import BareQuestion, TextWithQuestionMark
 
@@ -23,10 +24,11 @@ _CLASSES: Final = (
     checkpoint_magics.CheckpointMagics,
     isolated_magics.IsolatedMagics,
     workers_magics.WorkersMagics,
+    workflow_magics.WorkflowMagics,
 )
 _TRANSFORMERS: Final = (BareQuestion, TextWithQuestionMark)
 _NAMES: Final = {
-    "line": ("flow", "task", "approve", "checkpoint", "rollback", "workers"),
+    "line": ("flow", "task", "approve", "checkpoint", "rollback", "workers", "workflow"),
     "cell": ("step", "approve", "isolated"),
 }
 _COMPLETIONS: Final[dict[str, Callable[[Any, Any], list[str]]]] = {
@@ -38,6 +40,7 @@ _COMPLETIONS: Final[dict[str, Callable[[Any, Any], list[str]]]] = {
     "%%isolated": isolated_magics.complete,
     "%rollback": checkpoint_magics.complete,
     "%workers": workers_magics.complete,
+    "%workflow": workflow_magics.complete,
 }
 
 

@@ -9,10 +9,12 @@ from typing import Final
 
 from flow_kernel.errors import StoreError
 from flow_kernel.session.report_file import write_report
+from flow_kernel.session.reports import reports_of
 from flow_kernel.session.session import Session
 from flow_kernel.session.task_card import ReportCard
 from flow_kernel.shell.display import Facts
 from flow_kernel.shell.task_display import ReportCards
+from flow_kernel.workflow.picture_stored import draw
 
 _FORMS: Final = ("html", "md", "json")
 
@@ -22,7 +24,7 @@ def report(session: Session, options: argparse.Namespace) -> ReportCards | Facts
     task_id = options.task
     if task_id is None and options.plan is None:
         task_id = session.tasks.latest
-    reports = session.tasks.reports(task_id, plan_id=options.plan)
+    reports = reports_of(session.tasks.flow, task_id, plan_id=options.plan, draw=draw)
     files = {form: name for form in _FORMS if (name := getattr(options, form))}
     for form, name in files.items():
         try:

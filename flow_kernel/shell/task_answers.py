@@ -10,6 +10,7 @@ from typing import Final
 
 from flow_kernel.errors import UsageError
 from flow_kernel.session.context_values import typed_pair
+from flow_kernel.session.report_runs import runs_of_task
 from flow_kernel.session.session import Session
 from flow_kernel.session.task_card import ReportCard, TaskCard
 from flow_kernel.session.task_states import TYPES
@@ -106,7 +107,8 @@ def _list(session: Session, rest: str) -> TaskTable:
 
 
 def _show(session: Session, rest: str) -> TaskCard:
-    return TaskCard(session.tasks.show(rest or None), session.texts)
+    view = session.tasks.show(rest or None)
+    return TaskCard(view, session.texts, runs_of_task(session.tasks.flow, view.task))
 
 
 ANSWERS: Final[dict[str, Callable[[Session, str], object]]] = {

@@ -16,7 +16,7 @@ from flow_kernel.shell.worker_calls import WorkerCalls
 from flow_kernel.shell.worker_checkpoints import MAGICS, WorkerCheckpoints
 from flow_kernel.shell.worker_session import WorkerSession
 
-LINE_MAGICS: Final = ("flow", "task", "approve", "checkpoint", "rollback", "workers")
+LINE_MAGICS: Final = ("flow", "task", "approve", "checkpoint", "rollback", "workers", "workflow")
 """Those that the session runs for a worker."""
 
 

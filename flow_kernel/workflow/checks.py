@@ -69,6 +69,23 @@ def check_circles(steps: Sequence[Step], graph: Graph, problems: Problems) -> No
         problems.add("steps", f"there may be more circles; the first {MOST_CIRCLES} are listed")
 
 
+def check_hidden(steps: Sequence[Step], variables: Collection[str], problems: Problems) -> None:
+    """Note variables that nobody could read: the output of a step has their name."""
+    ids = index_of(steps)
+    for name in variables:
+        if name in ids:
+            problems.add(at("variables", name), _hidden_by(name))
+    for position, step in enumerate(steps):
+        for name in step.output_mapping:
+            if name in ids:
+                place = at(f"steps[{position}].output_mapping", name)
+                problems.add(place, _hidden_by(name))
+
+
+def _hidden_by(name: str) -> str:
+    return f"the output of step {shown(name)} hides a variable of that name; give it another one"
+
+
 def check_variables(
     steps: Sequence[Step], variables: Collection[str], graph: Graph, problems: Problems
 ) -> None:

@@ -174,5 +174,6 @@ def _made(
         for number, draft in enumerate(drafts)
     ]
     checks.check_circles(steps, graph, problems)
+    checks.check_hidden(steps, variables, problems)
     checks.check_variables(steps, variables, graph, problems)
     return steps

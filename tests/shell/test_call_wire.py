@@ -25,7 +25,8 @@ OURS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if kind 
 DATA: dict[str, Any] = {
     "approval_id": "A-0001", "decided_by": None, "decided_at": "now", "variables": ("a", "b"),
     "worker_id": "w1", "reason": "exit", "timeout_s": 2.5, "damaged": 3, "extra": "lab",
-    "returncode": 3,
+    "returncode": 3, "run_id": "R-0001", "step_id": "load", "state": "error",
+    "problems": ("steps[0]: no", "steps[1]: no"),
 }  # fmt: skip
 
 
@@ -46,6 +47,26 @@ def test_an_error_of_ours_arrives_as_its_own_class_with_its_data(kind: type[Flow
     assert type(raised.value) is kind
     assert str(raised.value) == str(error)
     assert vars(raised.value) == vars(error)
+
+
+def test_an_answer_that_stands_below_the_cell_already_is_told_in_one_line() -> None:
+    class Answer:
+        is_shown = True
+
+        def __repr__(self) -> str:
+            return "R-0001 etl: success"
+
+        def _repr_html_(self) -> str:
+            return "<svg></svg>"
+
+    there, answer = value_of(value_text(Answer())), Answer()
+    answer.is_shown = False
+    again = value_of(value_text(answer))
+
+    assert isinstance(there, Shown)
+    assert isinstance(again, Shown)
+    assert (repr(there), there._repr_html_()) == ("R-0001 etl: success", None)
+    assert (repr(again), again._repr_html_()) == ("R-0001 etl: success", "<svg></svg>")
 
 
 def test_other_errors_arrive_as_far_as_there_is_a_class_for_them() -> None:

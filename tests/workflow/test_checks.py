@@ -250,3 +250,16 @@ def test_one_edge_back_makes_a_circle_that_is_told(
         wanted = {step["id"]: step["needs"] for step in steps}
         assert path[0] == path[-1]
         assert all(after in wanted[before] for before, after in pairwise(path))
+
+
+def test_a_variable_that_the_output_of_a_step_hides_is_a_problem(tmp_path: Path) -> None:
+    steps = [{"id": "split", "code": "1", "output_mapping": {"split": "at", "other": "o"}}]
+    document = {"name": "w", "steps": steps, "variables": {"split": 1}}
+
+    with pytest.raises(WorkflowInvalid) as error:
+        spec.parse(document, directory=tmp_path)
+
+    hidden = "the output of step 'split' hides a variable of that name; give it another one"
+    assert [problem.partition(": ")[2].replace('"', "'") for problem in error.value.problems] == [
+        hidden
+    ] * 2

@@ -15,7 +15,7 @@ from flow_kernel.records.frozen import FROZEN_BUILTINS
 globals()["__builtins__"] = FROZEN_BUILTINS
 
 _CELL_MAGICS: Final = frozenset({"isolated"})
-_LINE_MAGICS: Final = frozenset({"task", "flow", "workers", "approve"})
+_LINE_MAGICS: Final = frozenset({"task", "flow", "workers", "workflow", "approve"})
 _NAME, _LINE, _BODY = "name", "line", "body"
 # A whole statement of IPython that calls one magic and nothing else, as bytecode.
 _CALLS: Final = {

@@ -1,0 +1,246 @@
+"""`jupyter flow run FILE` and `jupyter flow resume`: workflows from a terminal, live.
+
+Called by `cli`. What follows is read from the state of a run alone, so a run that was killed, or
+that waits for an answer, goes on in any later process.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from flow_kernel.apps.run_screen import Screen, screen_for
+from flow_kernel.apps.state import add_home, opened
+from flow_kernel.apps.tables import plain
+from flow_kernel.apps.terminal import Terminal
+from flow_kernel.errors import IllegalTransition, NotFound, UsageError
+from flow_kernel.workflow import load
+from flow_kernel.workflow.model import Workflow
+from flow_kernel.workflow.options import RunOptions
+from flow_kernel.workflow.service import Selection, Service
+from flow_kernel.workflow.shortened import lines_of
+from flow_kernel.workflow.states import RunStatus
+from flow_kernel.workflow.views import Run
+
+_CODES: Final = {
+    RunStatus.SUCCESS: 0,
+    RunStatus.FAILED: 1,
+    RunStatus.WAITING: 3,
+    RunStatus.CANCELLED: 130,
+}
+_LINES: Final = 10
+_SUFFIXES: Final = (".json", ".toml")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `run` and `resume`."""
+    add = parser.add_argument
+    if parser.get_default("verb") == "resume":
+        add("run_ids", metavar="RUN", nargs="*", help="R-0001; default: all that can go on")
+        add("--failed", action="store_true", help="run the steps again that failed")
+        parser.epilog = "example: jupyter flow resume R-0001 --failed"
+    else:
+        _configure_run(parser)
+    add("--wait", action="store_true", help="wait for answers in place of parking the run")
+    add("--json", action="store_true", help="one document for programs; nothing else on stdout")
+    add("--quiet", action="store_true", help="the outcome only")
+    add_home(parser)
+
+
+def _configure_run(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("workflow", metavar="FILE", help="a workflow in JSON or TOML, or the name of a stored one")
+    add("--var", metavar="K=V", action="append", default=[], help="a variable; JSON, else text")
+    add("--vars", metavar="FILE", type=Path, help="variables from a file of JSON")
+    add(
+        "--on", metavar="EXECUTOR", default="", help="fork, subprocess, kernel, inline, dask[=ADDR]"
+    )
+    add("--workers", metavar="N", type=int, default=0, help="steps at once; default: processors")
+    add("--task", metavar="ID", default="", help="the task that the run belongs to")
+    add("--from", metavar="STEP", dest="start_at", help="this step (A,B) and what needs it")
+    add("--only", metavar="STEP", help="these steps alone (A,B)")
+    add("--of-run", metavar="RUN", default="", help="take results from that run, not the last one")
+    add("--no-cache", action="store_true", help="run steps that could take a kept result")
+    add("--keep-files", metavar="DIR", type=Path, help="keep the files of the steps there")
+    add("--durable", action="store_true", help="each step survives a power loss, not kills alone")
+    add("--store", action="store_true", help="keep the workflow under its name")
+    add("--check", action="store_true", help="only say what is wrong with it")
+    parser.epilog = "example: jupyter flow run etl.toml --var day=2026-01-31"
+
+
+def run(options: argparse.Namespace, terminal: Terminal) -> int:
+    """Go through a run, or through those that can go on."""
+    if options.verb == "resume":
+        return _resume(options, terminal)
+    with opened(terminal, options.home, may_create=True) as flow:
+        service = Service(flow)
+        workflow = _workflow(options.workflow, terminal, service)
+        variables = _variables(options, terminal)
+        if options.check:
+            return _checked(workflow, options, terminal)
+        if options.store:
+            service.book.store_workflow(workflow)
+        row = service.begin(
+            workflow,
+            variables,
+            options=_run_options(options, terminal),
+            selection=_selection(options),
+            task_id=options.task,
+        )
+        screen = _screen(options, terminal)
+        with screen:
+            found = service.run(row, screen.tell, is_interruptible=True)
+    return _told(found, options, terminal)
+
+
+def _resume(options: argparse.Namespace, terminal: Terminal) -> int:
+    with opened(terminal, options.home) as flow:
+        service = Service(flow)
+        asked = options.run_ids or [row.run_id for row in service.book.unfinished()]
+        if not asked:
+            if options.json:
+                terminal.document({"items": [], "next": None})
+            else:
+                terminal.print("no run can go on")
+            return 0
+        each = (_gone_on(service, run_id, options, terminal) for run_id in asked)
+        found = [run for run in each if run is not None]
+    if options.json and len(found) != 1:
+        terminal.document({"items": [run.as_dict() for run in found], "next": None})
+    else:
+        for run in found:
+            _told(run, options, terminal)
+    return max((_CODES.get(run.status, 1) for run in found), default=0)
+
+
+def _gone_on(
+    service: Service, run_id: str, options: argparse.Namespace, terminal: Terminal
+) -> Run | None:
+    """The run, as far as it got; None where somebody was faster and nobody asked for this one."""
+    try:
+        row = service.book.claim(run_id, again=options.failed, waits=options.wait)
+    except IllegalTransition:
+        if options.run_ids:
+            raise
+        return None
+    screen = _screen(options, terminal)
+    with screen:
+        return service.run(row, screen.tell, is_interruptible=True)
+
+
+# -- what was asked for ----------------------------------------------------------------------------
+
+
+def _workflow(asked: str, terminal: Terminal, service: Service) -> Workflow:
+    path = terminal.cwd / asked
+    if path.is_file():
+        return load.load(path)
+    stored = service.book.stored(asked)
+    if stored is not None:
+        return stored
+    if path.suffix in _SUFFIXES or "/" in asked:
+        raise NotFound(f"there is no file {path}")
+    raise NotFound(
+        f'there is no file and no stored workflow "{asked[:80]}"',
+        hint="store one with: jupyter flow run FILE --store",
+    )
+
+
+def _variables(options: argparse.Namespace, terminal: Terminal) -> dict[str, object]:
+    found: dict[str, object] = {}
+    if options.vars is not None:
+        path = terminal.cwd / options.vars
+        try:
+            said = orjson.loads(path.read_bytes())
+        except orjson.JSONDecodeError as error:
+            raise UsageError(f"{path} is no JSON: {error}") from None
+        if not isinstance(said, dict):
+            raise UsageError(f"{path} holds no object of variables")
+        found.update(said)
+    for each in options.var:
+        name, equals, text = each.partition("=")
+        if not equals or not name:
+            raise UsageError(f'--var "{each[:60]}" is no K=V')
+        found[name] = _value(text)
+    return found
+
+
+def _value(text: str) -> object:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
+
+
+def _run_options(options: argparse.Namespace, terminal: Terminal) -> RunOptions:
+    if options.workers < 0:
+        raise UsageError("--workers is a number of steps")
+    keep_in = ""
+    if options.keep_files is not None:
+        keep_in = str(terminal.cwd / options.keep_files)
+    return RunOptions(
+        executor=options.on,
+        workers=options.workers,
+        is_durable=options.durable,
+        uses_cache=not options.no_cache,
+        keep_in=keep_in,
+        waits=options.wait,
+    )
+
+
+def _selection(options: argparse.Namespace) -> Selection:
+    if options.start_at and options.only:
+        raise UsageError("--from and --only exclude each other")
+    return Selection(
+        start_at=_names(options.start_at), only=_names(options.only), of_run=options.of_run
+    )
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
+
+
+# -- what is answered ------------------------------------------------------------------------------
+
+
+def _screen(options: argparse.Namespace, terminal: Terminal) -> Screen:
+    return screen_for(terminal, is_quiet=options.quiet or options.json)
+
+
+def _checked(workflow: Workflow, options: argparse.Namespace, terminal: Terminal) -> int:
+    if options.json:
+        terminal.document({"ok": True, "workflow": workflow.name, "steps": len(workflow.steps)})
+    else:
+        terminal.print(plain(f"{workflow.name}: {len(workflow.steps)} steps, nothing is wrong"))
+    return 0
+
+
+def _told(found: Run, options: argparse.Namespace, terminal: Terminal) -> int:
+    if options.json:
+        terminal.document(found.as_dict())
+    else:
+        terminal.print(plain(str(found)))
+        if found.status == RunStatus.SUCCESS and found.output_data:
+            lines = lines_of(found.output_data)
+            for line in lines[:_LINES]:
+                terminal.print(f"  {plain(line)}")
+            if len(lines) > _LINES:
+                terminal.print(f"  and {len(lines) - _LINES} more: jupyter flow runs show")
+        for hint in _hints(found):
+            terminal.print(f"  {plain(hint)}")
+    return _CODES.get(found.status, 1)
+
+
+def _hints(found: Run) -> list[str]:
+    if found.status == RunStatus.WAITING:
+        asked = [step.approval_id for step in found.steps if step.state == "waiting"]
+        return [f"answer: jupyter flow approve {each}" for each in asked] + [
+            f"then: jupyter flow resume {found.run_id}"
+        ]
+    if found.status in (RunStatus.FAILED, RunStatus.CANCELLED):
+        return [
+            f"what happened: jupyter flow runs show {found.run_id}",
+            f"run what is left again: jupyter flow resume {found.run_id} --failed",
+        ]
+    return []

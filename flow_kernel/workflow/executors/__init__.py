@@ -1,0 +1,1 @@
+"""What steps run in: one contract, found by name among entry points `flow_kernel.executors`."""

@@ -1,0 +1,96 @@
+"""Which results of an earlier run a new one takes (pure).
+
+Called by `service` for `--from STEP`, `--only STEP` and for a rerun of what failed.
+
+    --from A,B    everything but A, B and what needs them, as far as it ended well
+    --only A,B    everything but A and B; what is not there is not needed by them, or their error
+    failed        everything that ended well
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from flow_kernel.errors import UsageError
+from flow_kernel.store.run_rows import RunStepRow, RunVariable
+from flow_kernel.workflow.ledger import skipped
+from flow_kernel.workflow.model import Workflow
+from flow_kernel.workflow.states import StepState
+
+
+@dataclass(frozen=True, slots=True)
+class Reused:
+    """What is taken.
+
+    Attributes:
+        steps: Rows of steps that are over.
+        variables: That these have set.
+    """
+
+    steps: Sequence[RunStepRow]
+    variables: Sequence[RunVariable]
+
+
+def downstream(workflow: Workflow, names: Collection[str]) -> set[str]:
+    """`names` and all steps that need them, over any number of others.
+
+    Raises:
+        UsageError: There is no such step.
+    """
+    known = {step.id for step in workflow.steps}
+    for name in names:
+        if name not in known:
+            raise UsageError(f'there is no step "{name[:60]}" in {workflow.name[:60]}')
+    found = set(names)
+    while True:
+        more = {
+            step.id
+            for step in workflow.steps
+            if step.id not in found
+            and (found & {*step.needs} or _handles(workflow, step.id, found))
+        }
+        if not more:
+            return found
+        found |= more
+
+
+def reusable(
+    rows: Iterable[RunStepRow],
+    variables: Iterable[RunVariable],
+    *,
+    run_id: str,
+    but: Collection[str],
+) -> Reused:
+    """What of an earlier run is taken.
+
+    Args:
+        rows: Of the steps of that run.
+        variables: Of that run.
+        run_id: Its id.
+        but: Steps that are run anew.
+    """
+    taken = [
+        replace(row, reused_from=row.reused_from or run_id)
+        for row in rows
+        if row.state == StepState.OK and row.step_id not in but
+    ]
+    names = {row.step_id for row in taken}
+    return Reused(taken, [each for each in variables if each.step_id in names])
+
+
+def only(workflow: Workflow, wanted: Collection[str], known: Reused) -> Reused:
+    """What a run of `wanted` alone takes: the rest is there from before, or left out."""
+    there = {row.step_id for row in known.steps}
+    left_out = [
+        skipped(
+            RunStepRow(run_id="", step_id=step.id, number=at, state="skipped", attempt=0),
+            "it was not asked for",
+            is_failure=False,
+        )
+        for at, step in enumerate(workflow.steps, 1)
+        if step.id not in wanted and step.id not in there
+    ]
+    return Reused([*known.steps, *left_out], known.variables)
+
+
+def _handles(workflow: Workflow, step_id: str, found: set[str]) -> bool:
+    return any(step.handler == step_id and step.id in found for step in workflow.steps)
