@@ -1,4 +1,4 @@
-"""`jupyter flow prune`: delete logs whose records are all older than an age.
+"""`jupyter flow prune`: delete logs and runs of workflows that are older than an age.
 
 Called by `cli`.
 """
@@ -14,6 +14,7 @@ from flow_kernel.apps.when import parse_when
 from flow_kernel.errors import NotFound, UsageError
 from flow_kernel.records.plain import human_bytes
 from flow_kernel.records.prune import PruneReport, prune
+from flow_kernel.workflow.pruning import PrunedRuns, prune_runs
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -34,53 +35,79 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
         raise NotFound(f"there is no log in {home.root}")
     older_than = parse_when(options.older, terminal.now())
     report = prune(home, older_than, dry_run=True)
-    is_asking = bool(report.files or report.outputs) and not options.dry_run and not options.yes
-    if is_asking and not _agrees(report, options, terminal):
+    runs = prune_runs(home, older_than, dry_run=True)
+    is_much = bool(report.files or report.outputs or runs)
+    is_asking = is_much and not options.dry_run and not options.yes
+    if is_asking and not _agrees(report, runs, options, terminal):
         terminal.print("nothing was deleted")
         return 0
     if not options.dry_run:
         report = prune(home, older_than, dry_run=False)
+        runs = prune_runs(home, older_than, dry_run=False)
     if options.json:
-        terminal.document(_as_json(report, dry_run=options.dry_run))
+        terminal.document(_as_json(report, runs, dry_run=options.dry_run))
     else:
-        _tell(report, older_than, terminal, dry_run=options.dry_run)
+        _tell(report, runs, older_than, terminal, dry_run=options.dry_run)
     return 0
 
 
-def _agrees(report: PruneReport, options: argparse.Namespace, terminal: Terminal) -> bool:
+def _agrees(
+    report: PruneReport, runs: PrunedRuns, options: argparse.Namespace, terminal: Terminal
+) -> bool:
     if options.json or not terminal.is_tty or not sys.stdin.isatty():
-        raise UsageError(f"this would delete {_summary(report)}", hint="add --yes, or --dry-run")
+        raise UsageError(
+            f"this would delete {_summary(report, runs)}", hint="add --yes, or --dry-run"
+        )
     terminal.print("\n".join(plain(str(path)) for path in report.files))
-    terminal.out.write(f"delete {_summary(report)}? [y/N] ")
+    terminal.out.write(f"delete {_summary(report, runs)}? [y/N] ")
     terminal.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def _tell(report: PruneReport, older_than: datetime, terminal: Terminal, *, dry_run: bool) -> None:
-    if not report.files and not report.outputs:
+def _tell(
+    report: PruneReport,
+    runs: PrunedRuns,
+    older_than: datetime,
+    terminal: Terminal,
+    *,
+    dry_run: bool,
+) -> None:
+    if not (report.files or report.outputs or runs):
         terminal.print(f"no log is older than {older_than.astimezone():%d %b %Y %H:%M}")
         return
     for path in report.files:
         terminal.print(plain(str(path)))
-    terminal.print(f"{'would delete' if dry_run else 'deleted'} {_summary(report)}")
+    terminal.print(f"{'would delete' if dry_run else 'deleted'} {_summary(report, runs)}")
 
 
-def _summary(report: PruneReport) -> str:
+def _summary(report: PruneReport, runs: PrunedRuns) -> str:
     files = "1 file" if len(report.files) == 1 else f"{len(report.files):,} files"
     records = "1 record" if report.records == 1 else f"{report.records:,} records"
     told = [f"{files} with {records}, {human_bytes(report.bytes)}"] if report.files else []
     if count := len(report.outputs):
         size = human_bytes(sum(report.outputs.values()))
         told.append(f"{count:,} kept output{'s' if count > 1 else ''}, {size}")
+    if count := len(runs.runs):
+        told.append(f"{count:,} run{'s' if count > 1 else ''} of workflows")
+    if runs.results:
+        told.append(f"{runs.results:,} kept result{'s' if runs.results > 1 else ''} of steps")
+    if runs.objects:
+        told.append(f"{runs.objects:,} of their values, {human_bytes(runs.bytes)}")
     return " and ".join(told)
 
 
-def _as_json(report: PruneReport, *, dry_run: bool) -> dict[str, object]:
+def _as_json(report: PruneReport, runs: PrunedRuns, *, dry_run: bool) -> dict[str, object]:
     return {
         "items": [{"file": str(path)} for path in report.files],
         "next": None,
         "records": report.records,
         "bytes": report.bytes,
         "outputs": {"files": len(report.outputs), "bytes": sum(report.outputs.values())},
+        "runs": {
+            "run_ids": list(runs.runs),
+            "results": runs.results,
+            "objects": runs.objects,
+            "bytes": runs.bytes,
+        },
         "dry_run": dry_run,
     }

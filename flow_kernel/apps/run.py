@@ -8,17 +8,15 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-import orjson
-
 from flow_kernel.apps.run_screen import Screen, screen_for
 from flow_kernel.apps.state import add_home, opened
 from flow_kernel.apps.tables import plain
 from flow_kernel.apps.terminal import Terminal
-from flow_kernel.errors import IllegalTransition, NotFound, UsageError
-from flow_kernel.workflow import load
+from flow_kernel.errors import IllegalTransition, UsageError
+from flow_kernel.workflow import asked
 from flow_kernel.workflow.model import Workflow
 from flow_kernel.workflow.options import RunOptions
-from flow_kernel.workflow.service import Selection, Service
+from flow_kernel.workflow.service import Service
 from flow_kernel.workflow.shortened import lines_of
 from flow_kernel.workflow.states import RunStatus
 from flow_kernel.workflow.views import Run
@@ -30,7 +28,6 @@ _CODES: Final = {
     RunStatus.CANCELLED: 130,
 }
 _LINES: Final = 10
-_SUFFIXES: Final = (".json", ".toml")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def _configure_run(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("workflow", metavar="FILE", help="a workflow in JSON or TOML, or the name of a stored one")
+    add("workflow", metavar="FILE", help="JSON or TOML, a stored one's name, or a task: its steps")
     add("--var", metavar="K=V", action="append", default=[], help="a variable; JSON, else text")
     add("--vars", metavar="FILE", type=Path, help="variables from a file of JSON")
     add(
@@ -58,8 +55,14 @@ def _configure_run(parser: argparse.ArgumentParser) -> None:
     )
     add("--workers", metavar="N", type=int, default=0, help="steps at once; default: processors")
     add("--task", metavar="ID", default="", help="the task that the run belongs to")
-    add("--from", metavar="STEP", dest="start_at", help="this step (A,B) and what needs it")
-    add("--only", metavar="STEP", help="these steps alone (A,B)")
+    add(
+        "--from",
+        metavar="STEP",
+        dest="start_at",
+        default="",
+        help="this step (A,B) and what needs it",
+    )
+    add("--only", metavar="STEP", default="", help="these steps alone (A,B)")
     add("--of-run", metavar="RUN", default="", help="take results from that run, not the last one")
     add("--no-cache", action="store_true", help="run steps that could take a kept result")
     add("--keep-files", metavar="DIR", type=Path, help="keep the files of the steps there")
@@ -75,8 +78,9 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
         return _resume(options, terminal)
     with opened(terminal, options.home, may_create=True) as flow:
         service = Service(flow)
-        workflow = _workflow(options.workflow, terminal, service)
-        variables = _variables(options, terminal)
+        workflow = asked.find_workflow(options.workflow, flow, service, terminal.cwd)
+        file = None if options.vars is None else terminal.cwd / options.vars
+        variables = asked.variables_of(options.var, file)
         if options.check:
             return _checked(workflow, options, terminal)
         if options.store:
@@ -85,7 +89,7 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
             workflow,
             variables,
             options=_run_options(options, terminal),
-            selection=_selection(options),
+            selection=asked.selection_of(options.start_at, options.only, options.of_run),
             task_id=options.task,
         )
         screen = _screen(options, terminal)
@@ -97,14 +101,14 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
 def _resume(options: argparse.Namespace, terminal: Terminal) -> int:
     with opened(terminal, options.home) as flow:
         service = Service(flow)
-        asked = options.run_ids or [row.run_id for row in service.book.unfinished()]
-        if not asked:
+        run_ids = options.run_ids or [row.run_id for row in service.book.unfinished()]
+        if not run_ids:
             if options.json:
                 terminal.document({"items": [], "next": None})
             else:
                 terminal.print("no run can go on")
             return 0
-        each = (_gone_on(service, run_id, options, terminal) for run_id in asked)
+        each = (_gone_on(service, run_id, options, terminal) for run_id in run_ids)
         found = [run for run in each if run is not None]
     if options.json and len(found) != 1:
         terminal.document({"items": [run.as_dict() for run in found], "next": None})
@@ -132,47 +136,6 @@ def _gone_on(
 # -- what was asked for ----------------------------------------------------------------------------
 
 
-def _workflow(asked: str, terminal: Terminal, service: Service) -> Workflow:
-    path = terminal.cwd / asked
-    if path.is_file():
-        return load.load(path)
-    stored = service.book.stored(asked)
-    if stored is not None:
-        return stored
-    if path.suffix in _SUFFIXES or "/" in asked:
-        raise NotFound(f"there is no file {path}")
-    raise NotFound(
-        f'there is no file and no stored workflow "{asked[:80]}"',
-        hint="store one with: jupyter flow run FILE --store",
-    )
-
-
-def _variables(options: argparse.Namespace, terminal: Terminal) -> dict[str, object]:
-    found: dict[str, object] = {}
-    if options.vars is not None:
-        path = terminal.cwd / options.vars
-        try:
-            said = orjson.loads(path.read_bytes())
-        except orjson.JSONDecodeError as error:
-            raise UsageError(f"{path} is no JSON: {error}") from None
-        if not isinstance(said, dict):
-            raise UsageError(f"{path} holds no object of variables")
-        found.update(said)
-    for each in options.var:
-        name, equals, text = each.partition("=")
-        if not equals or not name:
-            raise UsageError(f'--var "{each[:60]}" is no K=V')
-        found[name] = _value(text)
-    return found
-
-
-def _value(text: str) -> object:
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return text
-
-
 def _run_options(options: argparse.Namespace, terminal: Terminal) -> RunOptions:
     if options.workers < 0:
         raise UsageError("--workers is a number of steps")
@@ -187,18 +150,6 @@ def _run_options(options: argparse.Namespace, terminal: Terminal) -> RunOptions:
         keep_in=keep_in,
         waits=options.wait,
     )
-
-
-def _selection(options: argparse.Namespace) -> Selection:
-    if options.start_at and options.only:
-        raise UsageError("--from and --only exclude each other")
-    return Selection(
-        start_at=_names(options.start_at), only=_names(options.only), of_run=options.of_run
-    )
-
-
-def _names(text: str | None) -> tuple[str, ...]:
-    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
 
 
 # -- what is answered ------------------------------------------------------------------------------

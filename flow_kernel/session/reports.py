@@ -59,13 +59,14 @@ def _report(
     rows = runs.get((task.plan_id, task.task_id), [])
     return report_of(
         flow.view(f"{task.plan_id}/{task.task_id}"),
-        _records(flow.home, task),
+        records_of(flow.home, task),
         runs=runs_of(flow, rows, draw=draw),
         find_output=partial(read_output, flow.home),
     )
 
 
-def _records(home: Home, task: TaskRow) -> Iterator[dict[str, object]]:
+def records_of(home: Home, task: TaskRow) -> Iterator[dict[str, object]]:
+    """What the logs of a home hold of a task, in the order in which it was written."""
     plan, name = safe_file_name(task.plan_id), safe_file_name(task.task_id)
     files = [
         path

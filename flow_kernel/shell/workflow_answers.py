@@ -19,11 +19,9 @@ from flow_kernel.shell.workflow_options import (
     VERBS,
     read,
     run_options_of,
-    selection_of,
-    variables_of,
 )
 from flow_kernel.store.run_rows import RunRow
-from flow_kernel.workflow import load, registry
+from flow_kernel.workflow import asked, registry
 from flow_kernel.workflow.book import checked_id
 from flow_kernel.workflow.model import OnError, Workflow
 from flow_kernel.workflow.picture_sight import error_text, ways_on
@@ -32,7 +30,6 @@ from flow_kernel.workflow.service import Service
 from flow_kernel.workflow.states import FAILED, RunStatus, StepState
 from flow_kernel.workflow.views import Run, StepView
 
-_SUFFIXES: Final = (".json", ".toml")
 _SUGGESTED: Final = 30
 
 
@@ -51,18 +48,16 @@ def answer(session: Session, line: str) -> object:
 
 def _run(session: Session, options: argparse.Namespace) -> ShownRun:
     service = _service(session)
-    workflow = _workflow(options.workflow, service)
-    try:
-        variables = variables_of(options)
-    except OSError as error:
-        raise UsageError(f"{options.vars}: {error.strerror or error}") from None
+    workflow = asked.find_workflow(options.workflow, session.tasks.flow, service, Path.cwd())
+    file = Path(options.vars).expanduser().absolute() if options.vars else None
+    variables = asked.variables_of(options.var, file)
     if options.store:
         service.book.store_workflow(workflow)
     row = service.begin(
         workflow,
         variables,
         options=run_options_of(options),
-        selection=selection_of(options),
+        selection=asked.selection_of(options.start_at, options.only, options.of_run),
         task_id=options.task or _task_of(session),
     )
     return _go(session, service, row, workflow)
@@ -102,21 +97,6 @@ _ANSWERS: Final[dict[str, Callable[[Session, argparse.Namespace], object]]] = {
 def _service(session: Session) -> Service:
     flow = session.tasks.flow
     return Service(flow, session=session.identity.session, by=session.settings.actor)
-
-
-def _workflow(asked: str, service: Service) -> Workflow:
-    path = Path(asked).expanduser().absolute()
-    if path.is_file():
-        return load.load(path)
-    stored = service.book.stored(asked)
-    if stored is not None:
-        return stored
-    if path.suffix in _SUFFIXES or "/" in asked:
-        raise NotFound(f"there is no file {path}")
-    raise NotFound(
-        f'there is no file and no stored workflow "{asked[:80]}"',
-        hint="keep one with: %workflow run FILE --store",
-    )
 
 
 def _task_of(session: Session) -> str:
@@ -224,7 +204,7 @@ def completions(session: Callable[[], Session], line: str) -> list[str]:
     if verb == "run":
         given = [word for word in words[2:] if not word.startswith("-")]
         is_file = not given or (len(given) == 1 and last == given[0])
-        files = [str(path) for end in _SUFFIXES for path in sorted(Path().glob(f"*{end}"))]
+        files = [str(path) for end in asked.SUFFIXES for path in sorted(Path().glob(f"*{end}"))]
         return files if is_file else list(OPTIONS[verb])
     if verb in ("show", "resume"):
         rows = _service(session()).book.rows(limit=_SUGGESTED)

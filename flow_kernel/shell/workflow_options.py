@@ -1,4 +1,4 @@
-"""What stands on the line of `%workflow`, read (pure but for the file of variables).
+"""What stands on the line of `%workflow`, read (pure).
 
 Called by `shell.workflow_answers` and, for completion, by `shell.workflow_magics`.
 """
@@ -8,11 +8,8 @@ import shlex
 from pathlib import Path
 from typing import Final, NoReturn
 
-import orjson
-
 from flow_kernel.errors import UsageError
 from flow_kernel.workflow.options import RunOptions
-from flow_kernel.workflow.service import Selection
 
 VERBS: Final = {
     "run": "run a workflow, and see how it goes on",
@@ -53,31 +50,6 @@ def read(line: str) -> argparse.Namespace:
     return _parser().parse_args(words or ["list"])
 
 
-def variables_of(options: argparse.Namespace) -> dict[str, object]:
-    """Those of `--vars`, then those of `--var`: values are JSON, or else text.
-
-    Raises:
-        UsageError: One of them is no variable.
-        OSError: The file cannot be read.
-    """
-    found: dict[str, object] = {}
-    if options.vars:
-        path = Path(options.vars).expanduser().absolute()
-        try:
-            said = orjson.loads(path.read_bytes())
-        except orjson.JSONDecodeError as error:
-            raise UsageError(f"{path} is no JSON: {error}") from None
-        if not isinstance(said, dict):
-            raise UsageError(f"{path} holds no object of variables")
-        found.update(said)
-    for each in options.var:
-        name, equals, text = each.partition("=")
-        if not (name and equals):
-            raise UsageError(f'--var "{each[:60]}" is no K=V')
-        found[name] = _value(text)
-    return found
-
-
 def run_options_of(options: argparse.Namespace) -> RunOptions:
     """How it is run."""
     if options.workers < 0:
@@ -89,15 +61,6 @@ def run_options_of(options: argparse.Namespace) -> RunOptions:
         uses_cache=not options.no_cache,
         keep_in=str(Path(options.keep_files).expanduser().absolute()) if options.keep_files else "",
         waits=options.wait,
-    )
-
-
-def selection_of(options: argparse.Namespace) -> Selection:
-    """Which steps it is about."""
-    if options.start_at and options.only:
-        raise UsageError("--from and --only exclude each other")
-    return Selection(
-        start_at=_names(options.start_at), only=_names(options.only), of_run=options.of_run
     )
 
 
@@ -120,14 +83,3 @@ def _parser() -> _Parser:
     for flag in ("--failed", _WAIT):
         subs["resume"].add_argument(flag, action="store_true")
     return parser
-
-
-def _value(text: str) -> object:
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return text
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())

@@ -14,7 +14,9 @@ from itertools import pairwise
 from typing import Final, NamedTuple, TypeVar
 
 from flow_kernel.records.names import ADHOC_TASK, is_plan_id, is_task_id
+from flow_kernel.store import rebuild_runs
 from flow_kernel.store.contract import ApprovalRow, Change, StepRow, TaskRow
+from flow_kernel.store.run_rows import RunRow, RunStepRow
 
 _Row = TypeVar("_Row", TaskRow, StepRow, ApprovalRow)
 _ANSWERED: Final = frozenset({"approved", "skipped"})
@@ -31,8 +33,8 @@ class Lost(NamedTuple):
     """Something that the logs do not tell.
 
     Attributes:
-        what: `context`, `task`, `text`, `changes` or `approval`.
-        where: `plan/T-0001`, an approval's id, or a store's id.
+        what: `context`, `task`, `text`, `changes`, `approval` or `run`.
+        where: `plan/T-0001`, the id of an approval, of a run or of a store.
         name: A key, the name of a field, or numbers of changes.
         reason: Why, in a few words.
     """
@@ -64,6 +66,8 @@ class State:
         tags: By plan and task.
         approvals: By id.
         resumable: The open task of each notebook.
+        runs: Of workflows, by id.
+        run_steps: By run and step.
         lost: What could not be told.
         decided: Rows that no change tells of as they are.
     """
@@ -76,6 +80,8 @@ class State:
     tags: dict[Place, set[str]] = field(default_factory=dict)
     approvals: dict[str, ApprovalRow] = field(default_factory=dict)
     resumable: dict[str, Place] = field(default_factory=dict)
+    runs: dict[str, RunRow] = field(default_factory=dict)
+    run_steps: dict[tuple[str, str], RunStepRow] = field(default_factory=dict)
     lost: list[Lost] = field(default_factory=list)
     decided: list[Change] = field(default_factory=list)
 
@@ -99,6 +105,7 @@ def rebuilt(changes: Iterable[Change], *, sure: Callable[[ApprovalRow], bool]) -
         made = state.tasks[plan_id, task_id].created_at
         state.plans[plan_id] = min(filter(None, (state.plans.get(plan_id), made)), default="")
     _close_answers(state, sure)
+    _close_runs(state)
     return state
 
 
@@ -129,6 +136,8 @@ def _subject(change: Change) -> tuple[object, ...]:
     about = change.fields.get(key.get(change.kind, ""), "")
     if change.kind == "approval":
         return (change.kind, about)
+    if change.kind == "run":
+        return (change.kind, change.fields.get("run_id"), change.fields.get("step_id"))
     return (change.kind, *_place(change), about)
 
 
@@ -215,6 +224,19 @@ def _take_approval(state: State, change: Change) -> None:
         state.approvals[row.approval_id] = replace(row, is_used=is_used)
 
 
+def _take_run(state: State, change: Change) -> None:
+    said = change.fields
+    if rebuild_runs.is_of_step(said):
+        key = (str(said.get("run_id")), str(said["step_id"]))
+        step = rebuild_runs.step_of(said, state.run_steps.get(key), at=change.at)
+        if step is not None:
+            state.run_steps[key] = step
+        return
+    run = rebuild_runs.run_of(said, _place(change), at=change.at)
+    if run is not None:
+        state.runs[run.run_id] = run
+
+
 _TAKE: Final[Mapping[str, Callable[[State, Change], None]]] = {
     "plan": _take_plan,
     "task": _take_task,
@@ -222,6 +244,7 @@ _TAKE: Final[Mapping[str, Callable[[State, Change], None]]] = {
     "context": _take_context,
     "tag": _take_tag,
     "approval": _take_approval,
+    "run": _take_run,
 }
 
 
@@ -283,6 +306,15 @@ def _close_answers(state: State, sure: Callable[[ApprovalRow], bool]) -> None:
             state.decided.append(_said(used))
             reason = "its answer may have been used; ask again"
             state.lost.append(Lost("approval", row.approval_id, "", reason))
+
+
+def _close_runs(state: State) -> None:
+    for run_id, run in [*state.runs.items()]:
+        state.runs[run_id] = rebuild_runs.closed(run)
+        state.lost.append(Lost("run", run_id, "", rebuild_runs.LOST))
+    # A step whose run is told of nowhere is of no use.
+    for key in [key for key in state.run_steps if key[0] not in state.runs]:
+        del state.run_steps[key]
 
 
 def _said(row: TaskRow | ApprovalRow) -> Change:

@@ -148,12 +148,24 @@ class RunReading(Protocol):
     def step_result(self, cache_key: str) -> StepResult | None:
         """A result that was kept."""
 
+    def runs_over_before(self, at: str) -> list[str]:
+        """Ids of runs that were over before a time, oldest first."""
+
+    def count_step_results(self, before: str) -> int:
+        """How many results were made before a time."""
+
+    def named_objects(self) -> set[str]:
+        """The objects of the home that rows of runs name."""
+
 
 class RunWriting(RunReading, Protocol):
     """What can be changed of runs."""
 
     def new_run_id(self) -> str:
         """The next free id of the home."""
+
+    def reserve_run_id(self, run_id: str) -> None:
+        """Never give out the id, nor any before it, as a new one."""
 
     def put_workflow_document(self, sha256: str, document: str) -> None:
         """Keep a definition; harmless the second time."""
@@ -169,6 +181,12 @@ class RunWriting(RunReading, Protocol):
 
     def remove_run_steps(self, run_id: str, step_ids: Sequence[str]) -> None:
         """Steps are as if they had never begun."""
+
+    def remove_run(self, run_id: str) -> None:
+        """Delete a run with its steps and variables; its changes stay in the logs."""
+
+    def forget_workflow_documents(self) -> None:
+        """Forget definitions that no run has and that are stored under no id."""
 
     def put_run_variable(self, run_id: str, variable: RunVariable) -> None:
         """Set a variable of a run."""

@@ -117,6 +117,25 @@ class RunStatements:
         row = self._run(query, (cache_key,)).fetchone()
         return None if row is None else StepResult(*row)
 
+    def runs_over_before(self, at: str) -> list[str]:
+        """Ids of runs that were over before a time, oldest first."""
+        query = f"SELECT run_id FROM run WHERE completed_at < ? {_BY_ID}"  # noqa: S608 - our own names
+        return [run_id for (run_id,) in self._run(query, (at,))]
+
+    def count_step_results(self, before: str) -> int:
+        """How many results were made before a time."""
+        query = "SELECT COUNT(*) FROM step_result WHERE made_at < ?"
+        return int(self._run(query, (before,)).fetchone()[0])
+
+    def named_objects(self) -> set[str]:
+        """The objects of the home that rows of runs name."""
+        rows = self._run(
+            "SELECT output_object FROM run_step WHERE output_object IS NOT NULL"
+            " UNION SELECT object FROM run_variable WHERE object IS NOT NULL"
+            " UNION SELECT output_object FROM step_result WHERE output_object IS NOT NULL"
+        )
+        return {name for (name,) in rows}
+
     # -- changing ----------------------------------------------------------------------------------
 
     def new_run_id(self) -> str:
@@ -126,6 +145,12 @@ class RunStatements:
             " ON CONFLICT (letter) DO UPDATE SET last = last + 1 RETURNING last"
         )
         return f"R-{made.fetchone()[0]:04d}"
+
+    def reserve_run_id(self, run_id: str) -> None:
+        """Never give out the id, nor any before it, as a new one."""
+        number = int(run_id.removeprefix("R-"))
+        self._run("INSERT INTO counter (letter, last) VALUES ('R', 0) ON CONFLICT DO NOTHING")
+        self._run("UPDATE counter SET last = ? WHERE letter = 'R' AND last < ?", (number, number))
 
     def put_workflow_document(self, sha256: str, document: str) -> None:
         """Keep a definition; harmless the second time."""
@@ -181,6 +206,18 @@ class RunStatements:
             for table in ("run_step", "run_variable"):
                 query = f"DELETE FROM {table} WHERE run_id = ? AND step_id = ?"  # noqa: S608 - our own names
                 self._run(query, (run_id, step_id))
+
+    def remove_run(self, run_id: str) -> None:
+        """Delete a run with its steps and variables; its changes stay in the logs."""
+        for table in ("run", "run_step", "run_variable"):
+            self._run(f"DELETE FROM {table} WHERE run_id = ?", (run_id,))  # noqa: S608 - our own names
+
+    def forget_workflow_documents(self) -> None:
+        """Forget definitions that no run has and that are stored under no id."""
+        self._run(
+            "DELETE FROM workflow_document WHERE sha256 NOT IN"
+            " (SELECT sha256 FROM run UNION SELECT sha256 FROM workflow)"
+        )
 
     def put_run_variable(self, run_id: str, variable: RunVariable) -> None:
         """Set a variable of a run."""

@@ -89,6 +89,15 @@ def _put_rows(connection: sqlite3.Connection, state: State) -> None:
         change.reserve_approval_id(approval.approval_id)
     for notebook, place in state.resumable.items():
         change.put_resumable(notebook, *place)
+    _put_runs(change, state)
+
+
+def _put_runs(change: SqliteTransaction, state: State) -> None:
+    for run in state.runs.values():
+        change.put_run(run, at="")
+        change.reserve_run_id(run.run_id)
+    for step in state.run_steps.values():
+        change.put_run_step(step, state.runs[step.run_id], at="")
 
 
 def _put_history(

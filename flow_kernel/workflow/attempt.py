@@ -13,7 +13,7 @@ import orjson
 from flow_kernel.errors import FlowError
 from flow_kernel.workflow.executors.contract import (
     Executor,
-    ImmediateExecutor,
+    Log,
     Order,
     Outcome,
 )
@@ -80,18 +80,18 @@ async def attempt(
 
 
 def attempt_now(
-    executor: ImmediateExecutor,
+    run_now: Callable[[Order, Log], Outcome],
     order: Order,
     step: Step,
     *,
     is_strict: bool,
     on_text: Callable[[str], None],
 ) -> Attempted:
-    """`attempt` with an executor that runs steps in the thread that calls."""
+    """`attempt` with an executor that runs steps in the thread that calls: its `run_now`."""
     logs = Logs(on_text)
     began = time.perf_counter()
     try:
-        outcome = executor.run_now(order, logs)
+        outcome = run_now(order, logs)
     except FlowError as failure:
         return not_run(failure, logs.text())
     return _judged(outcome, logs, step, is_strict=is_strict, began=began)

@@ -6,16 +6,19 @@ who takes it writes down which process it is, and another one may take it once t
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any, Final
 
 import orjson
 
-from flow_kernel.errors import IllegalTransition, NotFound, UsageError
+from flow_kernel.errors import FlowError, IllegalTransition, NotFound, UsageError
+from flow_kernel.records.home import Home
 from flow_kernel.records.process import ProcessId, is_alive, this_process
 from flow_kernel.store.contract import Reading, Store, Writing
 from flow_kernel.store.run_rows import RunRow, RunStepRow, RunVariable
 from flow_kernel.workflow import spec
+from flow_kernel.workflow.holding import is_held
 from flow_kernel.workflow.ledger import error_of
 from flow_kernel.workflow.model import Workflow
 from flow_kernel.workflow.objects import LARGE_BYTES, Objects
@@ -32,13 +35,14 @@ class Book:
 
     Args:
         store: Of the home.
-        objects: Of the home.
+        home: Where large values and files of runs lie.
         now: UTC with milliseconds.
     """
 
-    def __init__(self, store: Store, objects: Objects, now: Callable[[], str]) -> None:
+    def __init__(self, store: Store, home: Home, now: Callable[[], str]) -> None:
         self._store = store
-        self._objects = objects
+        self._home = home
+        self._objects = Objects(home)
         self._now = now
 
     # -- asking ------------------------------------------------------------------------------------
@@ -85,11 +89,19 @@ class Book:
         """Runs that are not over and that no process works on, oldest first."""
         with self._store.read() as view:
             rows = view.unfinished_runs()
-        return [row for row in rows if not is_worked_on(row)]
+        return [row for row in rows if not self.is_worked_on(row)]
 
     def last_of(self, workflow: str) -> str | None:
         """The newest run of a workflow."""
         return next((row.run_id for row in self.rows() if row.workflow == workflow), None)
+
+    def is_worked_on(self, row: RunRow) -> bool:
+        """True where a process that lives works on a run."""
+        owner, here = _owner_of(row), this_process()
+        if owner is None or not is_alive(owner, here):
+            return False
+        # This process may have given it up, because the store refused.
+        return owner != here or is_held(self._home, row.run_id)
 
     # -- changing ----------------------------------------------------------------------------------
 
@@ -157,7 +169,7 @@ class Book:
         with self._store.write() as change:
             at = self._now()
             row = _known(change, run_id)
-            if is_worked_on(row):
+            if self.is_worked_on(row):
                 raise IllegalTransition(
                     f"process {_owner_of(row).pid} works on {run_id}; nothing was changed",  # type: ignore[union-attr]  # it has one
                     hint=f"see: jupyter flow runs show {run_id}",
@@ -181,8 +193,8 @@ class Book:
         return run
 
     def park(self, run: RunRow) -> None:
-        """Nobody works on a run any more, and it is not over."""
-        with self._store.write() as change:
+        """Nobody works on a run any more, and it is not over; a store that refuses is let be."""
+        with suppress(FlowError), self._store.write() as change:
             row = _known(change, run.run_id)
             if row.owner == run.owner:
                 change.put_run(replace(row, owner=""), at=self._now())
@@ -203,12 +215,6 @@ def encoded(workflow: Workflow) -> tuple[str, str]:
     """SHA-256 and text of a definition."""
     data = orjson.dumps(spec.as_document(workflow))
     return hashlib.sha256(data).hexdigest(), data.decode()
-
-
-def is_worked_on(row: RunRow) -> bool:
-    """True where a process that lives works on a run."""
-    owner = _owner_of(row)
-    return owner is not None and is_alive(owner, this_process())
 
 
 def checked_id(run_id: str) -> str:

@@ -14,7 +14,7 @@ from flow_kernel.store.run_rows import RunStepRow
 from flow_kernel.workflow import asking, events
 from flow_kernel.workflow.attempt import Attempted
 from flow_kernel.workflow.deciding import Decider, Decision
-from flow_kernel.workflow.ledger import Changes, Ledger, skipped
+from flow_kernel.workflow.ledger import Changes, End, Ledger, skipped
 from flow_kernel.workflow.model import Step
 from flow_kernel.workflow.states import RunStatus, StepState
 
@@ -89,16 +89,15 @@ class Clerk:
         for warning in attempted.warnings:
             self._told.append(events.Warned(step=step, message=warning))
             logs += f"\nwarning: {warning}" if logs else f"warning: {warning}"
-        before = self._ledger.rows[step.id]
-        row = self._ledger.over(
-            replace(before, executor=attempted.how or before.executor),
-            attempted.state,
+        end = End(
+            state=attempted.state,
+            executor=attempted.how,
+            elapsed_ms=attempted.elapsed_ms,
             error=attempted.error,
+            output=attempted.output,
             logs=logs,
-            elapsed_ms=round(attempted.elapsed_ms, 3),
         )
-        if attempted.output is not None:
-            row = self._ledger.with_output(row, attempted.output)
+        row = self._ledger.ended(self._ledger.rows[step.id], end)
         if attempted.state == StepState.OK:
             self._sets(step, attempted.sets)
             if cache_key is not None:

@@ -14,7 +14,6 @@ from flow_kernel.records.journal import utc_now_ms
 from flow_kernel.session.open_home import store_of
 from flow_kernel.store.contract import Store
 from flow_kernel.workflow.book import Book
-from flow_kernel.workflow.objects import Objects
 from flow_kernel.workflow.states import RunStatus
 
 
@@ -22,7 +21,7 @@ def interrupted(home: Home) -> list[str]:
     """Runs whose runner is gone, which nobody has ended and which wait for nothing."""
     store = store_of(home)
     try:
-        rows = Book(store, Objects(home), utc_now_ms).unfinished()
+        rows = Book(store, home, utc_now_ms).unfinished()
     finally:
         store.close()
     return [row.run_id for row in rows if row.status != RunStatus.WAITING]
@@ -32,7 +31,7 @@ def parked_on(store: Store, home: Home, approval_id: str) -> str | None:
     """The parked run that an answer is for; None where there is none, or somebody works on it."""
     with store.read() as view:
         run_id = view.run_of_approval(approval_id)
-    known = {row.run_id for row in Book(store, Objects(home), utc_now_ms).unfinished()}
+    known = {row.run_id for row in Book(store, home, utc_now_ms).unfinished()}
     return run_id if run_id in known else None
 
 

@@ -44,6 +44,18 @@ class Changes:
         return bool(self.steps or self.run)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """What came of the last attempt of a step."""
+
+    state: StepState
+    executor: str
+    elapsed_ms: float
+    error: Mapping[str, Any] | None
+    output: bytes | None
+    logs: str
+
+
 class Ledger:
     """See the module.
 
@@ -175,6 +187,28 @@ class Ledger:
             elapsed_ms=elapsed_ms,
             error=None if error is None else orjson.dumps(error, default=str).decode(),
             logs=logs,
+        )
+
+    def ended(self, row: RunStepRow, end: End) -> RunStepRow:
+        """The row of a step whose last attempt has ended, in one go: it is on the way of each."""
+        value = name = None
+        if end.output is not None:
+            value, name = self._placed(end.output)
+            self.values.say(row.step_id, end.output)
+        return RunStepRow(
+            run_id=row.run_id,
+            step_id=row.step_id,
+            number=row.number,
+            state=end.state,
+            attempt=row.attempt,
+            executor=end.executor or row.executor,
+            started_at=row.started_at,
+            ended_at=self.now(),
+            elapsed_ms=round(end.elapsed_ms, 3),
+            error=None if end.error is None else orjson.dumps(end.error, default=str).decode(),
+            output=value,
+            output_object=name,
+            logs=end.logs,
         )
 
     def with_output(self, row: RunStepRow, output: bytes) -> RunStepRow:

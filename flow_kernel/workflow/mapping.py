@@ -11,6 +11,7 @@ The variables file of a step is one JSON object; what comes later wins:
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -73,7 +74,7 @@ class Seen:
         parts = {**self.variables, **self.outputs, **inputs}
         for name in extra:
             parts.pop(name, None)
-        said = [b"%b:%b" % (orjson.dumps(name), raw) for name, raw in parts.items()]
+        said = [b"%b:%b" % (_encoded(name), raw) for name, raw in parts.items()]
         return b"{%b}" % b",".join([*said, orjson.dumps(extra)[1:-1]])
 
 
@@ -134,6 +135,11 @@ class Values:
         if not self._sets:
             return dict(self.outputs)
         return {name: raw for name, (_, raw) in self._last.items()}
+
+
+@lru_cache(maxsize=65_536)
+def _encoded(name: str) -> bytes:
+    return orjson.dumps(name)
 
 
 def mapped(output: Mapping[str, Any], mapping: Mapping[str, str]) -> dict[str, bytes]:

@@ -28,6 +28,10 @@ class Objects:
         """Where an object lies."""
         return self._root / name[:2] / name
 
+    def all(self) -> list[Path]:
+        """The files of all objects, and of drafts that a process did not finish."""
+        return [path for path in self._root.glob("*/*") if path.is_file()]
+
     def put(self, data: bytes, *, is_durable: bool = False) -> str:
         """Keep `data`; its name.
 

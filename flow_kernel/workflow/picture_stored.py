@@ -8,7 +8,6 @@ from typing import Final
 from flow_kernel.errors import NotFound
 from flow_kernel.session.flow import Flow
 from flow_kernel.workflow.book import Book
-from flow_kernel.workflow.objects import Objects
 from flow_kernel.workflow.picture_details import wanted_outputs
 from flow_kernel.workflow.picture_html import html_of
 from flow_kernel.workflow.picture_sight import Sight, sight_of
@@ -24,7 +23,7 @@ def stored_sight(flow: Flow, run_id: str) -> Sight:
     Raises:
         NotFound: There is none of that id.
     """
-    book = Book(flow.store, Objects(flow.home), flow.now)
+    book = Book(flow.store, flow.home, flow.now)
     run = book.run(run_id)
     outputs = outputs_of(flow, run)
     try:

