@@ -77,5 +77,25 @@ class RunEnded:
     elapsed_ms: float
 
 
+class Guarded:
+    """Tells a listener until that fails: a run does not end because nobody can look at it.
+
+    Args:
+        tell: The listener.
+    """
+
+    def __init__(self, tell: "Tell") -> None:
+        self._tell: Tell | None = tell
+
+    def __call__(self, event: "Event") -> None:
+        """Tell `event`, if anybody still listens."""
+        if self._tell is None:
+            return
+        try:
+            self._tell(event)
+        except Exception:  # noqa: BLE001 - a closed pipe, a broken screen: whatever it is, it is not the run's
+            self._tell = None
+
+
 Event = RunBegan | StepBegan | StepLogged | StepRests | StepEnded | Warned | RunEnded
 Tell = Callable[[Event], None]

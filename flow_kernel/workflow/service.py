@@ -248,7 +248,7 @@ class Service:
             ),
             places=Places(options.places),
             clear=clear,
-            tell=tell,
+            tell=events.Guarded(tell),
         )
 
     def _reused(self, workflow: Workflow, selection: Selection) -> reuse.Reused:

@@ -158,3 +158,39 @@ def test_a_store_that_refuses_leaves_no_process_and_a_run_that_can_go_on(tmp_pat
 
     assert done.status == RunStatus.SUCCESS
     assert json.dumps(done.output_data) == '{"a": {"n": 1}, "b": {"result": 2}}'
+
+
+def test_a_listener_that_fails_is_heard_no_more_and_the_run_goes_on(tmp_path: Path) -> None:
+    told = []
+
+    def tell(event: object) -> None:
+        told.append(event)
+        raise BrokenPipeError
+
+    with opened(tmp_path) as (_, service):
+        found = workflow(tmp_path, {"id": "a", "code": script(n="1")}, {"id": "b", "code": "1"})
+        done = service.run(service.begin(found, options=RunOptions(executor="inline")), tell)
+
+    assert (done.status, len(told)) == (RunStatus.SUCCESS, 1)
+
+
+def test_a_reader_that_leaves_does_not_end_the_run(tmp_path: Path) -> None:
+    (tmp_path / "w.toml").write_text(
+        'name = "w"\n[[steps]]\nid = "a"\ncode = "import time; time.sleep(0.3)"\n'
+        '[[steps]]\nid = "b"\ncode = "print(1)"\n'
+    )
+    env = {**os.environ, "FLOW_HOME": str(tmp_path / ".flow")}
+    with subprocess.Popen(
+        [sys.executable, "-m", "flow_kernel.apps.cli", "run", "w.toml"],
+        cwd=tmp_path,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        process.wait(20)
+
+    with opened(tmp_path) as (_, service):
+        assert service.book.run("R-0001").status == RunStatus.SUCCESS
