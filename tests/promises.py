@@ -55,6 +55,7 @@ PROMISES: Final[dict[str, str]] = {
     # Workflows in a notebook
     "workflow.seen": "A run is seen below its cell while it goes on, and with its outputs after.",
     "workflow.ends": "A run that fails, waits or is stopped ends its cell, and can go on later.",
+    "workflow.resumed": "A run whose runner was killed goes on when a kernel starts on its home.",
     # Questions to a person
     "approval.parks": "Where nobody can type, a cell ends with a question and a rerun goes on.",
     "approval.anywhere": "A question is answered in its cell or elsewhere; the first one counts.",

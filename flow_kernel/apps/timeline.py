@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final
 
+from flow_kernel.apps.when import parse_stamp
+
 Record = Mapping[str, object]
 _CHANGED: Final = ("changed_vars", "mutated_vars")
 _CODE_CHARS: Final = 20_000
@@ -38,6 +40,14 @@ class Mark(Enum):
     RUNNING = "running"
     LOST = "lost"
     HIDDEN = "hidden"
+
+
+_RUN_MARKS: Final = {
+    "success": Mark.OK,
+    "failed": Mark.ERROR,
+    "cancelled": Mark.INTERRUPTED,
+    "waiting": Mark.RUNNING,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +117,8 @@ class Timeline:
             return self._death(record)
         elif kind == "hidden":
             return [_entry(record, Mark.HIDDEN, text=_hidden_text(record))]
+        elif kind == "run" and "step_id" not in record:
+            return _run_entries(record)
         return ()
 
     def unfinished(self, is_alive: Callable[[str], bool]) -> Iterator[Entry]:
@@ -222,6 +234,17 @@ def _hidden_text(record: Record) -> str:
         return f"{count} request{plural} of a tool, not recorded as cells"
     why = {"paused": "recording was paused", "record: false": "marked record: false"}
     return f"{count} cell{plural} not recorded: {why.get(reason, reason)}"
+
+
+def _run_entries(record: Record) -> Iterable[Entry]:
+    """A run of a workflow that is over or parked; how its steps went is told by `runs show`."""
+    mark = _RUN_MARKS.get(_text(record, "status"))
+    if mark is None:
+        return ()
+    began, ended = (parse_stamp(record.get(name)) for name in ("started_at", "completed_at"))
+    elapsed_ms = None if began is None or ended is None else (ended - began).total_seconds() * 1000
+    text = f"workflow {_text(record, 'workflow')} ({_text(record, 'run_id')})"
+    return [_entry(record, mark, elapsed_ms=elapsed_ms, text=text, note=_text(record, "reason"))]
 
 
 def _imports(record: Record) -> tuple[str, ...]:

@@ -150,3 +150,31 @@ def _story(log: SampleLog, *, alive: Iterable[str] = ()) -> list[Entry]:
     timeline = Timeline()
     entries = [e for record in read_records([log.path]) for e in timeline.feed(record)]
     return [*entries, *timeline.unfinished(lambda session: session in set(alive))]
+
+
+def test_a_run_of_a_workflow_is_one_entry_once_it_is_over_or_waits() -> None:
+    run = {
+        "kind": "run",
+        "workflow": "etl",
+        "run_id": "R-0007",
+        "started_at": "2026-11-30T10:00:00.000Z",
+        "completed_at": "2026-11-30T10:00:01.500Z",
+        "status": "failed",
+        "reason": "save failed",
+        "seq": 9,
+    }
+    timeline = Timeline()
+
+    told = [
+        [*timeline.feed({**run, "status": "running"})],
+        [*timeline.feed({**run, "step_id": "save", "state": "error"})],
+        [(e.mark, e.elapsed_ms, e.text, e.note) for e in timeline.feed(run)],
+        [e.mark for e in timeline.feed({**run, "status": "waiting", "completed_at": None})],
+    ]
+
+    assert told == [
+        [],
+        [],
+        [(Mark.ERROR, 1500.0, "workflow etl (R-0007)", "save failed")],
+        [Mark.RUNNING],
+    ]
