@@ -38,6 +38,7 @@ SHIPPED: Final = {
     f"{SHARED}/flow/notebooks/data/co2-mauna-loa-weekly.csv",
     f"{SHARED}/flow/notebooks/tour.ipynb",
     f"{SHARED}/flow/notebooks/workflow.ipynb",
+    f"{SHARED}/flow/notebooks/workflows.ipynb",
     f"{SHARED}/flow/notebooks/workflows/co2/co2.toml",
     f"{SHARED}/flow/notebooks/workflows/co2/common.py",
     f"{SHARED}/flow/notebooks/workflows/co2/fit.py",
