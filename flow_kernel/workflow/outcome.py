@@ -23,14 +23,17 @@ _LAST_LINE: Final = re.compile(r"^(?P<name>[A-Za-z_][\w.]*)(?:: (?P<text>.*))?$"
 _KEPT_CHARS: Final = 8000
 
 
-def outcome_of(end: StepEnd, stderr_tail: str) -> Outcome:
+def outcome_of(end: StepEnd, stderr_tail: str, *, job_id: str) -> Outcome:
     """The outcome of a process that has ended.
 
     Args:
         end: How.
         stderr_tail: The end of what it wrote to stderr.
+        job_id: What it is called in the document of a block: run, step and attempt.
     """
     state, error = _judged(end, stderr_tail)
+    if error is not None and "block" in error:
+        error = {**error, "block": {**error["block"], "job_id": job_id}}
     return Outcome(
         state=state,
         stdout=end.stdout,
@@ -44,7 +47,7 @@ def outcome_of(end: StepEnd, stderr_tail: str) -> Outcome:
 
 def _judged(end: StepEnd, stderr_tail: str) -> tuple[StepState, Mapping[str, Any] | None]:
     if end.block is not None:
-        said = f"it made no progress: {end.block.get('detail') or end.block.get('reason')}"
+        said = _block_words(end.block)
         error = {"type": "WorkerBlocked", "message": said, "block": dict(end.block)}
         return StepState.BLOCKED, error
     if end.death is not None:
@@ -59,6 +62,15 @@ def _judged(end: StepEnd, stderr_tail: str) -> tuple[StepState, Mapping[str, Any
     if end.returncode != 0:
         return StepState.ERROR, error_of(end.returncode, stderr_tail)
     return StepState.OK, None
+
+
+def _block_words(block: Mapping[str, Any]) -> str:
+    """Why a step was ended, and where it was."""
+    reason = str(block.get("reason", "unknown")).replace("_", " ")
+    detail = str(block.get("detail") or "").replace("_", " ")
+    where = [str(frame) for frame in block.get("stack") or ()][:1]
+    parts = [reason, *([detail] if detail and detail != reason else []), *where]
+    return f"it made no progress: {'; '.join(part for part in parts if part != 'unknown')}"
 
 
 def error_of(returncode: int, stderr_tail: str) -> dict[str, Any]:

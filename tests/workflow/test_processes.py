@@ -305,3 +305,23 @@ def test_a_run_inside_a_running_loop_goes_on_in_a_thread(tmp_path: Path) -> None
     threads = [each.name for each in threading.enumerate() if each.name == "flow-workflow"]
 
     assert (found.status, threads) == (RunStatus.SUCCESS, [])
+
+
+def test_a_step_that_makes_no_progress_for_certain_is_ended_with_its_stack(tmp_path: Path) -> None:
+    code = "x = 1\nwhile x:\n    pass\n"
+
+    found = one(tmp_path, code, timeout=30)
+
+    error = found.step("a").error or {}
+    assert states(found) == {"a": "blocked", "beside": "ok"}
+    assert error["type"] == "WorkerBlocked"
+    block = error["block"]
+    assert (block["job_id"], block["reason"], block["confidence"]) == (
+        "R-0001/a/1",
+        "infinite_loop",
+        "certain",
+    )
+    assert block["stack"] == ["line 2 of the script: while x:"]
+    assert error["message"] == (
+        "it made no progress: infinite loop; repeats; line 2 of the script: while x:"
+    )

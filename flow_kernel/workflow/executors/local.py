@@ -44,7 +44,8 @@ class SubprocessExecutor:
             files.close()
         if repeats := files.repeats():
             log(f"\nto repeat this step by hand: {repeats}\n".encode())
-        return outcome_of(end, tail.text())
+        job_id = f"{order.run_id}/{order.step_id}/{order.attempt}"
+        return outcome_of(end, tail.text(), job_id=job_id)
 
     async def close(self) -> None:
         """End everything that is left."""
