@@ -78,7 +78,7 @@ class DaskExecutor:
             if not address:
                 address = self._cluster = LocalCluster(  # type: ignore[no-untyped-call] # Dask's
                     n_workers=self._context.workers, threads_per_worker=1, processes=True,
-                    host="127.0.0.1", dashboard_address=None, memory_limit=0,
+                    host="127.0.0.1", dashboard_address="127.0.0.1:0", memory_limit=0,
                     scheduler_kwargs={"allowed_failures": 0}, asynchronous=True,
                     local_directory=str(self._context.files / "dask"),
                 )  # fmt: skip
