@@ -16,8 +16,8 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench bench-peers bench-checkpoints bench-pools soak lab test-all clean \
-	check-ruff check-format check-mypy check-types check-floors
+.PHONY: help demo test check bench bench-peers bench-checkpoints bench-pools bench-workflows soak \
+	lab test-all clean check-ruff check-format check-mypy check-types check-floors
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,14 +52,19 @@ check-floors:
 bench: .venv/.test ## Run the benchmarks (ARGS="NAME… --json FILE" picks and saves)
 	@$(BIN)/python tests/benchmarks/run.py $(ARGS)
 
-bench-peers: .venv/.test ## Run ipyflow and Kishu beside us, each in its own environment
+# Without ARGS, which name recorders, the engines of workflows are among the peers.
+bench-peers: .venv/.test ## Run other recorders and engines beside us, each in its own environment
 	@$(BIN)/python tests/benchmarks/peers.py $(ARGS)
+	@$(if $(strip $(ARGS)),,$(BIN)/python tests/benchmarks/workflows.py engines)
 
 bench-checkpoints: .venv/.test ## Run checkpoints beside Kishu, dill and pickle (ARGS="--size 240")
 	@$(BIN)/python tests/benchmarks/checkpoints.py $(ARGS)
 
 bench-pools: .venv/.test ## Run isolated cells beside other pools (ARGS="flow loky --json FILE")
 	@$(BIN)/python tests/benchmarks/pools.py $(ARGS)
+
+bench-workflows: .venv/.test ## Run workflows beside other engines (ARGS="ours dbos --json FILE")
+	@$(BIN)/python tests/benchmarks/workflows.py $(ARGS)
 
 soak: .venv/.test ## Run the long counts (10,000 kills and the like)
 	@$(RUN) pytest -n 2 --dist worksteal --timeout 7200 -m soak $(ARGS)

@@ -1,6 +1,6 @@
 """What is told of a step that does not go on (pure).
 
-Made by `watch`; programs, records and events get the document.
+Made by `looks`; programs, records and events get the document.
 """
 
 from collections.abc import Sequence

@@ -3,27 +3,32 @@
 Called by `host_process` in what it forks; nothing of it returns.
 """
 
+import _signal  # type: ignore[import-not-found] # `signal` takes a starting host 4 ms
 import errno
 import marshal
 import os
-import signal
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import suppress
-from typing import Any, Final, NoReturn
 
 from flow_kernel.workers.steps import script_main
-from flow_kernel.workers.steps.compiled import Compiled
-from flow_kernel.workers.steps.marking import TagPlace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, NoReturn
+
+    from flow_kernel.workers.steps.compiled import Compiled
+    from flow_kernel.workers.steps.marking import TagPlace
 
 _STDOUT, _STDERR = 1, 2
 _NOT_FOUND, _NOT_RUNNABLE = 127, 126
-_RESTORED: Final = ("SIGPIPE", "SIGXFSZ")
+_RESTORED = ("SIGPIPE", "SIGXFSZ")
 """Python ignores them for itself; a program is to begin with what the system has for them."""
 
 
-def become(order: dict[str, Any], fds: Sequence[int], place: TagPlace, codes: Compiled) -> NoReturn:
+def become(
+    order: "dict[str, Any]", fds: "Sequence[int]", place: "TagPlace", codes: "Compiled"
+) -> "NoReturn":
     """Run a step and exit.
 
     Args:
@@ -46,12 +51,14 @@ def become(order: dict[str, Any], fds: Sequence[int], place: TagPlace, codes: Co
             code=codes.known(order["source"], order["filename"]),
         )
     except BaseException as error:  # noqa: BLE001 - the end of a process: it is told
-        with suppress(BaseException):
+        try:
             _tell(f"the step cannot be started: {error}")
+        except BaseException:  # noqa: BLE001 - nobody is left to tell
+            pass
     os._exit(1)
 
 
-def _arrange(order: dict[str, Any], fds: Sequence[int], place: TagPlace) -> None:
+def _arrange(order: "dict[str, Any]", fds: "Sequence[int]", place: "TagPlace") -> None:
     os.dup2(fds[0], _STDOUT)
     os.dup2(fds[1], _STDERR)
     for fd in fds:
@@ -87,7 +94,7 @@ def _begin_here(cwd: str) -> None:
         processes.ORIGINAL_DIR = cwd
 
 
-def _fresh(order: dict[str, Any]) -> list[str]:
+def _fresh(order: "dict[str, Any]") -> list[str]:
     """A program that runs the source in an interpreter of its own."""
     memory = os.memfd_create("flow-step", 0)
     what = (order["source"], order["filename"], order["argv"], order["path"])
@@ -95,10 +102,10 @@ def _fresh(order: dict[str, Any]) -> list[str]:
     return [sys.executable, "-P", script_main.__file__, f"/proc/self/fd/{memory}"]
 
 
-def _execute(argv: Sequence[str]) -> NoReturn:
+def _execute(argv: "Sequence[str]") -> "NoReturn":
     for name in _RESTORED:
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_DFL)
+        if hasattr(_signal, name):
+            _signal.signal(getattr(_signal, name), _signal.SIG_DFL)
     try:
         os.execvp(argv[0], [*argv])  # noqa: S606 - no shell: it would change the arguments
     except OSError as error:

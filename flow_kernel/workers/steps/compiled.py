@@ -3,11 +3,12 @@
 Used by `host_process` and, as a copy, in what it forks.
 """
 
-from types import CodeType
-from typing import Final
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import CodeType
 
-_MOST: Final = 256
-_MOST_CHARS: Final = 4_000_000
+_MOST = 256
+_MOST_CHARS = 4_000_000
 """Of all sources together: a compiled one takes several times as much."""
 
 
@@ -18,7 +19,7 @@ class Compiled:
         self._codes: dict[tuple[str, str], CodeType | None] = {}
         self._nchars = 0
 
-    def get(self, source: str, filename: str) -> CodeType | None:
+    def get(self, source: str, filename: str) -> "CodeType | None":
         """The code, compiled now if need be; None where it does not compile: its process tells."""
         key = (filename, source)
         if key in self._codes:
@@ -35,6 +36,6 @@ class Compiled:
             self._nchars -= len(oldest[1])
         return code
 
-    def known(self, source: str, filename: str) -> CodeType | None:
+    def known(self, source: str, filename: str) -> "CodeType | None":
         """The code, if it was compiled before."""
         return self._codes.get((filename, source))

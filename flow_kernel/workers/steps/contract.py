@@ -5,10 +5,12 @@ Built by whoever runs workflows; taken and made by `host`, `hosts` and `spawned`
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from flow_kernel.workers.death import Death
 from flow_kernel.workers.limits import Limits
+
+if TYPE_CHECKING:
+    from flow_kernel.workers.death import Death
 
 How = Literal["fork", "spawn"]
 
@@ -60,7 +62,7 @@ class StepEnd:
     peak_rss_bytes: int | None
     cpu_s: float | None
     elapsed_s: float
-    death: Death | None
+    death: "Death | None"
     block: dict[str, Any] | None
     left_behind: int
     how: How

@@ -17,17 +17,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from flow_kernel.workers import tree
 from flow_kernel.workers.steps.contract import StepEnd, StepJob
 from flow_kernel.workers.steps.host import StepHost
 from flow_kernel.workers.steps.imports import Finder, Imports
+from flow_kernel.workers.steps.readying import STANDARD
 from flow_kernel.workers.steps.shadows import system_path
 from flow_kernel.workers.steps.spawned import Spawned
 
 CAN_FORK: Final = sys.platform.startswith("linux")
 """Elsewhere a fork without exec is unsafe (macOS) or there is none (Windows)."""
-_ALWAYS: Final = ("argparse", "json", "linecache", "pathlib", "shutil", "traceback")
-"""What nearly each script needs, now or in a corner."""
 _SPARES: Final = 2
 _MOST: Final = 4
 _OLDEST_S: Final = 3600.0
@@ -121,10 +119,10 @@ class Hosts:
             self._leave(kept)
             kept = None
         if kept is None:
-            names = (*_ALWAYS, *imports.standard, *imports.installed)
+            names = (*imports.standard, *imports.installed)
             own = {name: value for name, value in env.items() if not name.startswith(_OURS)}
             host = StepHost(preload=names, env=own, spares=self._spares)
-            kept = _Kept(host=host, packages=packages, known=set(names))
+            kept = _Kept(host=host, packages=packages, known={*names, *STANDARD})
             self._kept[key] = kept
         self._kept.move_to_end(key)
         while len(self._kept) > self._most:
@@ -149,10 +147,10 @@ class Hosts:
         """See, now and then, how large it is."""
         if kept.host.steps % _LOOK_EVERY != 1 or kept.host.pid is None:
             return
-        usage = tree.look_alone(kept.host.pid)
-        if usage is not None:
-            first = kept.first_rss_bytes = kept.first_rss_bytes or usage.rss_bytes
-            kept.has_grown = usage.rss_bytes - first > _GROWN_BYTES
+        now = _rss_bytes(kept.host.pid)
+        if now is not None:
+            first = kept.first_rss_bytes = kept.first_rss_bytes or now
+            kept.has_grown = now - first > _GROWN_BYTES
 
     def _packages(self) -> tuple[int, ...]:
         """Changes when a package is installed; 5 us."""
@@ -163,6 +161,15 @@ class Hosts:
             except OSError:
                 times.append(0)
         return tuple(times)
+
+
+def _rss_bytes(pid: int) -> int | None:
+    """What `tree.look_alone` says as well; the first step does not wait for that to be loaded."""
+    try:
+        with open(f"/proc/{pid}/statm", "rb", 0) as file:  # noqa: PTH123 - half the time
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def _environment(env: Mapping[str, str], *, whole: bool) -> frozenset[tuple[str, str]]:

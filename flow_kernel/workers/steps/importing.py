@@ -4,17 +4,18 @@ Used by `host_process`. Not fit is a module whose import leaves a thread, which 
 or writes something, which only its step may: it is told, and the host is made again without it.
 """
 
-import array
 import fcntl
 import importlib
 import os
 import sys
 import termios
 import warnings
-from collections.abc import Callable, Sequence
-from typing import Final
 
-ATTRIBUTE: Final = ":"
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+ATTRIBUTE = ":"
 """`a:b` stands for `from a import b`, where `b` may be a module."""
 
 
@@ -29,7 +30,7 @@ class Importer:
         self._noise = noise
         self._heard = 0
 
-    def load(self, names: Sequence[str], before: Callable[[str], None]) -> dict[str, str]:
+    def load(self, names: "Sequence[str]", before: "Callable[[str], None]") -> dict[str, str]:
         """Import modules.
 
         Args:
@@ -63,9 +64,8 @@ class Importer:
     def _has_written(self) -> bool:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
-        waiting = array.array("i", [0])
-        fcntl.ioctl(self._noise, termios.FIONREAD, waiting)
-        before, self._heard = self._heard, waiting[0]
+        waiting = fcntl.ioctl(self._noise, termios.FIONREAD, bytes(4))
+        before, self._heard = self._heard, int.from_bytes(waiting, sys.byteorder)
         return self._heard > before
 
 

@@ -9,11 +9,13 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from flow_kernel.records.process import memory_total
-from flow_kernel.workers.death import Death, Evidence, Killer, decide, last_line_of
 from flow_kernel.workers.steps.contract import How, StepEnd, StepJob
+
+if TYPE_CHECKING:
+    from flow_kernel.workers.death import Death, Killer
 
 _PIECE: Final = 1 << 16
 _TAIL_CHARS: Final = 4096
@@ -80,7 +82,7 @@ class Running:
         if self.job.limits.timeout_s is not None:
             self._timer = self._loop.call_later(self.job.limits.timeout_s, self._time_is_up)
 
-    def end_for(self, killer: Killer) -> None:
+    def end_for(self, killer: "Killer") -> None:
         """Have it killed; the first reason stands."""
         if self.killed_by is None:
             self.killed_by = killer
@@ -174,9 +176,11 @@ class Running:
             with suppress(OSError):
                 os.close(fd)
 
-    def _death(self, status: int, peak: int | None, oom_kills: dict[str, int]) -> Death | None:
+    def _death(self, status: int, peak: int | None, oom_kills: dict[str, int]) -> "Death | None":
         if status >= 0 and self.killed_by is None:
             return None
+        from flow_kernel.workers.death import Evidence, decide, last_line_of
+
         said = self._tail[-_TAIL_CHARS:].decode("utf-8", "replace")
         fault = last_line_of(said, self.job.filename) if self.job.filename else None
         last = self.last_line or (f"line {fault.line} of the script" if fault else "")

@@ -8,13 +8,15 @@ import os
 import site
 import sys
 import time
-from collections.abc import Sequence
-from typing import Final
 
-_MOST: Final = 64
-_SETTLED_NS: Final = 2_000_000_000
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_MOST = 64
+_SETTLED_NS = 2_000_000_000
 """A directory that changed less than this ago may change again at the same time stamp."""
-_LOADED_ANYWAY: Final = frozenset(
+_LOADED_ANYWAY = frozenset(
     {
         *("__main__", "abc", "codecs", "encodings", "genericpath", "io", "os", "posixpath"),
         *("site", "sitecustomize", "stat", "usercustomize", "zipimport"),
@@ -44,11 +46,11 @@ class Shadows:
         system: See `system_path`.
     """
 
-    def __init__(self, system: Sequence[str]) -> None:
+    def __init__(self, system: "Sequence[str]") -> None:
         self._system = frozenset(system)
         self._seen: dict[str, tuple[int, frozenset[str]]] = {}
 
-    def hidden(self, path: Sequence[str]) -> str:
+    def hidden(self, path: "Sequence[str]") -> str:
         """The name of a loaded module that a script with that path would find elsewhere; or ""."""
         for entry in path:
             if entry in self._system:
@@ -57,6 +59,15 @@ class Shadows:
                 if name in sys.modules and not _lies_in(name, entry):
                     return name
         return ""
+
+    def may_hide(self, path: "Sequence[str]") -> bool:
+        """True where a module of the standard library would be found elsewhere, loaded or not."""
+        for entry in path:
+            if entry in self._system:
+                break
+            if not self._names(entry).isdisjoint(sys.stdlib_module_names):
+                return True
+        return False
 
     def _names(self, entry: str) -> frozenset[str]:
         """Names of modules that may be imported from a directory; about 3 us if it is known."""
