@@ -61,6 +61,11 @@ LOCAL_IMPORTS: Final[dict[str, str]] = {
     "flow_kernel.shell.worker_checkpoints": "the time machine is loaded when it is asked for",
     "flow_kernel.shell.interrupted_runs": "runs of workflows are interrupted seldom",
     "flow_kernel.shell.gate": "a session that asks about no cell need not load the scan",
+    "flow_kernel.workers.steps.watch": "most steps are over before they are looked at",
+    "flow_kernel.workers.steps.running": "most steps do not die",
+    "flow_kernel.workers.steps.leavings": "5 ms that the first step of a run need not wait for",
+    "flow_kernel.workflow.registry": "10 ms that only executors of other packages need",
+    "flow_kernel.apps.run": "a run that goes on need not load what reads files of workflows",
     "flow_kernel.apps.checkpoints": "one of its verbs starts a kernel, the others are fast",
     "flow_kernel.apps.cli": "each verb loads its own module, so `jupyter flow log` starts fast",
 }

@@ -5,6 +5,7 @@ that waits for an answer, goes on in any later process.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,8 +13,7 @@ from flow_kernel.apps.run_screen import Screen, screen_for
 from flow_kernel.apps.state import add_home, opened
 from flow_kernel.apps.tables import plain
 from flow_kernel.apps.terminal import Terminal
-from flow_kernel.errors import IllegalTransition, UsageError
-from flow_kernel.workflow import asked
+from flow_kernel.errors import FlowError, IllegalTransition, UsageError
 from flow_kernel.workflow.model import Workflow
 from flow_kernel.workflow.options import RunOptions
 from flow_kernel.workflow.service import Service
@@ -76,6 +76,8 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     """Go through a run, or through those that can go on."""
     if options.verb == "resume":
         return _resume(options, terminal)
+    from flow_kernel.workflow import asked
+
     with opened(terminal, options.home, may_create=True) as flow:
         service = Service(flow)
         workflow = asked.find_workflow(options.workflow, flow, service, terminal.cwd)
@@ -108,14 +110,35 @@ def _resume(options: argparse.Namespace, terminal: Terminal) -> int:
             else:
                 terminal.print("no run can go on")
             return 0
-        each = (_gone_on(service, run_id, options, terminal) for run_id in run_ids)
-        found = [run for run in each if run is not None]
+        found, codes = _all_gone_on(service, run_ids, options, terminal)
     if options.json and len(found) != 1:
         terminal.document({"items": [run.as_dict() for run in found], "next": None})
     else:
         for run in found:
             _told(run, options, terminal)
-    return max((_CODES.get(run.status, 1) for run in found), default=0)
+    return max((*codes, *(_CODES.get(run.status, 1) for run in found)), default=0)
+
+
+def _all_gone_on(
+    service: Service, run_ids: Sequence[str], options: argparse.Namespace, terminal: Terminal
+) -> tuple[list[Run], list[int]]:
+    """The runs that went on, and the exit codes of those that could not: one keeps no other."""
+    found: list[Run] = []
+    codes: list[int] = []
+    for run_id in run_ids:
+        try:
+            run = _gone_on(service, run_id, options, terminal)
+        except FlowError as error:
+            if len(run_ids) == 1:
+                raise
+            terminal.remark(f"{plain(run_id)}: {plain(str(error))}")
+            codes.append(error.exit_code)
+            continue
+        if run is not None:
+            found.append(run)
+            if run.status == RunStatus.CANCELLED:  # nothing more is wanted
+                break
+    return found, codes
 
 
 def _gone_on(

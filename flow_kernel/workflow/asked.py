@@ -3,6 +3,7 @@
 Called by the command line and by `%workflow`.
 """
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -61,12 +62,7 @@ def variables_of(pairs: Sequence[str], file: Path | None) -> dict[str, object]:
     """
     found: dict[str, object] = {}
     if file is not None:
-        try:
-            said = orjson.loads(file.read_bytes())
-        except OSError as error:
-            raise UsageError(f"{file}: {error.strerror or error}") from None
-        except orjson.JSONDecodeError as error:
-            raise UsageError(f"{file} is no JSON: {error}") from None
+        said = load.json_of(file)
         if not isinstance(said, dict):
             raise UsageError(f"{file} holds no object of variables")
         found.update(said)
@@ -91,8 +87,10 @@ def selection_of(start_at: str, only: str, of_run: str) -> Selection:
 
 def _value(text: str) -> object:
     try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
+        orjson.loads(text)
+        # This keeps long integers: they are refused later, and do not become other numbers.
+        return json.loads(text)
+    except (ValueError, RecursionError):
         return text
 
 

@@ -10,6 +10,8 @@ may be given anywhere (`jupyter flow approve`, a notebook), whether a runner liv
     none yet                       waiting
 """
 
+import math
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -24,6 +26,7 @@ from flow_kernel.workflow.model import Step
 from flow_kernel.workflow.spec_step import LONGEST_S
 from flow_kernel.workflow.states import StepState
 
+_LOOK_S: Final = 0.5
 _STATES: Final = {
     "open": StepState.WAITING,
     "approved": StepState.OK,
@@ -58,6 +61,7 @@ class Asking:
         self._session = session
         self._redact = redact
         self._version = -1
+        self._looked_s = -math.inf
 
     def ask(self, run: RunRow, step: Step, inputs: Mapping[str, bytes]) -> ApprovalRow:
         """The question of a step: put now, or found where it was put before, with its answer.
@@ -103,10 +107,21 @@ class Asking:
             return rules.expire(row, at=row.expires_at or at)
         return None if row is None or row.status == "open" else row
 
+    def look_again(self) -> None:
+        """There may be answers now, whatever was seen before."""
+        self._looked_s = -math.inf
+
     def may_have_answers(self) -> bool:
-        """False where no other process has changed the store since the last time; 8 us."""
+        """False where no other process has changed the store since a moment ago; 8 us.
+
+        Time alone changes answers as well, and so does this process.
+        """
         before, self._version = self._version, self._store.version()
-        return before != self._version
+        now_s = time.monotonic()
+        if before == self._version and now_s - self._looked_s < _LOOK_S:
+            return False
+        self._looked_s = now_s
+        return True
 
 
 def used(change: Writing, row: ApprovalRow, *, at: str) -> None:

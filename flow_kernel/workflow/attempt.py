@@ -4,13 +4,15 @@ Called by `runner`, which decides what follows from it.
 """
 
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from flow_kernel.errors import FlowError
+from flow_kernel.records.plain import one_line, strip_controls
 from flow_kernel.workflow.executors.contract import (
     Executor,
     Log,
@@ -22,6 +24,9 @@ from flow_kernel.workflow.mapping import mapped
 from flow_kernel.workflow.model import Step
 from flow_kernel.workflow.output import OutputInvalid, missing, parsed
 from flow_kernel.workflow.states import StepState
+
+_MESSAGE_CHARS: Final = 500
+_TRACEBACK_CHARS: Final = 8000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +81,8 @@ async def attempt(
         outcome = await executor.run(order, logs)
     except FlowError as failure:
         return not_run(failure, logs.text())
+    except Exception as failure:  # noqa: BLE001 - see `_broken`
+        return _broken(failure, logs.text())
     return _judged(outcome, logs, step, is_strict=is_strict, began=began)
 
 
@@ -94,12 +101,27 @@ def attempt_now(
         outcome = run_now(order, logs)
     except FlowError as failure:
         return not_run(failure, logs.text())
+    except Exception as failure:  # noqa: BLE001 - see `_broken`
+        return _broken(failure, logs.text())
     return _judged(outcome, logs, step, is_strict=is_strict, began=began)
 
 
 def not_run(failure: FlowError, logs: str = "") -> Attempted:
     """An attempt that could not be made."""
     said = {"type": type(failure).__name__, "message": failure.message, "hint": failure.hint}
+    return Attempted(state=StepState.ERROR, error=said, logs=logs)
+
+
+def _broken(failure: Exception, logs: str) -> Attempted:
+    """An attempt whose executor failed, which may be anybody's: the step fails, not the run."""
+    told = "".join(traceback.format_exception(failure)).encode("utf-8", "backslashreplace")
+    text = strip_controls(told.decode(), keep="\n\t")
+    last = one_line(text.strip().rpartition("\n")[2], _MESSAGE_CHARS)
+    said = {
+        "type": type(failure).__name__,
+        "message": f"its executor failed: {last}",
+        "traceback": text[-_TRACEBACK_CHARS:],
+    }
     return Attempted(state=StepState.ERROR, error=said, logs=logs)
 
 

@@ -12,12 +12,13 @@ from typing import Any, Final
 
 import orjson
 
-from flow_kernel.errors import FlowError, IllegalTransition, NotFound, UsageError
+from flow_kernel.errors import FlowError, IllegalTransition, NotFound, UsageError, WorkflowInvalid
 from flow_kernel.records.home import Home
 from flow_kernel.records.process import ProcessId, is_alive, this_process
 from flow_kernel.store.contract import Reading, Store, Writing
 from flow_kernel.store.run_rows import RunRow, RunStepRow, RunVariable
 from flow_kernel.workflow import spec
+from flow_kernel.workflow.deciding import Decider
 from flow_kernel.workflow.holding import is_held
 from flow_kernel.workflow.ledger import error_of
 from flow_kernel.workflow.model import Workflow
@@ -199,11 +200,40 @@ class Book:
             if row.owner == run.owner:
                 change.put_run(replace(row, owner=""), at=self._now())
 
+    def as_mapped(self, workflow: Workflow, rows: Sequence[RunStepRow]) -> Reused:
+        """Steps of an earlier run with the variables that they set by the definition of today.
+
+        A step that is not in it, or whose output lacks what it maps, is left out.
+
+        Raises:
+            StoreDamaged: An output is lost.
+        """
+        steps = {step.id: step for step in workflow.steps}
+        taken: list[RunStepRow] = []
+        variables: list[RunVariable] = []
+        for row in rows:
+            step = steps.get(row.step_id)
+            if step is None:
+                continue
+            sets: dict[str, bytes] = {}
+            if step.output_mapping:
+                sets = Decider.sets(step, self._output(row))
+                if len(sets) < len(step.output_mapping):
+                    continue
+            taken.append(row)
+            variables += [RunVariable(n, *self._placed(raw), step.id) for n, raw in sets.items()]
+        return Reused(taken, variables)
+
     # -- inside ------------------------------------------------------------------------------------
 
     def _run(self, view: Reading, row: RunRow) -> Run:
         rows = {each.step_id: each for each in view.run_steps(row.run_id)}
         return run_of(row, _workflow(view, row.sha256), rows)
+
+    def _output(self, row: RunStepRow) -> bytes:
+        if row.output_object is not None:
+            return self._objects.get(row.output_object)
+        return (row.output or "{}").encode()
 
     def _placed(self, value: bytes) -> tuple[str | None, str | None]:
         if len(value) < LARGE_BYTES:
@@ -212,8 +242,15 @@ class Book:
 
 
 def encoded(workflow: Workflow) -> tuple[str, str]:
-    """SHA-256 and text of a definition."""
-    data = orjson.dumps(spec.as_document(workflow))
+    """SHA-256 and text of a definition; raises WorkflowInvalid."""
+    try:
+        data = orjson.dumps(spec.as_document(workflow))
+    except orjson.JSONEncodeError as error:
+        where = repr(workflow.directory[:200])
+        raise WorkflowInvalid(
+            f"{workflow.name[:60]} cannot be kept, so nothing was run",
+            problems=(f"{where}: a path or a text in it is no UTF-8 ({error})",),
+        ) from None
     return hashlib.sha256(data).hexdigest(), data.decode()
 
 

@@ -61,8 +61,11 @@ class Clerk:
             started_at=run.started_at or self._ledger.now(),
         )
 
-    def run_ends(self, status: RunStatus, reason: str) -> None:
-        """It is over, or parked; nobody works on it."""
+    def run_ends(self, status: RunStatus, reason: str) -> bool:
+        """It is over, or parked, and stored so; nobody works on it.
+
+        False where it cannot be parked, as what it waits for is there by now.
+        """
         is_over = status != RunStatus.WAITING
         self._changes.run = self._ledger.run_row(
             status=status,
@@ -71,6 +74,11 @@ class Clerk:
             output_data=self._ledger.output_data() if is_over else None,
             completed_at=self._ledger.now() if is_over else None,
         )
+        if is_over:
+            self.write()
+            return True
+        changes, self._changes = self._changes, Changes()
+        return self._ledger.park(changes)
 
     # -- steps -------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from flow_kernel.workflow.cache import cache_key
 from flow_kernel.workflow.conditions import evaluate
 from flow_kernel.workflow.mapping import Seen, mapped
 from flow_kernel.workflow.model import Step
+from flow_kernel.workflow.output import missing
 from flow_kernel.workflow.states import StepState
 
 
@@ -47,7 +48,7 @@ class Decider:
 
     Args:
         kept: Finds a result, and the run that it comes from, by its key.
-        environment: The interpreter and its packages; asked when the first key is made.
+        environment: Interpreter, packages and directory; asked when the first key is made.
         uses_cache: False to let nothing be taken; results are kept all the same.
     """
 
@@ -79,7 +80,7 @@ class Decider:
         self._environment = self._environment or self._find_environment()
         key = self._keys[step.id] = cache_key(step, seen, inputs, self._environment)
         found = self._kept(key) if self._uses_cache else None
-        if found is None:
+        if found is None or self._lacks(step, found[0]):
             return Decision(seen=seen, inputs=inputs)
         output, run_id = found
         return Decision(
@@ -94,6 +95,13 @@ class Decider:
     def key_of(self, step_id: str) -> str | None:
         """What the result of a step is to be kept under; None for one that is not to be kept."""
         return self._keys.get(step_id)
+
+    @staticmethod
+    def _lacks(step: Step, output: bytes) -> bool:
+        """True where a result has not what this step maps: the step itself is to say so."""
+        return bool(step.output_mapping) and bool(
+            missing(orjson.loads(output), step.output_mapping)
+        )
 
     @staticmethod
     def sets(step: Step, output: bytes) -> dict[str, bytes]:

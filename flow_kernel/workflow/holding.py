@@ -12,11 +12,16 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
-from flow_kernel.errors import IllegalTransition
+from flow_kernel.errors import IllegalTransition, StoreError
 from flow_kernel.records.home import Home
-from flow_kernel.records.locks import lock
+from flow_kernel.records.locks import has_locks, lock
 from flow_kernel.workflow.private import private_directory
+
+_FLAGS: Final = os.O_RDWR | getattr(os, "O_CLOEXEC", 0)
+_PATIENCE_S: Final = 5.0
+_MOST_TRIES: Final = 100
 
 
 @contextmanager
@@ -28,23 +33,56 @@ def held(home: Home, run_id: str) -> Iterator[Path]:
         OSError: The home cannot be written.
     """
     files = home.run_dir / "steps" / run_id
-    private_directory(files.parent)
     path = _path(home, run_id)
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+    fd = _locked(path, run_id)
     try:
-        if not lock(fd, 0):
-            raise IllegalTransition(f"{run_id} goes on already; nothing was changed")
         shutil.rmtree(files, ignore_errors=True)  # of a runner that was killed
         private_directory(files)
         try:
             yield files
         finally:
             clear(files)
-            path.unlink(missing_ok=True)
-            with suppress(OSError):  # others are run
-                files.parent.rmdir()
+            if _is_at(fd, path):  # it may be another's by now
+                let_go(home, run_id)
     finally:
         os.close(fd)
+
+
+def let_go(home: Home, run_id: str) -> None:
+    """Leave no trace of holding a run that is about to be over; harmless the second time.
+
+    Nobody would clear up behind a process that is killed later.
+    """
+    path = _path(home, run_id)
+    with suppress(OSError):  # others are run
+        path.unlink(missing_ok=True)
+        path.parent.rmdir()
+
+
+def _locked(path: Path, run_id: str) -> int:
+    """A descriptor of the file at `path`, which nobody else has locked."""
+    for _ in range(_MOST_TRIES):
+        try:
+            private_directory(path.parent)
+            fd = os.open(path, _FLAGS | os.O_CREAT, 0o600)
+        except FileNotFoundError:  # another run is over, and has removed what was empty
+            continue
+        # Who has let go of the run in the store may still be about to end.
+        is_locked = lock(fd, _PATIENCE_S) or not has_locks(fd)
+        if is_locked and _is_at(fd, path):
+            return fd
+        os.close(fd)
+        if not is_locked:
+            raise IllegalTransition(f"{run_id} goes on already; nothing was changed")
+    raise StoreError(f"{path} is removed again and again")
+
+
+def _is_at(fd: int, path: Path) -> bool:
+    """False where whoever held it before has removed it."""
+    try:
+        return os.path.samestat(os.fstat(fd), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def clear(files: Path) -> None:
@@ -55,11 +93,11 @@ def clear(files: Path) -> None:
 def is_held(home: Home, run_id: str) -> bool:
     """True where somebody holds a run, be it in this process."""
     try:
-        fd = os.open(_path(home, run_id), os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
+        fd = os.open(_path(home, run_id), _FLAGS)
     except OSError:
         return False
     try:
-        return not lock(fd, 0)
+        return not lock(fd, 0) and has_locks(fd)
     finally:
         os.close(fd)
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import orjson
 
+from flow_kernel.errors import StoreDamaged
 from flow_kernel.store.contract import ApprovalRow, Store, Writing
 from flow_kernel.store.run_rows import RunRow, RunStepRow, RunVariable, StepResult
 from flow_kernel.workflow.asking import used
@@ -89,8 +90,13 @@ class Ledger:
 
     # -- reading -----------------------------------------------------------------------------------
 
-    def load(self) -> None:
-        """Read what is stored of the run."""
+    def load(self, defaults: Mapping[str, bytes]) -> None:
+        """Read what is stored of the run.
+
+        Args:
+            defaults: Variables of the definition, as JSON.
+        """
+        self.values.initial = dict(defaults)
         with self._store.read() as view:
             rows = view.run_steps(self.run.run_id)
             variables = view.run_variables(self.run.run_id)
@@ -142,9 +148,30 @@ class Ledger:
         if changes.run is not None:
             self.run = changes.run
 
+    def park(self, changes: Changes) -> bool:
+        """`write` for a run that waits, unless an answer came in; False where nothing was written.
+
+        Who answers after this finds a run that nobody works on, and has it go on.
+        """
+        with self._store.write(is_durable=self._is_durable) as change:
+            for row in self.rows.values():
+                if row.state == StepState.WAITING:
+                    question = change.approval(row.approval_id or "")
+                    if question is not None and question.status != "open":
+                        return False
+            self._put(change, changes)
+        if changes.run is not None:
+            self.run = changes.run
+        return True
+
     def _put(self, change: Writing, changes: Changes) -> None:
         at = self.now()
         run = changes.run or self.run
+        if changes.run is not None and change.run(run.run_id) is None:
+            raise StoreDamaged(
+                f"{run.run_id} is in the store no more, which was replaced while the run went on",
+                hint="what its steps have done stays done; run it again",
+            )
         for row in changes.steps:
             change.put_run_step(row, run, at=at)
         for variable in changes.variables:

@@ -24,7 +24,7 @@ from flow_kernel.workflow.model import Workflow
 from flow_kernel.workflow.spec import parse
 from flow_kernel.workflow.spec_task import steps_of_task
 
-__all__ = ["from_object", "load", "steps_of_task"]
+__all__ = ["from_object", "json_of", "load", "steps_of_task"]
 
 MOST_BYTES: Final = 64_000_000
 
@@ -53,6 +53,20 @@ def load(path: Path) -> Workflow:
         said = f"{name}: 1 problem in the workflow; nothing was run"
         raise WorkflowInvalid(said, problems=(str(error),)) from None
     return parse(document, directory=path.absolute().parent, source=name)
+
+
+def json_of(path: Path) -> Any:
+    """What a file of JSON holds, read as strictly as a workflow.
+
+    Raises:
+        UsageError: It cannot be read.
+    """
+    try:
+        return _json(_text(_bytes_of(path)))
+    except FileNotFoundError:
+        raise UsageError(f"there is no file {path}") from None
+    except _Malformed as error:
+        raise UsageError(f"{path}: {error}") from None
 
 
 def from_object(value: object, directory: Path) -> Workflow:

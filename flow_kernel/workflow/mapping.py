@@ -95,7 +95,7 @@ class Values:
         self.outputs: dict[str, bytes] = {}
         """By step id."""
         self._sets: dict[str, dict[str, bytes]] = {}
-        """By variable, then by the step that has set it."""
+        """By the step that has set them."""
         self._last: dict[str, tuple[int, bytes]] = {}
         """The rank of the lowest step that has set a variable, and what it has set."""
         self._spoken = 0
@@ -112,7 +112,7 @@ class Values:
             rank = self._upstream.rank(step_id)
             self._spoken |= self._upstream.bit(step_id)
         for name, raw in values.items():
-            self._sets.setdefault(name, {})[step_id] = raw
+            self._sets.setdefault(step_id, {})[name] = raw
             if name not in self._last or self._last[name][0] <= rank:
                 self._last[name] = (rank, raw)
 
@@ -122,13 +122,13 @@ class Values:
         if upstream.has_all(self._spoken, of=step_id):  # as in a row of steps: no need to choose
             last = {name: raw for name, (_, raw) in self._last.items()}
             return Seen({**self.initial, **last}, dict(self.outputs))
-        variables = dict(self.initial)
-        for name, by_step in self._sets.items():
-            above = upstream.above(by_step, of=step_id)
-            if above:
-                variables[name] = by_step[max(above, key=upstream.rank)]
-        names = upstream.above(self.outputs, of=step_id)
-        return Seen(variables, {name: self.outputs[name] for name in names})
+        variables, outputs = dict(self.initial), {}
+        for above in upstream.above(self._spoken, of=step_id):
+            # In this order the lower one of two that set a variable comes later.
+            variables.update(self._sets.get(above, ()))
+            if above in self.outputs:
+                outputs[above] = self.outputs[above]
+        return Seen(variables, outputs)
 
     def final(self) -> dict[str, bytes]:
         """What came out of the run: the variables that steps have set, else their outputs."""

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import orjson
 
+from flow_kernel.errors import UsageError
+
 DEFAULT_OUTPUT_BYTES: Final = 64_000_000
 
 
@@ -49,8 +51,20 @@ class RunOptions:
         return isolation or self.executor or DEFAULT_EXECUTOR
 
     def as_json(self) -> str:
-        """For the store."""
-        return orjson.dumps(asdict(self)).decode()
+        """For the store.
+
+        Raises:
+            UsageError: A text is no UTF-8.
+        """
+        try:
+            return orjson.dumps(asdict(self)).decode()
+        except orjson.JSONEncodeError:
+            said = next(value for value in (self.keep_in, self.executor) if not _is_utf8(value))
+            raise UsageError(f"{said[:200]!r} is no UTF-8; nothing was run") from None
+
+
+def _is_utf8(text: str) -> bool:
+    return text == text.encode("utf-8", "replace").decode()
 
 
 DEFAULT_EXECUTOR: Final = "fork" if sys.platform.startswith("linux") else "subprocess"

@@ -8,6 +8,9 @@ Called by `attempt` with the whole stdout of a step that has ended with exit cod
     the whole text is another JSON value      {"result": value}
     anything else                             {"result": text}
 
+Integers of more than 64 bits would come back as other numbers: in an object they are an error, and
+anything else that holds one is the text that it is.
+
 NaN and infinities are no JSON, though Python's `json` writes them: an output that is JSON but for
 these is an error that names the place, for what reads it next would have to guess. So are bytes
 that are not UTF-8.
@@ -15,6 +18,7 @@ that are not UTF-8.
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -23,6 +27,10 @@ import orjson
 from flow_kernel.errors import FlowError
 
 _DEEPEST: Final = 200
+_LONG: Final = re.compile(r"[0-9]{19}")
+"""Fewer digits fit into 64 bits."""
+_LEAST: Final = -(1 << 63)
+_MOST: Final = (1 << 64) - 1
 
 
 class OutputInvalid(FlowError, ValueError):
@@ -60,38 +68,57 @@ def missing(output: Mapping[str, object], mapping: Mapping[str, str]) -> list[tu
 
 
 def _value(text: str) -> Any:
-    """The JSON value that a text is; None where it is none."""
+    """The JSON value that a text is; None where it is none, or cannot be held."""
     if not text:
         return None
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
-        return _if_python_wrote_it(text)
+        _refuse_what_python_wrote(text)
+        return None
     except RecursionError:
         raise _too_deep() from None
-    return value
+    if not _LONG.search(text):
+        return value
+    _refuse_what_python_wrote(text)
+    return value if _is_exact(text) else None
 
 
-def _if_python_wrote_it(text: str) -> None:
-    """An object that is JSON but for what Python adds to it is an error, not a text."""
+def _refuse_what_python_wrote(text: str) -> None:
+    """An object that is JSON but for its numbers is an error, not a text."""
     if text[0] != "{" or text[-1] != "}":
         return
     try:
         value = json.loads(text)
+        place = _place_of_no_number(value, "", 0)
     except RecursionError:
         raise _too_deep() from None
     except ValueError:
         return
-    place = _place_of_no_number(value, "", 0)
     if place is not None:
         name, number = place
+        if isinstance(number, int):
+            raise OutputInvalid(
+                f"the output is no JSON that others read: {name} has more than 64 bits",
+                hint="write it as text",
+            )
         raise OutputInvalid(
             f"the output is no JSON: {name or 'it'} is {number}", hint="write null in its place"
         )
 
 
+def _is_exact(text: str) -> bool:
+    """True where no integer of a JSON value, which is no object, has more than 64 bits."""
+    try:
+        return _place_of_no_number(json.loads(text), "", 0) is None
+    except (OutputInvalid, ValueError, RecursionError):
+        return False
+
+
 def _place_of_no_number(value: object, path: str, depth: int) -> tuple[str, float] | None:
     if isinstance(value, float) and not math.isfinite(value):
+        return path, value
+    if isinstance(value, int) and not _LEAST <= value <= _MOST:
         return path, value
     if depth > _DEEPEST:
         raise _too_deep()

@@ -136,7 +136,11 @@ class Progress:
         step = self.steps[step_id]
         if step.on_error == OnError.CONTINUE:
             return True
-        return step.on_error == OnError.GOTO and self.states[step.handler] == S.OK
+        if step.on_error != OnError.GOTO:
+            return False
+        # A handler that failed itself may have one; these lead forward, so there is an end.
+        state = self.states[step.handler]
+        return state == S.OK or (state in FAILED and self.is_handled(step.handler))
 
     def status(self) -> RunStatus:
         """What the run is, once nothing runs and nothing is ready."""

@@ -11,8 +11,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any, Final
 
-from flow_kernel.errors import MissingExtra, UsageError
-from flow_kernel.records.plugins import offered
+from flow_kernel.errors import FlowError, MissingExtra, UsageError
 from flow_kernel.workflow.executors.contract import Context, Executor
 
 GROUP: Final = "flow_kernel.executors"
@@ -27,6 +26,8 @@ OURS: Final = {
 
 def names() -> list[str]:
     """The executors that are installed, by name."""
+    from flow_kernel.records.plugins import offered
+
     return sorted({*OURS, *(each.name for each in offered(GROUP))})
 
 
@@ -38,11 +39,22 @@ def unknown(wanted: Collection[str]) -> list[str]:
     problems = []
     for each in sorted(set(wanted)):
         name = each.partition("=")[0]
-        if name and name not in known:
+        if each and name not in known:
             near = difflib.get_close_matches(name, known, 1)
             hint = f'did you mean "{near[0]}"?' if near else f"there are {', '.join(known)}"
             problems.append(f'there is no executor "{name[:60]}"; {hint}')
     return problems
+
+
+def load(wanted: Collection[str]) -> None:
+    """Load executors before a run begins, which then need not wait for that.
+
+    Raises:
+        UsageError: One of them cannot be loaded.
+        MissingExtra: What it needs is not installed.
+    """
+    for each in {*wanted}:
+        _load(each.partition("=")[0])
 
 
 class Executors:
@@ -65,13 +77,20 @@ class Executors:
         """
         if asked not in self._made:
             name, _, address = asked.partition("=")
-            self._made[asked] = _load(name)(replace(self._context, address=address))
+            make = _load(name)
+            try:
+                self._made[asked] = make(replace(self._context, address=address))
+            except FlowError:
+                raise
+            except Exception as error:
+                raise UsageError(f'the executor "{name}" cannot be made: {error!r:.200}') from error
         return self._made[asked]
 
     async def close(self) -> None:
-        """End all of them."""
+        """End all of them; who asks again gets new ones."""
+        made, self._made = self._made, {}
         async with AsyncExitStack() as stack:
-            for executor in self._made.values():
+            for executor in made.values():
                 stack.push_async_callback(executor.close)
 
 
@@ -80,6 +99,8 @@ def _load(name: str) -> Any:
         if name in OURS:
             module, _, attribute = OURS[name].partition(":")
             return getattr(importlib.import_module(module), attribute)
+        from flow_kernel.records.plugins import offered
+
         for each in offered(GROUP):
             if each.name == name:
                 return each.load()
@@ -87,4 +108,4 @@ def _load(name: str) -> Any:
         raise
     except Exception as error:
         raise UsageError(f'the executor "{name}" cannot be loaded: {error!r:.200}') from error
-    raise UsageError(*unknown([name]))
+    raise UsageError(f'there is no executor "{name[:60]}"; there are {", ".join(names())}')

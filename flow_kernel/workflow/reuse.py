@@ -40,41 +40,34 @@ def downstream(workflow: Workflow, names: Collection[str]) -> set[str]:
     for name in names:
         if name not in known:
             raise UsageError(f'there is no step "{name[:60]}" in {workflow.name[:60]}')
+    below: dict[str, list[str]] = {}
+    for step in workflow.steps:
+        for name in step.needs:
+            below.setdefault(name, []).append(step.id)
+        if step.handler:
+            below.setdefault(step.id, []).append(step.handler)
     found = set(names)
-    while True:
-        more = {
-            step.id
-            for step in workflow.steps
-            if step.id not in found
-            and (found & {*step.needs} or _handles(workflow, step.id, found))
-        }
-        if not more:
-            return found
-        found |= more
+    left = [*found]
+    while left:
+        more = [name for name in below.get(left.pop(), ()) if name not in found]
+        found.update(more)
+        left += more
+    return found
 
 
-def reusable(
-    rows: Iterable[RunStepRow],
-    variables: Iterable[RunVariable],
-    *,
-    run_id: str,
-    but: Collection[str],
-) -> Reused:
-    """What of an earlier run is taken.
+def reusable(rows: Iterable[RunStepRow], *, run_id: str, but: Collection[str]) -> list[RunStepRow]:
+    """Which steps of an earlier run are taken.
 
     Args:
         rows: Of the steps of that run.
-        variables: Of that run.
         run_id: Its id.
         but: Steps that are run anew.
     """
-    taken = [
+    return [
         replace(row, reused_from=row.reused_from or run_id)
         for row in rows
         if row.state == StepState.OK and row.step_id not in but
     ]
-    names = {row.step_id for row in taken}
-    return Reused(taken, [each for each in variables if each.step_id in names])
 
 
 def only(workflow: Workflow, wanted: Collection[str], known: Reused) -> Reused:
@@ -90,7 +83,3 @@ def only(workflow: Workflow, wanted: Collection[str], known: Reused) -> Reused:
         if step.id not in wanted and step.id not in there
     ]
     return Reused([*known.steps, *left_out], known.variables)
-
-
-def _handles(workflow: Workflow, step_id: str, found: set[str]) -> bool:
-    return any(step.handler == step_id and step.id in found for step in workflow.steps)

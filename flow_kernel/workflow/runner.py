@@ -56,6 +56,7 @@ class Parts:
         asking: Puts questions.
         places: How many steps run at once.
         clear: Ends what executors keep, and removes the files of the run.
+        let_go: Removes the rest of a run that is about to be over.
         tell: Told what happens.
     """
 
@@ -68,6 +69,7 @@ class Parts:
     asking: Asking
     places: Places
     clear: Callable[[], Awaitable[None]]
+    let_go: Callable[[], None]
     tell: events.Tell
 
 
@@ -109,16 +111,20 @@ class Runner:
         steps, states = self._parts.workflow.steps, {**self._progress.states}
         tell(events.RunBegan(run_id=run.run_id, workflow=run.workflow, steps=steps, states=states))
         self._clerk.run_begins()
-        try:
-            await self._loop()
-        finally:
-            await self._end_all()
-            # Before it is over for everybody else: nobody clears up behind a run that is over.
-            await self._parts.clear()
-        status = self._progress.status()
-        reason = self._reason(status)
-        self._clerk.run_ends(status, reason)
-        self._clerk.write()
+        while True:
+            try:
+                await self._loop()
+            finally:
+                await self._end_all()
+                # Before it is over for everybody else: nobody clears up behind a run that is over.
+                await self._parts.clear()
+            status = self._progress.status()
+            reason = self._reason(status)
+            if status != RunStatus.WAITING:
+                self._parts.let_go()
+            if self._clerk.run_ends(status, reason):
+                break
+            self._parts.asking.look_again()
         elapsed_ms = (time.monotonic() - began) * 1000
         tell(
             events.RunEnded(run_id=run.run_id, status=status, reason=reason, elapsed_ms=elapsed_ms)

@@ -7,11 +7,8 @@ needs is put together here.
 import asyncio
 import os
 import shutil
-import signal
-import threading
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -24,11 +21,12 @@ from flow_kernel.session.open_home import user_name
 from flow_kernel.store.run_rows import RunRow
 from flow_kernel.workflow import checks, events, registry, reuse
 from flow_kernel.workflow.asking import Asking
+from flow_kernel.workflow.beside import run_beside
 from flow_kernel.workflow.book import Book
 from flow_kernel.workflow.cache import environment_key
 from flow_kernel.workflow.deciding import Decider
 from flow_kernel.workflow.executors.contract import Context
-from flow_kernel.workflow.holding import clear, held
+from flow_kernel.workflow.holding import clear, held, let_go
 from flow_kernel.workflow.ledger import Ledger
 from flow_kernel.workflow.model import StepType, Workflow
 from flow_kernel.workflow.objects import Objects
@@ -38,6 +36,7 @@ from flow_kernel.workflow.places import Places
 from flow_kernel.workflow.registry import Executors
 from flow_kernel.workflow.runner import Parts, Runner
 from flow_kernel.workflow.scripts import Scripts
+from flow_kernel.workflow.stopping import stopped_by_signals
 from flow_kernel.workflow.upstream import Upstream
 from flow_kernel.workflow.views import Run
 
@@ -108,9 +107,11 @@ class Service:
             NotFound: There is no such task or run.
         """
         options = options or RunOptions()
-        given = encoded({**workflow.variables, **(variables or {})})  # as JSON
+        if options.keep_in:  # steps work in another directory, and so may who goes on
+            options = replace(options, keep_in=os.path.abspath(options.keep_in))  # noqa: PTH100 - a text
+        given = encoded(variables or {})  # as JSON
         problems = [
-            *checks.missing_variables(workflow, [*given]),
+            *checks.missing_variables(workflow, {*workflow.variables, *given}),
             *registry.unknown(
                 [options.executor, *(step.resources.isolation for step in workflow.steps)]
             ),
@@ -121,6 +122,7 @@ class Service:
                 f"{workflow.name} cannot be run as it is; nothing was run",
                 problems=tuple(problems),
             )
+        registry.load({options.executor_of(step.resources.isolation) for step in workflow.steps})
         place = (self._flow.plan_id, ADHOC_TASK)
         if task_id:
             task = self._flow.task(task_id)
@@ -193,7 +195,11 @@ class Service:
                 ending the process.
         """
         if _has_loop():
-            return self._in_a_thread(run, tell)
+            return run_beside(
+                partial(self.go, run, tell),
+                name="flow-workflow",
+                stop=partial(self.stop, run.run_id),
+            )
         return asyncio.run(self._stoppable(run, tell) if is_interruptible else self.go(run, tell))
 
     def stop(self, run_id: str) -> None:
@@ -223,7 +229,8 @@ class Service:
             now=self._now,
             is_durable=options.is_durable,
         )
-        ledger.load()
+        # What a run was not given it has from its definition, which is stored already.
+        ledger.load(encoded(workflow.variables))
         with store.read() as view:
             store_id = view.lives()[0]
         return Parts(
@@ -238,7 +245,11 @@ class Service:
             ),
             executors=executors,
             options=options,
-            decider=Decider(ledger.step_result, environment_key, uses_cache=options.uses_cache),
+            decider=Decider(
+                ledger.step_result,
+                partial(environment_key, workflow.directory),
+                uses_cache=options.uses_cache,
+            ),
             asking=Asking(
                 store,
                 now=self._now,
@@ -248,6 +259,7 @@ class Service:
             ),
             places=Places(options.places),
             clear=clear,
+            let_go=partial(let_go, self._flow.home, run.run_id),
             tell=events.Guarded(tell),
         )
 
@@ -265,10 +277,8 @@ class Service:
         if of_run:
             run_id = self.book.run(of_run).run_id
             with self._flow.store.read() as view:
-                rows, variables = view.run_steps(run_id), view.run_variables(run_id)
-            ids = {step.id for step in workflow.steps}
-            rows = [each for each in rows if each.step_id in ids]
-            known = reuse.reusable(rows, variables, run_id=run_id, but=again)
+                rows = view.run_steps(run_id)
+            known = self.book.as_mapped(workflow, reuse.reusable(rows, run_id=run_id, but=again))
         return reuse.only(workflow, again, known) if selection.only else known
 
     async def _carry(self) -> None:
@@ -277,44 +287,8 @@ class Service:
             await asyncio.to_thread(self._flow.sync)
 
     async def _stoppable(self, run: RunRow, tell: events.Tell) -> Run:
-        loop = asyncio.get_running_loop()
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        for number in numbers:
-            with suppress(NotImplementedError):  # Windows
-                loop.add_signal_handler(number, partial(self.stop, run.run_id))
-        try:
+        with stopped_by_signals(partial(self.stop, run.run_id)):
             return await self.go(run, tell)
-        finally:
-            for number in numbers:
-                with suppress(NotImplementedError):
-                    loop.remove_signal_handler(number)
-
-    def _in_a_thread(self, run: RunRow, tell: events.Tell) -> Run:
-        found: list[Run] = []
-        failed: list[BaseException] = []
-        loops: list[asyncio.AbstractEventLoop] = []
-
-        async def work() -> None:
-            loops.append(asyncio.get_running_loop())
-            found.append(await self.go(run, tell))
-
-        def target() -> None:
-            try:
-                asyncio.run(work())
-            except BaseException as error:  # noqa: BLE001 - it is raised in the thread that waits
-                failed.append(error)
-
-        thread = threading.Thread(target=target, name="flow-workflow")
-        thread.start()
-        while thread.is_alive():
-            try:
-                thread.join(0.2)
-            except KeyboardInterrupt:
-                if loops:
-                    loops[0].call_soon_threadsafe(self.stop, run.run_id)
-        if failed:
-            raise failed[0]
-        return found[0]
 
 
 def _has_loop() -> bool:
@@ -327,11 +301,14 @@ def _has_loop() -> bool:
 
 def environment() -> dict[str, str]:
     """What steps find: ours, without what tells of a session."""
-    return {
+    found = {
         name: value
         for name, value in os.environ.items()
         if name not in _STRIPPED and (not name.startswith("FLOW_") or name == "FLOW_HOME")
     }
+    if home := found.get("FLOW_HOME"):  # steps work in another directory
+        found["FLOW_HOME"] = os.path.abspath(home)  # noqa: PTH100 - a text
+    return found
 
 
 def _without_their_program(workflow: Workflow) -> list[str]:

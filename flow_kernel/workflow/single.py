@@ -3,18 +3,18 @@
 Called by users as `workflow.execute_step(…)`.
 """
 
-import asyncio
 import tempfile
-import threading
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from flow_kernel.errors import UsageError
+from flow_kernel.errors import NotFound, UsageError
 from flow_kernel.session.context_values import encoded
 from flow_kernel.workers.limits import Limits
 from flow_kernel.workflow import spec
 from flow_kernel.workflow.attempt import Attempted, attempt
+from flow_kernel.workflow.beside import run_beside
 from flow_kernel.workflow.executors.contract import Context, Order
 from flow_kernel.workflow.mapping import FLOW, Seen, idempotency_key
 from flow_kernel.workflow.model import Step, StepType
@@ -48,7 +48,9 @@ def execute_step(
 
     Raises:
         WorkflowInvalid: The step cannot be run as it is.
-        UsageError: A variable is no JSON value, or an approval was asked for.
+        UsageError: A variable is no JSON value, an approval was asked for, or there is no such
+            executor.
+        KeyboardInterrupt: It was interrupted; the step was ended.
     """
     config = {**step_config}
     directory = Path(str(config.pop("directory", ".") or ".")).absolute()
@@ -58,15 +60,9 @@ def execute_step(
     if step.step_type == StepType.APPROVAL:
         raise UsageError("an approval needs a run, which waits for the answer")
     seen = Seen(encoded(variables), {})
-    found: list[Attempted] = []
-    # A thread: this may be called where a loop runs already.
-    thread = threading.Thread(
-        target=lambda: found.append(asyncio.run(_attempted(step, seen, directory))),
-        name="flow-step",
-    )
-    thread.start()
-    thread.join()
-    return _answer(found[0], step) if found else {"success": False, "output": None, "logs": ""}
+    # Beside: this may be called where a loop runs already.
+    work = partial(_attempted, step, seen, directory)
+    return _answer(run_beside(work, name="flow-step", stop=None), step)
 
 
 async def _attempted(step: Step, seen: Seen, directory: Path) -> Attempted:
@@ -76,6 +72,11 @@ async def _attempted(step: Step, seen: Seen, directory: Path) -> Attempted:
         "attempt": 1,
         "idempotency_key": idempotency_key(_RUN, step.id, str(directory)),
     }
+    try:
+        inputs = seen.inputs(step.input_mapping)
+    except NotFound as failure:
+        error = {"type": "InputMissing", "message": failure.message}
+        return Attempted(state=StepState.ERROR, error=error)
     with tempfile.TemporaryDirectory(prefix="flow-step-") as files:
         context = Context(run_id=_RUN, files=Path(files), workers=1, env=environment())
         executors = Executors(context)
@@ -89,7 +90,7 @@ async def _attempted(step: Step, seen: Seen, directory: Path) -> Attempted:
             filename=step.file or f"{files}/1-1.py",
             beside=str(Path(step.file).parent) if step.file else str(directory),
             notebook=step.file if step.step_type == StepType.NOTEBOOK else None,
-            variables=seen.document(seen.inputs(step.input_mapping), {FLOW: flow}),
+            variables=seen.document(inputs, {FLOW: flow}),
             directory=str(directory),
             limits=Limits(
                 timeout_s=step.timeout_s,

@@ -8,7 +8,6 @@ nearly always the first so many of that order; only what is beyond these is kept
 100,000 steps in a row, or in layers that need one another, take a few bytes each.
 """
 
-from collections.abc import Iterable
 from graphlib import TopologicalSorter
 from typing import NamedTuple
 
@@ -26,9 +25,6 @@ class _Above(NamedTuple):
     first: int
     more: int
 
-    def has(self, place: int) -> bool:
-        return place < self.first or bool(self.more >> (place - self.first) & 1)
-
 
 _NOTHING = _Above(0, 0)
 
@@ -42,6 +38,7 @@ class Upstream:
             if step.handler:
                 needs[step.handler] = (*needs[step.handler], step.id)
         self._place: dict[str, int] = {}
+        self._names: list[str] = []
         self._above: dict[str, _Above] = {}
         shared: dict[tuple[str, ...], _Above] = {}
         """Steps of one order need the same ones."""
@@ -50,13 +47,19 @@ class Upstream:
             above = shared.get(key)
             if above is None:
                 above = shared[key] = self._union(key)
-            self._place[name] = len(self._place)
+            self._place[name] = len(self._names)
+            self._names.append(name)
             self._above[name] = above
 
-    def above(self, names: Iterable[str], *, of: str) -> list[str]:
-        """Those of `names` that are over before `of` begins."""
-        place, above = self._place, self._above[of]
-        return [name for name in names if above.has(place.get(name, len(place)))]
+    def above(self, steps: int, *, of: str) -> list[str]:
+        """Those of a set of steps that are over before `of` begins; the others cost nothing."""
+        above = self._above[of]
+        found = steps & ((1 << above.first) - 1 | above.more << above.first)
+        # As a text: to find the next digit takes no time, to shift a large number does.
+        digits, names, at = bin(found)[:1:-1], [], -1
+        while (at := digits.find("1", at + 1)) >= 0:
+            names.append(self._names[at])
+        return names
 
     def bit(self, step_id: str) -> int:
         """What stands for a step in a set of them."""

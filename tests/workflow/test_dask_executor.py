@@ -58,8 +58,8 @@ async def _cluster(**more: Any) -> AsyncIterator[str]:
     from distributed import LocalCluster
 
     said: dict[str, Any] = {
-        "n_workers": 1, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0",
-        "memory_limit": 0, "asynchronous": True,
+        "n_workers": 1, "threads_per_worker": 1, "host": "127.0.0.1", "memory_limit": 0,
+        "dashboard_address": "127.0.0.1:0", "asynchronous": True,
     }  # fmt: skip
     async with LocalCluster(**said | more) as cluster:
         yield cluster.scheduler_address

@@ -96,6 +96,19 @@ def test_a_handler_that_fails_itself_makes_good_for_nothing() -> None:
     assert progress.status() == RunStatus.FAILED
 
 
+def test_a_handler_of_a_handler_makes_good_for_both() -> None:
+    progress = Progress(
+        made(
+            step("a", on_error=OnError.GOTO, handler="h"),
+            step("h", is_handler=True, on_error=OnError.GOTO, handler="i"),
+            step("i", is_handler=True),
+        )
+    )
+
+    assert walk(progress, {"a": StepState.ERROR, "h": StepState.ERROR}) == ["a", "h", "i"]
+    assert progress.status() == RunStatus.SUCCESS
+
+
 def test_a_step_that_waits_parks_the_run_and_holds_up_what_needs_it_alone() -> None:
     progress = Progress(made(step("ask"), step("after", "ask"), step("beside")))
 

@@ -3,14 +3,12 @@
 import json
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from flow_kernel.errors import IllegalTransition, NotFound, UsageError, WorkflowInvalid
+from flow_kernel.errors import NotFound, WorkflowInvalid
 from flow_kernel.workflow import events
 from flow_kernel.workflow.options import RunOptions
-from flow_kernel.workflow.service import Selection
 from flow_kernel.workflow.states import RunStatus
 from tests.workflow.homes import READ, opened, records, run, script, states, workflow
 
@@ -168,94 +166,6 @@ def test_a_step_sees_what_is_above_it_and_nothing_of_what_is_beside_it(tmp_path:
     assert said["root"] == {"names": ["_flow", "k"]}
 
 
-def test_a_result_is_taken_where_code_and_inputs_are_the_same(tmp_path: Path) -> None:
-    def once(factor: int, code: str = "", **options: Any) -> tuple[Any, list[str | None]]:
-        steps = [
-            {
-                "id": "a",
-                "code": script(m="v['n'] * 2") + code,
-                "cache": True,
-                "input_mapping": {"n": "n"},
-                "output_mapping": {"m": "m"},
-            },
-            {"id": "b", "code": script(k="v['m']"), "output_mapping": {"k": "k"}},
-        ]
-        found = run(tmp_path, workflow(tmp_path, *steps), {"n": factor}, **options)
-        return found.output_data, [step.reused_from for step in found.steps]
-
-    assert once(1) == ({"m": 2, "k": 2}, [None, None])
-    assert once(1) == ({"m": 2, "k": 2}, ["R-0001", None])
-    assert once(2) == ({"m": 4, "k": 4}, [None, None])
-    assert once(1, "# other code") == ({"m": 2, "k": 2}, [None, None])
-    assert once(1, uses_cache=False) == ({"m": 2, "k": 2}, [None, None])
-
-
-def chain(tmp_path: Path, fails: bool) -> Any:
-    return workflow(
-        tmp_path,
-        {"id": "a", "code": script(x="v['n']"), "output_mapping": {"x": "x"}},
-        {
-            "id": "b",
-            "code": "1/0" if fails else script(y="v['x'] + 1"),
-            "output_mapping": {"y": "y"},
-        },
-        {"id": "c", "code": script(z="v['y'] + v['n']"), "output_mapping": {"z": "z"}},
-    )
-
-
-def test_a_run_from_a_step_on_takes_what_is_above_it(tmp_path: Path) -> None:
-    run(tmp_path, chain(tmp_path, fails=False), {"n": 1})
-
-    found = run(
-        tmp_path, chain(tmp_path, fails=False), {"n": 10}, selection=Selection(start_at=("b",))
-    )
-
-    assert [step.reused_from for step in found.steps] == ["R-0001", None, None]
-    assert found.output_data == {"x": 1, "y": 2, "z": 12}
-
-
-def test_a_run_of_one_step_alone_takes_the_rest_or_leaves_it_out(tmp_path: Path) -> None:
-    run(tmp_path, chain(tmp_path, fails=False), {"n": 1})
-
-    found = run(tmp_path, chain(tmp_path, fails=False), {"n": 5}, selection=Selection(only=("c",)))
-
-    assert [step.reused_from for step in found.steps] == ["R-0001", "R-0001", None]
-    assert found.output_data == {"x": 1, "y": 2, "z": 7}
-    other = tmp_path / "other"
-    other.mkdir()
-    alone = run(other, chain(other, fails=False), {"n": 5}, selection=Selection(only=("a",)))
-    assert states(alone) == {"a": "ok", "b": "skipped", "c": "skipped"}
-
-
-def test_a_step_that_is_not_there_cannot_be_asked_for(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match='there is no step "nope" in made'):
-        run(tmp_path, chain(tmp_path, fails=False), {"n": 1}, selection=Selection(only=("nope",)))
-
-
-def test_what_failed_runs_again_and_nothing_else_does(tmp_path: Path) -> None:
-    flag = tmp_path / "flag"
-    check = f"assert pathlib.Path({str(flag)!r}).exists()"
-    code = f"import pathlib\n{check}\n{script(y='3')}"
-    found = workflow(
-        tmp_path,
-        {"id": "a", "code": script(x="1"), "output_mapping": {"x": "x"}},
-        {"id": "b", "code": code, "output_mapping": {"y": "y"}},
-        {"id": "c", "code": script(z="v['y']"), "output_mapping": {"z": "z"}},
-    )
-    first = run(tmp_path, found)
-    flag.touch()
-
-    with opened(tmp_path) as (_, service):
-        with pytest.raises(IllegalTransition, match=r"R-0001 is over \(failed\)"):
-            service.book.claim("R-0001")
-        second = service.run(service.book.claim("R-0001", again=True))
-
-    assert states(first) == {"a": "ok", "b": "error", "c": "skipped"}
-    assert states(second) == {"a": "ok", "b": "ok", "c": "ok"}
-    assert [step.attempt for step in second.steps] == [1, 1, 1]
-    assert (second.status, second.output_data) == (RunStatus.SUCCESS, {"x": 1, "y": 3, "z": 3})
-
-
 def test_every_change_of_a_run_is_in_the_task_log(tmp_path: Path) -> None:
     run(tmp_path, workflow(tmp_path, {"id": "a", "code": "print(1)"}, {"id": "b", "code": "1/0"}))
 
@@ -373,3 +283,28 @@ def test_kept_files_and_the_command_that_repeats_a_step(tmp_path: Path) -> None:
     done = subprocess.run(command, shell=True, capture_output=True, check=True, text=True)
     assert done.stdout == '{"n": 4}\n'
     assert ".json" in {path.suffix for path in kept.iterdir()}
+
+
+def test_variables_of_the_definition_are_stored_with_it_and_not_again(tmp_path: Path) -> None:
+    found = workflow(
+        tmp_path,
+        {"id": "a", "code": script(both="[v['x'], v['y']]"), "output_mapping": {"both": "both"}},
+        variables={"x": 1, "y": 2},
+    )
+
+    done = run(tmp_path, found, {"y": 3})
+
+    with opened(tmp_path) as (flow, _), flow.store.read() as view:
+        rows = [(row.name, row.value, row.step_id) for row in view.run_variables("R-0001")]
+    assert done.output_data == {"both": [1, 3]}
+    assert rows == [("both", "[1,3]", "a"), ("y", "3", "")]
+
+
+def test_an_executor_that_cannot_be_loaded_is_told_before_anything_runs(tmp_path: Path) -> None:
+    found = workflow(tmp_path, {"id": "a", "code": "print(1)"})
+
+    with pytest.raises(WorkflowInvalid, match="made cannot be run as it is"):
+        run(tmp_path, found, executor="nope")
+
+    with opened(tmp_path) as (_, service):
+        assert service.book.runs() == []

@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from types import CodeType, ModuleType
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from flow_kernel.errors import IsolationUnavailable
 from flow_kernel.workflow.executors.contract import Context, Log, Order, Outcome
@@ -22,6 +22,15 @@ from flow_kernel.workflow.outcome import error_of
 from flow_kernel.workflow.states import StepState
 
 _MOST_COMPILED: Final = 512
+_MOST_CODE: Final = 0xFF
+"""The system keeps so much of an exit code."""
+
+
+class _Heard(io.StringIO):
+    """What a script writes; it may close this, as it may close its own."""
+
+    def close(self) -> None:
+        """Nothing."""
 
 
 class InlineExecutor:
@@ -42,21 +51,21 @@ class InlineExecutor:
                 f"a step of type {order.step_type} cannot run inline",
                 hint="leave its isolation away",
             )
-        out, err = io.StringIO(), io.StringIO()
+        out, err = _Heard(), _Heard()
         with (
             self._variables(order) as variables,
             _as_a_program(order, variables),
             redirect_stdout(out),
             redirect_stderr(err),
         ):
-            code = self._run(order)
+            code = self._run(order, err)
         said = err.getvalue()
         if said:
             log(said.encode("utf-8", "backslashreplace"))
         error = error_of(code, said) if code else None
         return Outcome(
             state=StepState.ERROR if code else StepState.OK,
-            stdout=out.getvalue().encode("utf-8", "surrogateescape"),
+            stdout=out.getvalue().encode("utf-8", "surrogatepass"),
             error=error,
             how="inline",
         )
@@ -84,7 +93,7 @@ class InlineExecutor:
         finally:
             os.close(fd)
 
-    def _run(self, order: Order) -> int:
+    def _run(self, order: Order, err: TextIO) -> int:
         """The exit code that a process of its own would have had."""
         module = ModuleType("__main__")
         module.__file__ = order.filename
@@ -92,13 +101,15 @@ class InlineExecutor:
             exec(self._code(order), module.__dict__)  # noqa: S102 - that is what the step asks for
         except SystemExit as error:
             if isinstance(error.code, int) or error.code is None:
-                return error.code or 0
-            sys.stderr.write(f"{error.code}\n")
+                return (error.code or 0) & _MOST_CODE
+            err.write(f"{error.code}\n")
             return 1
-        except Exception as error:  # noqa: BLE001 - a script may raise anything; it is told as its error
+        except KeyboardInterrupt:  # of whoever wants the run to end
+            raise
+        except BaseException as error:  # noqa: BLE001 - a script may raise anything; it is told as its error
             # Without the frame that is ours.
             below = error.__traceback__.tb_next if error.__traceback__ else None
-            traceback.print_exception(type(error), error, below)
+            traceback.print_exception(type(error), error, below, file=err)
             return 1
         return 0
 

@@ -13,9 +13,8 @@ from typing import Final
 
 from flow_kernel.workers.here import directory, search_path
 from flow_kernel.workers.steps.contract import StepJob
-from flow_kernel.workers.steps.hosts import Hosts
+from flow_kernel.workers.steps.hosts import CAN_FORK, Hosts
 from flow_kernel.workers.steps.spawned import Spawned
-from flow_kernel.workers.zygote_client import CAN_FORK
 from flow_kernel.workflow.executors.contract import Context, Log, Order, Outcome
 from flow_kernel.workflow.files import OPTION, StepFiles
 from flow_kernel.workflow.model import StepType
