@@ -18,7 +18,7 @@ VERBS: Final = {
     "resume": "go on with a run that was killed, waits, was stopped or has failed",
 }
 _WAIT: Final = "--wait"
-OPTIONS: Final = {
+OPTIONS: Final[dict[str, tuple[str, ...]]] = {
     "run": (
         *("--var", "--vars", "--on", "--workers", "--task", "--from", "--only", "--of-run"),
         *("--keep-files", "--no-cache", "--durable", "--store", _WAIT),

@@ -60,7 +60,7 @@ class StepHost:
         self._slots = list(range(SLOTS))
         self.unfit: dict[str, str] = {}
         """Modules that cannot be imported ahead, and why."""
-        self.steps = 0
+        self.steps: int = 0
         """That it was asked to run."""
 
     @property

@@ -45,7 +45,7 @@ class HostLink:
         self._gone = gone
         self.env: dict[str, str] = {**env, "PYTHONPATH": _home()}
         self.ended: asyncio.Event = asyncio.Event()
-        self.importing = ""
+        self.importing: str = ""
         self.memory: mmap | None = None
         """Where its steps show themselves; None until it is ready."""
         self._waiting: deque[tuple[Mapping[str, Any], list[int]]] = deque()
@@ -139,7 +139,7 @@ class HostLink:
                 self._end()
                 return
             if message["op"] == "importing":
-                self.importing = message["module"]
+                self.importing = str(message["module"])
             if fds and self.memory is None:
                 self.memory = mmap(fds[0], SLOTS * SLOT_BYTES)
             _close(fds)

@@ -23,8 +23,8 @@ class TagPlace:
     __slots__ = ("at", "nbytes")
 
     def __init__(self, *, at: int, nbytes: int) -> None:
-        self.at = at
-        self.nbytes = nbytes
+        self.at: int = at
+        self.nbytes: int = nbytes
 
     @classmethod
     def find(cls) -> "TagPlace":
