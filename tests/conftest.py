@@ -27,11 +27,12 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The long counts run only where they are asked for: `-m soak`."""
-    if "soak" not in config.option.markexpr:
-        long = [item for item in items if item.get_closest_marker("soak")]
-        config.hook.pytest_deselected(items=long)
-        items[:] = [item for item in items if item not in set(long)]
+    """The long counts, and what changes its process, run only where they are asked for by name."""
+    marks = [mark for mark in ("soak", "apart") if mark not in config.option.markexpr]
+    left_out = {item for item in items for mark in marks if item.get_closest_marker(mark)}
+    if left_out:
+        config.hook.pytest_deselected(items=[item for item in items if item in left_out])
+        items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_collection_finish() -> None:

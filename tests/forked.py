@@ -107,7 +107,10 @@ class ForkedProcess:
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self.returncode: int | None = None
-        self._fd = os.pidfd_open(pid)
+        try:
+            self._fd = os.pidfd_open(pid)
+        except ProcessLookupError:  # it was short, and is over
+            self._fd, self.returncode = -1, -1
 
     def poll(self) -> int | None:
         """-1 once the process has ended; its exit code is not ours to know."""

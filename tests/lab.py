@@ -124,8 +124,12 @@ class Notebook:
         return found
 
     def wait_for_text(self, number: int, text: str) -> None:
-        """Wait until the outputs of a cell hold `text`."""
-        self.output(number).get_by_text(text).first.wait_for()
+        """Wait until the outputs of a cell hold `text`, and show it."""
+        found = self.output(number).get_by_text(text).first
+        found.wait_for(state="attached")
+        # A cell that is not on the screen is there, and hidden.
+        found.evaluate("element => element.scrollIntoView({block: 'center'})")
+        found.wait_for()
 
     def interrupt(self) -> None:
         """Press the button of the toolbar that stops a cell."""

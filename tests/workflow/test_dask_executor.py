@@ -33,6 +33,9 @@ with asyncio.Runner() as runner:
 GONE_S = 20.0
 
 
+pytestmark = pytest.mark.apart
+
+
 @pytest.fixture(scope="session", autouse=True)
 def dask_keeps_what_it_keeps() -> None:
     begin_what_dask_keeps()

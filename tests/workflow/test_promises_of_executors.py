@@ -16,7 +16,7 @@ from flow_kernel.workflow.model import StepType
 from flow_kernel.workflow.states import StepState
 from tests.workflow.attempts import Attempts, begin_what_dask_keeps, lives, made
 
-ISOLATING = ("fork", "subprocess", "kernel", "dask")
+ISOLATING = ("fork", "subprocess", "kernel", pytest.param("dask", marks=pytest.mark.apart))
 ALL = (*ISOLATING, "inline")
 
 WAITS_FOR_A_FILE = """
@@ -51,8 +51,9 @@ print(os.read(reads, 20).decode())
 
 
 @pytest.fixture(scope="session", autouse=True)
-def dask_keeps_what_it_keeps() -> None:
-    begin_what_dask_keeps()
+def dask_keeps_what_it_keeps(pytestconfig: pytest.Config) -> None:
+    if pytestconfig.option.markexpr == "apart":
+        begin_what_dask_keeps()
 
 
 @pytest.fixture(scope="module")

@@ -186,7 +186,8 @@ def exception(value: BaseException) -> Reduced | None:
         if is_plain:
             return None
         raise Unsaveable("an exception with a cause, whose class saves itself without")
-    _, arguments, state = (*reduced_by_itself(value), None)[:3]
+    # What a library has registered for it (tblib, with Dask) is for other ends: with its traceback.
+    _, arguments, state = (*value.__reduce_ex__(5), None)[:3]
     made = (kind, base, arguments)
     own = object.__getstate__(value)
     slots = own[1] if isinstance(own, tuple) else None
