@@ -20,6 +20,36 @@ from flow_kernel.workflow.registry import Executors
 
 DEADLINE_S = 40.0
 
+WAITS_FOR_A_FILE = """
+import pathlib, sys, time
+print("begun", file=sys.stderr, flush=True)
+while not pathlib.Path({path!r}).exists():
+    time.sleep(0.005)
+print("seen")
+"""
+HAS_CHILDREN = """
+import subprocess, sys, time
+sleep = [sys.executable, "-S", "-c", "import time; time.sleep(60)"]
+children = [subprocess.Popen(sleep), subprocess.Popen(sleep, start_new_session=True)]
+import os
+print(os.getpid(), *[each.pid for each in children], file=sys.stderr, flush=True)
+time.sleep(60)
+"""
+LEAVES_A_DAEMON = """
+import os, sys, time
+reads, writes = os.pipe()
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.write(writes, str(os.getpid()).encode())
+        os.close(1)
+        os.close(2)
+        time.sleep(60)
+    os._exit(0)
+os.wait()
+print(os.read(reads, 20).decode())
+"""
+
 
 @dataclass
 class Attempts:

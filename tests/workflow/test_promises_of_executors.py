@@ -14,40 +14,18 @@ from flow_kernel.workers.limits import Limits
 from flow_kernel.workflow.executors.contract import Outcome
 from flow_kernel.workflow.model import StepType
 from flow_kernel.workflow.states import StepState
-from tests.workflow.attempts import Attempts, begin_what_dask_keeps, lives, made
+from tests.workflow.attempts import (
+    HAS_CHILDREN,
+    LEAVES_A_DAEMON,
+    WAITS_FOR_A_FILE,
+    Attempts,
+    begin_what_dask_keeps,
+    lives,
+    made,
+)
 
 ISOLATING = ("fork", "subprocess", "kernel", pytest.param("dask", marks=pytest.mark.apart))
 ALL = (*ISOLATING, "inline")
-
-WAITS_FOR_A_FILE = """
-import pathlib, sys, time
-print("begun", file=sys.stderr, flush=True)
-while not pathlib.Path({path!r}).exists():
-    time.sleep(0.005)
-print("seen")
-"""
-HAS_CHILDREN = """
-import subprocess, sys, time
-sleep = [sys.executable, "-S", "-c", "import time; time.sleep(60)"]
-children = [subprocess.Popen(sleep), subprocess.Popen(sleep, start_new_session=True)]
-import os
-print(os.getpid(), *[each.pid for each in children], file=sys.stderr, flush=True)
-time.sleep(60)
-"""
-LEAVES_A_DAEMON = """
-import os, sys, time
-reads, writes = os.pipe()
-if os.fork() == 0:
-    os.setsid()
-    if os.fork() == 0:
-        os.write(writes, str(os.getpid()).encode())
-        os.close(1)
-        os.close(2)
-        time.sleep(60)
-    os._exit(0)
-os.wait()
-print(os.read(reads, 20).decode())
-"""
 
 
 @pytest.fixture(scope="session", autouse=True)
