@@ -12,6 +12,7 @@ from typing import Final, Protocol, Self
 
 from flow_kernel.apps.tables import Painter, clip, plain
 from flow_kernel.apps.terminal import Terminal
+from flow_kernel.records.plain import human_ms
 from flow_kernel.workflow import events
 from flow_kernel.workflow.ledger import error_of
 from flow_kernel.workflow.model import Step
@@ -243,14 +244,3 @@ def message_of(error: object) -> str:
         return ""
     kind, message = str(error.get("type", "")), str(error.get("message", ""))
     return f"{kind}: {message}" if kind and not message.startswith(kind) else message
-
-
-def human_ms(elapsed_ms: float) -> str:
-    """`0.8 ms`, `12 ms`, `1.2 s`, `3 min 5 s`."""
-    if elapsed_ms < 10:
-        return f"{elapsed_ms:.1f} ms"
-    if elapsed_ms < 1000:
-        return f"{elapsed_ms:.0f} ms"
-    if elapsed_ms < 60_000:
-        return f"{elapsed_ms / 1000:.1f} s"
-    return f"{elapsed_ms // 60_000:.0f} min {elapsed_ms % 60_000 / 1000:.0f} s"

@@ -6,11 +6,12 @@ Called by `cli`.
 import argparse
 from typing import Any, Final
 
-from flow_kernel.apps.run_screen import human_ms, message_of
+from flow_kernel.apps.run_screen import message_of
 from flow_kernel.apps.state import add_home, opened
 from flow_kernel.apps.tables import Cell, Column, Painted, plain, print_table
 from flow_kernel.apps.terminal import Terminal
 from flow_kernel.errors import UsageError
+from flow_kernel.records.plain import human_ms
 from flow_kernel.workflow.comparing import difference
 from flow_kernel.workflow.service import Service
 from flow_kernel.workflow.shortened import lines_of

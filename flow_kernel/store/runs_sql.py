@@ -15,6 +15,7 @@ from typing import Any, Final
 import orjson
 
 from flow_kernel.store.run_rows import RunRow, RunStepRow, RunVariable, StepResult
+from flow_kernel.store.upsert import upsert
 
 _RUN: Final = tuple(f.name for f in fields(RunRow))
 _STEP: Final = tuple(f.name for f in fields(RunStepRow))
@@ -22,22 +23,14 @@ _values_of_run: Final = attrgetter(*_RUN)
 _values_of_step: Final = attrgetter(*_STEP)
 
 
-def _put(table: str, names: tuple[str, ...], key: tuple[str, ...]) -> str:
-    changes = ", ".join(f"{name} = excluded.{name}" for name in names if name not in key)
-    return (
-        f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"  # noqa: S608 - our own names
-        f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes}"
-    )
-
-
-_PUT_RUN: Final = _put("run", _RUN, ("run_id",))
-_PUT_STEP: Final = _put("run_step", _STEP, ("run_id", "step_id"))
-_PUT_VARIABLE: Final = _put(
+_PUT_RUN: Final = upsert("run", _RUN, ("run_id",))
+_PUT_STEP: Final = upsert("run_step", _STEP, ("run_id", "step_id"))
+_PUT_VARIABLE: Final = upsert(
     "run_variable",
     ("run_id", "name", "value", "object", "step_id"),
     ("run_id", "name", "step_id"),
 )
-_PUT_RESULT: Final = _put(
+_PUT_RESULT: Final = upsert(
     "step_result", ("cache_key", "output", "output_object", "run_id", "made_at"), ("cache_key",)
 )
 _SELECT_RUN: Final = f"SELECT {', '.join(_RUN)} FROM run"  # noqa: S608 - our own names
@@ -162,7 +155,7 @@ class RunStatements:
     def put_workflow(self, workflow_id: str, sha256: str, *, at: str) -> None:
         """Store a definition under an id, in place of the one before."""
         names = ("workflow_id", "sha256", "stored_at")
-        self._run(_put("workflow", names, names[:1]), (workflow_id, sha256, at))
+        self._run(upsert("workflow", names, names[:1]), (workflow_id, sha256, at))
 
     def put_run(self, run: RunRow, *, at: str) -> None:
         """Insert or replace a run, and note it in the outbox."""

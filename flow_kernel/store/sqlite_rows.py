@@ -17,6 +17,7 @@ from flow_kernel.records.names import ADHOC_TASK
 from flow_kernel.store.approvals_sql import ApprovalStatements
 from flow_kernel.store.contract import Change, ContextValue, PlanRow, StepRow, TaskRow, Use
 from flow_kernel.store.runs_sql import RunStatements
+from flow_kernel.store.upsert import upsert
 
 _TASK_FIELDS: Final = tuple(f.name for f in fields(TaskRow))
 _STEP_FIELDS: Final = tuple(f.name for f in fields(StepRow))
@@ -24,19 +25,9 @@ _TASK_COLUMNS: Final = ", ".join(_TASK_FIELDS)
 _STEP_COLUMNS: Final = ", ".join(_STEP_FIELDS)
 
 
-def _put(table: str, names: tuple[str, ...], key: tuple[str, ...]) -> str:
-    """An upsert of all columns: part of standard PostgreSQL, too."""
-    marks = ", ".join("?" * len(names))
-    changes = ", ".join(f"{name} = excluded.{name}" for name in names if name not in key)
-    return (
-        f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})"  # noqa: S608 - our own names
-        f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes}"
-    )
-
-
-_PUT_TASK: Final = _put("task", _TASK_FIELDS, ("plan_id", "task_id"))
-_PUT_STEP: Final = _put("step", _STEP_FIELDS, ("plan_id", "task_id", "number"))
-_PUT_CONTEXT: Final = _put(
+_PUT_TASK: Final = upsert("task", _TASK_FIELDS, ("plan_id", "task_id"))
+_PUT_STEP: Final = upsert("step", _STEP_FIELDS, ("plan_id", "task_id", "number"))
+_PUT_CONTEXT: Final = upsert(
     "context_item",
     ("plan_id", "task_id", "key", "value", "author", "updated_at"),
     ("plan_id", "task_id", "key"),
@@ -271,7 +262,7 @@ class SqliteTransaction(ApprovalStatements, RunStatements):
             self._run("DELETE FROM resumable WHERE notebook = ?", (notebook,))
             return
         self._run(
-            _put("resumable", ("notebook", "plan_id", "task_id"), ("notebook",)),
+            upsert("resumable", ("notebook", "plan_id", "task_id"), ("notebook",)),
             (notebook, plan_id, task_id),
         )
 

@@ -20,6 +20,8 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from flow_kernel.workers.letters import stored, taken
+
 MOST_BYTES: Final = 180_000
 """A packet has to fit into the buffer of the socket; the system refuses or cuts larger ones."""
 _IN_MEMORY: Final = b"\0"
@@ -34,7 +36,7 @@ def send(sock: socket.socket, message: Mapping[str, Any], fds: Sequence[int] = (
     """
     data = json.dumps(message).encode("utf-8", "surrogatepass")
     if len(data) > MOST_BYTES:
-        memory = _stored(data)
+        memory = stored(data)
         try:
             socket.send_fds(sock, [_IN_MEMORY], [*fds, memory])
         finally:
@@ -60,7 +62,7 @@ def receive(sock: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
         return None, list(fds)
     try:
         if data == _IN_MEMORY and fds:
-            data = _taken(fds.pop())
+            data = taken(fds.pop())
         message = json.loads(data.decode("utf-8", "surrogatepass"))
         if not isinstance(message, dict) or "op" not in message:
             raise ValueError("no message of the zygote or its owner")  # noqa: TRY301 - see below
@@ -69,20 +71,3 @@ def receive(sock: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
             os.close(fd)
         raise ValueError(str(error)) from None
     return message, list(fds)
-
-
-def _stored(data: bytes) -> int:
-    memory = os.memfd_create("flow-order", os.MFD_CLOEXEC)
-    try:
-        with open(memory, "wb", closefd=False) as file:
-            file.write(data)
-    except BaseException:
-        os.close(memory)
-        raise
-    return memory
-
-
-def _taken(memory: int) -> bytes:
-    with open(memory, "rb") as file:
-        file.seek(0)
-        return file.read()

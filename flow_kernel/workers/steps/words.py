@@ -14,6 +14,8 @@ import marshal
 import os
 import sys
 
+from flow_kernel.workers.letters import stored, taken
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,7 +39,7 @@ def send(sock: "_socket.socket", message: "Mapping[str, Any]", fds: "Sequence[in
     if len(data) <= PACKET_BYTES:
         _send(sock, data, fds)
         return
-    memory = _stored(data)
+    memory = stored(data)
     try:
         _send(sock, _IN_MEMORY, [*fds, memory])
     finally:
@@ -62,7 +64,7 @@ def receive(sock: "_socket.socket") -> "tuple[dict[str, Any] | None, list[int]]"
         return None, fds
     try:
         if data == _IN_MEMORY and fds:
-            data = _taken(fds.pop())
+            data = taken(fds.pop())
         message = marshal.loads(data)  # noqa: S302 - of our own process
         if not isinstance(message, dict) or "op" not in message:
             raise ValueError("no message of a host or its owner")  # noqa: TRY301 - see below
@@ -107,20 +109,3 @@ def _fds_of(ancillary: "list[tuple[int, int, bytes]]") -> list[int]:
         if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS
         for at in range(0, len(data) - _FD_BYTES + 1, _FD_BYTES)
     ]
-
-
-def _stored(data: bytes) -> int:
-    memory = os.memfd_create("flow-order", os.MFD_CLOEXEC)
-    try:
-        with open(memory, "wb", closefd=False) as file:
-            file.write(data)
-    except BaseException:
-        os.close(memory)
-        raise
-    return memory
-
-
-def _taken(memory: int) -> bytes:
-    with open(memory, "rb") as file:
-        file.seek(0)
-        return file.read()
