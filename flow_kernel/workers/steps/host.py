@@ -232,8 +232,7 @@ class StepHost:
             raise _Refused(told["reason"])
         if told["op"] == "gone":
             running.killed_by = running.killed_by or "lost"
-            left = await asyncio.to_thread(sweep.kill_all, tag)
-            told = {"status": 9, "left_behind": left}
+            told = {"status": 9, "left_behind": await asyncio.to_thread(_end_rest, tag)}
         if running.failure is not None:
             raise running.failure
         return running.end(
@@ -294,3 +293,20 @@ async def _is_done(future: "asyncio.Future[Any]", timeout_s: float) -> bool:
         except asyncio.CancelledError:
             continue
     return future.done()
+
+
+def _end_rest(tag: str) -> int:
+    """End what is left of a step whose host is gone; how many it had started.
+
+    The step itself leads its session. The system ends it with its host, sooner or a little later.
+    """
+    left = sum(not _leads(pid) for pid in sweep.tagged(tag))
+    sweep.kill_all(tag)
+    return left
+
+
+def _leads(pid: int) -> bool:
+    try:
+        return os.getsid(pid) == pid
+    except OSError:
+        return True
