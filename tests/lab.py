@@ -56,6 +56,8 @@ _DRAWN: Final = "new Promise(done => requestAnimationFrame(() => requestAnimatio
 _PLAIN: Final = """area => {
     const copy = area.cloneNode(true);
     for (const prompt of copy.querySelectorAll(".jp-OutputPrompt")) prompt.textContent = "";
+    // The button that collapses outputs is drawn once the page has found them tall enough.
+    for (const button of copy.querySelectorAll(".jp-OutputArea-promptOverlay")) button.remove();
     for (const each of copy.querySelectorAll("[id]")) each.removeAttribute("id");
     return copy.innerHTML;
 }"""
