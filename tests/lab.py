@@ -165,7 +165,7 @@ class Lab:
         from playwright.sync_api import sync_playwright  # missing where nobody tests pages
 
         with self._ends:
-            url = self._serve()
+            self._url = self._serve()
             playwright = self._ends.enter_context(sync_playwright())
             window = playwright.chromium.launch(
                 executable_path=chromium, args=[*browser.QUIET_FLAGS, "--disable-dev-shm-usage"]
@@ -173,7 +173,7 @@ class Lab:
             self._ends.callback(window.close)
             self.page = window.new_page(viewport={"width": 1000, "height": 700})
             self.page.set_default_timeout(DEADLINE_MS)
-            self.page.goto(url)
+            self.page.goto(self._url)
             self._wait_for_page()
             self._ends = self._ends.pop_all()
         return self
@@ -200,9 +200,12 @@ class Lab:
         return self._notebook
 
     def reload(self) -> Notebook:
-        """Load the page again, as people do; the notebook and its kernel are still there."""
+        """Load the page again; the notebook and its kernel are still there.
+
+        With an empty window: JupyterLab opens what it remembers at a time of its own, twice.
+        """
         self.page.evaluate(_SAVE)
-        self.page.reload()
+        self.page.goto(self._url)
         self._wait_for_page()
         self._notebook = self._opened()
         return self._notebook
@@ -220,6 +223,8 @@ class Lab:
     def _wait_for_page(self) -> None:
         self.page.wait_for_function("window.jupyterapp !== undefined")
         self.page.evaluate(_READY)
+        # It comes into an empty window after that, and over a notebook that was opened meanwhile.
+        self.page.locator(".jp-Launcher").wait_for()
 
     # -- the server --------------------------------------------------------------------------------
 
