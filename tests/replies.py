@@ -12,6 +12,8 @@ Message = dict[str, Any]
 _NOISE = (
     (re.compile(r"0x[0-9a-f]{6,}"), "0x…"),
     (re.compile(r"ipykernel_\d+/\d+"), "ipykernel_…"),
+    # What Python says while ipykernel finds out whether a cell awaits something, and says again.
+    (re.compile(r"^<>:\d+: SyntaxWarning: .*\n", re.MULTILINE), ""),
     (re.compile(r"pid=\d+"), "pid=…"),
     (re.compile(r"/tmp/fk\w+/"), "<root>/"),
 )

@@ -68,11 +68,16 @@ class OutputTail:
         except OSError:
             self._map = None
 
-    def note(self, text: str) -> None:
-        """A piece of output was written. About 0.1 us while a flood is held back, else 5 us."""
+    def note(self, text: str) -> bool:
+        """A piece of output was written. About 0.1 us while a flood is held back, else 5 us.
+
+        Returns:
+            True while a flood is held back: pieces may as well come together and later.
+        """
         self._pending.append(text if len(text) <= _HOLD_CHARS else text[-_HOLD_CHARS:])
         if not self._is_flooded:
             self._persist()
+        return self._is_flooded
 
     def flush(self) -> None:
         """Persist what a flood held back; called five times a second while a cell runs."""

@@ -24,6 +24,7 @@ from flow_kernel.session.checkpoints.tracking import Ended
 from flow_kernel.session.glance import Glance
 from flow_kernel.session.hidden import HIDDEN
 from flow_kernel.session.session import Session
+from flow_kernel.shell.captured_fd import drain
 from flow_kernel.shell.compile_tap import CompileTap
 from flow_kernel.shell.control_channel import ControlChannel
 from flow_kernel.shell.event_outlet import EventOutlet
@@ -32,7 +33,6 @@ from flow_kernel.shell.gate import Gate
 from flow_kernel.shell.guard import Guard, HeldInterrupts, say
 from flow_kernel.shell.isolated_marks import IsolatedMarks
 from flow_kernel.shell.message_tap import MessageTap
-from flow_kernel.shell.outstream import drain
 from flow_kernel.shell.selftest import usable_taps
 from flow_kernel.shell.sendable import make_sendable
 from flow_kernel.shell.stream_tee import StreamTee

@@ -3,8 +3,8 @@
 Built by `shell.attach` in the Flow kernel and in a stock ipykernel, where every message of a stream
 goes through `MessageTap`.
 
-Both work in the order in which messages leave: a line of ours is sent by the IOPub thread after
-what the cell has printed before it, and the guard looks at each message of a stream as it is sent,
+Both work in the order in which messages leave: a line of ours is sent after what the cell has
+printed before it, and the guard looks at each message of a stream as it is sent,
 so it does not matter how the text came there (print, descriptors, subprocesses, threads).
 """
 
@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from flow_kernel.records.event_escape import Escaper
 from flow_kernel.records.frozen import FROZEN_BUILTINS
+from flow_kernel.shell.iopub import in_turn
 from flow_kernel.shell.message_tap import MessageTap
 
 globals()["__builtins__"] = FROZEN_BUILTINS
@@ -55,7 +56,7 @@ class EventOutlet:
     def put(self, line: str) -> None:
         """Send `line` after what was printed before it and before what comes next.
 
-        As a flush of ipykernel it waits for the IOPub thread, a tenth of a millisecond as a rule.
+        In stock ipykernel it waits for the IOPub thread, a tenth of a millisecond as a rule.
         """
         parent, thread = self._parent(), self._kernel.iopub_thread
         sent = threading.Event()
@@ -64,7 +65,7 @@ class EventOutlet:
             self._guard(self._send, line, parent)
             sent.set()
 
-        thread.schedule(send)
+        in_turn(thread, send)
         sent.wait(_PATIENCE_S)
 
     def _parent(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import zmq
 
 from flow_kernel.errors import NotFound
 from flow_kernel.records.interrupts import NotedInterrupts
+from flow_kernel.shell.iopub import in_turn
 from flow_kernel.shell.isolated_comms import RoutedComms
 from flow_kernel.shell.isolated_interrupts import CallbackInterrupts
 from flow_kernel.shell.isolated_requests import PassedOn
@@ -192,6 +193,10 @@ class KernelOutlet:
             )
 
     def _publish(self, message: "Message", key: str | None = None) -> None:
+        # What is escaped depends on the text before it: nobody may come between.
+        in_turn(self._kernel.iopub_thread, partial(self._publish_now, message, key))
+
+    def _publish_now(self, message: "Message", key: str | None) -> None:
         changed = None if self.tap is None else self.tap.pass_by(message, key)
         frames: list[Any] = list(
             message.frames if changed is None else self._frames(changed, message.parent)
@@ -202,11 +207,11 @@ class KernelOutlet:
             last = zmq.Frame(frames[-1], track=True, copy=False, copy_threshold=0)
             self.backlog.watch(partial(getattr, last.tracker, "done"))
             frames[-1] = last
-        thread.schedule(partial(_send, thread, frames))
+        _send(thread, frames)
 
 
 def _send(thread: Any, frames: list[Any]) -> None:
-    """In the thread that publishes; whoever holds its frame afterwards holds no message."""
+    """Publish; whoever holds its frame afterwards holds no message."""
     try:
         thread._really_send(frames)
     finally:

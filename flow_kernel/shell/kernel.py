@@ -9,14 +9,13 @@ section; only the kernel has a name of its own, for `c.FlowKernel.*`.
 
 import os
 import shlex
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import zmq
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
-from ipykernel.zmqshell import ZMQInteractiveShell
 from jupyter_core.paths import jupyter_config_path, jupyter_data_dir
 from traitlets import Bool, Enum, Float, Int, List, Type, Unicode, Union, default
 from traitlets.config import Application
@@ -25,36 +24,28 @@ from flow_kernel.records.home import resolve
 from flow_kernel.session.assembly import assemble
 from flow_kernel.session.policy import POLICIES, tightest
 from flow_kernel.settings import ISOLATED_TYPES, CheckpointSettings, PoolSettings, Settings
+from flow_kernel.shell import fallen_child, history_batches, iopub, shell_channel
 from flow_kernel.shell.attach import Attachment
 from flow_kernel.shell.broken_streams import BrokenStreams
 from flow_kernel.shell.deferred_debugger import DeferredDebugger, stand_in
+from flow_kernel.shell.flow_shell import FlowShell
 from flow_kernel.shell.input_box import InputBox
 from flow_kernel.shell.interrupted_runs import go_on
 from flow_kernel.shell.isolated_outlet import KernelOutlet
 from flow_kernel.shell.isolated_terminal import TerminalOutlet
-from flow_kernel.shell.magic_set import add_completion, register
+from flow_kernel.shell.magic_set import add_completion
+from flow_kernel.shell.once import remember_signatures
 from flow_kernel.shell.pool_config import WorkerPool, pool_settings
 from flow_kernel.shell.progress_bar import ProgressBars
+from flow_kernel.shell.quiet_log import ask_first
 from flow_kernel.shell.surroundings import surroundings
 from flow_kernel.shell.terminal_box import TerminalBox
 from flow_kernel.workers.backlog import HELD_MESSAGES
 
+_getpid: Final = os.getpid
 _WARM_UP_S: Final = 0.1
 _ISOLATE_ALL: Final = "USE_SUBPROCESS_WORKER"
 _POLICY: Final = "FLOW_APPROVE"
-
-
-class FlowShell(ZMQInteractiveShell):  # type: ignore[misc]  # ipykernel has no types
-    """The shell of the Flow kernel: ipykernel's, with the `%flow` magic."""
-
-    def init_magics(self) -> None:
-        """Register the magics of ipykernel and ours."""
-        super().init_magics()
-        register(self)
-
-
-FlowShell.__name__ = FlowShell.__qualname__ = ZMQInteractiveShell.__name__
-FlowShell.__module__ = ZMQInteractiveShell.__module__
 
 
 class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
@@ -121,7 +112,10 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
 
     def __init__(self, **kwargs: Any) -> None:
         stand_in()
+        self._pid = _getpid()
         super().__init__(**kwargs)
+        remember_signatures()
+        ask_first(self.log)
         pool = pool_settings(self.config)
         self.attachment: Attachment | None = None
         self._broken_streams = BrokenStreams(self._stdout, self._stderr)
@@ -154,6 +148,8 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
             )
         are_isolated = bool(user_expressions) and self._isolates_all
         self._broken_streams.put_back()
+        self.shell.begin_request(code)
+        reply: Any = None
         try:
             reply = await super().do_execute(
                 code,
@@ -165,6 +161,9 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
                 cell_id=cell_id,
             )
         finally:
+            if _getpid() != self._pid:
+                fallen_child.end(reply)
+            self.shell.end_request()
             self._broken_streams.set_aside()
         if are_isolated and reply.get("status") == "ok" and self.attachment is not None:
             from flow_kernel.shell.isolated_asks import (
@@ -214,10 +213,19 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
     def start(self) -> None:
         """Start as ipykernel does; what the first cell needs is loaded once nobody waits."""
         super().start()
+        history = self.shell.history_manager
+        if isinstance(history, history_batches.BatchedHistory):
+            history.batch(self._later)
         if self.attachment is not None:
             # The application has set its hooks by now; threads of start-up files are the user's.
             self.attachment.look_around.begin(is_first=False)
             self.io_loop.call_later(_WARM_UP_S, self.attachment.session.warm_up)
+
+    def _later(self, wait_s: float, call: Callable[[], None]) -> None:
+        """Have the thread of the IOPub channel call, which no cell keeps busy."""
+        publisher = self.iopub_thread
+        loop = publisher.io_loop.asyncio_loop
+        publisher.schedule(lambda: loop.call_later(wait_s, call))
 
     def do_shutdown(self, restart: bool) -> Any:
         """Shut down as ipykernel does; a kill that follows is no death.
@@ -241,10 +249,16 @@ class FlowKernelApp(IPKernelApp):  # type: ignore[misc]  # ipykernel has no type
 
     classes: ClassVar[Any] = [FlowKernel, WorkerPool, *IPKernelApp.classes]
 
+    def init_control(self, context: Any) -> None:
+        """Let requests reach the thread that runs them without a hop through sockets."""
+        with shell_channel.in_place():
+            super().init_control(context)
+
     def init_iopub(self, context: Any) -> None:
         """Let nothing be dropped that several workers say while a client is slow."""
         context.setsockopt(zmq.SNDHWM, HELD_MESSAGES)
-        super().init_iopub(context)
+        with iopub.in_place():
+            super().init_iopub(context)
         context.sockopts.pop(zmq.SNDHWM, None)
 
     @default("kernel_class")

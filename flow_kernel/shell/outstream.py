@@ -1,71 +1,131 @@
-"""ipykernel's stream with a file descriptor that can be drained, and the draining itself.
+"""stdout and stderr of the Flow kernel: ipykernel's stream, several times as fast.
 
-Called by the Flow kernel's application (`outstream_class`) and by `shell.attach` at a cell's end.
+Named as `outstream_class` by the application of `shell.kernel`; workers have a descendant of it
+(`shell.worker_streams`).
 
-Stock ipykernel reads captured descriptors a thousand bytes at a time and decodes each piece alone,
-which breaks characters at the seams; this one reads 64 kB and keeps an unfinished character for the
-next piece. It says when it is busy, so the end of a cell knows whether a subprocess's last words
-are still on their way.
+What differs from ipykernel's: a write is an append (no `frozenset` of the parent's header each
+time); text waits 2 to 25 ms and not 200; `flush` sends by itself and waits for no other thread, and
+returns at once when there is nothing, as six times in each cell; both streams keep the order in
+which they were written; a fork does not say again what its parent has not sent yet.
+
+Proven for ipykernel 7.0 to 7.4: `write`, `flush`, `_flush` and `_watch_pipe_fd` are overridden, the
+rest is stock.
 """
 
-import codecs
 import os
-import select
-import sys
-import time
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ipykernel.iostream import OutStream
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
+from flow_kernel.shell.captured_fd import CapturedFd
+from flow_kernel.shell.sendable import sendable
+from flow_kernel.shell.unsent_output import MOST_CHARS, Unsent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
-_READ_BYTES: Final = 65536
-_UNFINISHED_MS: Final = 50
-_NAP_S: Final = 0.0002
-_monotonic: Final = time.monotonic
-_sleep: Final = time.sleep
-_poll: Final = getattr(select, "poll", None)
+_getpid: Final = os.getpid
+_SHARED: Final = "_flow_unsent"
 
 
-class FlowOutStream(OutStream):  # type: ignore[misc]  # ipykernel has no types
-    """OutStream that reads whole characters and knows when it is busy."""
+class FlowOutStream(CapturedFd, OutStream):  # type: ignore[misc]  # ipykernel has no types
+    """OutStream that keeps what it is told until it is sent, and not longer."""
 
-    _fd_busy = False
+    def __init__(self, session: Any, pub_thread: Any, name: str, **options: Any) -> None:
+        # The thread that reads the descriptor writes as soon as it is there.
+        self.unsent: Unsent = _of(pub_thread)
+        """What was written and not sent, with that of the other stream."""
+        self.hearers: list[Callable[[str], None]] = []
+        """Told the text of each message."""
+        super().__init__(session, pub_thread, name, **options)
 
-    def _watch_pipe_fd(self) -> None:
-        if self._fid is None:
+    @property
+    def has_unsent(self) -> bool:
+        """Text waits to be sent."""
+        return not self.unsent.is_empty
+
+    @property
+    def locks(self) -> tuple[Any, Any]:
+        """Who has one of them must wait for nobody who has to send."""
+        return self.unsent.order, self.unsent.lock
+
+    def write(self, string: str) -> int:
+        """Take `string`; it is sent within 25 ms.
+
+        Returns:
+            How many characters were taken: all.
+
+        Raises:
+            TypeError: It is no text.
+            ValueError: The stream is closed.
+        """
+        if not isinstance(string, str):
+            raise TypeError(f"write() argument must be str, not {type(string)}")
+        if self.echo is not None:
+            self._echo(string)
+        if self.pub_thread is None:
+            raise ValueError("I/O operation on closed file")
+        parent = self._parent_header.get(None)
+        if parent is None:  # a thread of the user's: the cell that began last
+            parent = self._parent_header_global
+        unsent, length = self.unsent, len(string)
+        with unsent.lock:
+            part = unsent.last
+            if part is None or part.stream is not self or part.parent is not parent:
+                part = unsent.switch(self, parent)
+            part.texts.append(string)
+            unsent.chars += length
+        if not unsent.is_calm:
+            unsent.attend(part, string)
+        if unsent.chars > MOST_CHARS:
+            unsent.flush()
+        return length
+
+    def flush(self) -> None:
+        """Send what was written by now, before whatever is sent next."""
+        self.unsent.flush()
+        if self.echo is not None:
+            self._flush_echo()
+
+    def _flush(self) -> None:
+        self.unsent.flush()
+
+    def publish(self, parent: Any, text: str) -> None:
+        """Send `text` as output of the request with the header `parent`."""
+        if not text or self.pub_thread is None:
             return
-        if _poll is None:
-            super()._watch_pipe_fd()
-            return
-        try:
-            self._pump()
-        except Exception:  # noqa: BLE001 - shown by close(), as in ipykernel
-            self._exc = sys.exc_info()
-        finally:
-            self._fd_busy = False
-
-    def _pump(self) -> None:
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        poller = select.poll()
-        poller.register(self._fid, select.POLLIN)
-        is_unfinished = False
-        while True:
-            # The bytes stay in the pipe until we are marked busy, so a drain never misses them.
-            ready = poller.poll(_UNFINISHED_MS if is_unfinished else None)
-            self._fd_busy = True
-            data = os.read(self._fid, _READ_BYTES) if ready else b""
-            if ready and (not data or not self._should_watch):
+        for tell in self.hearers:
+            tell(text)
+        session = self.session
+        session.pid = _getpid()  # a fork sends through its parent, see `IOPubThread`
+        content = {"name": self.name, "text": sendable(text)}
+        message = session.msg("stream", content, parent=parent)
+        for hook in self._hooks:
+            message = hook(message)
+            if message is None:
                 return
-            text = decoder.decode(data, final=not ready)
-            is_unfinished = bool(decoder.getstate()[0])
-            if text:
-                self.write(text)
-            if data:
-                os.write(self._original_stdstream_copy, data)
-            self._fd_busy = False
+        session.send(self.pub_thread, message, ident=self.topic)
+
+    def close(self) -> None:
+        """Send what waits, then close as ipykernel does."""
+        if self.pub_thread is not None:
+            self.unsent.flush()
+        super().close()
+
+    def _echo(self, string: str) -> None:
+        try:
+            self.echo.write(string)
+        except OSError:  # where the kernel was started is gone; clients are told all the same
+            pass
+
+    def _flush_echo(self) -> None:
+        try:
+            self.echo.flush()
+        except OSError:
+            pass
 
 
 # Libraries look at the name of the stream's class to know that they are in a notebook.
@@ -73,36 +133,10 @@ FlowOutStream.__name__ = FlowOutStream.__qualname__ = OutStream.__name__
 FlowOutStream.__module__ = OutStream.__module__
 
 
-def drain(streams: tuple[Any, ...], timeout_s: float) -> None:
-    """Wait until bytes on the captured descriptors have become messages, at most `timeout_s`.
-
-    Costs 2 us when nothing is on its way.
-    """
-    deadline = 0.0
-    for stream in streams:
-        while _is_busy(stream):
-            now = _monotonic()
-            deadline = deadline or now + timeout_s
-            if now >= deadline:
-                break
-            _sleep(_NAP_S)
-        if stream._buffers and not stream.closed:
-            stream.flush()
-
-
-def _is_busy(stream: Any) -> bool:
-    if not getattr(stream, "_should_watch", False):
-        return False
-    # The pipe comes first: what is taken out of it after that look is marked before it is taken.
-    return _has_bytes(stream) or getattr(stream, "_fd_busy", False)
-
-
-def _has_bytes(stream: Any) -> bool:
-    if _poll is None:
-        return False
-    poller = _poll()
-    try:
-        poller.register(stream._fid, select.POLLIN)
-        return bool(poller.poll(0))
-    except (OSError, ValueError, TypeError):
-        return False
+def _of(publisher: Any) -> Unsent:
+    """What the streams of a publisher share."""
+    found = getattr(publisher, _SHARED, None)
+    if found is None:
+        found = Unsent(publisher)
+        setattr(publisher, _SHARED, found)
+    return found

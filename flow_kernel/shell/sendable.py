@@ -1,6 +1,7 @@
 """Makes a message's text fit to be sent.
 
-Called by `shell.message_tap` and by `shell.attach` for each message that a cell causes.
+Called by `shell.message_tap` and by `shell.attach` for each message that a cell causes, and by
+`shell.outstream` for what is printed.
 
 A lone surrogate cannot be encoded: stock ipykernel drops all the text that was gathered with it, or
 fails while it shows a traceback, and the client sees something else or nothing. As a backslash
@@ -12,6 +13,17 @@ from typing import Any
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 
 globals()["__builtins__"] = FROZEN_BUILTINS
+
+
+def sendable(text: str) -> str:
+    """The text itself where it can be encoded; O(1) for ASCII."""
+    if text.isascii():
+        return text
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return _escaped(text)
+    return text
 
 
 def make_sendable(content: dict[str, Any]) -> None:

@@ -13,29 +13,33 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from importlib import import_module
-from types import SimpleNamespace
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, ClassVar, Final
 
 import zmq
-from ipykernel.comm.comm import BaseComm
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
 from traitlets import Bool, Type, default
 from traitlets.config import Config
 
 from flow_kernel.session import ambient
-from flow_kernel.shell import worker_magics
+from flow_kernel.shell import fallen_child, iopub, shell_channel, worker_magics
 from flow_kernel.shell.broken_streams import BrokenStreams
 from flow_kernel.shell.deferred_debugger import DeferredDebugger, stand_in
+from flow_kernel.shell.once import remember_signatures
 from flow_kernel.shell.quiet_exit import keep_quiet
+from flow_kernel.shell.quiet_log import ask_first
 from flow_kernel.shell.worker_bonds import Alone, bind, end_when_alone
 from flow_kernel.shell.worker_calls import WorkerCalls
 from flow_kernel.shell.worker_checkpoints import WorkerCheckpoints
 from flow_kernel.shell.worker_credit import Credit
 from flow_kernel.shell.worker_job import WorkerJobs
+from flow_kernel.shell.worker_overrides import (
+    let_comms_speak,
+    no_debugger_looks,
+    tell_targets,
+)
 from flow_kernel.shell.worker_replies import LoadedSession
 from flow_kernel.shell.worker_sampler import Sampler
 from flow_kernel.shell.worker_script import run_script
@@ -46,7 +50,6 @@ from flow_kernel.workers.backlog import MARK
 from flow_kernel.workers.glimpses import REQUEST
 from flow_kernel.workers.job import JOB, KEEP
 from flow_kernel.workers.last_words import LastWords
-from flow_kernel.workers.messages import TARGET
 
 _EVERYTHING: Final = 0
 _SESSION: Final = "--Session.session="
@@ -65,10 +68,13 @@ class WorkerKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no typ
         return 0.0
 
     def __init__(self, **kwargs: Any) -> None:
-        with _no_debugger_looks():
+        self._pid = os.getpid()
+        with no_debugger_looks():
             super().__init__(**kwargs)
-        _let_comms_speak(self.shell)
-        _tell_targets(self)
+        remember_signatures()
+        ask_first(self.log)
+        let_comms_speak(self.shell)
+        tell_targets(self)
         self._broken_streams = BrokenStreams(self._stdout, self._stderr)
         self._jobs = WorkerJobs(self.shell)
         self._calls = WorkerCalls(self)
@@ -121,24 +127,31 @@ class WorkerKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no typ
         except Exception as error:  # noqa: BLE001 - code of the values' classes may raise anything
             return self._jobs.refuse(error)
         except KeyboardInterrupt:
-            reply = self._jobs.interrupted()
+            interrupted = self._jobs.interrupted()
             self._jobs.end()
-            return reply
+            return interrupted
         self._calls.open()
         self._checkpoints.is_on = bool(job.get("holds_state"))
         if self.sampler is not None:
             self.sampler.open(self.get_parent("shell")["header"]["msg_id"])
         self._broken_streams.put_back()
+        self.shell.begin_request(code)
+        reply: Any = None
         try:
             if job.get("is_script"):
-                return self._jobs.script_reply(self._run_script(code, store_history, allow_stdin))
-            return await super().do_execute(
-                code, silent, store_history, user_expressions, allow_stdin,
-                cell_meta=cell_meta, cell_id=cell_id,
-            )  # fmt: skip
+                reply = self._jobs.script_reply(self._run_script(code, store_history, allow_stdin))
+            else:
+                reply = await super().do_execute(
+                    code, silent, store_history, user_expressions, allow_stdin,
+                    cell_meta=cell_meta, cell_id=cell_id,
+                )  # fmt: skip
+            return reply
         except KeyboardInterrupt:  # before the first line of the cell, or after its last
             return self._jobs.interrupted()
         finally:
+            if os.getpid() != self._pid:
+                fallen_child.end(reply)
+            self.shell.end_request()
             if self.sampler is not None:
                 self.sampler.close()
             self._mend_streams()
@@ -174,48 +187,6 @@ class WorkerKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no typ
             metadata[JOB] = found
             self.session.reply_buffers = self._jobs.take_buffers()
         return metadata
-
-
-@contextmanager
-def _no_debugger_looks() -> Iterator[None]:
-    """Keep ipykernel from listing the file of each module for a debugger that nobody can ask for.
-
-    In a fork that copies a page of memory for nearly every module: a fifth of its start.
-    """
-    ipkernel: Any = import_module(IPythonKernel.__module__)
-    known = {name: getattr(sys, name) for name in dir(sys) if name != "modules"}
-    ipkernel.sys = SimpleNamespace(**known, modules={})
-    try:
-        yield
-    finally:
-        ipkernel.sys = sys
-
-
-def _let_comms_speak(shell: Any) -> None:
-    """Have a comm's messages heard while a cell keeps the main thread.
-
-    ipykernel 7.4 sends what a client says over a subshell to the loop that used the comm last,
-    which does not turn while such a cell runs. While one awaits, it does, and is the right place.
-    """
-    stock = getattr(BaseComm, "_reply_subshell_for", None)
-    if stock is None:  # another version, which does not send it elsewhere
-        return
-
-    def route(comm: Any, data: Any, default: Any) -> Any:
-        return default if shell.is_blocking and default is not None else stock(comm, data, default)
-
-    BaseComm._reply_subshell_for = route
-
-
-def _tell_targets(kernel: Any) -> None:
-    """Have the session know for which names of comms it may send what clients open."""
-    stock = kernel.comm_manager.register_target
-
-    def register(target_name: str, f: Any) -> None:
-        stock(target_name, f)
-        kernel.session.send(kernel.iopub_socket, TARGET, {"target_name": target_name})
-
-    kernel.comm_manager.register_target = register
 
 
 class WorkerApp(IPKernelApp):  # type: ignore[misc]  # ipykernel has no types
@@ -282,10 +253,16 @@ class WorkerApp(IPKernelApp):  # type: ignore[misc]  # ipykernel has no types
             case _:
                 super().parse_command_line(argv)
 
+    def init_iopub(self, context: Any) -> None:
+        """Let whoever has a message send it."""
+        with iopub.in_place():
+            super().init_iopub(context)
+
     def init_control(self, context: Any) -> None:
         """Let no socket that is made from here on drop a message because there are many."""
         context.setsockopt(zmq.SNDHWM, _EVERYTHING)
-        super().init_control(context)
+        with shell_channel.in_place():
+            super().init_control(context)
 
     def write_connection_file(self, **kwargs: Any) -> None:
         """Who started it has written it."""
@@ -358,7 +335,7 @@ def _give_credit(app: Any, words: LastWords) -> None:
         words,
         publisher,
         [each for each in never if each is not None],
-        [stream._buffer_lock for stream in streams],
+        [lock for stream in streams for lock in stream.locks],
         mark,
     )
 

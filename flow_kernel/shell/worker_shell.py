@@ -15,6 +15,8 @@ from typing import Any, ClassVar, Final
 from ipykernel.compiler import XCachingCompiler
 from ipykernel.zmqshell import ZMQInteractiveShell
 
+from flow_kernel.shell.once import OnceShell
+
 _SAID: Final = frozenset(("IPKernelApp", "Session"))
 """Sections of settings that say nothing to a shell."""
 _PLACES: Final = (
@@ -28,7 +30,7 @@ def places() -> tuple[str | None, ...]:
     return tuple(os.environ.get(name) for name in _PLACES)
 
 
-class WorkerShell(ZMQInteractiveShell):  # type: ignore[misc]  # ipykernel has no types
+class WorkerShell(OnceShell):
     """The shell of a worker."""
 
     is_blocking: bool = False

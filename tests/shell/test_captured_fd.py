@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from flow_kernel.shell.outstream import drain
+from flow_kernel.shell.captured_fd import drain
 from tests.promises import promise
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no poll on Windows")

@@ -1,0 +1,45 @@
+"""The shell of the Flow kernel: ipykernel's, with our magics.
+
+Made by `shell.kernel`. Libraries look at the name of its class, so it keeps that of ipykernel's.
+"""
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+from ipykernel.zmqshell import ZMQInteractiveShell
+from traitlets import Type
+
+from flow_kernel.records.frozen import FROZEN_BUILTINS
+from flow_kernel.shell import history_batches
+from flow_kernel.shell.kept_prints import KeptPrints, OrderedDisplayHook
+from flow_kernel.shell.magic_set import register
+from flow_kernel.shell.once import OnceShell
+
+globals()["__builtins__"] = FROZEN_BUILTINS
+
+
+class FlowShell(OnceShell):
+    """ipykernel's shell, with the `%flow` magic."""
+
+    displayhook_class: Any = Type(OrderedDisplayHook)
+
+    def init_magics(self) -> None:
+        """Register the magics of ipykernel and ours."""
+        super().init_magics()
+        register(self)
+
+    def init_history(self) -> None:
+        """Keep the history as IPython does, in batches."""
+        self._kept_prints = KeptPrints(self)
+        if not history_batches.is_usable():
+            super().init_history()
+            return
+        self.history_manager = history_batches.BatchedHistory(shell=self, parent=self)
+        self.configurables.append(self.history_manager)
+
+    def _tee(self, channel: str) -> AbstractContextManager[None]:
+        return self._kept_prints.tee(channel)
+
+
+FlowShell.__name__ = FlowShell.__qualname__ = ZMQInteractiveShell.__name__
+FlowShell.__module__ = ZMQInteractiveShell.__module__

@@ -1,0 +1,181 @@
+"""The IOPub channel without a hop: whoever has a message sends it, one after the other.
+
+Put in place of ipykernel's by the applications of `shell.kernel` and `shell.worker_app`.
+
+ipykernel hands each message to a thread of its own, which has to be woken for it: a cell of `1+1`
+has four of them, and at each the two threads take the interpreter from one another. Here a message
+is sent in the thread that has it, under a lock. ZeroMQ allows that, because a lock is a full memory
+barrier. What is sent later stands behind what was sent before, in whichever thread.
+
+The thread is still there, for timers, for new clients, and for what forked children pipe to us.
+
+Proven for ipykernel 7.0 to 7.4; `is_usable` looks whether its class still has the shape that we
+override, and the stock class stays where it has not.
+"""
+
+import inspect
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Final
+
+import zmq
+from ipykernel import kernelapp
+from ipykernel.iostream import IOPubThread
+from zmq.backend import Socket
+
+from flow_kernel.records.frozen import FROZEN_BUILTINS
+from flow_kernel.records.interrupts import NotedInterrupts
+
+globals()["__builtins__"] = FROZEN_BUILTINS
+
+_getpid: Final = os.getpid
+_NAME: Final = "IOPubThread"
+# The functions of C: pyzmq's own wrappers make an enum of each number, seven times a message.
+_send: Final = Socket.send
+_option: Final[Callable[[Any, int], Any]] = Socket.get
+_MORE: Final = int(zmq.SNDMORE)
+_EVENTS: Final = int(zmq.EVENTS)
+_POLLIN: Final = int(zmq.POLLIN)
+
+
+class FlowIOPubThread(IOPubThread):  # type: ignore[misc]  # ipykernel has no types
+    """ipykernel's thread of the IOPub channel; messages do not pass through it."""
+
+    def __init__(self, socket: Any, pipe: bool = False, session: Any = False) -> None:
+        self.order: Any = threading.RLock()
+        """Held while something is sent: what has to stand together is sent under it."""
+        self._is_sending = False
+        self._behind: deque[Callable[[], None]] = deque()
+        super().__init__(socket, pipe, session)
+
+    @property
+    def is_sending_here(self) -> bool:
+        """This thread is in the midst of a message: something it calls wants to send as well."""
+        return self._is_sending and self.order._is_owned()
+
+    def schedule(self, f: Callable[[], None]) -> None:
+        """Call `f` in the thread; at once where it does not run."""
+        if self.thread.is_alive():
+            with suppress(RuntimeError):  # its loop has just been closed
+                self.io_loop.asyncio_loop.call_soon_threadsafe(f)
+                return
+        f()
+
+    def send_multipart(self, *args: Any, **kwargs: Any) -> None:
+        """Send a message now; a forked child pipes it to its parent."""
+        self._really_send(*args, **kwargs)
+
+    def _really_send(self, msg: Any, *args: Any, **kwargs: Any) -> None:
+        if _getpid() != self._master_pid:
+            super()._really_send(msg, *args, **kwargs)
+            return
+        # An interrupt between two frames of a message would spoil the next one as well.
+        held = NotedInterrupts()
+        try:
+            with held:
+                self._in_order(lambda: self._put(msg, *args, **kwargs))
+        finally:
+            held.pass_on()
+
+    def _put(self, msg: Any, *args: Any, **kwargs: Any) -> None:
+        socket = self.socket
+        if type(socket) is not zmq.Socket or args or set(kwargs) - {"copy"}:
+            super()._really_send(msg, *args, **kwargs)
+        elif not socket.closed:
+            send_frames(socket, msg, copy=kwargs.get("copy", True))
+            self._look_for_clients()
+
+    def _in_order(self, send: Callable[[], None]) -> None:
+        with self.order:
+            if self._is_sending:  # a finalizer or a trace function, in the midst of another one
+                self._behind.append(send)
+                return
+            self._is_sending = True
+            try:
+                send()
+                while self._behind:
+                    self._behind.popleft()()
+            finally:
+                self._is_sending = False
+
+    # -- new clients -------------------------------------------------------------------------------
+
+    def _setup_xpub_listener(self) -> None:
+        socket = self.socket
+        if isinstance(socket, zmq.Socket) and socket.getsockopt(zmq.TYPE) == zmq.XPUB:
+            self.io_loop.add_handler(socket, self._on_clients, self.io_loop.READ)
+
+    def _look_for_clients(self) -> None:
+        """Have the thread read what has arrived.
+
+        To send takes the sign of it from the descriptor that the loop watches.
+        """
+        if _option(self.socket, _EVENTS) & _POLLIN:
+            self.schedule(self._on_clients)
+
+    def _on_clients(self, *_: Any) -> None:
+        while self._take_client():
+            pass
+
+    def _take_client(self) -> bool:
+        with self.order:
+            if self.socket is None or self.socket.closed:
+                return False
+            try:
+                frames = self.socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.ZMQError:  # there is none left, or the context ends
+                return False
+            self._in_order(lambda: self._handle_subscription(frames))
+        return True
+
+
+def in_turn(publisher: Any, send: Callable[[], None]) -> None:
+    """Call what sends a message behind all that was sent before: now, or in stock's thread.
+
+    Nobody else sends meanwhile.
+    """
+    if isinstance(publisher, FlowIOPubThread):
+        with publisher.order:
+            send()
+    else:
+        publisher.schedule(send)
+
+
+def send_frames(socket: Any, frames: Sequence[Any], *, copy: bool) -> None:
+    """Send a message of several frames.
+
+    Raises:
+        zmq.ZMQError: It cannot be sent.
+    """
+    *first, last = frames
+    for frame in first:
+        _send(socket, frame, _MORE, copy, False)
+    _send(socket, last, 0, copy, False)
+
+
+def is_usable() -> bool:
+    """True where ipykernel's class is the one that ours was written for."""
+    methods = ("_really_send", "_setup_xpub_listener", "_handle_subscription", "_handle_pipe_msg")
+    made_with = list(inspect.signature(IOPubThread.__init__).parameters)
+    return (
+        made_with == ["self", "socket", "pipe", "session"]
+        and all(callable(getattr(IOPubThread, name, None)) for name in methods)
+        and getattr(kernelapp, _NAME, None) is IOPubThread
+    )
+
+
+@contextmanager
+def in_place() -> Iterator[None]:
+    """What ipykernel makes in the block is ours."""
+    app: Any = kernelapp
+    if not is_usable():
+        yield
+        return
+    setattr(app, _NAME, FlowIOPubThread)
+    try:
+        yield
+    finally:
+        setattr(app, _NAME, IOPubThread)
