@@ -7,6 +7,7 @@ drawn anew for each turn, and the figure is the median over the turns: a machine
 for a while then slows both. The spread is the range from the 25th to the 75th percentile.
 """
 
+import itertools
 import random
 import statistics
 import tempfile
@@ -39,14 +40,22 @@ class Bench:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """The most that a value, or its ratio to the peer, may be."""
+    """The most, or the least, that a value or its ratio to the peer may be."""
 
-    at_most: float
+    at_most: float | None = None
+    at_least: float | None = None
     of: TargetOf = "value"
 
+    def is_met_by(self, measured: float) -> bool:
+        """Whether `measured`, a value or a ratio as `of` says, is within the limits."""
+        is_low = self.at_most is None or measured <= self.at_most
+        return is_low and (self.at_least is None or measured >= self.at_least)
+
     def text(self, unit: str) -> str:
-        """`≤ 1.05x` or `≤ 0.2 ms`."""
-        return f"≤ {self.at_most:g}x" if self.of == "ratio" else f"≤ {self.at_most:g} {unit}"
+        """`≤ 1.05x` or `≥ 0.2 ms`."""
+        limits = {"≥": self.at_least, "≤": self.at_most}
+        unit = "x" if self.of == "ratio" else f" {unit}"
+        return ", ".join(f"{sign} {n:g}{unit}" for sign, n in limits.items() if n is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +70,21 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """One line of the table. `samples` counts the turns, or the single measurements."""
+    """One line of the table.
+
+    Attributes:
+        figure: What was measured.
+        value: Of ours, most often the median.
+        spread: 25th and 75th percentile of ours.
+        samples: How many turns, or single measurements.
+        peer: What it is beside.
+        peer_value: Of the peer.
+        ratio: Ours over the peer's, turn by turn.
+        ratio_spread: 25th and 75th percentile of that.
+        peer_beside_itself: 25th and 75th percentile of the peer's turns, each over the one before
+            it: what chance alone does to a ratio.
+        note: What has to be known to read it.
+    """
 
     figure: Figure
     value: float
@@ -71,6 +94,7 @@ class Result:
     peer_value: float | None = None
     ratio: float | None = None
     ratio_spread: tuple[float, float] | None = None
+    peer_beside_itself: tuple[float, float] | None = None
     note: str = ""
 
     @property
@@ -80,7 +104,7 @@ class Result:
         if target is None:
             return None
         measured = self.ratio if target.of == "ratio" else self.value
-        return measured is not None and measured <= target.at_most
+        return measured is not None and target.is_met_by(measured)
 
     def as_json(self) -> dict[str, object]:
         """The result as one object, numbers with five significant digits."""
@@ -95,7 +119,8 @@ class Result:
             "peer": self.peer,
             "peer_value": None if self.peer_value is None else _short(self.peer_value),
             "ratio": None if self.ratio is None else _short(self.ratio),
-            "ratio_spread": self.ratio_spread and [_short(edge) for edge in self.ratio_spread],
+            "ratio_spread": _edges(self.ratio_spread),
+            "peer_beside_itself": _edges(self.peer_beside_itself),
             "target": None if figure.target is None else figure.target.text(figure.unit),
             "meets": self.meets,
             "note": self.note,
@@ -127,6 +152,12 @@ class Pairs:
     def differences(self) -> list[float]:
         """Ours minus the peer's, turn by turn."""
         return [ours - peers for ours, peers in zip(self.ours, self.peers, strict=True)]
+
+    @property
+    def peer_beside_itself(self) -> tuple[float, float] | None:
+        """The spread of the peer's turns, each over the one before it; None without two."""
+        ratios = [after / before for before, after in itertools.pairwise(self.peers) if before]
+        return spread(ratios) if ratios else None
 
 
 def in_turn(
@@ -214,8 +245,13 @@ def _compared(
         peer_value=statistics.median(pairs.peers),
         ratio=statistics.median(ratios) if ratios else None,
         ratio_spread=spread(ratios) if ratios else None,
+        peer_beside_itself=pairs.peer_beside_itself,
         note=note,
     )
+
+
+def _edges(edges: tuple[float, float] | None) -> list[float] | None:
+    return None if edges is None else [_short(edge) for edge in edges]
 
 
 def _short(number: float) -> float:

@@ -27,6 +27,7 @@ import events
 import isolated
 import memory
 import micro
+import output
 import pool_table
 import reading
 import recorder_cpu
@@ -45,6 +46,7 @@ FAMILIES: Final = (
     recorder_shell,
     recorder_cpu,
     cells,
+    output,
     micro,
     store,
     events,

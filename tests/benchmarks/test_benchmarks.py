@@ -31,6 +31,10 @@ def test_list_names_every_benchmark_with_what_it_measures() -> None:
         "recorder_cpu_5000",
         "recorder_cpu_100000",
         "round_trip",
+        "first_print",
+        "prints_100k",
+        "lines_50_mb",
+        "displays_2000",
         "imports_diff",
         "journal_append",
         "rss_growth",
@@ -53,7 +57,14 @@ def test_a_quick_benchmark_writes_its_result_and_the_table_for_readme(tmp_path: 
     assert set(document) == {"table", "machine", "date", "quick", "results", "failed"}
     assert document["failed"] == {}
     (result,) = document["results"]
-    for measured in ("value", "spread", "peer_value", "ratio", "ratio_spread"):
+    for measured in (
+        "value",
+        "spread",
+        "peer_value",
+        "ratio",
+        "ratio_spread",
+        "peer_beside_itself",
+    ):
         assert result.pop(measured) is not None
     assert result == {
         "name": "imports_diff",

@@ -14,8 +14,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from harness import Bench, Pairs, in_turn
-from live import STOCK, Kernel
+from harness import Bench, Figure, Pairs, Result, in_turn, side_by_side
+from live import FLOW, STOCK, Kernel
 
 STOCK_NAME: Final = "stock ipykernel"
 _REST_S: Final = 0.003
@@ -40,6 +40,30 @@ def kernels(
         yield [
             stack.enter_context(Kernel(argv, bench.folder("kernel"), env=env)) for argv in commands
         ]
+
+
+def wait_and_cpu(
+    bench: Bench,
+    figure: Figure,
+    code: str,
+    *,
+    turns: int,
+    argv: Sequence[str] = FLOW,
+    setup: str = "pass",
+    restarts: int = 8,
+    warm_up: int = 40,
+) -> list[Result]:
+    """The wait for a cell as `figure`, and the CPU of its kernel, both beside stock."""
+    waits, cpu = beside_stock(
+        bench, argv, code, turns=turns, restarts=restarts, setup=setup, warm_up=warm_up
+    )
+    cpu_figure = Figure(
+        name=f"{figure.name}_cpu", title=f"{figure.title}, CPU of the kernel", unit="ms"
+    )
+    return [
+        side_by_side(figure, waits, peer=STOCK_NAME),
+        side_by_side(cpu_figure, cpu, peer=STOCK_NAME),
+    ]
 
 
 def beside_stock(
