@@ -25,8 +25,8 @@ from live import FLOW
 from recorder_cpu import CELLS, FILL, recorder_ms
 from together import kernels
 
-_SWITCH_ON: Final = "import cProfile\n_profile = cProfile.Profile()\n_profile.enable()"
-_SWITCH_OFF: Final = "_profile.disable()\n_profile.dump_stats({path!r})"
+SWITCH_ON: Final = "import cProfile\n_profile = cProfile.Profile()\n_profile.enable()"
+SWITCH_OFF: Final = "_profile.disable()\n_profile.dump_stats({path!r})"
 _OURS: Final = "/flow_kernel/"
 # What the kernel would do without us, although one of our overrides calls it.
 _WRAPPED: Final = (
@@ -93,11 +93,11 @@ def _run(
         for turn in range(50):
             kernel.execute(codes[turn % len(codes)])
         if profile is not None:
-            kernel.execute(_SWITCH_ON)
+            kernel.execute(SWITCH_ON)
         for turn in range(options.cells):
             kernel.execute(codes[turn % len(codes)])
         if profile is not None:
-            kernel.execute(_SWITCH_OFF.format(path=str(profile)))
+            kernel.execute(SWITCH_OFF.format(path=str(profile)))
         own = list(recorder_ms(kernel.folder / ".flow"))
     return statistics.median(own[-options.cells :]) * 1000
 

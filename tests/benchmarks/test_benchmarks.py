@@ -9,6 +9,7 @@ from typing import Any
 RUN = Path(__file__).with_name("run.py")
 CHECKPOINTS = RUN.with_name("checkpoints.py")
 POOLS = RUN.with_name("pools.py")
+WHERE = RUN.with_name("where.py")
 
 
 def call(*arguments: str, script: Path = RUN) -> "subprocess.CompletedProcess[str]":
@@ -148,6 +149,19 @@ def test_a_quick_run_measures_isolated_cells_beside_concurrent_futures(tmp_path:
     table = call("--readme", str(file)).stdout.splitlines()
     assert (table[0], table[-1]) == ("<!-- pools: start -->", "<!-- pools: end -->")
     assert table[4].endswith("| no: `cancel()` leaves it running |")
+
+
+def test_where_the_time_of_a_cell_goes_is_told_for_each_thread_and_function() -> None:
+    done = call("--cells", "2", "--blocks", "2", "--rows", "3", script=WHERE)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "`1+1`, a cell's share of 4 cells each:"
+    rows = [line.split(" | ") for line in lines if line.startswith("| ")]
+    named = [row[0].strip("| ") for row in rows]
+    assert named.count("MainThread") == named.count("IOPub") == named.count("all threads") == 2
+    assert named.count("function") == 2
+    assert {len(row) for row in rows} == {5}
+    assert str(RUN.parents[2]) not in done.stdout
 
 
 def test_a_tool_that_nobody_knows_is_refused_in_one_sentence() -> None:
