@@ -129,11 +129,12 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Benchmark:
-    """One benchmark that `run.py` can be asked for by name."""
+    """One benchmark that `run.py` can be asked for by name; a soak runs only when it is."""
 
     name: str
     about: str
     run: Callable[[Bench], list[Result]]
+    is_soak: bool = False
 
 
 @dataclass(slots=True)

@@ -5,7 +5,6 @@ claim of a worker, the memory of an idle one), which is read in its kernel.
 """
 
 import time
-from collections.abc import Callable
 from typing import Final
 
 from harness import (
@@ -23,9 +22,8 @@ from harness import (
 from live import FLOW, STOCK, Kernel
 from together import STOCK_NAME, kernels, run_cell
 
-_ISOLATED: Final = "%%isolated\n"
+ISOLATED: Final = "%%isolated\n"
 _REST: Final = "import time; time.sleep(0.5)"
-_LINE: Final = "print('line', flush=True)\nimport time; time.sleep(0.05)"
 _BIG: Final = "import numpy as np; big = np.ones(12_500_000)"
 _STIR: Final = "big[0] += 1"
 _POOL: Final = "from flow_kernel import current_session; pool = current_session().isolation.pool"
@@ -47,9 +45,9 @@ _NEW: Final = (
 
 _WARM: Final = Figure(
     name="isolated_one_plus_one",
-    title="isolated 1+1 until idle, beside a local one",
+    title="isolated 1+1 until idle, beside a local one of stock",
     unit="ms",
-    target=Target(at_most=1.8, of="ratio"),
+    target=Target(at_most=1.0, of="ratio"),
 )
 _CLAIMED: Final = Figure(
     name="isolated_claim", title="claim of an idle worker", unit="ms", target=Target(at_most=10)
@@ -66,21 +64,6 @@ _COLD: Final = Figure(
     unit="ms",
     target=Target(at_most=0.125, of="ratio"),
 )
-_FLUSHED: Final = Figure(
-    name="isolated_line",
-    title="a flushed line on the screen, after a local one",
-    unit="ms",
-    target=Target(at_most=5),
-)
-_OUTPUT: Final = {
-    megabytes: Figure(
-        name=f"isolated_{megabytes}_mb",
-        title=f"{megabytes} MB of output, beside local",
-        unit="ms",
-        target=Target(at_most=1.3, of="ratio"),
-    )
-    for megabytes in (10, 50)
-}
 _IN: Final = Figure(
     name="isolated_array_in",
     title="cell with a 100 MB array that is new to the worker, over one without",
@@ -129,12 +112,12 @@ def warm(bench: Bench) -> list[Result]:
     """The smallest cell in a worker that has run many."""
     with kernels(bench, FLOW, STOCK) as (ours, stock):
         for _ in range(bench.count(40, 2)):
-            ours.execute(f"{_ISOLATED}1+1")
+            ours.execute(f"{ISOLATED}1+1")
             stock.execute("1+1")
         taken = alternate(
             bench.count(200, 3),
             bench.rng,
-            ours=lambda _: run_cell(ours, f"{_ISOLATED}1+1").idle_ms,
+            ours=lambda _: run_cell(ours, f"{ISOLATED}1+1").idle_ms,
             peer=lambda _: run_cell(stock, "1+1").idle_ms,
         )
     return [side_by_side(_WARM, pairs_of(taken), peer=f"{STOCK_NAME}, local")]
@@ -144,7 +127,7 @@ def claims(bench: Bench) -> list[Result]:
     """How long a cell waits for a worker: one that is ready, and one that has to be made."""
     turns = bench.count(20, 2)
     with kernels(bench, FLOW) as (kernel,):
-        _warm(kernel)
+        warm_up(kernel)
         claimed = [_number(bench, kernel, _CLAIM) for _ in range(turns)]
         started = [_number(bench, kernel, _NEW) + _fresh_cell(kernel) for _ in range(turns)]
     return [alone(_CLAIMED, claimed), alone(_STARTED, started)]
@@ -161,7 +144,7 @@ def beside_cold(bench: Bench) -> list[Result]:
             return (time.perf_counter() - began) * 1000
 
     with kernels(bench, FLOW) as (kernel,):
-        _warm(kernel)
+        warm_up(kernel)
         taken = alternate(
             bench.count(12, 2),
             bench.rng,
@@ -171,56 +154,15 @@ def beside_cold(bench: Bench) -> list[Result]:
     return [side_by_side(_COLD, pairs_of(taken), peer="cold ipykernel")]
 
 
-def flushed_line(bench: Bench) -> list[Result]:
-    """A line that a cell flushes while it goes on."""
-
-    def seen(code: str) -> Callable[[int], float]:
-        def take(_: int) -> float:
-            found = kernel.execute(code).first_stream_ms
-            if found is None:
-                raise RuntimeError("the line never came")
-            return found
-
-        return take
-
-    with kernels(bench, FLOW) as (kernel,):
-        _warm(kernel)
-        taken = alternate(
-            bench.count(40, 2), bench.rng, ours=seen(_ISOLATED + _LINE), peer=seen(_LINE)
-        )
-    return [on_top_of(_FLUSHED, pairs_of(taken), peer="local")]
-
-
-def output(bench: Bench) -> list[Result]:
-    """Ten and fifty megabytes in pieces of one."""
-    results = []
-    with kernels(bench, FLOW) as (kernel,):
-        _warm(kernel)
-        for megabytes, figure in _OUTPUT.items():
-            count = 1 if bench.quick else megabytes
-            code = f"import sys\nfor _ in range({count}): sys.stdout.write('x' * 999_999 + '\\n')"
-            for _ in range(2):
-                kernel.execute(code)
-                kernel.execute(_ISOLATED + code)
-            taken = alternate(
-                bench.count(12, 2),
-                bench.rng,
-                ours=lambda _, c=code: kernel.execute(_ISOLATED + c).idle_ms,
-                peer=lambda _, c=code: kernel.execute(c).idle_ms,
-            )
-            results.append(side_by_side(figure, pairs_of(taken), peer="local"))
-    return results
-
-
 def arrays(bench: Bench) -> list[Result]:
     """100 MB into a worker, when it is there, and back."""
     turns = bench.count(12, 2)
-    plain, named = f"{_ISOLATED}1+1", f"{_ISOLATED}big.nbytes"
-    made = f"{_ISOLATED}import numpy as np; result = np.ones(12_500_000)"
+    plain, named = f"{ISOLATED}1+1", f"{ISOLATED}big.nbytes"
+    made = f"{ISOLATED}import numpy as np; result = np.ones(12_500_000)"
     back = "%%isolated --out result\nresult[0] += 1"
-    stays = f"{_ISOLATED}result[0] += 1"
+    stays = f"{ISOLATED}result[0] += 1"
     with kernels(bench, FLOW) as (kernel,):
-        _warm(kernel)
+        warm_up(kernel)
         kernel.execute(_BIG)
         kernel.execute(made)
         for _ in range(3):
@@ -260,7 +202,7 @@ def deaths(bench: Bench) -> list[Result]:
         "except Exception as error: assert type(error).__name__ == 'WorkerDied'"
     )
     with kernels(bench, FLOW) as (kernel,):
-        _warm(kernel)
+        warm_up(kernel)
         taken = [_after_a_rest(kernel, died) for _ in range(bench.count(15, 2))]
     return [alone(_DEATH, taken, note="with the claim of its worker")]
 
@@ -290,18 +232,18 @@ def forks(bench: Bench) -> list[Result]:
 def memory(bench: Bench) -> list[Result]:
     """What an idle worker has for itself."""
     with kernels(bench, FLOW) as (kernel,):
-        _warm(kernel)
+        warm_up(kernel)
         taken = [_number(bench, kernel, _USS) / 1e6 for _ in range(bench.count(3, 1))]
     return [alone(_MEMORY, taken)]
 
 
-def _warm(kernel: Kernel) -> None:
-    """Have a zygote that has learned, a worker and a spare."""
+def warm_up(kernel: Kernel) -> None:
+    """Has it prepare a zygote that has learned, a worker and a spare."""
     kernel.execute(_POOL)
     for _ in range(3):
         kernel.execute("%%isolated --fresh\n1+1")
     for _ in range(5):
-        kernel.execute(f"{_ISOLATED}1+1")
+        kernel.execute(f"{ISOLATED}1+1")
     kernel.execute(_REST)
 
 
@@ -312,7 +254,7 @@ def _after_a_rest(kernel: Kernel, code: str) -> float:
 
 
 def _fresh_cell(kernel: Kernel) -> float:
-    return kernel.execute(f"{_ISOLATED}1+1").idle_ms
+    return kernel.execute(f"{ISOLATED}1+1").idle_ms
 
 
 def _number(bench: Bench, kernel: Kernel, code: str) -> float:
@@ -326,8 +268,6 @@ BENCHMARKS: Final = (
     Benchmark(name="isolated_one_plus_one", about=_WARM.title, run=warm),
     Benchmark(name="isolated_claim", about="claim of a worker, and a new one", run=claims),
     Benchmark(name="isolated_new_beside_cold", about=_COLD.title, run=beside_cold),
-    Benchmark(name="isolated_line", about=_FLUSHED.title, run=flushed_line),
-    Benchmark(name="isolated_output", about="10 and 50 MB of output", run=output),
     Benchmark(name="isolated_arrays", about="100 MB in, there already, and back", run=arrays),
     Benchmark(name="isolated_death", about=_DEATH.title, run=deaths),
     Benchmark(name="isolated_fork", about=_FORKED.title, run=forks),

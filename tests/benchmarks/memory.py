@@ -1,24 +1,74 @@
-"""How a session grows over thousands of trivial cells, beside stock ipykernel.
+"""What memory a kernel takes: idle, over thousands of trivial cells, after many prints.
 
-Called by `run.py`. Both kernels are alive together and read after every block of cells. IPython
-keeps the source of every cell, so stock grows as well; the figure is what we add to that.
+Called by `run.py`, each figure beside stock ipykernel. For trivial cells both kernels are alive
+together and read after every block. IPython keeps the source of every cell, so stock grows as
+well; the figure is what we add to that. All others are of kernels that are started for them.
 """
 
 import itertools
+import time
+from collections.abc import Sequence
 from typing import Final
 
-from harness import Bench, Benchmark, Figure, Pairs, Result, Target, spread
+import psutil
+from harness import (
+    Bench,
+    Benchmark,
+    Figure,
+    Pairs,
+    Result,
+    Target,
+    alternate,
+    on_top_of,
+    pairs_of,
+    side_by_side,
+    spread,
+)
 from live import FLOW, STOCK, Kernel
+from output import LINES
 from together import STOCK_NAME, kernels
 
 _BLOCK: Final = 500
 _WARM_UP_BLOCKS: Final = 2
+_REST_S: Final = 1.0
+"""After which a kernel that has nothing to do is idle: what it does after a cell is done."""
+_TURNS: Final = 10
 _FIGURE: Final = Figure(
     name="rss_growth",
     title="memory that a trivial cell leaves behind, above stock",
     unit="KB",
     target=Target(at_most=0.1),
 )
+_IDLE: Final = (
+    Figure(
+        name="idle_rss",
+        title="resident memory of an idle kernel, above stock",
+        unit="MB",
+        target=Target(at_most=5),
+    ),
+    Figure(
+        name="idle_uss",
+        title="memory that an idle kernel and its children have for themselves, above stock",
+        unit="MB",
+        target=Target(at_most=5),
+    ),
+)
+_PRINTED: Final = {
+    1: Figure(
+        name="rss_100_mb",
+        title="memory left behind by 100 MB of prints in one cell",
+        unit="MB",
+        target=Target(at_most=5),
+    ),
+    100: Figure(
+        name="rss_100_cells",
+        title="memory left behind by 100 cells that print 1 MB each",
+        unit="MB",
+        target=Target(at_most=5),
+    ),
+}
+_LINES: Final = 1_000_000
+"""100 MB."""
 
 
 def growth(bench: Bench) -> list[Result]:
@@ -54,6 +104,69 @@ def _over_all(pairs: Pairs, *, cells: int) -> Result:
     )
 
 
+def idle(bench: Bench) -> list[Result]:
+    """What a kernel has that has run one cell."""
+    taken = alternate(
+        bench.count(_TURNS, 1),
+        bench.rng,
+        ours=lambda _: _idle_mb(bench, FLOW),
+        peer=lambda _: _idle_mb(bench, STOCK),
+    )
+    return [
+        on_top_of(
+            figure,
+            pairs_of([(mine[column], other[column]) for mine, other in taken]),
+            peer=STOCK_NAME,
+            note="on top of the peer",
+        )
+        for column, figure in enumerate(_IDLE)
+    ]
+
+
+def _idle_mb(bench: Bench, argv: Sequence[str]) -> tuple[float, float]:
+    """RSS of the kernel, and USS of it and its children, in MB."""
+    with kernels(bench, argv) as (kernel,):
+        kernel.execute("1+1")
+        time.sleep(_REST_S)
+        process = psutil.Process(kernel.process.pid)
+        family = [process, *process.children(recursive=True)]
+        own = sum(each.memory_full_info().uss for each in family)
+        return kernel.rss_bytes() / 1e6, own / 1e6
+
+
+def printed_in_one_cell(bench: Bench) -> list[Result]:
+    """100 MB of prints in one cell."""
+    return _printed(bench, cells=1)
+
+
+def printed_in_many_cells(bench: Bench) -> list[Result]:
+    """100 MB of prints in 100 cells."""
+    return _printed(bench, cells=100)
+
+
+def _printed(bench: Bench, *, cells: int) -> list[Result]:
+    taken = alternate(
+        bench.count(_TURNS, 1),
+        bench.rng,
+        ours=lambda _: _left_by_prints_mb(bench, FLOW, cells),
+        peer=lambda _: _left_by_prints_mb(bench, STOCK, cells),
+    )
+    return [side_by_side(_PRINTED[cells], pairs_of(taken), peer=STOCK_NAME)]
+
+
+def _left_by_prints_mb(bench: Bench, argv: Sequence[str], cells: int) -> float:
+    """What resident memory of a new kernel grows by, in MB."""
+    lines = bench.count(_LINES, 1_000) // cells
+    with kernels(bench, argv) as (kernel,):
+        kernel.execute(LINES.format(count=10))
+        time.sleep(_REST_S)
+        before = kernel.rss_bytes()
+        for _ in range(cells):
+            kernel.execute(LINES.format(count=lines))
+        time.sleep(_REST_S)
+        return (kernel.rss_bytes() - before) / 1e6
+
+
 def _run(kernel: Kernel, cells: int) -> None:
     for _ in range(cells):
         kernel.execute("x = 1")
@@ -63,4 +176,9 @@ def _kb_a_cell(readings: list[int], block: int) -> list[float]:
     return [(after - before) / 1024 / block for before, after in itertools.pairwise(readings)]
 
 
-BENCHMARKS: Final = (Benchmark(name="rss_growth", about=_FIGURE.title, run=growth),)
+BENCHMARKS: Final = (
+    Benchmark(name="rss_growth", about=_FIGURE.title, run=growth),
+    Benchmark(name="idle_memory", about="RSS and USS of an idle kernel", run=idle),
+    Benchmark(name="rss_100_mb", about=_PRINTED[1].title, run=printed_in_one_cell),
+    Benchmark(name="rss_100_cells", about=_PRINTED[100].title, run=printed_in_many_cells),
+)

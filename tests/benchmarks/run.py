@@ -29,9 +29,11 @@ import memory
 import micro
 import output
 import pool_table
+import rates
 import reading
 import recorder_cpu
 import recorder_shell
+import relay
 import repl
 import startup
 import store
@@ -51,12 +53,14 @@ FAMILIES: Final = (
     store,
     events,
     memory,
+    rates,
     startup,
     reading,
     tasks,
     approvals,
     checkpoint_store,
     isolated,
+    relay,
     transfer,
     watchdog,
     background,

@@ -37,13 +37,13 @@ _COLD_START: Final = (
         name="cold_start_kernel_info",
         title="cold start to the first kernel_info_reply",
         unit="ms",
-        target=Target(at_most=1.10, of="ratio"),
+        target=Target(at_most=1.05, of="ratio"),
     ),
     Figure(
         name="cold_start_execute",
         title="cold start to the first execute_reply",
         unit="ms",
-        target=Target(at_most=1.10, of="ratio"),
+        target=Target(at_most=1.05, of="ratio"),
     ),
     Figure(name="cold_start_cpu", title="CPU of the kernel until then", unit="ms"),
 )
