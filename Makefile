@@ -49,7 +49,7 @@ check-types:
 check-floors:
 	@$(BIN)/lint-imports
 
-bench: .venv/.test ## Run the benchmarks (ARGS="NAME… --json FILE" picks and saves)
+bench: .venv/.test ## Run the benchmarks, write RESULTS.md (ARGS="NAME…" picks, --page only writes)
 	@$(BIN)/python tests/benchmarks/run.py $(ARGS)
 
 # Without ARGS, which name recorders, the engines of workflows are among the peers.

@@ -1,6 +1,6 @@
 """The figures of checkpoint tools as a table: a row a figure, a column a tool (pure).
 
-Called by `checkpoints.py` and, for README, by `run.py`.
+Called by `checkpoints.py`, `readme_tables.py` and `results_page.py`.
 """
 
 import statistics
@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from documents import packages
 from harness import spread
+from table import grid
 
-_OURS: Final = "flow"
+OURS: Final = "flow"
 _MIDDLE: Final = "_240"
 _OTHER_SIZES: Final = frozenset(["60", "1000"])
 _VERDICTS: Final = {True: "met", False: "MISSED", None: ""}
@@ -37,7 +39,7 @@ class Row:
     at_most: float | None = None
     of: str | None = None
     note: str = ""
-    ours: str = field(default=_OURS)
+    ours: str = field(default=OURS)
 
     def as_json(self) -> dict[str, Any]:
         """With medians, spreads and the verdict."""
@@ -91,22 +93,40 @@ def plain(rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> str:
 
 def markdown(document: Mapping[str, Any]) -> str:
     """The table for README between its markers, with the machine and the day below it."""
-    titles, machine, marker = document["tools"], document["machine"], document["table"]
-    packages = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    head = _head(titles, first="title")
+    machine, marker = document["machine"], document["table"]
+    rows = _of_one_size(document["results"])
     lines = [
         f"<!-- {marker}: start -->",
-        _line(head),
-        _line(["---"] * len(head)),
-        *(_line(_cells(row, titles, first="title")) for row in _of_one_size(document["results"])),
+        grid(
+            _head(document["tools"], first="title"),
+            [_cells(row, document["tools"], first="title") for row in rows],
+        ),
         "",
         "Medians of alternating turns in one run, in brackets how many where there are fewer than "
-        f"five. {document['date'][:10]}, {machine['cpus']} CPUs, Python {machine['python']}, "
-        f"{packages}.",
+        f"five. {document['date'][:10]}, {machine['cpus']} CPUs, {packages(machine)}.",
         *(f"Not measured: {name} ({why})." for name, why in document["failed"].items()),
         f"<!-- {marker}: end -->",
     ]
     return "\n".join(lines)
+
+
+def grids(document: Mapping[str, Any]) -> list[str]:
+    """One table of Markdown with all sizes and the spread of each value."""
+    titles = document["tools"]
+    rows = [
+        [
+            row["title"],
+            *(_with_spread(row["values"].get(name), row["unit"]) for name in titles),
+            *_verdict(row),
+        ]
+        for row in document["results"]
+    ]
+    return [grid(_head(titles, first="title"), rows)]
+
+
+def value_of(row: Mapping[str, Any], tool: str) -> str:
+    """`12.3 ms`; empty for a tool that was not measured."""
+    return _value(row["values"].get(tool), row["unit"])
 
 
 def _of_one_size(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -125,23 +145,33 @@ def _cells(row: Mapping[str, Any], titles: Mapping[str, str], *, first: str) -> 
     return [
         str(row[first]),
         *(_value(row["values"].get(name), row["unit"]) for name in titles),
-        row["target"] or "",
-        _VERDICTS[row["meets"]],
+        *_verdict(row),
     ]
+
+
+def _verdict(row: Mapping[str, Any]) -> list[str]:
+    return [row["target"] or "", _VERDICTS[row["meets"]]]
 
 
 def _value(value: Mapping[str, Any] | None, unit: str) -> str:
     if value is None:
         return ""
-    number = value["value"]
-    text = f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"
     few = f" ({value['samples']})" if value["samples"] < 5 else ""
-    return f"{text} {unit}{few}"
+    return f"{_number(value['value'])} {unit}{few}"
+
+
+def _with_spread(value: Mapping[str, Any] | None, unit: str) -> str:
+    """`12.3 ms (11.9 to 14, 3)`: p25 to p75, and how many."""
+    if value is None:
+        return ""
+    low, high = map(_number, value["spread"])
+    return f"{_number(value['value'])} {unit} ({low} to {high}, {value['samples']})"
+
+
+def _number(value: float) -> str:
+    """Three digits that count, without an exponent."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _short(number: float) -> float:
     return float(f"{number:.5g}")
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -17,7 +17,6 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable
-from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -25,9 +24,11 @@ from typing import Any, Final
 import checkpoint_measures
 import checkpoint_micro
 import checkpoint_table
+import kept
 from checkpoint_process import BARE, FLOW, KINDS, KISHU, PICKLERS, ToolKind, set_up_all
 from checkpoint_session import SIZES_MB
 from checkpoint_table import Row
+from documents import Document, begin
 from harness import Bench
 from machine import machine
 from peers import pinned
@@ -52,6 +53,9 @@ def main(arguments: list[str] | None = None) -> int:
         set_up_all(kinds)
     if options.setup_only:
         return 0
+    kept.load(options.results)
+    found = _machine(kinds, here=options.here)
+    document: Document = begin("checkpoints", found, quick=options.quick)
     rows: list[Row] = []
     failed: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="flow-bench-") as tmp:
@@ -62,11 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
             except Exception as error:  # noqa: BLE001 - one size must not stop the others
                 traceback.print_exc()
                 failed[name] = f"{type(error).__name__}: {error}"[:400]
-    document = {
-        "table": "checkpoints",
-        "machine": _machine(kinds, here=options.here),
-        "date": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-        "quick": options.quick,
+    document |= {
         "tools": {kind.name: kind.title for kind in kinds if kind is not BARE},
         "results": [_entry(row, quick=options.quick) for row in rows],
         "failed": failed,
@@ -76,6 +76,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{name} could not be measured: {why}", file=sys.stderr)
     if options.json:
         options.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    # Rows of few tools or sizes would take the place of those of all.
+    if options.results or not (options.tools or options.here or options.size != list(SIZES_MB)):
+        kept.keep(document, options.results)
     return 1 if failed else 0
 
 
@@ -143,8 +146,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--no-micro", action="store_true", help="without the micro-notebooks")
     parser.add_argument("--setup-only", action="store_true", help="make the environments, stop")
     parser.add_argument("--seed", type=int, default=1, help="for the order of the turns")
+    kept.add_options(parser)
     return parser
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(kept.guarded(main))

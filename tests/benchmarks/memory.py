@@ -127,7 +127,7 @@ def _idle_mb(bench: Bench, argv: Sequence[str]) -> tuple[float, float]:
     """RSS of the kernel, and USS of it and its children, in MB."""
     with kernels(bench, argv) as (kernel,):
         kernel.execute("1+1")
-        time.sleep(_REST_S)
+        _rest(bench)
         process = psutil.Process(kernel.process.pid)
         family = [process, *process.children(recursive=True)]
         own = sum(each.memory_full_info().uss for each in family)
@@ -159,12 +159,16 @@ def _left_by_prints_mb(bench: Bench, argv: Sequence[str], cells: int) -> float:
     lines = bench.count(_LINES, 1_000) // cells
     with kernels(bench, argv) as (kernel,):
         kernel.execute(LINES.format(count=10))
-        time.sleep(_REST_S)
+        _rest(bench)
         before = kernel.rss_bytes()
         for _ in range(cells):
             kernel.execute(LINES.format(count=lines))
-        time.sleep(_REST_S)
+        _rest(bench)
         return (kernel.rss_bytes() - before) / 1e6
+
+
+def _rest(bench: Bench) -> None:
+    time.sleep(0.05 if bench.quick else _REST_S)
 
 
 def _run(kernel: Kernel, cells: int) -> None:

@@ -19,12 +19,13 @@ import traceback
 import venv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+import kept
 import table
+from documents import Document, begin
 from harness import Bench, Figure, Pairs, Result, in_turn, side_by_side
 from live import FLOW, STOCK, Kernel
 from machine import machine
@@ -72,13 +73,16 @@ def main(arguments: list[str] | None = None) -> int:
     if len(chosen) < len(set(options.names)):
         print("the peers are " + ", ".join(peer.name for peer in PEERS), file=sys.stderr)
         return 2
+    kept.load(options.results)
+    document: Document = begin("peers", machine(), quick=options.quick)
     results: list[dict[str, object]] = []
     failed: dict[str, str] = {}
     for peer in chosen:
         try:
             set_up(peer.environment)
             if not options.setup_only:
-                results += [result.as_json() for result in measure(peer, quick=options.quick)]
+                found = measure(peer, quick=options.quick)
+                results += [{**each.as_json(), "benchmark": peer.name} for each in found]
         except Exception as error:  # noqa: BLE001  # one peer must not stop the others
             traceback.print_exc()
             failed[peer.name] = f"{type(error).__name__}: {error}"
@@ -86,15 +90,16 @@ def main(arguments: list[str] | None = None) -> int:
         print(table.plain(results))
     for name, why in failed.items():
         print(f"{name} could not be measured: {why}", file=sys.stderr)
+    document |= {
+        "known": [peer.name for peer in PEERS],
+        "asked": [peer.name for peer in chosen],
+        "results": results,
+        "failed": failed,
+    }
     if options.json:
-        document = {
-            "table": "peers",
-            "machine": machine(),
-            "date": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-            "results": results,
-            "failed": failed,
-        }
         options.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    if not options.setup_only:
+        kept.keep(document, options.results)
     return 1 if failed else 0
 
 
@@ -193,8 +198,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there as well")
     parser.add_argument("--quick", action="store_true", help="few turns: figures mean nothing")
     parser.add_argument("--setup-only", action="store_true", help="make the environments, stop")
+    kept.add_options(parser)
     return parser
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(kept.guarded(main))

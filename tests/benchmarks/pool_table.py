@@ -1,10 +1,13 @@
 """The figures of pools as two tables: what they take, and what they say of a death (pure).
 
-Called by `pools.py` and, for README, by `run.py`.
+Called by `pools.py`, `readme_tables.py` and `results_page.py`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
+
+from documents import packages
+from table import grid
 
 FIGURES: Final = {
     "start": "start to first result",
@@ -26,20 +29,23 @@ def plain(document: Mapping[str, Any]) -> str:
 def markdown(document: Mapping[str, Any]) -> str:
     """The tables for README between their markers, with the machine and the day below them."""
     machine, marker = document["machine"], document["table"]
-    packages = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    lines = [f"<!-- {marker}: start -->"]
-    for head, *rows in _tables(document["results"]):
-        lines += [_line(head), _line(["---"] * len(head)), *map(_line, rows), ""]
-    lines += [
+    lines = [
+        f"<!-- {marker}: start -->",
+        *(f"{each}\n" for each in grids(document)),
         "Medians of alternating turns in one run, p25 to p75 in brackets; one worker each, "
         "libraries imported before. After a SIGSEGV: from the next call, or from what has to be "
         "made anew, to its result; of a loop: from the moment when it should stop. "
         f"{document['date'][:10]}, {machine['cpus']} CPUs with a load of {machine['load']:g}, "
-        f"Python {machine['python']}, {packages}.",
+        f"{packages(machine)}.",
         *(f"Not measured: {name} ({why})." for name, why in document["failed"].items()),
         f"<!-- {marker}: end -->",
     ]
     return "\n".join(lines)
+
+
+def grids(document: Mapping[str, Any]) -> list[str]:
+    """The tables of Markdown."""
+    return [grid(head, rows) for head, *rows in _tables(document["results"])]
 
 
 def _tables(results: Sequence[Mapping[str, Any]]) -> list[list[Sequence[str]]]:
@@ -113,7 +119,3 @@ def _aligned(table: Sequence[Sequence[str]]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in table
     )
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

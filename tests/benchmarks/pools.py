@@ -20,12 +20,13 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+import kept
 import pool_table
 from checkpoint_process import ToolKind, ToolProcess
+from documents import Document, begin
 from harness import Bench, in_turn, spread
 from machine import machine
 from peers import pinned, set_up
@@ -189,8 +190,10 @@ def main(arguments: list[str] | None = None) -> int:
     failed = _set_up(kinds)
     if options.setup_only:
         return 1 if failed else 0
+    kept.load(options.results)
     found = machine(_PACKAGES)  # its load is that of the others: nothing runs yet
     found["versions"] |= _pins(kinds)
+    document: Document = begin("pools", found, quick=options.quick)
     chosen = [kind for kind in kinds if kind.name not in failed]
     contenders = measure(
         chosen,
@@ -199,11 +202,7 @@ def main(arguments: list[str] | None = None) -> int:
         rng=random.Random(options.seed),
     )
     failed |= {each.title: each.failure for each in contenders if each.failure}
-    document = {
-        "table": "pools",
-        "machine": found,
-        "date": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-        "quick": options.quick,
+    document |= {
         "results": [each.as_json() for each in contenders],
         "failed": failed,
     }
@@ -212,6 +211,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{name} could not be measured: {why}", file=sys.stderr)
     if options.json:
         options.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    if options.results or not options.names:  # a few would take the place of all
+        kept.keep(document, options.results)
     return 1 if failed else 0
 
 
@@ -330,8 +331,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="few turns: figures mean nothing")
     parser.add_argument("--setup-only", action="store_true", help="make the environments, stop")
     parser.add_argument("--seed", type=int, default=1, help="for the order of the turns")
+    kept.add_options(parser)
     return parser
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(kept.guarded(main))

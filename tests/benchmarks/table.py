@@ -1,29 +1,81 @@
-"""The results as a table: for the screen, and for README (pure).
+"""The results as a table: for the screen, for README and for the page of all results (pure).
 
-Called by `run.py` and `peers.py`, with results as they stand in the JSON file.
+Called by `run.py`, `peers.py`, `readme_tables.py` and `results_page.py`, with results as they stand
+in the JSON file.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from documents import days, packages
+
+LONG_HEAD: Final = (
+    "what",
+    "flow",
+    "p25 to p75",
+    "turns",
+    "beside",
+    "its value",
+    "beside itself",
+    "ratio",
+    "target",
+    "",
+    "taken",
+)
+"""Of the page of all results."""
 _COLUMNS: Final = ("what", "flow", "p25 to p75", "beside", "its value", "ratio", "target", "")
 _VERDICTS: Final = {True: "met", False: "MISSED", None: ""}
 
 
 def row(result: Mapping[str, Any]) -> tuple[str, ...]:
     """The cells of one result."""
-    unit = result["unit"]
-    peer, ratio = result["peer_value"], result["ratio"]
     return (
         str(result["title"]),
-        f"{_number(result['value'])} {unit}",
+        f"{_number(result['value'])} {result['unit']}",
         " to ".join(_number(edge) for edge in result["spread"]),
         result["peer"] or "",
-        "" if peer is None else f"{_number(peer)} {unit}",
-        "" if ratio is None else f"{ratio:.2f}x" if abs(ratio) >= 0.1 else f"{ratio:.1g}x",
+        _peer_value(result),
+        _times(result["ratio"]),
         result["target"] or "",
         _VERDICTS[result["meets"]],
     )
+
+
+def long_row(result: Mapping[str, Any]) -> tuple[str, ...]:
+    """The cells of one result on the page, under `LONG_HEAD`."""
+    note = f" ({result['note']})" if result["note"] else ""
+    itself = result["peer_beside_itself"]
+    return (
+        f"{result['title']}{note}",
+        f"{_number(result['value'])} {result['unit']}",
+        " to ".join(_number(edge) for edge in result["spread"]),
+        f"{result['samples']:,}",
+        result["peer"] or "",
+        _peer_value(result),
+        "" if itself is None else " to ".join(_times(edge) for edge in itself),
+        ratio(result),
+        result["target"] or "",
+        _VERDICTS[result["meets"]],
+        result["date"][:10],
+    )
+
+
+def value(result: Mapping[str, Any]) -> str:
+    """`12.3 ms (11.9 to 14)`."""
+    low, high = map(_number, result["spread"])
+    return f"{_number(result['value'])} {result['unit']} ({low} to {high})"
+
+
+def ratio(result: Mapping[str, Any]) -> str:
+    """`0.52x (0.50 to 0.55)`; empty for what stands alone."""
+    edges = result["ratio_spread"]
+    spread = "" if edges is None else f" ({_times(edges[0])} to {_times(edges[1])})"
+    return f"{_times(result['ratio'])}{spread}"
+
+
+def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of Markdown."""
+    return "\n".join([_line(head), _line(["---"] * len(head)), *map(_line, rows)])
 
 
 def plain(results: Sequence[Mapping[str, Any]]) -> str:
@@ -38,20 +90,29 @@ def plain(results: Sequence[Mapping[str, Any]]) -> str:
 
 def markdown(document: Mapping[str, Any]) -> str:
     """The table for README between its markers, with the machine and the day below it."""
-    machine, marker = document["machine"], document["table"]
-    packages = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    machine, marker, results = document["machine"], document["table"], document["results"]
     lines = [
         f"<!-- {marker}: start -->",
-        _line(_COLUMNS),
-        _line(["---"] * len(_COLUMNS)),
-        *(_line(row(result)) for result in document["results"]),
+        grid(_COLUMNS, [row(result) for result in results]),
         "",
         f"Medians of alternating turns in one run; p25 to p75 is the spread of our figure. "
-        f"{document['date'][:10]}, {machine['cpus']} CPUs, Python {machine['python']}, {packages}.",
+        f"{days(document, results)}, {machine['cpus']} CPUs, {packages(machine)}.",
         *(f"Not measured: {name} ({why})." for name, why in document["failed"].items()),
         f"<!-- {marker}: end -->",
     ]
     return "\n".join(lines)
+
+
+def _peer_value(result: Mapping[str, Any]) -> str:
+    found = result["peer_value"]
+    return "" if found is None else f"{_number(found)} {result['unit']}"
+
+
+def _times(ratio: float | None) -> str:
+    """`1.05x`, and `0.004x` for little."""
+    if ratio is None:
+        return ""
+    return f"{ratio:.2f}x" if abs(ratio) >= 0.1 else f"{ratio:.1g}x"
 
 
 def _number(value: float) -> str:

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 RUN = Path(__file__).with_name("run.py")
 CHECKPOINTS = RUN.with_name("checkpoints.py")
 POOLS = RUN.with_name("pools.py")
@@ -55,7 +57,12 @@ def test_a_quick_benchmark_writes_its_result_and_the_table_for_readme(tmp_path: 
     done = call("imports_diff", "--quick", "--json", str(file))
     assert done.returncode == 0, done.stderr
     document = json.loads(file.read_text(encoding="utf-8"))
-    assert set(document) == {"table", "machine", "date", "quick", "results", "failed"}
+    assert {key: document[key] for key in ("format", "table", "quick", "asked")} == {
+        "format": 2,
+        "table": "benchmarks",
+        "quick": True,
+        "asked": ["imports_diff"],
+    }
     assert document["failed"] == {}
     (result,) = document["results"]
     for measured in (
@@ -76,11 +83,60 @@ def test_a_quick_benchmark_writes_its_result_and_the_table_for_readme(tmp_path: 
         "target": "≤ 2 us",
         "meets": None,
         "note": "",
+        "benchmark": "imports_diff",
+        "family": "micro",
     }
     table = call("--readme", str(file)).stdout.splitlines()
     assert table[0] == "<!-- benchmarks: start -->"
     assert table[-1] == "<!-- benchmarks: end -->"
     assert table[3].startswith("| finding new modules among 3,000 | ")
+
+
+@pytest.mark.parametrize(
+    ("family", "targets"),
+    [
+        (
+            "output",
+            {
+                "first_print": "≤ 10 ms",
+                "prints_100k": "≤ 0.35x",
+                "lines_50_mb": "≤ 0.4x",
+                "displays_2000": "≤ 0.5x",
+            },
+        ),
+        (
+            "relay",
+            {
+                "isolated_line": "≤ 5 ms",
+                "isolated_prints_100k": "≤ 0.4x",
+                "isolated_10_mb": "≤ 1.15x",
+                "isolated_50_mb": "≤ 1.15x",
+            },
+        ),
+        (
+            "memory",
+            {
+                "rss_growth": "≤ 0.1 KB",
+                "idle_rss": "≤ 5 MB",
+                "idle_uss": "≤ 5 MB",
+                "rss_100_mb": "≤ 5 MB",
+                "rss_100_cells": "≤ 5 MB",
+            },
+        ),
+        ("rates", {"full_rate": "≥ 1.3x", "full_rate_rss": "≤ 1x"}),
+    ],
+)
+def test_a_quick_run_of_a_family_measures_beside_a_peer_what_has_a_target(
+    tmp_path: Path, family: str, targets: dict[str, str]
+) -> None:
+    file = tmp_path / "results.json"
+    done = call(family, "--quick", "--json", str(file))
+    assert done.returncode == 0, done.stderr
+    document = json.loads(file.read_text(encoding="utf-8"))
+    assert document["failed"] == {}
+    results = document["results"]
+    assert {row["name"]: row["target"] for row in results if row["target"]} == targets
+    assert [row["name"] for row in results if row["peer_value"] is None] == []
 
 
 def test_a_quick_run_measures_checkpoints_beside_pickle(tmp_path: Path) -> None:

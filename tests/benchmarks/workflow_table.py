@@ -1,6 +1,6 @@
 """The figures of workflows as tables: ours beside their targets, and the engines (pure).
 
-Called by `workflows.py`, for the screen and for README.
+Called by `workflows.py`, for the screen and for README, and by `results_page.py`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,10 +37,9 @@ def plain(document: Mapping[str, Any]) -> str:
 def markdown(document: Mapping[str, Any]) -> str:
     """The tables for README between their markers, with what they were taken on."""
     head, *_ = table.markdown({**document, "failed": {}}).rpartition("\n<!--")
-    lines = [head, ""]
-    for first, *rows in _engines(document["engines"]):
-        lines += [_line(first), _line(["---"] * len(first)), *map(_line, rows), ""]
-    lines += [
+    lines = [
+        f"{head}\n",
+        *(f"{each}\n" for each in grids(document)),
         "Steps add one to a number; a chain of 100 of them where nothing else is said, the start "
         "and the end of the run included. The figures of ours in a row were taken turn by turn "
         "with the engine of that row. Compare what survives the same: a kill (it is with the "
@@ -51,6 +50,11 @@ def markdown(document: Mapping[str, Any]) -> str:
         f"<!-- {document['table']}: end -->",
     ]
     return "\n".join(lines)
+
+
+def grids(document: Mapping[str, Any]) -> list[str]:
+    """The tables of engines as Markdown."""
+    return [table.grid(head, rows) for head, *rows in _engines(document["engines"])]
 
 
 def _engines(entries: Sequence[Mapping[str, Any]]) -> list[list[Sequence[str]]]:
@@ -106,7 +110,3 @@ def _aligned(lines: Sequence[Sequence[str]]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     )
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

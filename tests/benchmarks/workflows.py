@@ -19,14 +19,15 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import kept
 import workflow_peers
 import workflow_scale
 import workflow_steps
 import workflow_table
+from documents import Document, begin
 from harness import Bench, Benchmark
 from machine import machine
 from peers import pinned, set_up
@@ -59,11 +60,12 @@ def main(arguments: list[str] | None = None) -> int:
     failed = _set_up(engines)
     if options.setup_only:
         return 1 if failed else 0
-    document: dict[str, Any] = {
-        "table": "workflows",
-        "machine": machine(_PACKAGES),  # its load is that of the others: nothing runs yet
-        "date": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-        "quick": options.quick,
+    kept.load(options.results)
+    document: Document = {
+        # Its load is that of the others: nothing runs yet.
+        **begin("workflows", machine(_PACKAGES), quick=options.quick),
+        "known": [each.name for each in (*BENCHMARKS, *ENGINES)],
+        "asked": [each.name for each in (*benchmarks, *engines)],
         "results": [],
         "engines": [],
         "failed": failed,
@@ -72,20 +74,23 @@ def main(arguments: list[str] | None = None) -> int:
         bench = Bench(quick=options.quick, tmp=Path(tmp), rng=random.Random(options.seed))
         for benchmark in benchmarks:
             for result in _tried(benchmark.name, lambda: benchmark.run(bench), failed) or ():  # noqa: B023 - it is called at once
-                entry = result.as_json()
+                entry = {**result.as_json(), "benchmark": benchmark.name}
                 document["results"].append({**entry, "meets": None} if bench.quick else entry)
         for engine in engines:
             if engine.name in failed:
                 continue
             found = _tried(engine.name, lambda: workflow_peers.measure(engine, bench), failed)  # noqa: B023 - as above
             if found is not None:
-                document["engines"].append({**found, "version": _version(engine)})
+                document["engines"].append(
+                    {**found, "version": _version(engine), "benchmark": engine.name}
+                )
     document["load_after"] = round(os.getloadavg()[0], 2)
     print(workflow_table.plain(document))
     for name, why in failed.items():
         print(f"{name} could not be measured: {why}", file=sys.stderr)
     if options.json:
         options.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    kept.keep(document, options.results)
     return 1 if failed else 0
 
 
@@ -126,8 +131,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--setup-only", action="store_true", help="make the environments, stop")
     parser.add_argument("--seed", type=int, default=1, help="for the order of the turns")
     parser.add_argument("--readme", type=Path, metavar="FILE", help="FILE as the tables of README")
+    kept.add_options(parser)
     return parser
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(kept.guarded(main))
