@@ -56,7 +56,7 @@ _IDLE: Final = (
 _PRINTED: Final = {
     1: Figure(
         name="rss_100_mb",
-        title="memory left behind by 100 MB of prints in one cell",
+        title="memory left behind by 100 MB of prints, lines of 100 bytes, in one cell",
         unit="MB",
         target=Target(at_most=5),
     ),
@@ -67,8 +67,9 @@ _PRINTED: Final = {
         target=Target(at_most=5),
     ),
 }
-_LINES: Final = 1_000_000
-"""100 MB."""
+_PRINTED_BYTES: Final = 100_000_000
+_LINE_BYTES: Final = {1: 100, 100: 1_000}
+"""By the number of cells. Short lines cost most, and ten times as long."""
 
 
 def growth(bench: Bench) -> list[Result]:
@@ -156,13 +157,14 @@ def _printed(bench: Bench, *, cells: int) -> list[Result]:
 
 def _left_by_prints_mb(bench: Bench, argv: Sequence[str], cells: int) -> float:
     """What resident memory of a new kernel grows by, in MB."""
-    lines = bench.count(_LINES, 1_000) // cells
+    size = _LINE_BYTES[cells]
+    count = bench.count(_PRINTED_BYTES, 100_000) // cells // size
     with kernels(bench, argv) as (kernel,):
-        kernel.execute(LINES.format(count=10))
+        kernel.execute(LINES.format(count=10, size=size))
         _rest(bench)
         before = kernel.rss_bytes()
         for _ in range(cells):
-            kernel.execute(LINES.format(count=lines))
+            kernel.execute(LINES.format(count=count, size=size))
         _rest(bench)
         return (kernel.rss_bytes() - before) / 1e6
 

@@ -12,8 +12,7 @@ from together import STOCK_NAME, kernels, wait_and_cpu
 # Work follows the print, as in a training loop: it is what makes a late line late.
 FIRST_PRINT: Final = "import time\nprint('epoch 1')\ntime.sleep(0.25)"
 PRINTS: Final = "for i in range({count}):\n    print(i)"
-LINES: Final = "line = 'x' * 99\nfor _ in range({count}):\n    print(line)"
-"""Lines of 100 bytes."""
+LINES: Final = "line = 'x' * ({size} - 1)\nfor _ in range({count}):\n    print(line)"
 DISPLAYS: Final = "for i in range({count}):\n    display(i)"
 
 _FIRST_PRINT: Final = Figure(
@@ -74,7 +73,7 @@ def many_prints(bench: Bench) -> list[Result]:
 
 def many_lines(bench: Bench) -> list[Result]:
     """A cell that prints 50 MB."""
-    code = LINES.format(count=bench.count(500_000, 1_000))
+    code = LINES.format(count=bench.count(500_000, 1_000), size=100)
     return wait_and_cpu(bench, _LINES, code, turns=12, restarts=3, warm_up=1)
 
 

@@ -41,7 +41,7 @@ class Plan:
     block_s: float
 
 
-SHORT: Final = Plan("full_rate", "one minute", blocks=20, block_s=3)
+SHORT: Final = Plan("full_rate", "half a minute", blocks=10, block_s=3)
 SOAK: Final = Plan("full_rate_soak", "ten minutes", blocks=60, block_s=10)
 
 
