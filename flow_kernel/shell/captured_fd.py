@@ -1,6 +1,6 @@
 """The reading of a captured file descriptor, and the wait for its last words.
 
-Part of `shell.outstream`; `shell.attach` drains at a cell's end.
+Used by `shell.outstream`, and by `shell.attach` at a cell's end.
 
 Stock ipykernel reads captured descriptors a thousand bytes at a time and decodes each piece alone,
 which breaks characters at the seams; this one reads 64 kB and keeps an unfinished character for the

@@ -1,6 +1,6 @@
 """The IOPub channel without a hop: whoever has a message sends it, one after the other.
 
-Put in place of ipykernel's by the applications of `shell.kernel` and `shell.worker_app`.
+Used by the applications of `shell.kernel` and `shell.worker_app` in place of ipykernel's.
 
 ipykernel hands each message to a thread of its own, which has to be woken for it: a cell of `1+1`
 has four of them, and at each the two threads take the interpreter from one another. Here a message

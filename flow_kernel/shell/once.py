@@ -39,13 +39,15 @@ class OnceShell(ZMQInteractiveShell):  # type: ignore[misc]  # ipykernel has no 
     def transform_cell(self, raw_cell: str) -> str:
         """Plain Python for a source with magics."""
         if raw_cell is not self._asked:
-            return super().transform_cell(raw_cell)  # type: ignore[no-any-return]
+            other: str = super().transform_cell(raw_cell)
+            return other
         transformed, self._transformed = self._transformed, None
         if transformed is not None:
             self._asked = None  # who asks a third time may have changed the transformers
             return transformed
-        self._transformed = made = super().transform_cell(raw_cell)
-        return made  # type: ignore[no-any-return]
+        made: str = super().transform_cell(raw_cell)
+        self._transformed = made
+        return made
 
     def should_run_async(
         self,
@@ -58,11 +60,12 @@ class OnceShell(ZMQInteractiveShell):  # type: ignore[misc]  # ipykernel has no 
         source = transformed_cell
         if type(source) is str and "await" not in source and "async" not in source:
             return False
-        return super().should_run_async(  # type: ignore[no-any-return]
+        awaits: bool = super().should_run_async(
             raw_cell,
             transformed_cell=transformed_cell,
             preprocessing_exc_tuple=preprocessing_exc_tuple,
         )
+        return awaits
 
 
 def remember_signatures() -> None:

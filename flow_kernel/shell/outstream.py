@@ -1,6 +1,6 @@
 """stdout and stderr of the Flow kernel: ipykernel's stream, several times as fast.
 
-Named as `outstream_class` by the application of `shell.kernel`; workers have a descendant of it
+Used by the application of `shell.kernel` as its `outstream_class`; workers have a descendant of it
 (`shell.worker_streams`).
 
 What differs from ipykernel's: a write is an append (no `frozenset` of the parent's header each

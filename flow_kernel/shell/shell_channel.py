@@ -1,6 +1,6 @@
 """The way of a request from the thread that reads the shell channel to the one that runs it.
 
-Put in place of ipykernel's by the applications of `shell.kernel` and `shell.worker_app`.
+Used by the applications of `shell.kernel` and `shell.worker_app` in place of ipykernel's.
 
 ipykernel sends each request, and each reply on its way back, through a pair of ZeroMQ sockets. To
 be woken by such a socket, to ask it what has happened and to read it takes a fifth of a
