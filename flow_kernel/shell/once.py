@@ -16,6 +16,7 @@ from ipykernel import ipkernel
 from ipykernel.zmqshell import ZMQInteractiveShell
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
+from flow_kernel.shell.plain_results import PlainDisplayFormatter
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
@@ -27,6 +28,11 @@ class OnceShell(ZMQInteractiveShell):  # type: ignore[misc]  # ipykernel has no 
 
     _asked: str | None = None
     _transformed: str | None = None
+
+    def init_display_formatter(self) -> None:
+        """Show plain objects as text at once."""
+        self.display_formatter = PlainDisplayFormatter(parent=self)
+        self.configurables.append(self.display_formatter)
 
     def begin_request(self, code: str) -> None:
         """The source of a request is about to be run."""

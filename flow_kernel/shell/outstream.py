@@ -40,6 +40,8 @@ class FlowOutStream(CapturedFd, OutStream):  # type: ignore[misc]  # ipykernel h
         """What was written and not sent, with that of the other stream."""
         self.hearers: list[Callable[[str], None]] = []
         """Told the text of each message."""
+        self.mirror: Callable[[str], None] | None = None
+        """Told each text before it is taken."""
         super().__init__(session, pub_thread, name, **options)
 
     @property
@@ -72,6 +74,8 @@ class FlowOutStream(CapturedFd, OutStream):  # type: ignore[misc]  # ipykernel h
         if parent is None:  # a thread of the user's: the cell that began last
             parent = self._parent_header_global
         unsent, length = self.unsent, len(string)
+        if self.mirror is not None:
+            self.mirror(string)
         with unsent.lock:
             part = unsent.last
             if part is None or part.stream is not self or part.parent is not parent:

@@ -72,7 +72,8 @@ class Unsent:
         self._latest: dict[tuple[int, int], Part] = {}
         self._in_flight = 0
         self._is_armed = False
-        self._is_child = False
+        self.is_child = False
+        """This process was forked after it was made."""
         self._is_sending = False
         self._sent: Any = None
         self._sent_s = 0.0
@@ -104,7 +105,7 @@ class Unsent:
 
     def attend(self, part: Part, text: str) -> None:
         """Text was appended to `part`, and there is more to do."""
-        if self._is_child:  # nobody sends it later
+        if self.is_child:  # nobody sends it later
             self.flush()
             return
         watcher = self._watcher
@@ -176,7 +177,7 @@ class Unsent:
         self.order = threading.RLock()
         self._clear()
         self._in_flight = 0
-        self._is_child = True
+        self.is_child = True
         self._is_sending = self._is_armed = False
         self._watcher = None
 

@@ -305,7 +305,9 @@ def run(argv: Sequence[str], kept: Sequence[int] = ()) -> int:
         # What its start said was flushed to nobody: it is no word of a cell.
         for stream in _streams(app):
             stream.flush()
-        WorkerOutStream.last_words = words = LastWords(kept[2])
+        words = LastWords(kept[2])
+        for stream in _streams(app):
+            stream.begin(words)
         _give_credit(app, words)
         app.kernel.sampler = sampler = Sampler(words.glimpses, has_comms=app.kernel.has_comms)
         app.kernel.control_handlers[REQUEST] = sampler.answer

@@ -51,7 +51,10 @@ class Credit:
         self._mark = mark
         self._pid = _getpid()
         self._parent = _getppid()
-        self._spent = 0
+        self.spent = 0
+        """How much was said."""
+        self.until = min(EACH_BYTES, LIMIT_BYTES)
+        """From here on there is something to look at before more is said."""
         self._next = EACH_BYTES
         self._room = LIMIT_BYTES
         self._marked = 0
@@ -64,15 +67,19 @@ class Credit:
         Raises:
             KeyboardInterrupt: While it waits. What follows is said at once.
         """
-        spent = self._spent
-        if spent >= self._next or spent >= self._room:
-            self._look()
-        self._spent += nbytes
+        if self.spent >= self.until:
+            self.look()
+        self.spent += nbytes
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """Have the session know how much was said, and wait for it if there is no room.
+
+        Raises:
+            KeyboardInterrupt: While it waits. What follows is said at once.
+        """
         if _getpid() != self._pid or _get_ident() in [each.ident for each in self._never]:
             return
-        spent = self._spent
+        spent = self.spent
         if spent >= self._next:
             self._next = spent + EACH_BYTES
             self._publisher.schedule(lambda: self._send(spent))
@@ -92,6 +99,7 @@ class Credit:
 
     def _measure(self) -> None:
         self._room = max(self._free, self._words.taken + LIMIT_BYTES)
+        self.until = min(self._next, self._room)
 
     def _send(self, spent: int) -> None:
         self._mark(spent)
@@ -111,7 +119,8 @@ class Credit:
 
         def let_go(number: int, frame: FrameType | None) -> None:
             self._times_let_go += 1
-            self._room = self._free = self._spent + LIMIT_BYTES
+            self._room = self._free = self.spent + LIMIT_BYTES
+            self.until = min(self._next, self._room)
             if callable(before):
                 before(number, frame)
 

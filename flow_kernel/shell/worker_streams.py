@@ -4,7 +4,6 @@ Built by `shell.worker_app`. Descriptors 1 and 2 of a worker are pipes that the 
 native code and subprocesses write there needs no capture, and is not lost with the worker.
 """
 
-import os
 from typing import Any, Final
 
 from flow_kernel.shell.outstream import FlowOutStream
@@ -13,20 +12,32 @@ from flow_kernel.workers.backlog import MESSAGE_BYTES
 from flow_kernel.workers.last_words import STREAMS, LastWords
 
 _PIECE_CHARS: Final = 1 << 19
-_getpid: Final = os.getpid
 
 
 class WorkerOutStream(FlowOutStream):
     """The kernel's stream without a watch on descriptors, and with a memory that outlives it."""
 
-    last_words: LastWords | None = None
-    """Of all streams of the process; set once it has started."""
     credit: Credit | None = None
-    """Set with it."""
+    """Of all streams of the process; set once it has started."""
 
     def __init__(self, session: Any, pub_thread: Any, name: str, **kwargs: Any) -> None:
         super().__init__(session, pub_thread, name, **{**kwargs, "watchfd": False})
         self._number = STREAMS.index(name)
+
+    def begin(self, words: LastWords) -> None:
+        """Keep from now on what is written in memory that outlives the process."""
+        number, unsent, write = self._number, self.unsent, words.write
+
+        def mirror(text: str) -> None:
+            credit = self.credit
+            if credit is not None and credit.spent >= credit.until:
+                credit.look()
+            if not unsent.is_child:
+                write(number, text.encode("utf-8", "surrogatepass"))
+            if unsent.chars > _PIECE_CHARS:  # one piece is passed on while the next is made
+                unsent.flush()
+
+        self.mirror = mirror
 
     def fileno(self) -> int:
         """The descriptor that subprocesses are given."""
@@ -35,22 +46,9 @@ class WorkerOutStream(FlowOutStream):
     def publish(self, parent: Any, text: str) -> None:
         """Send `text`, which the session has to take some time."""
         super().publish(parent, text)
-        if self.credit is not None and _getpid() == self._master_pid:
-            self.credit.spend(MESSAGE_BYTES)  # who sends waits for nobody: the next write does
-
-    def write(self, string: str) -> int:
-        """Write as the kernel's stream does; waits where the session has too much to take."""
-        words = self.last_words
-        if words is not None and type(string) is str and _getpid() == self._master_pid:
-            data = string.encode("utf-8", "surrogatepass")
-            if self.credit is not None:
-                self.credit.spend(len(data))
-            words.write(self._number, data)
-        written = super().write(string)
-        # The session passes one piece on while the next is made.
-        if self.unsent.chars > _PIECE_CHARS:
-            self.flush()
-        return written
+        if self.credit is not None and not self.unsent.is_child:
+            # Who sends waits for nobody: the next write does.
+            self.credit.spent += MESSAGE_BYTES + len(text.encode("utf-8", "surrogatepass"))
 
 
 WorkerOutStream.__name__ = WorkerOutStream.__qualname__ = FlowOutStream.__name__
