@@ -147,7 +147,7 @@ def start_time(pid: int) -> str | None:
 def boot_id() -> str:
     """An id of this boot of this machine."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
     except OSError:
         import psutil  # costs 20 ms at import; only systems without /proc need it
 

@@ -17,7 +17,7 @@ from flow_kernel.session.approval_parts import Wish
 from flow_kernel.session.isolation.keeping import place_of, take_in
 from flow_kernel.session.session import Session
 from flow_kernel.session.steps import Step
-from flow_kernel.shell.approve_magics import ask
+from flow_kernel.shell.approve_answers import ask
 from flow_kernel.shell.call_wire import error_text, read_call, value_text, with_wishes
 from flow_kernel.shell.worker_magics import LINE_MAGICS
 from flow_kernel.workers.calls import Called

@@ -5,10 +5,11 @@ Called by `session.steps` through the function that `shell.attach` hands to the 
 
 import sys
 from html import escape
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
-from flow_kernel.session.progress import Progress
+if TYPE_CHECKING:
+    from flow_kernel.session.progress import Progress
 
 _WIDTH: Final = 30
 _STYLE: Final = (
@@ -20,7 +21,7 @@ _STYLE: Final = (
 class Bar:
     """One moment of a progress bar, for whatever a client can show."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: "Progress") -> None:
         self._progress = progress
 
     def __repr__(self) -> str:
@@ -48,7 +49,7 @@ class ProgressBars:
         # By the step that is being done: one that is done again draws below its own cell.
         self._handles: WeakKeyDictionary[object, Any] = WeakKeyDictionary()
 
-    def __call__(self, step: object, progress: Progress) -> None:
+    def __call__(self, step: object, progress: "Progress") -> None:
         """Draw the bar of a step anew."""
         if not self._has_displays:
             self._draw_line(progress)
@@ -63,7 +64,7 @@ class ProgressBars:
         if progress.is_over:
             self._handles.pop(step, None)
 
-    def _draw_line(self, progress: Progress) -> None:
+    def _draw_line(self, progress: "Progress") -> None:
         stream = sys.stdout
         if not stream.isatty():
             if progress.is_over:
@@ -73,10 +74,10 @@ class ProgressBars:
         stream.flush()
 
 
-def line_of(progress: Progress) -> str:
+def line_of(progress: "Progress") -> str:
     """The bar in one line of text."""
     return f"{progress.name}  {progress.bar(_WIDTH)}  {_said(progress)}"
 
 
-def _said(progress: Progress) -> str:
+def _said(progress: "Progress") -> str:
     return progress.said or progress.note()
