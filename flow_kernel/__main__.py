@@ -13,9 +13,17 @@ def main() -> None:
     # a user's file cannot shadow a module while the kernel loads.
     if sys.path and (sys.path[0] == "" or Path(sys.path[0]) == Path.cwd()):
         del sys.path[0]
-    from flow_kernel.shell.kernel import FlowKernelApp  # after the path is clean
+    # After the path is clean, and before anything else of ours is loaded.
+    from flow_kernel.records.quiet_collector import rest
 
-    FlowKernelApp.launch_instance()
+    rests = rest()
+    from flow_kernel.shell import late_client, late_modules
+
+    late_client.defer()
+    with late_modules.late_modules():
+        from flow_kernel.shell.kernel import FlowKernelApp
+
+    FlowKernelApp.launch_instance(collector_rests=rests)
 
 
 if __name__ == "__main__":

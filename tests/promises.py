@@ -20,6 +20,7 @@ PROMISES: Final[dict[str, str]] = {
     "transparent.protocol": "Replies to every kind of request are those of stock ipykernel.",
     "transparent.interrupt": "An interrupt stops whatever stock ipykernel stops.",
     "debugger.deferred": "The debugger of ipykernel works, and is loaded when it is asked for.",
+    "start.lean": "What a kernel does not need to start is loaded when it is used.",
     # What a record holds
     "record.variables": "A record names what a cell added, changed, removed, mutated and read.",
     "record.output": "A record holds stdout, stderr, result, outputs and error of its own cell.",

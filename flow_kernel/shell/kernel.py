@@ -19,12 +19,14 @@ from ipykernel.kernelapp import IPKernelApp
 from jupyter_core.paths import jupyter_config_path, jupyter_data_dir
 from traitlets import Bool, Enum, Float, Int, List, Type, Unicode, Union, default
 from traitlets.config import Application
+from traitlets.utils.importstring import import_item
 
 from flow_kernel.records.home import resolve
+from flow_kernel.records.quiet_collector import resume
 from flow_kernel.session.assembly import assemble
 from flow_kernel.session.policy import POLICIES, tightest
 from flow_kernel.settings import ISOLATED_TYPES, CheckpointSettings, PoolSettings, Settings
-from flow_kernel.shell import fallen_child, history_batches, iopub, shell_channel
+from flow_kernel.shell import fallen_child, history_batches, iopub, late_client, shell_channel
 from flow_kernel.shell.attach import Attachment
 from flow_kernel.shell.broken_streams import BrokenStreams
 from flow_kernel.shell.deferred_debugger import DeferredDebugger, stand_in
@@ -40,6 +42,7 @@ from flow_kernel.shell.progress_bar import ProgressBars
 from flow_kernel.shell.quiet_log import ask_first
 from flow_kernel.shell.surroundings import surroundings
 from flow_kernel.shell.terminal_box import TerminalBox
+from flow_kernel.shell.told_address import ToldAddress
 from flow_kernel.workers.backlog import HELD_MESSAGES
 
 _getpid: Final = os.getpid
@@ -219,7 +222,14 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
         if self.attachment is not None:
             # The application has set its hooks by now; threads of start-up files are the user's.
             self.attachment.look_around.begin(is_first=False)
-            self.io_loop.call_later(_WARM_UP_S, self.attachment.session.warm_up)
+            self.io_loop.call_later(_WARM_UP_S, self._warm_up)
+
+    def _warm_up(self) -> None:
+        if self.attachment is not None:
+            session = self.attachment.session
+            session.warm_up()
+            with session.recorder.own_imports():
+                late_client.load()
 
     def _later(self, wait_s: float, call: Callable[[], None]) -> None:
         """Have the thread of the IOPub channel call, which no cell keeps busy."""
@@ -244,10 +254,12 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
             attachment.detach()
 
 
-class FlowKernelApp(IPKernelApp):  # type: ignore[misc]  # ipykernel has no types
+class FlowKernelApp(ToldAddress, IPKernelApp):  # type: ignore[misc]  # ipykernel has no types
     """ipykernel's application, with the Flow kernel and its configuration file."""
 
     classes: ClassVar[Any] = [FlowKernel, WorkerPool, *IPKernelApp.classes]
+    collector_rests: Any = Bool(False, help="The garbage collector waits for the kernel.")
+    blocking_class: Any = Type(klass=object)
 
     def init_control(self, context: Any) -> None:
         """Let requests reach the thread that runs them without a hop through sockets."""
@@ -269,10 +281,21 @@ class FlowKernelApp(IPKernelApp):  # type: ignore[misc]  # ipykernel has no type
     def _default_outstream_class(self) -> str:
         return "flow_kernel.shell.outstream.FlowOutStream"
 
+    @default("blocking_class")
+    def _default_blocking_class(self) -> Any:
+        # As ipykernel's, which names it in the declaration: then it is loaded at each start.
+        return import_item("jupyter_client.BlockingKernelClient")
+
     def load_config_file(self, suppress_errors: bool | None = None) -> None:
         """Load ipykernel's configuration, then `jupyter_flow_config.py` of the Jupyter paths."""
         super().load_config_file(suppress_errors=suppress_errors)
         Application.load_config_file(self, "jupyter_flow_config.py", path=jupyter_config_path())
+
+    def init_extensions(self) -> None:
+        """Load the extensions of the user; the kernel is made, and garbage is collected again."""
+        if self.collector_rests:
+            resume()
+        super().init_extensions()
 
     def close(self) -> None:
         """Close the session before the sockets: this runs at exit, however the kernel stops."""

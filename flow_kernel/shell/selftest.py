@@ -55,6 +55,7 @@ def findings() -> list[Finding]:
     """The same ground, looked at on the classes: what `doctor` prints."""
     from ipykernel.iostream import IOPubThread, OutStream  # heavy: only doctor asks
     from ipykernel.ipkernel import IPythonKernel  # heavy: only doctor asks
+    from jupyter_client import connect, jsonutil  # heavy: only doctor asks
     from jupyter_client.session import Session  # heavy: only doctor asks
 
     info = ("raw_cell", "store_history", "cell_id", "cell_meta")
@@ -70,6 +71,14 @@ def findings() -> list[Finding]:
         _finding(
             "ipykernel sends through its session",
             lambda: _takes(Session.send, "stream", "msg_or_type", "content", "parent"),
+        ),
+        _finding(
+            "jupyter_client reads dates with one function",
+            lambda: callable(jsonutil._dateutil_parse),
+        ),
+        _finding(
+            "jupyter_client asks for a default address in one place",
+            lambda: callable(connect.ConnectionFileMixin._ip_default),
         ),
         _finding(
             "ipykernel lets replies carry metadata",

@@ -1,0 +1,37 @@
+"""A kernel that starts in a short time is the one that stock ipykernel would have been."""
+
+from typing import Final
+
+from tests.kernels import Kernel
+from tests.pairs import Pair
+from tests.promises import promise
+
+_COLLECTOR: Final = "import gc; gc.isenabled(), gc.get_freeze_count(), gc.get_threshold()"
+_CLIENT: Final = (
+    "import jupyter_client.manager\n"
+    "jupyter_client.KernelManager is jupyter_client.manager.KernelManager, type(jupyter_client)"
+)
+_DATES: Final = (
+    "sent = get_ipython().kernel.get_parent()['header']['date']\n"
+    "import datetime; type(sent), sent.utcoffset(), sent.isoformat()[-6:]"
+)
+
+
+@promise("transparent.process")
+def test_the_first_cell_finds_the_process_as_in_stock_ipykernel(fresh_pair: Pair) -> None:
+    for code in (_COLLECTOR, _CLIENT, _DATES):
+        stock, flow = fresh_pair.both(lambda kernel, code=code: kernel.run(code))
+
+        assert flow.effects() == stock.effects(), code
+
+
+@promise("start.lean")
+def test_what_only_clients_need_is_not_loaded_before_the_first_answer() -> None:
+    with Kernel(is_cold=True) as kernel:
+        ran = kernel.run(
+            "import sys; [name for name in ('psutil', 'dateutil', 'debugpy', 'curses')"
+            " if name in sys.modules]"
+        )
+
+    assert ran.result == "[]"
+    assert ran.metadata["flow"]["added_imports"] == []
