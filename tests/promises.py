@@ -21,6 +21,7 @@ PROMISES: Final[dict[str, str]] = {
     "transparent.interrupt": "An interrupt stops whatever stock ipykernel stops.",
     "debugger.deferred": "The debugger of ipykernel works, and is loaded when it is asked for.",
     "start.lean": "What a kernel does not need to start is loaded when it is used.",
+    "start.forked": "A kernel that is forked by request is what a new interpreter would be.",
     # What a record holds
     "record.variables": "A record names what a cell added, changed, removed, mutated and read.",
     "record.output": "A record holds stdout, stderr, result, outputs and error of its own cell.",

@@ -24,6 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--user", action="store_true", help="for this user, in every environment")
     where.add_argument("--sys-prefix", action="store_true", help="for this environment")
     where.add_argument("--prefix", metavar="P", help="under P/share/jupyter/kernels")
+    add("--zygote", action="store_true", help="fork kernels of a program from its first: quick")
     parser.epilog = (
         "Without a place: this environment, or the user where there is none. "
         "example: jupyter flow install --user"
@@ -42,7 +43,11 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     elif options.sys_prefix or (not options.user and sys.prefix != sys.base_prefix):
         prefix = sys.prefix
     directory = kernelspec.install(
-        options.name, display_name=options.display_name, user=prefix is None, prefix=prefix
+        options.name,
+        display_name=options.display_name,
+        user=prefix is None,
+        prefix=prefix,
+        is_forked=options.zygote,
     )
     terminal.print(plain(f"installed kernel {options.name} in {directory}"))
     return 0

@@ -22,6 +22,7 @@ NAME_OF_PACKAGE: Final = "flow_kernel"
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
 """Where the package lies; in a checkout, notebooks and the kernelspec's files lie beside it."""
 _FORBIDDEN: Final = "python3"
+_FORKS: Final = "flow-kernel-zygote"
 _SOCKET_NAME_BYTES: Final = 90  # of 107; jupyter_client adds a number
 _SPEC: Final[dict[str, Any]] = {
     "argv": ["python", "-m", "flow_kernel", "-f", "{connection_file}"],
@@ -72,6 +73,7 @@ def install(
     display_name: str = DISPLAY_NAME,
     user: bool = False,
     prefix: str | None = None,
+    is_forked: bool = False,
 ) -> Path:
     """Write the kernelspec where Jupyter looks for it.
 
@@ -80,6 +82,8 @@ def install(
         display_name: What people read.
         user: Put it under the user's Jupyter data directory.
         prefix: Put it under `<prefix>/share/jupyter`, when not for the user.
+        is_forked: Name the provisioner that forks kernels; programs that start kernels need this
+            package then.
 
     Returns:
         The directory that was written.
@@ -101,6 +105,10 @@ def install(
             # Outside of this environment `python` would be another one.
             spec["argv"] = [sys.executable, *spec["argv"][1:]]
         spec["display_name"] = display_name
+        if is_forked:
+            spec["metadata"] = {
+                **spec["metadata"], "kernel_provisioner": {"provisioner_name": _FORKS},
+            }  # fmt: skip
         text = json.dumps(spec, indent=1, ensure_ascii=False) + "\n"
         (Path(draft) / "kernel.json").write_text(text, encoding="utf-8")
         try:

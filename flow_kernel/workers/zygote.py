@@ -25,7 +25,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final, NoReturn
+from typing import Any, ClassVar, Final, NoReturn
 
 from flow_kernel.records.process import start_time
 from flow_kernel.workers import sweep, wire
@@ -52,6 +52,11 @@ class Zygote:
         directory: Of the owner's sockets; removed when the owner is gone.
     """
 
+    module: ClassVar[str] = _MODULE
+    """Has `run`, and `prepare`."""
+    standard: ClassVar[tuple[str, ...]] = _STANDARD
+    """What is imported at once."""
+
     def __init__(self, sock: socket.socket, directory: Path) -> None:
         self._sock = sock
         self._directory = directory
@@ -66,7 +71,7 @@ class Zygote:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
-        self._import(_STANDARD)
+        self._import(self.standard)
         gc.collect()
         gc.freeze()
         self._tell({"op": "ready", "threads": _threads()})
@@ -128,24 +133,17 @@ class Zygote:
             return
         self._is_prepared = True
         with suppress(Exception, SystemExit):  # then each worker does it for itself
-            importlib.import_module(_MODULE).prepare()
+            importlib.import_module(self.module).prepare()
         gc.collect()
         gc.freeze()
 
     def _become_worker(self, message: dict[str, Any], fds: list[int], zygote: int) -> NoReturn:
         code = 1
         try:
-            os.setsid()
             sweep.die_with_parent(signal.SIGKILL, zygote)
-            signal.set_wakeup_fd(-1)
-            for number in (signal.SIGTERM, signal.SIGCHLD):
-                signal.signal(number, signal.SIG_DFL)
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            self._sock.close()
-            os.close(self._wakes)
-            os.close(self._wake)
+            self._leave_home()
             _arrange(message, fds)
-            run = importlib.import_module(_MODULE).run
+            run = importlib.import_module(self.module).run
             code = run(message["argv"], kept=fds[2:])
         except SystemExit as error:
             code = error.code if isinstance(error.code, int) else 1
@@ -157,6 +155,17 @@ class Zygote:
             with suppress(BaseException):
                 print(end="", file=sys.__stderr__, flush=True)
             os._exit(code)
+
+    def _leave_home(self) -> None:
+        """Give back, in a fork, what is the zygote's."""
+        os.setsid()
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGTERM, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        self._sock.close()
+        os.close(self._wakes)
+        os.close(self._wake)
 
     def _reap(self) -> None:
         while True:
@@ -220,6 +229,16 @@ class Zygote:
 
 def _arrange(message: dict[str, Any], fds: list[int]) -> None:
     """Make the process what a fresh one would have been."""
+    move_in(message, fds)
+    sweep.wear(message["env"].get(sweep.TAG_NAME, ""))
+    sys.path[:] = message["path"]
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed()
+
+
+def move_in(message: dict[str, Any], fds: list[int]) -> None:
+    """Take the streams, the environment, the directory and the arguments of an order."""
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, _STDIN)
     os.close(nothing)
@@ -227,15 +246,10 @@ def _arrange(message: dict[str, Any], fds: list[int]) -> None:
     os.dup2(fds[1], _STDERR)
     os.environ.clear()
     os.environ.update(message["env"])
-    sweep.wear(message["env"].get(sweep.TAG_NAME, ""))
     with suppress(OSError):  # the directory may be gone
         os.chdir(message["cwd"])
-    sys.path[:] = message["path"]
     sys.argv[1:] = message["argv"]
     random.seed()
-    numpy_random = sys.modules.get("numpy.random")
-    if numpy_random is not None:
-        numpy_random.seed()
 
 
 def _kill(pid: int, number: int) -> None:
@@ -253,7 +267,7 @@ def _threads() -> int:
         return 1
 
 
-def _be_woken_by(sock: socket.socket) -> None:
+def be_woken_by(sock: socket.socket) -> None:
     """Have the system continue this process when the owner speaks or ends, if it was stopped.
 
     Stopped, it would hear of nothing: neither its owner's death nor that of a worker.
@@ -271,7 +285,7 @@ def main() -> NoReturn:
     sweep.die_with_parent(signal.SIGTERM, owner)
     sock = socket.socket(fileno=fd)
     sock.setblocking(True)
-    _be_woken_by(sock)
+    be_woken_by(sock)
     Zygote(sock, directory).run()
     raise AssertionError("the loop has no end")
 

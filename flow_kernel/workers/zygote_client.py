@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from flow_kernel.errors import IsolationUnavailable
 from flow_kernel.workers import sweep, wire
@@ -93,21 +93,12 @@ class ZygoteClient:
             raise IsolationUnavailable(f"no worker can be started: {error}") from None
         with theirs:
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * wire.MOST_BYTES)
-            number = str(theirs.fileno())
-            module = "flow_kernel.workers.zygote"
-            argv = [
-                sys.executable,
-                "-P",
-                "-m",
-                module,
-                number,
-                str(os.getpid()),
-                str(self._directory),
-            ]
+            arguments = (str(theirs.fileno()), str(os.getpid()), str(self._directory))
             try:
                 self._process = subprocess.Popen(  # noqa: S603 - our own module
-                    argv,
-                    env={**self._env, "PYTHONPATH": os.pathsep.join(search_path())},
+                    [*self._program(), *arguments],
+                    env=self._environment(),
+                    cwd=self._home,
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
@@ -203,6 +194,14 @@ class ZygoteClient:
             self._process.wait()
 
     # -- inside ------------------------------------------------------------------------------------
+
+    _home: ClassVar[str | None] = None
+
+    def _program(self) -> list[str]:
+        return [sys.executable, "-P", "-m", "flow_kernel.workers.zygote"]
+
+    def _environment(self) -> dict[str, str]:
+        return {**self._env, "PYTHONPATH": os.pathsep.join(search_path())}
 
     def _kill_from_here(self, pid: int, number: int, asked: Future[Any]) -> None:
         process, zygote = self._children.get(pid), self.pid

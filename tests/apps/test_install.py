@@ -4,14 +4,19 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Final
 
 import pytest
 from jupyter_client.kernelspec import KernelSpecManager
 
 from flow_kernel.apps import kernelspec
+from flow_kernel.workers.kernel_provisioner import NAME
 from tests.apps.running import Cli
 from tests.source import ROOT
+
+_PROVISIONERS: Final = "jupyter_client.kernel_provisioners"
 
 
 def test_a_prefix_gets_the_kernelspec_with_logos_and_this_python(cli: Cli, tmp_path: Path) -> None:
@@ -29,6 +34,18 @@ def test_a_prefix_gets_the_kernelspec_with_logos_and_this_python(cli: Cli, tmp_p
         "metadata": {"debugger": True, "supported_encryption": ["curve"]},
         "kernel_protocol_version": "5.5",
     }
+
+
+def test_kernels_are_forked_where_that_is_asked_for(cli: Cli, tmp_path: Path) -> None:
+    assert cli("install", "--prefix", str(tmp_path), "--zygote").code == 0
+
+    spec = json.loads((tmp_path / "share/jupyter/kernels/flow/kernel.json").read_text("utf-8"))
+    assert spec["metadata"] == {
+        "debugger": True,
+        "supported_encryption": ["curve"],
+        "kernel_provisioner": {"provisioner_name": NAME},
+    }
+    assert NAME in {each.name for each in entry_points(group=_PROVISIONERS)}
 
 
 def test_the_user_can_have_it_under_another_name_and_be_rid_of_it(cli: Cli, tmp_path: Path) -> None:
