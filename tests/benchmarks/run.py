@@ -29,6 +29,7 @@ import background
 import cells
 import checkpoint_store
 import events
+import forked_start
 import isolated
 import kept
 import memory
@@ -62,6 +63,7 @@ FAMILIES: Final = (
     micro,
     store,
     events,
+    forked_start,
     reading,
     tasks,
     approvals,
