@@ -1,6 +1,6 @@
 """The box under a cell in which a person types an answer, without blocking on it.
 
-Built by `shell.kernel` for the session's questions.
+Built by `shell.opening` for the session's questions.
 
 What ipykernel does for `input()`, in two halves: `ask` sends the request and `poll` looks whether
 an answer is there, so that an answer from elsewhere can come first. A box that was left open by

@@ -1,6 +1,6 @@
 """Where what workers say goes: to the clients of the kernel, and to its recorder.
 
-Built by `shell.kernel`; called in the relay's thread. Frames go on as they came, with the worker's
+Built by `shell.opening`; called in the relay's thread. Frames go on as they came, with the worker's
 signature, which is the session's: `MCP::` lines alone are changed and signed anew.
 """
 

@@ -1,6 +1,6 @@
 """Where what workers say goes in terminal IPython: to the terminal.
 
-Built by `shell.kernel`; called in the relay's thread.
+Built by `shell.opening`; called in the relay's thread.
 """
 
 import os

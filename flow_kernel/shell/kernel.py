@@ -8,47 +8,43 @@ section; only the kernel has a name of its own, for `c.FlowKernel.*`.
 """
 
 import os
-import shlex
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
 import zmq
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
-from jupyter_core.paths import jupyter_config_path, jupyter_data_dir
+from jupyter_core.paths import jupyter_config_path
 from traitlets import Bool, Enum, Float, Int, List, Type, Unicode, Union, default
 from traitlets.config import Application
 from traitlets.utils.importstring import import_item
 
-from flow_kernel.records.home import resolve
 from flow_kernel.records.quiet_collector import resume
-from flow_kernel.session.assembly import assemble
-from flow_kernel.session.policy import POLICIES, tightest
-from flow_kernel.settings import ISOLATED_TYPES, CheckpointSettings, PoolSettings, Settings
-from flow_kernel.shell import fallen_child, history_batches, iopub, late_client, shell_channel
+from flow_kernel.session.policy import POLICIES
+from flow_kernel.settings import ISOLATED_TYPES
+from flow_kernel.shell import (
+    fallen_child,
+    history_batches,
+    iopub,
+    late_client,
+    late_names,
+    shell_channel,
+)
 from flow_kernel.shell.attach import Attachment
 from flow_kernel.shell.broken_streams import BrokenStreams
 from flow_kernel.shell.deferred_debugger import DeferredDebugger, stand_in
 from flow_kernel.shell.flow_shell import FlowShell
-from flow_kernel.shell.input_box import InputBox
 from flow_kernel.shell.interrupted_runs import go_on
-from flow_kernel.shell.isolated_outlet import KernelOutlet
-from flow_kernel.shell.isolated_terminal import TerminalOutlet
-from flow_kernel.shell.magic_set import add_completion
 from flow_kernel.shell.once import remember_signatures
+from flow_kernel.shell.opening import open_attachment, settings_of
+from flow_kernel.shell.outstream import FlowOutStream
 from flow_kernel.shell.pool_config import WorkerPool, pool_settings
-from flow_kernel.shell.progress_bar import ProgressBars
 from flow_kernel.shell.quiet_log import ask_first
-from flow_kernel.shell.surroundings import surroundings
-from flow_kernel.shell.terminal_box import TerminalBox
 from flow_kernel.shell.told_address import ToldAddress
 from flow_kernel.workers.backlog import HELD_MESSAGES
 
 _getpid: Final = os.getpid
 _WARM_UP_S: Final = 0.1
-_ISOLATE_ALL: Final = "USE_SUBPROCESS_WORKER"
-_POLICY: Final = "FLOW_APPROVE"
 
 
 class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
@@ -127,6 +123,8 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
         except Exception:
             self.log.exception("flow: recording is off, the kernel runs as stock")
             return
+        of_stock = late_names.of_stock(getattr(self.parent, "transport", ""))
+        self.attachment.session.recorder.disown_imports(of_stock)
         if self.resume_runs:
             session = self.attachment.session
             go_on(session.home, session.notices)
@@ -301,104 +299,8 @@ class FlowKernelApp(ToldAddress, IPKernelApp):  # type: ignore[misc]  # ipykerne
         """Close the session before the sockets: this runs at exit, however the kernel stops."""
         kernel = self.kernel
         if isinstance(kernel, FlowKernel):
+            for stream in (kernel._stdout, kernel._stderr):  # what was printed last is sent
+                if isinstance(stream, FlowOutStream) and not stream.closed:
+                    stream.flush()
             kernel.close_session()
         super().close()
-
-
-def open_attachment(
-    shell: Any, kernel: Any | None, settings: Settings, home: str = ""
-) -> Attachment:
-    """A new session, attached to `shell`."""
-    env = dict(os.environ)
-    if home:
-        env.setdefault("FLOW_HOME", home)
-    where = resolve(Path.cwd(), env, user_home=Path.home(), data_dir=Path(jupyter_data_dir()))
-    notebook = env.get("JPY_SESSION_NAME") or _connection_file(kernel)
-    bars = ProgressBars(has_displays=kernel is not None)
-    around = surroundings(shell)
-    outlet = TerminalOutlet() if kernel is None else KernelOutlet(kernel)
-    session = assemble(
-        where,
-        env=os.environ,
-        settings=settings,
-        notebook=notebook,
-        show_progress=bars,
-        prompter=TerminalBox() if kernel is None else InputBox(kernel),
-        around=around,
-        ground=outlet,
-    )
-    attachment = Attachment(shell, session, kernel, look_around=around.look_around)
-    outlet.marks = attachment.marks
-    if isinstance(outlet, KernelOutlet):
-        outlet.tap = attachment.messages
-        if outlet.tap is not None:
-            outlet.tap.holds = outlet.passed_on.holds
-    elif attachment.terminal is not None:
-        attachment.terminal.speaker = outlet.speaker
-    attachment.attach()
-    add_completion(shell)
-    around.look_around.begin(is_first=False)
-    return attachment
-
-
-def settings_of(chosen: Any, pool: PoolSettings) -> Settings:
-    """The settings of a session.
-
-    Args:
-        chosen: Has them as attributes: a kernel, or a section of a configuration.
-        pool: How workers are made.
-    """
-    default = Settings()
-    command = getattr(chosen, "remind_command", "")
-    return Settings(
-        pool=pool,
-        record=bool(getattr(chosen, "record", default.record)),
-        actor=str(getattr(chosen, "actor", default.actor)),
-        keep_outputs=getattr(chosen, "keep_outputs", default.keep_outputs) is True,
-        formatter=str(getattr(chosen, "formatter", default.formatter)),
-        isolated_types=frozenset(_texts(chosen, "isolated_types", default.isolated_types)),
-        isolate_all=getattr(chosen, "isolate_all", default.isolate_all) is True
-        or os.environ.get(_ISOLATE_ALL) == "1",
-        memory_interrupt_at=_share(chosen, default.memory_interrupt_at),
-        mirrors=tuple(_texts(chosen, "mirrors", default.mirrors)),
-        remind_command=tuple(_argv(command) if type(command) is str else map(str, command)),
-        checkpoints=_checkpoint_settings(chosen, default.checkpoints),
-        approve=tightest(getattr(chosen, "approve", default.approve), os.environ.get(_POLICY)),
-    )
-
-
-def _checkpoint_settings(chosen: Any, default: CheckpointSettings) -> CheckpointSettings:
-    cells = getattr(chosen, "checkpoint_every_cells", default.every_cells)
-    minutes = getattr(chosen, "checkpoint_every_minutes", default.every_minutes)
-    budget = getattr(chosen, "checkpoint_budget_bytes", default.budget_bytes)
-    return CheckpointSettings(
-        budget_bytes=budget if type(budget) is int else default.budget_bytes,
-        at_steps=getattr(chosen, "checkpoint_steps", default.at_steps) is True,
-        every_cells=cells if type(cells) is int else default.every_cells,
-        every_minutes=float(minutes) if isinstance(minutes, int | float) else 0.0,
-    )
-
-
-def _share(chosen: Any, default: float) -> float:
-    value = getattr(chosen, "memory_interrupt_at", default)
-    is_share = type(value) in (int, float) and 0 <= value <= 1
-    return float(value) if is_share else default
-
-
-def _texts(chosen: Any, name: str, default: Iterable[str]) -> Iterable[str]:
-    """A list of texts; whatever else a configuration holds there counts as not said."""
-    value = getattr(chosen, name, default)
-    return map(str, value) if isinstance(value, list | tuple | set | frozenset) else default
-
-
-def _argv(command: str) -> list[str]:
-    try:
-        return shlex.split(command)
-    except ValueError:  # a quote is missing
-        return command.split()
-
-
-def _connection_file(kernel: Any | None) -> str:
-    """What a kernel and its restart have in common; empty where there is none."""
-    path = getattr(getattr(kernel, "parent", None), "connection_file", "")
-    return Path(path).name if type(path) is str else ""

@@ -1,6 +1,6 @@
 """What checkpoints need to know of a shell.
 
-Called by `shell.kernel` for the kernel and for the extension.
+Called by `shell.opening` for the kernel and for the extension.
 """
 
 import os

@@ -1,6 +1,6 @@
 """The line at which a person types an answer in a terminal, without blocking on it.
 
-Built by `shell.kernel` for the questions of a session without a kernel.
+Built by `shell.opening` for the questions of a session without a kernel.
 
 While a cell runs the terminal hands over whole lines, so a line can be waited for beside an answer
 from elsewhere. What was typed when the answer came from elsewhere is thrown away: it was no code.

@@ -132,7 +132,7 @@ def _measure(turns: int) -> tuple[list[float], list[float]]:
     from traitlets.config import Config  # only in the process measured
 
     from flow_kernel.settings import Settings  # only in the process measured
-    from flow_kernel.shell.kernel import open_attachment  # only in the process measured
+    from flow_kernel.shell.opening import open_attachment  # only in the process measured
 
     # IPython's history has a thread of its own, which wakes at each cell.
     config = Config()

@@ -35,3 +35,13 @@ def test_what_only_clients_need_is_not_loaded_before_the_first_answer() -> None:
 
     assert ran.result == "[]"
     assert ran.metadata["flow"]["added_imports"] == []
+
+
+@promise("start.lean")
+def test_a_module_that_stock_ipykernel_has_loaded_is_no_import_of_a_cell() -> None:
+    with Kernel(is_cold=True) as kernel:
+        ran = kernel.run("import dateutil.parser, decimal, email.message, zipfile, jupyter_client")
+        other = kernel.run("import email.mime.audio")
+
+    assert ran.metadata["flow"]["added_imports"] == []
+    assert "email.mime.audio" in other.metadata["flow"]["added_imports"]

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flow_kernel.shell import late_modules
+from flow_kernel.shell.late_names import OF_STOCK
 from tests.environments import environment
 
 _START: Final = """
@@ -41,6 +42,15 @@ def _printed(program: str, start: str = _START) -> str:
 
 def test_the_import_of_the_kernel_loads_none_of_them() -> None:
     assert _printed(f"print([name for name in {_DEFERRED!r} if name in sys.modules])") == "[]\n"
+
+
+def test_what_stock_would_have_loaded_is_known_by_name() -> None:
+    loaded = "print(*sys.modules)"
+    mine = set(_printed(loaded).split())
+    stock = set(_printed(loaded, start="import flow_kernel.shell.kernel, sys\n").split())
+
+    assert stock - mine - OF_STOCK == set()
+    assert OF_STOCK & mine == set()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """What the isolated cells of a session need of the shell.
 
-Made by `shell.kernel`; called by `opening` and, through the pool, by the relay's thread.
+Made by `shell.opening`; called by `opening` and, through the pool, by the relay's thread.
 """
 
 from typing import Any, Protocol
