@@ -9,7 +9,7 @@ section; only the kernel has a name of its own, for `c.FlowKernel.*`.
 
 import os
 from collections.abc import Callable
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import zmq
 from ipykernel.ipkernel import IPythonKernel
@@ -30,7 +30,6 @@ from flow_kernel.shell import (
     late_names,
     shell_channel,
 )
-from flow_kernel.shell.attach import Attachment
 from flow_kernel.shell.broken_streams import BrokenStreams
 from flow_kernel.shell.deferred_debugger import DeferredDebugger, stand_in
 from flow_kernel.shell.flow_shell import FlowShell
@@ -42,6 +41,9 @@ from flow_kernel.shell.pool_config import WorkerPool, pool_settings
 from flow_kernel.shell.quiet_log import ask_first
 from flow_kernel.shell.told_address import ToldAddress
 from flow_kernel.workers.backlog import HELD_MESSAGES
+
+if TYPE_CHECKING:
+    from flow_kernel.shell.attach import Attachment
 
 _getpid: Final = os.getpid
 _WARM_UP_S: Final = 0.1
