@@ -28,6 +28,7 @@ from zmq.backend import Socket
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.records.interrupts import NotedInterrupts
+from flow_kernel.shell.in_flight import InFlight
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
@@ -47,6 +48,8 @@ class FlowIOPubThread(IOPubThread):  # type: ignore[misc]  # ipykernel has no ty
     def __init__(self, socket: Any, pipe: bool = False, session: Any = False) -> None:
         self.order: Any = threading.RLock()
         """Held while something is sent: what has to stand together is sent under it."""
+        self.in_flight: InFlight = InFlight()
+        """What clients have not taken yet."""
         self._is_sending = False
         self._behind: deque[Callable[[], None]] = deque()
         super().__init__(socket, pipe, session)
@@ -85,7 +88,10 @@ class FlowIOPubThread(IOPubThread):  # type: ignore[misc]  # ipykernel has no ty
         if type(socket) is not zmq.Socket or args or set(kwargs) - {"copy"}:
             super()._really_send(msg, *args, **kwargs)
         elif not socket.closed:
-            send_frames(socket, msg, copy=kwargs.get("copy", True))
+            *first, last = msg
+            send_frames(
+                socket, [*first, self.in_flight.watched(last)], copy=kwargs.get("copy", True)
+            )
             self._look_for_clients()
 
     def _in_order(self, send: Callable[[], None]) -> None:

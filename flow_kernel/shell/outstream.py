@@ -85,8 +85,15 @@ class FlowOutStream(CapturedFd, OutStream):  # type: ignore[misc]  # ipykernel h
         if not unsent.is_calm:
             unsent.attend(part, string)
         if unsent.chars > MOST_CHARS:
-            unsent.flush()
+            self._make_room()
         return length
+
+    def _make_room(self) -> None:
+        """More is held back than should be: send it, and let clients take some of it."""
+        self.unsent.flush()
+        in_flight = getattr(self.pub_thread, "in_flight", None)
+        if in_flight is not None and not self.unsent.is_child:
+            in_flight.wait()
 
     def flush(self) -> None:
         """Send what was written by now, before whatever is sent next."""

@@ -7,7 +7,7 @@ Made by `shell.outstream`.
 
 A piece of text costs an append under a lock that is held for nothing else. When text is there, a
 timer of the IOPub thread sends it: the first after 2 ms, so that a short cell is one message as in
-stock ipykernel, then every 25 ms. Above a million characters whoever writes sends it at once, so
+stock ipykernel, then every 25 ms. Above 256 thousand characters whoever writes sends it at once, so
 the buffer is bounded.
 """
 
@@ -26,7 +26,7 @@ FIRST_S: Final = 0.002
 """From the first text of a cell to its message."""
 NEXT_S: Final = 0.025
 """Between two messages."""
-MOST_CHARS: Final = 1 << 20
+MOST_CHARS: Final = 1 << 18
 """Held back at most; a single text may be longer."""
 FIRST_SWITCHES: Final = 64
 """From one stream to the other that the first messages of a cell keep apart."""

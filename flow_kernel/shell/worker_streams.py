@@ -4,14 +4,12 @@ Built by `shell.worker_app`. Descriptors 1 and 2 of a worker are pipes that the 
 native code and subprocesses write there needs no capture, and is not lost with the worker.
 """
 
-from typing import Any, Final
+from typing import Any
 
 from flow_kernel.shell.outstream import FlowOutStream
 from flow_kernel.shell.worker_credit import Credit
 from flow_kernel.workers.backlog import MESSAGE_BYTES
 from flow_kernel.workers.last_words import STREAMS, LastWords
-
-_PIECE_CHARS: Final = 1 << 19
 
 
 class WorkerOutStream(FlowOutStream):
@@ -34,8 +32,6 @@ class WorkerOutStream(FlowOutStream):
                 credit.look()
             if not unsent.is_child:
                 write(number, text.encode("utf-8", "surrogatepass"))
-            if unsent.chars > _PIECE_CHARS:  # one piece is passed on while the next is made
-                unsent.flush()
 
         self.mirror = mirror
 
