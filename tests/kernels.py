@@ -79,6 +79,7 @@ class Kernel:
         self.home = home or self.root / "home"
         self.logs = TaskLogs(self.home)
         self.iopub: list[Message] = []
+        self.heard: list[Message] = []
         self._of: dict[str, list[Message]] = {}
         self.replies: dict[str, Message] = {}
         self.inputs: list[Message] = []
@@ -287,6 +288,8 @@ class Kernel:
 
     def _file(self, channel: str, message: Message) -> None:
         parent = message["parent_header"].get("msg_id", "")
+        if channel == "iopub":
+            self.heard.append(message)
         if channel == "stdin":
             self.inputs.append(message)
         elif channel != "iopub":
@@ -356,6 +359,7 @@ class Kernel:
         self.kill()
         self._disconnect()
         self.iopub.clear()
+        self.heard.clear()
         self._is_ready = self._is_welcome = False
         self._launch()
         return self
