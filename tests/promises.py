@@ -18,7 +18,7 @@ PROMISES: Final[dict[str, str]] = {
     "transparent.process": "Hooks, signals, threads, paths and settings of the process are stock.",
     "transparent.sabotage": "Patched builtins, modules and limits harm no more than in stock.",
     "transparent.protocol": "Replies to every kind of request are those of stock ipykernel.",
-    "transparent.subshells": "Subshells and comms work while others are busy, as in stock ipykernel.",
+    "transparent.subshells": "Subshells and comms work beside busy shells as in stock ipykernel.",
     "transparent.interrupt": "An interrupt stops whatever stock ipykernel stops.",
     "debugger.deferred": "The debugger of ipykernel works, and is loaded when it is asked for.",
     "start.lean": "What a kernel does not need to start is loaded when it is used.",

@@ -57,7 +57,8 @@ def test_a_subshell_works_and_is_heard_while_the_main_shell_is_busy(pair: Pair) 
 def test_each_of_four_shells_is_heard_under_its_own_request(pair: Pair) -> None:
     pair.forget()
     talk = (
-        "for {0} in range(200):\n    print('{0}', {0})\n    if {0} % 50 == 0: display('{0}' + str({0}))\n"
+        "for {0} in range(200):\n    print('{0}', {0})\n"
+        "    if {0} % 50 == 0: display('{0}' + str({0}))\n"
         "together.wait(15); print('{0} ends')"
     )
 
@@ -101,7 +102,7 @@ def test_requests_to_several_shells_are_answered_in_their_order(pair: Pair) -> N
     stock, flow = pair.both(seen)
 
     assert flow == stock
-    assert flow[2] == f"{dict.fromkeys(('main', 'a', 'b'), list(range(40)))}\n"
+    assert flow[2] == f"{ {name: list(range(40)) for name in ('main', 'a', 'b')} }\n"
 
 
 @promise("transparent.subshells")
@@ -214,7 +215,7 @@ def test_a_deleted_subshell_is_gone_and_says_so(pair: Pair) -> None:
 
 
 @promise("transparent.subshells")
-def test_subshells_come_and_go_a_hundred_times_beside_a_busy_cell(pair: Pair) -> None:
+def test_subshells_come_and_go_forty_times_beside_a_busy_cell(pair: Pair) -> None:
     pair.forget()
 
     def seen(kernel: Kernel) -> list[Any]:
@@ -222,7 +223,7 @@ def test_subshells_come_and_go_a_hundred_times_beside_a_busy_cell(pair: Pair) ->
         main = kernel.send(_WAIT)
         kernel.wait_for_text("before")
         told = []
-        for turn in range(100):
+        for turn in range(40):
             subshell = _made(kernel)
             ran = kernel.run(f"print({turn}); {turn}", subshell=subshell)
             told.append([ran.result, _told(kernel, ran.msg_id)])
