@@ -14,6 +14,7 @@ PROMISES: Final[dict[str, str]] = {
     "transparent.objects": "Objects live and die in the same cell and order as in stock ipykernel.",
     "transparent.memory": "The recorder keeps no user value alive and adds no peak memory.",
     "transparent.output": "Text, results, displays and errors are those of stock ipykernel.",
+    "output.complete": "Nothing shown is lost, doubled or out of the order that stock keeps.",
     "transparent.session": "Magics, history and the names that libraries sniff are stock.",
     "transparent.process": "Hooks, signals, threads, paths and settings of the process are stock.",
     "transparent.sabotage": "Patched builtins, modules and limits harm no more than in stock.",

@@ -1,0 +1,93 @@
+"""Random programs on both kernels: nothing of their output is lost, doubled or out of order.
+
+Text of a descriptor or of a forked child has no fixed place among what Python writes: of it all
+has to be there, once. All the rest is compared as it is shown, cell by cell. In stock ipykernel the
+text of stdout and that of stderr pass each other between two displays.
+"""
+
+import pytest
+
+from tests.kernels import Kernel
+from tests.pairs import Pair
+from tests.programs_of_output import Program, program
+from tests.promises import promise
+from tests.shown_output import (
+    by_stream,
+    difference,
+    elsewhere,
+    expected,
+    shown,
+)
+
+_BATCH = 25
+_LATE_S = 5.0
+"""Longest wait for text of descriptors and children after the end of all cells."""
+
+
+@promise("output.complete")
+@pytest.mark.parametrize("first", range(0, 100, _BATCH))
+def test_output_is_complete_and_in_order(pair: Pair, first: int) -> None:
+    _compare(pair, range(first, first + _BATCH))
+
+
+@pytest.mark.soak
+@promise("output.complete")
+@pytest.mark.parametrize("first", range(1_000, 2_000, _BATCH))
+def test_the_output_of_a_thousand_programs_is_complete(pair: Pair, first: int) -> None:
+    _compare(pair, range(first, first + _BATCH))
+
+
+def _compare(pair: Pair, seeds: range) -> None:
+    pair.forget()
+    programs = [program(seed) for seed in seeds]
+    of_stock, of_flow = [], []
+    pair.stock.heard.clear()
+    pair.flow.heard.clear()
+    for number, each in enumerate(programs):
+        if any(each.children.values()):
+            # A child of stock says again what had not left its parent.
+            _wait(pair, programs[:number])
+        begun = [_send(kernel, each) for kernel in (pair.stock, pair.flow)]
+        of_stock.append(_collect(pair.stock, begun[0]))
+        of_flow.append(_collect(pair.flow, begun[1]))
+    problems = [
+        f"seed {each.seed}\n{_code(each)}\n{difference(*found)}"
+        for each, stock, flow in zip(programs, of_stock, of_flow, strict=True)
+        for found in (
+            (by_stream(shown(pair.stock.heard, stock)), by_stream(shown(pair.flow.heard, flow))),
+            (by_stream(expected(each)), by_stream(shown(pair.flow.heard, flow))),
+        )
+        if found[0] != found[1]
+    ]
+    assert not problems, "\n\n".join(problems)
+    wanted = _wait(pair, programs)
+    assert elsewhere(pair.flow.heard) == wanted
+    assert elsewhere(pair.stock.heard) == wanted
+
+
+def _wait(pair: Pair, programs: list[Program]) -> dict[str, tuple[str, list[str]]]:
+    """Text of descriptors and children comes when it comes; returns what has to be there."""
+    wanted = {
+        stream: (
+            "".join(each.outside[stream] for each in programs),
+            sorted(word for each in programs for word in each.children[stream]),
+        )
+        for stream in ("stdout", "stderr")
+    }
+    for kernel in (pair.stock, pair.flow):
+        kernel.wait(lambda k=kernel: elsewhere(k.heard) == wanted, timeout=_LATE_S, fail=False)
+    return wanted
+
+
+def _send(kernel: Kernel, program: Program) -> list[str]:
+    return [kernel.send(cell.code, stop_on_error=False) for cell in program.cells]
+
+
+def _collect(kernel: Kernel, sent: list[str]) -> list[str]:
+    for msg_id in sent:
+        kernel.collect(msg_id)
+    return sent
+
+
+def _code(program: Program) -> str:
+    return "\n# --\n".join(cell.code.split("\n", 3)[-1] for cell in program.cells)
