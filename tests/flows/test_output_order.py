@@ -2,7 +2,8 @@
 
 Text of a descriptor or of a forked child has no fixed place among what Python writes: of it all
 has to be there, once. All the rest is compared as it is shown, cell by cell. In stock ipykernel the
-text of stdout and that of stderr pass each other between two displays.
+text of stdout and that of stderr pass each other between two displays; ours keeps them in order,
+which is a promise of its own.
 """
 
 import pytest
@@ -16,6 +17,7 @@ from tests.shown_output import (
     difference,
     elsewhere,
     expected,
+    in_order,
     shown,
 )
 
@@ -35,6 +37,56 @@ def test_output_is_complete_and_in_order(pair: Pair, first: int) -> None:
 @pytest.mark.parametrize("first", range(1_000, 2_000, _BATCH))
 def test_the_output_of_a_thousand_programs_is_complete(pair: Pair, first: int) -> None:
     _compare(pair, range(first, first + _BATCH))
+
+
+@promise("output.ordered")
+@pytest.mark.parametrize("first", range(0, 100, _BATCH))
+def test_both_streams_keep_the_order_of_the_program(flow: Kernel, first: int) -> None:
+    flow.run("get_ipython().reset(new_session=True)", silent=True)
+    flow.heard.clear()
+    programs = [program(seed) for seed in range(first, first + _BATCH)]
+
+    found = [in_order(shown(flow.heard, _collect(flow, _send(flow, each)))) for each in programs]
+
+    problems = [
+        f"seed {each.seed}\n{_code(each)}\n{difference(in_order(expected(each)), seen)}"
+        for each, seen in zip(programs, found, strict=True)
+        if in_order(expected(each)) != seen
+    ]
+    assert not problems, "\n\n".join(problems)
+
+
+@promise("output.ordered")
+def test_what_waits_when_a_cell_forks_is_shown_once(flow: Kernel) -> None:
+    code = (
+        "import os, sys\nprint('before', end=' '); print('trouble', end=' ', file=sys.stderr)\n"
+        "_c = os.fork()\nif _c == 0:\n    print('child', end=' ', flush=True); os._exit(0)\n"
+        "os.waitpid(_c, 0); print('after')"
+    )
+    flow.iopub.clear()
+
+    ran = flow.run(code)
+    flow.wait(lambda: "child" in flow.stream(), fail=False, timeout=_LATE_S)
+
+    assert sorted(flow.stream().split()) == ["after", "before", "child"]
+    assert ran.stderr == "trouble "
+
+
+@promise("output.ordered")
+def test_bytes_of_a_descriptor_that_wait_when_a_cell_forks_are_shown_once(flow: Kernel) -> None:
+    code = (
+        "import os, sys\nfor _n in range(20):\n    os.write(1, b'%d ' % _n)\n    _c = os.fork()\n"
+        "    if _c == 0:\n        print('child', end=' ', flush=True); os._exit(0)\n"
+        "    _w = os.waitpid(_c, 0)"
+    )
+    flow.iopub.clear()
+
+    flow.run(code)
+    flow.wait(lambda: flow.stream().count("child") == 20, fail=False, timeout=_LATE_S)
+
+    words = flow.stream().split()
+    assert [word for word in words if word != "child"] == [str(n) for n in range(20)]
+    assert words.count("child") == 20
 
 
 def _compare(pair: Pair, seeds: range) -> None:
