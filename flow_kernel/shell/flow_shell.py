@@ -11,9 +11,10 @@ from traitlets import Type
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.shell import history_batches
-from flow_kernel.shell.kept_prints import KeptPrints, OrderedDisplayHook
+from flow_kernel.shell.kept_prints import KeptPrints
 from flow_kernel.shell.magic_set import register
 from flow_kernel.shell.once import OnceShell
+from flow_kernel.shell.result_hook import result_hook
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
@@ -21,7 +22,7 @@ globals()["__builtins__"] = FROZEN_BUILTINS
 class FlowShell(OnceShell):
     """ipykernel's shell, with the `%flow` magic."""
 
-    displayhook_class: Any = Type(OrderedDisplayHook)
+    displayhook_class: Any = Type(result_hook())
 
     def init_magics(self) -> None:
         """Register the magics of ipykernel and ours."""

@@ -18,7 +18,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from ipykernel.zmqshell import ZMQShellDisplayHook
 from IPython.core.history import HistoryOutput
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
@@ -122,19 +121,6 @@ class _Cell:
 
 def _nothing() -> None:
     """What ends nothing."""
-
-
-class OrderedDisplayHook(ZMQShellDisplayHook):  # type: ignore[misc]  # ipykernel has no types
-    """ipykernel's: what was printed before a result is kept before it."""
-
-    def start_displayhook(self) -> None:
-        """A result is about to be shown."""
-        send_now(sys.stdout)
-        super().start_displayhook()
-
-
-OrderedDisplayHook.__name__ = OrderedDisplayHook.__qualname__ = ZMQShellDisplayHook.__name__
-OrderedDisplayHook.__module__ = ZMQShellDisplayHook.__module__
 
 
 def send_now(stream: Any) -> None:

@@ -53,6 +53,7 @@ def usable_taps(shell: Any, kernel: Any) -> frozenset[str]:
 
 def findings() -> list[Finding]:
     """The same ground, looked at on the classes: what `doctor` prints."""
+    from ipykernel.displayhook import ZMQShellDisplayHook  # heavy: only doctor asks
     from ipykernel.iostream import IOPubThread, OutStream  # heavy: only doctor asks
     from ipykernel.ipkernel import IPythonKernel  # heavy: only doctor asks
     from jupyter_client import connect, jsonutil  # heavy: only doctor asks
@@ -68,6 +69,10 @@ def findings() -> list[Finding]:
         _finding("IPython compiles through one object", lambda: callable(CachingCompiler.__call__)),
         _finding("IPython hides its own names", lambda: hasattr(InteractiveShell, "init_user_ns")),
         _finding("IPython formats results", lambda: hasattr(DisplayHook, "write_format_data")),
+        _finding(
+            "ipykernel builds results in its display hook",
+            lambda: "msg" in ZMQShellDisplayHook.start_displayhook.__code__.co_names,
+        ),
         _finding(
             "ipykernel sends through its session",
             lambda: _takes(Session.send, "stream", "msg_or_type", "content", "parent"),

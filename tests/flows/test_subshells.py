@@ -106,6 +106,24 @@ def test_requests_to_several_shells_are_answered_in_their_order(pair: Pair) -> N
 
 
 @promise("transparent.subshells")
+def test_cells_of_several_shells_that_end_at_once_show_their_own_results(flow: Kernel) -> None:
+    flow.run("import threading; at_once = threading.Barrier(3)")
+    shells = [None, _made(flow), _made(flow)]
+
+    for turn in range(40):
+        sent = [
+            flow.send(f"_w = at_once.wait(15); 'cell {turn} {number}'", subshell=shell)
+            for number, shell in enumerate(shells)
+        ]
+        ran = [flow.collect(msg_id) for msg_id in sent]
+
+        assert [each.result for each in ran] == [f"'cell {turn} {n}'" for n in range(3)]
+        assert [each.status for each in ran] == ["ok"] * 3
+    for shell in shells[1:]:
+        _control(flow, "delete_subshell_request", subshell_id=shell)
+
+
+@promise("transparent.subshells")
 def test_a_shell_that_waits_holds_up_no_question_to_another(pair: Pair) -> None:
     pair.forget()
     code = "known.bit_l"
