@@ -43,6 +43,7 @@ PROMISES: Final[dict[str, str]] = {
     "hostile.recorded": "A cell with hostile objects has its record.",
     # Who can use it
     "clients.conformance": "The conformance suite of Jupyter passes as with stock ipykernel.",
+    "clients.suites": "The suites of ipykernel and nbclient pass as with stock ipykernel.",
     "clients.notebooks": "JupyterLab, VS Code and nbclient get their replies, and leave records.",
     "clients.terminal": "jupyter console shows results and leaves records.",
     "extension.same": "The extension records the same in stock ipykernel and terminal IPython.",
