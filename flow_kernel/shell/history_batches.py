@@ -18,6 +18,7 @@ from typing import Any, Final
 from IPython.core.history import HistoryManager
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
+from flow_kernel.shell.sections import SectionsOnce
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
@@ -28,7 +29,7 @@ MOST_CELLS: Final = 1000
 Later = Callable[[float, Callable[[], None]], None]
 
 
-class BatchedHistory(HistoryManager):  # type: ignore[misc]  # IPython's types end at its traits
+class BatchedHistory(SectionsOnce, HistoryManager):  # type: ignore[misc]  # IPython's types end at its traits
     """IPython's history manager."""
 
     _later: Later | None = None

@@ -3,8 +3,8 @@
 Called by `python -m flow_kernel`, which clients start from the kernelspec `flow`.
 
 Libraries look at the names of these classes (`get_ipython().__class__.__name__`, `'IPKernelApp' in
-get_ipython().config`), so the shell keeps the name of ipykernel's and the application its config
-section; only the kernel has a name of its own, for `c.FlowKernel.*`.
+get_ipython().config`, `[IPKernelApp]` before lines of a log), so shell and application have those
+of ipykernel; the kernel alone has its own, for `c.FlowKernel.*`.
 """
 
 import os
@@ -39,6 +39,7 @@ from flow_kernel.shell.opening import open_attachment, settings_of
 from flow_kernel.shell.outstream import FlowOutStream
 from flow_kernel.shell.pool_config import WorkerPool, pool_settings
 from flow_kernel.shell.quiet_log import ask_first
+from flow_kernel.shell.sections import SectionsOnce
 from flow_kernel.shell.told_address import ToldAddress
 from flow_kernel.workers.backlog import HELD_MESSAGES
 
@@ -254,7 +255,7 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
             attachment.detach()
 
 
-class FlowKernelApp(ToldAddress, IPKernelApp):  # type: ignore[misc]  # ipykernel has no types
+class FlowKernelApp(SectionsOnce, ToldAddress, IPKernelApp):  # type: ignore[misc]  # ipykernel has no types
     """ipykernel's application, with the Flow kernel and its configuration file."""
 
     classes: ClassVar[Any] = [FlowKernel, WorkerPool, *IPKernelApp.classes]
@@ -306,3 +307,6 @@ class FlowKernelApp(ToldAddress, IPKernelApp):  # type: ignore[misc]  # ipykerne
                     stream.flush()
             kernel.close_session()
         super().close()
+
+
+FlowKernelApp.__name__ = FlowKernelApp.__qualname__ = IPKernelApp.__name__

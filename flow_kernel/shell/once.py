@@ -17,13 +17,14 @@ from ipykernel.zmqshell import ZMQInteractiveShell
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.shell.plain_results import PlainDisplayFormatter
+from flow_kernel.shell.sections import SectionsOnce
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
 _ACCEPTS: Final = "_accepts_parameters"
 
 
-class OnceShell(ZMQInteractiveShell):  # type: ignore[misc]  # ipykernel has no types
+class OnceShell(SectionsOnce, ZMQInteractiveShell):  # type: ignore[misc]  # ipykernel has no types
     """ipykernel's shell: what was transformed for a request is not transformed again."""
 
     _asked: str | None = None

@@ -16,6 +16,7 @@ from IPython.core import formatters
 from IPython.core.formatters import BaseFormatter, DisplayFormatter, PlainTextFormatter
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
+from flow_kernel.shell.sections import SectionsOnce
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
@@ -31,7 +32,7 @@ _KNOWN: Final = frozenset(
 _REGISTRIES: Final = ("type_printers", "deferred_printers", "singleton_printers")
 
 
-class PlainDisplayFormatter(DisplayFormatter):  # type: ignore[misc]  # IPython's traits have no types
+class PlainDisplayFormatter(SectionsOnce, DisplayFormatter):  # type: ignore[misc]  # IPython's traits have no types
     """IPython's; what can only be text is not looked at for more."""
 
     def format(self, obj: Any, include: Any = None, exclude: Any = None) -> Any:

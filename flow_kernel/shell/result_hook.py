@@ -17,11 +17,12 @@ from IPython.core.displayhook import DisplayHook
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.shell.kept_prints import send_now
+from flow_kernel.shell.sections import SectionsOnce
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
 
-class ResultHook(ZMQShellDisplayHook):  # type: ignore[misc]  # ipykernel has no types
+class ResultHook(SectionsOnce, ZMQShellDisplayHook):  # type: ignore[misc]  # ipykernel has no types
     """ipykernel's display hook, with what belongs to one result kept by thread."""
 
     def start_displayhook(self) -> None:
