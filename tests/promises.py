@@ -41,6 +41,14 @@ PROMISES: Final[dict[str, str]] = {
     # What cannot break it
     "hostile.untouched": "The recorder runs no code of a user's class.",
     "hostile.recorded": "A cell with hostile objects has its record.",
+    # What ends or silences stock ipykernel
+    "faults.interrupts": "An interrupt ends a cell that awaits, at once and as KeyboardInterrupt.",
+    "faults.exits": "No SystemExit of a hook or a task, and no stopped loop, ends a kernel.",
+    "faults.streams": "A cell that breaks stdout or stderr has its reply, the next its output.",
+    "faults.text": "Text that cannot be encoded arrives escaped, and nothing with it is lost.",
+    "faults.names": "Names that IPython needs are back when a cell has lost them, said once.",
+    "faults.patches": "What a cell patches in Python itself costs no more than the next cell.",
+    "faults.start": "A kernel starts on a full disk and without IPython's files, and says so.",
     # Who can use it
     "clients.conformance": "The conformance suite of Jupyter passes as with stock ipykernel.",
     "clients.suites": "The suites of ipykernel and nbclient pass as with stock ipykernel.",

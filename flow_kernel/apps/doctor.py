@@ -24,6 +24,7 @@ from flow_kernel.apps.terminal import Terminal
 from flow_kernel.errors import FlowError
 from flow_kernel.records.home import Home, network_file_system
 from flow_kernel.session.mirrors import cursor_of, names_of
+from flow_kernel.shell.overrides import override_findings
 from flow_kernel.shell.selftest import findings
 
 _LEAST_PYTHON: Final = (3, 11)
@@ -105,7 +106,7 @@ def _checks(home: Home) -> Iterator[Check]:
         yield _package_check(package, least)
     yield from mirror_checks(home)
     yield Check(name="extras", ok=True, detail=", ".join(map(_extra_text, _EXTRAS)))
-    for found in findings():
+    for found in (*findings(), *override_findings()):
         yield Check(name=found.name, ok=found.ok, detail=found.detail)
     spec = kernelspec.find()
     if spec is None:

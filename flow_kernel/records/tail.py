@@ -33,6 +33,7 @@ _BURST: Final = 64
 _PENDING: Final = 1024
 _BURST_WINDOW_S: Final = 0.1
 _monotonic: Final = time.monotonic
+_fallocate: Final = getattr(os, "posix_fallocate", None)
 _unlink: Final = os.unlink
 
 
@@ -61,7 +62,7 @@ class OutputTail:
             flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
             fd = os.open(path, flags, 0o600)
             try:
-                os.ftruncate(fd, _SIZE)
+                _allocate(fd)
                 self._map = mmap.mmap(fd, _SIZE)
             finally:
                 os.close(fd)
@@ -153,3 +154,11 @@ def read_last_words(path: Path) -> LastWords:
     peak, length = _HEADER.unpack_from(data)
     text = data[_HEADER.size : _HEADER.size + min(length, _SIZE)].decode("utf-8", "replace")
     return LastWords(peak_rss_bytes=peak or None, output=text)
+
+
+def _allocate(fd: int) -> None:
+    """Give the file its size, and its room: on a full disk a write to the map kills the process."""
+    if _fallocate is None:
+        os.ftruncate(fd, _SIZE)
+    else:
+        _fallocate(fd, 0, _SIZE)

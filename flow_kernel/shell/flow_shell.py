@@ -11,7 +11,10 @@ from traitlets import Type
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.shell import history_batches
+from flow_kernel.shell.awaited_interrupts import AwaitingShell
+from flow_kernel.shell.flushed_streams import FlushingShell
 from flow_kernel.shell.kept_prints import KeptPrints
+from flow_kernel.shell.lasting_events import LastingEventsShell
 from flow_kernel.shell.magic_set import register
 from flow_kernel.shell.once import OnceShell
 from flow_kernel.shell.result_hook import result_hook
@@ -19,7 +22,7 @@ from flow_kernel.shell.result_hook import result_hook
 globals()["__builtins__"] = FROZEN_BUILTINS
 
 
-class FlowShell(OnceShell):
+class FlowShell(AwaitingShell, LastingEventsShell, FlushingShell, OnceShell):
     """ipykernel's shell, with the `%flow` magic."""
 
     displayhook_class: Any = Type(result_hook())

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import zmq
-from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
 from jupyter_core.paths import jupyter_config_path
 from traitlets import Bool, Enum, Float, Int, List, Type, Unicode, Union, default
@@ -30,16 +29,19 @@ from flow_kernel.shell import (
     late_names,
     shell_channel,
 )
-from flow_kernel.shell.broken_streams import BrokenStreams
+from flow_kernel.shell.awaited_interrupts import AwaitingKernel
 from flow_kernel.shell.deferred_debugger import DeferredDebugger, stand_in
 from flow_kernel.shell.flow_shell import FlowShell
 from flow_kernel.shell.interrupted_runs import go_on
 from flow_kernel.shell.once import remember_signatures
 from flow_kernel.shell.opening import open_attachment, settings_of
 from flow_kernel.shell.outstream import FlowOutStream
+from flow_kernel.shell.packed_text import escaped
 from flow_kernel.shell.pool_config import WorkerPool, pool_settings
 from flow_kernel.shell.quiet_log import ask_first
 from flow_kernel.shell.sections import SectionsOnce
+from flow_kernel.shell.spare_profile import SpareProfileApp, trouble_of
+from flow_kernel.shell.sure_reply import AnsweringKernel
 from flow_kernel.shell.told_address import ToldAddress
 from flow_kernel.workers.backlog import HELD_MESSAGES
 
@@ -50,7 +52,7 @@ _getpid: Final = os.getpid
 _WARM_UP_S: Final = 0.1
 
 
-class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
+class FlowKernel(AwaitingKernel, AnsweringKernel):
     """ipykernel's kernel; each cell leaves a record before its reply is sent."""
 
     shell_class: Any = Type(FlowShell)
@@ -120,7 +122,6 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
         ask_first(self.log)
         pool = pool_settings(self.config)
         self.attachment: Attachment | None = None
-        self._broken_streams = BrokenStreams(self._stdout, self._stderr)
         try:
             self.attachment = open_attachment(self.shell, self, settings_of(self, pool), self.home)
         except Exception:
@@ -128,6 +129,8 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
             return
         of_stock = late_names.of_stock(getattr(self.parent, "transport", ""))
         self.attachment.session.recorder.disown_imports(of_stock)
+        if trouble := trouble_of(self.parent, self.shell):
+            self.say(trouble)
         if self.resume_runs:
             session = self.attachment.session
             go_on(session.home, session.notices)
@@ -146,16 +149,15 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
         cell_id: Any = None,
     ) -> Any:
         """Run a cell as ipykernel does; requests that are no cells are counted."""
+        code = escaped(code)  # a literal is then what it was; else Python could not read it
         if self.attachment is not None:
             self.attachment.note_request(
                 code, silent=silent, store_history=store_history, expressions=user_expressions
             )
         are_isolated = bool(user_expressions) and self._isolates_all
-        self._broken_streams.put_back()
-        self.shell.begin_request(code)
-        reply: Any = None
-        try:
-            reply = await super().do_execute(
+        with self.answered() as answer:
+            self.shell.begin_request(code)
+            answer.reply = await super().do_execute(
                 code,
                 silent,
                 store_history,
@@ -164,11 +166,10 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
                 cell_meta=cell_meta,
                 cell_id=cell_id,
             )
-        finally:
-            if _getpid() != self._pid:
-                fallen_child.end(reply)
-            self.shell.end_request()
-            self._broken_streams.set_aside()
+        self.shell.end_request()
+        reply = answer.reply
+        if _getpid() != self._pid:
+            fallen_child.end(reply)
         if are_isolated and reply.get("status") == "ok" and self.attachment is not None:
             from flow_kernel.shell.isolated_asks import (
                 expressions_of,
@@ -238,6 +239,11 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
         loop = publisher.io_loop.asyncio_loop
         publisher.schedule(lambda: loop.call_later(wait_s, call))
 
+    def say(self, text: str) -> None:
+        """Tell the person, at the next cell."""
+        if self.attachment is not None:
+            self.attachment.session.notices.say(text)
+
     def do_shutdown(self, restart: bool) -> Any:
         """Shut down as ipykernel does; a kill that follows is no death.
 
@@ -255,7 +261,7 @@ class FlowKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
             attachment.detach()
 
 
-class FlowKernelApp(SectionsOnce, ToldAddress, IPKernelApp):  # type: ignore[misc]  # ipykernel has no types
+class FlowKernelApp(SectionsOnce, ToldAddress, SpareProfileApp):
     """ipykernel's application, with the Flow kernel and its configuration file."""
 
     classes: ClassVar[Any] = [FlowKernel, WorkerPool, *IPKernelApp.classes]

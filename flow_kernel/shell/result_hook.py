@@ -16,13 +16,14 @@ from ipykernel.displayhook import ZMQShellDisplayHook
 from IPython.core.displayhook import DisplayHook
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
+from flow_kernel.shell.flushed_streams import FlushingDisplayHook
 from flow_kernel.shell.kept_prints import send_now
 from flow_kernel.shell.sections import SectionsOnce
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
 
-class ResultHook(SectionsOnce, ZMQShellDisplayHook):  # type: ignore[misc]  # ipykernel has no types
+class ResultHook(SectionsOnce, FlushingDisplayHook):
     """ipykernel's display hook, with what belongs to one result kept by thread."""
 
     def start_displayhook(self) -> None:

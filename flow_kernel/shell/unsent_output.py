@@ -15,6 +15,7 @@ import os
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -28,11 +29,13 @@ NEXT_S: Final = 0.025
 """Between two messages."""
 MOST_CHARS: Final = 1 << 18
 """Held back at most; a single text may be longer."""
-FIRST_SWITCHES: Final = 64
-"""From one stream to the other that the first messages of a cell keep apart."""
-NEXT_SWITCHES: Final = 8
-"""And each time after that: a loop that writes to both would flood its clients with messages.
+MOST_SWITCHES: Final = 1000
+"""From one stream to the other, in one cell, that become messages of their own."""
+SWITCHES_PER_S: Final = 100
+"""And for as long as it lasts: a loop that writes to both would flood its clients with messages.
 Beyond, text joins the last of its stream and cell."""
+_CELLS: Final = 16
+"""Of so many it is known that they are not new."""
 _monotonic: Final = time.monotonic
 
 
@@ -71,6 +74,9 @@ class Unsent:
         self._parts: list[Part] = []
         self._latest: dict[tuple[int, int], Part] = {}
         self._in_flight = 0
+        self._switches: float = MOST_SWITCHES
+        self._cells: deque[Any] = deque(maxlen=_CELLS)
+        self._switched_s = 0.0
         self._is_armed = False
         self.is_child = False
         """This process was forked after it was made."""
@@ -94,14 +100,26 @@ class Unsent:
 
     def switch(self, stream: Any, parent: Any) -> Part:
         """The part for text of another stream or cell than that before; the caller has `lock`."""
-        most = NEXT_SWITCHES if parent is self._sent else FIRST_SWITCHES
         key = id(stream), id(parent)
         part = self._latest.get(key)
-        if part is None or len(self._parts) < most:
+        if part is None or self._may_switch(parent):
             self._latest[key] = part = Part(stream, parent)
             self._parts.append(part)
         self.last = part
         return part
+
+    def _may_switch(self, parent: Any) -> bool:
+        now = _monotonic()
+        if not any(each is parent for each in self._cells):
+            self._cells.append(parent)
+            self._switches = MOST_SWITCHES
+        more = (now - self._switched_s) * SWITCHES_PER_S
+        self._switches = min(MOST_SWITCHES, self._switches + more)
+        self._switched_s = now
+        if self._switches < 1:
+            return False
+        self._switches -= 1
+        return True
 
     def attend(self, part: Part, text: str) -> None:
         """Text was appended to `part`, and there is more to do."""

@@ -18,18 +18,18 @@ from contextlib import suppress
 from typing import Any, ClassVar, Final
 
 import zmq
-from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
 from traitlets import Bool, Type, default
 from traitlets.config import Config
 
 from flow_kernel.session import ambient
 from flow_kernel.shell import fallen_child, iopub, shell_channel, worker_magics
-from flow_kernel.shell.broken_streams import BrokenStreams
+from flow_kernel.shell.awaited_interrupts import AwaitingKernel
 from flow_kernel.shell.deferred_debugger import DeferredDebugger, stand_in
 from flow_kernel.shell.once import remember_signatures
 from flow_kernel.shell.quiet_exit import keep_quiet
 from flow_kernel.shell.quiet_log import ask_first
+from flow_kernel.shell.sure_reply import AnsweringKernel
 from flow_kernel.shell.worker_bonds import Alone, bind, end_when_alone
 from flow_kernel.shell.worker_calls import WorkerCalls
 from flow_kernel.shell.worker_checkpoints import WorkerCheckpoints
@@ -55,7 +55,7 @@ _EVERYTHING: Final = 0
 _SESSION: Final = "--Session.session="
 
 
-class WorkerKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
+class WorkerKernel(AwaitingKernel, AnsweringKernel):
     """ipykernel's kernel; a request may bring a job."""
 
     shell_class: Any = Type(WorkerShell)
@@ -75,7 +75,6 @@ class WorkerKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no typ
         ask_first(self.log)
         let_comms_speak(self.shell)
         tell_targets(self)
-        self._broken_streams = BrokenStreams(self._stdout, self._stderr)
         self._jobs = WorkerJobs(self.shell)
         self._calls = WorkerCalls(self)
         # `%load_ext flow_kernel` looks for it: there is a session already.
@@ -92,14 +91,6 @@ class WorkerKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no typ
         manager = getattr(self, "comm_manager", None)
         return manager is not None and bool(manager.comms)
 
-    def _mend_streams(self) -> None:
-        """Without a stream ipykernel shows no result and sends no reply, and the session waits."""
-        if sys.stdout is None:
-            sys.stdout = self._stdout
-        if sys.stderr is None:
-            sys.stderr = self._stderr
-        self._broken_streams.set_aside()
-
     async def do_execute(  # noqa: PLR0913 - the signature is ipykernel's
         self,
         code: str,
@@ -114,10 +105,12 @@ class WorkerKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no typ
         """Run a cell as ipykernel does, with its job around it."""
         job = cell_meta.get(JOB) if isinstance(cell_meta, Mapping) else None
         if job is None:
-            return await super().do_execute(
-                code, silent, store_history, user_expressions, allow_stdin,
-                cell_meta=cell_meta, cell_id=cell_id,
-            )  # fmt: skip
+            with self.answered() as answer:
+                answer.reply = await super().do_execute(
+                    code, silent, store_history, user_expressions, allow_stdin,
+                    cell_meta=cell_meta, cell_id=cell_id,
+                )  # fmt: skip
+            return answer.reply
         try:
             self._jobs.begin(
                 job,
@@ -134,17 +127,18 @@ class WorkerKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no typ
         self._checkpoints.is_on = bool(job.get("holds_state"))
         if self.sampler is not None:
             self.sampler.open(self.get_parent("shell")["header"]["msg_id"])
-        self._broken_streams.put_back()
         self.shell.begin_request(code)
         reply: Any = None
         try:
             if job.get("is_script"):
                 reply = self._jobs.script_reply(self._run_script(code, store_history, allow_stdin))
-            else:
-                reply = await super().do_execute(
+                return reply
+            with self.answered() as answer:
+                answer.reply = await super().do_execute(
                     code, silent, store_history, user_expressions, allow_stdin,
                     cell_meta=cell_meta, cell_id=cell_id,
                 )  # fmt: skip
+            reply = answer.reply
             return reply
         except KeyboardInterrupt:  # before the first line of the cell, or after its last
             return self._jobs.interrupted()
@@ -154,7 +148,7 @@ class WorkerKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no typ
             self.shell.end_request()
             if self.sampler is not None:
                 self.sampler.close()
-            self._mend_streams()
+            self.repairs.end()
             self._calls.close()
             self._checkpoints.is_on = False
             self._jobs.end()

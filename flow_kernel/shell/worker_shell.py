@@ -15,6 +15,9 @@ from typing import Any, ClassVar, Final
 from ipykernel.compiler import XCachingCompiler
 from ipykernel.zmqshell import ZMQInteractiveShell
 
+from flow_kernel.shell.awaited_interrupts import AwaitingShell
+from flow_kernel.shell.flushed_streams import FlushingShell
+from flow_kernel.shell.lasting_events import LastingEventsShell
 from flow_kernel.shell.once import OnceShell
 
 _SAID: Final = frozenset(("IPKernelApp", "Session"))
@@ -30,7 +33,7 @@ def places() -> tuple[str | None, ...]:
     return tuple(os.environ.get(name) for name in _PLACES)
 
 
-class WorkerShell(OnceShell):
+class WorkerShell(AwaitingShell, LastingEventsShell, FlushingShell, OnceShell):
     """The shell of a worker."""
 
     is_blocking: bool = False

@@ -9,7 +9,7 @@ from tests.pairs import Pair
 from tests.promises import promise
 
 _BEGUN: Final = "open('begun', 'w').close()"
-_SAY: Final = f"import time, asyncio\n{_BEGUN}\n"
+_SAY: Final = f"import time\n{_BEGUN}\n"
 
 INTERRUPTED: Final[dict[str, str]] = {
     "a_sleep": _SAY + "time.sleep(30)",
@@ -28,7 +28,6 @@ INTERRUPTED: Final[dict[str, str]] = {
         f"7"
     ),
     "a_nested_cell": f'import time\nget_ipython().run_cell("{_BEGUN}; time.sleep(30)").success',
-    "an_async_loop": _SAY + "while True: await asyncio.sleep(0.01)",
 }
 
 

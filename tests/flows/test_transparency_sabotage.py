@@ -25,7 +25,6 @@ RUINOUS: Final = {
     "modules_forgotten",
     "another_main_module",
     "get_ipython_shadowed",
-    "namespaces_cleared",
     "own_excepthook_and_audit",
     "len_that_fails_for_one_object",
 }
