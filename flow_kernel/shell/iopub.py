@@ -40,6 +40,7 @@ _option: Final[Callable[[Any, int], Any]] = Socket.get
 _MORE: Final = int(zmq.SNDMORE)
 _EVENTS: Final = int(zmq.EVENTS)
 _POLLIN: Final = int(zmq.POLLIN)
+_COPY: Final = frozenset(("copy",))
 
 
 class FlowIOPubThread(IOPubThread):  # type: ignore[misc]  # ipykernel has no types
@@ -51,7 +52,7 @@ class FlowIOPubThread(IOPubThread):  # type: ignore[misc]  # ipykernel has no ty
         self.in_flight: InFlight = InFlight()
         """What clients have not taken yet."""
         self._is_sending = False
-        self._behind: deque[Callable[[], None]] = deque()
+        self._behind: deque[tuple[Any, Any, Any]] = deque()
         super().__init__(socket, pipe, session)
 
     @property
@@ -67,45 +68,41 @@ class FlowIOPubThread(IOPubThread):  # type: ignore[misc]  # ipykernel has no ty
                 return
         f()
 
-    def send_multipart(self, *args: Any, **kwargs: Any) -> None:
-        """Send a message now; a forked child pipes it to its parent."""
-        self._really_send(*args, **kwargs)
+    def send_multipart(self, msg: Any, *args: Any, **kwargs: Any) -> None:
+        """Send a message now; a forked child pipes it to its parent.
 
-    def _really_send(self, msg: Any, *args: Any, **kwargs: Any) -> None:
+        One function, because a cell may have left little of the stack.
+        """
         if _getpid() != self._master_pid:
             super()._really_send(msg, *args, **kwargs)
             return
         # An interrupt between two frames of a message would spoil the next one as well.
         held = NotedInterrupts()
         try:
-            with held:
-                self._in_order(lambda: self._put(msg, *args, **kwargs))
+            with held, self.order:
+                self._behind.append((msg, args, kwargs))
+                if self._is_sending:  # a finalizer or a trace function, in the midst of another one
+                    return
+                self._is_sending = True
+                try:
+                    while self._behind:
+                        msg, args, kwargs = self._behind.popleft()
+                        socket = self.socket
+                        if type(socket) is not zmq.Socket or args or kwargs.keys() - _COPY:
+                            super()._really_send(msg, *args, **kwargs)
+                        elif not socket.closed:
+                            parts = [*msg[:-1], self.in_flight.watched(msg[-1])]
+                            send_frames(socket, parts, copy=kwargs.get("copy", True))
+                            if _option(socket, _EVENTS) & _POLLIN:
+                                # To send takes the sign of a new client from what the loop watches.
+                                self.schedule(self._on_clients)
+                finally:
+                    self._is_sending = False
         finally:
             held.pass_on()
 
-    def _put(self, msg: Any, *args: Any, **kwargs: Any) -> None:
-        socket = self.socket
-        if type(socket) is not zmq.Socket or args or set(kwargs) - {"copy"}:
-            super()._really_send(msg, *args, **kwargs)
-        elif not socket.closed:
-            *first, last = msg
-            send_frames(
-                socket, [*first, self.in_flight.watched(last)], copy=kwargs.get("copy", True)
-            )
-            self._look_for_clients()
-
-    def _in_order(self, send: Callable[[], None]) -> None:
-        with self.order:
-            if self._is_sending:  # a finalizer or a trace function, in the midst of another one
-                self._behind.append(send)
-                return
-            self._is_sending = True
-            try:
-                send()
-                while self._behind:
-                    self._behind.popleft()()
-            finally:
-                self._is_sending = False
+    def _really_send(self, msg: Any, *args: Any, **kwargs: Any) -> None:
+        self.send_multipart(msg, *args, **kwargs)
 
     # -- new clients -------------------------------------------------------------------------------
 
@@ -113,14 +110,6 @@ class FlowIOPubThread(IOPubThread):  # type: ignore[misc]  # ipykernel has no ty
         socket = self.socket
         if isinstance(socket, zmq.Socket) and socket.getsockopt(zmq.TYPE) == zmq.XPUB:
             self.io_loop.add_handler(socket, self._on_clients, self.io_loop.READ)
-
-    def _look_for_clients(self) -> None:
-        """Have the thread read what has arrived.
-
-        To send takes the sign of it from the descriptor that the loop watches.
-        """
-        if _option(self.socket, _EVENTS) & _POLLIN:
-            self.schedule(self._on_clients)
 
     def _on_clients(self, *_: Any) -> None:
         while self._take_client():
@@ -134,7 +123,11 @@ class FlowIOPubThread(IOPubThread):  # type: ignore[misc]  # ipykernel has no ty
                 frames = self.socket.recv_multipart(zmq.NOBLOCK)
             except zmq.ZMQError:  # there is none left, or the context ends
                 return False
-            self._in_order(lambda: self._handle_subscription(frames))
+            self._is_sending = True
+            try:
+                self._handle_subscription(frames)
+            finally:
+                self._is_sending = False
         return True
 
 

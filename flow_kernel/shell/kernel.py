@@ -38,6 +38,7 @@ from flow_kernel.shell.opening import open_attachment, settings_of
 from flow_kernel.shell.outstream import FlowOutStream
 from flow_kernel.shell.packed_text import escaped
 from flow_kernel.shell.pool_config import WorkerPool, pool_settings
+from flow_kernel.shell.quick_dispatch import QuickDispatchKernel
 from flow_kernel.shell.quiet_log import ask_first
 from flow_kernel.shell.sections import SectionsOnce
 from flow_kernel.shell.spare_profile import SpareProfileApp, trouble_of
@@ -52,7 +53,7 @@ _getpid: Final = os.getpid
 _WARM_UP_S: Final = 0.1
 
 
-class FlowKernel(AwaitingKernel, AnsweringKernel):
+class FlowKernel(AwaitingKernel, AnsweringKernel, QuickDispatchKernel):
     """ipykernel's kernel; each cell leaves a record before its reply is sent."""
 
     shell_class: Any = Type(FlowShell)
@@ -120,6 +121,8 @@ class FlowKernel(AwaitingKernel, AnsweringKernel):
         super().__init__(**kwargs)
         remember_signatures()
         ask_first(self.log)
+        # Formatters make their tables at the first result, deep in the stack of its cell.
+        self.shell.display_formatter.format([0])
         pool = pool_settings(self.config)
         self.attachment: Attachment | None = None
         try:

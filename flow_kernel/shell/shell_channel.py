@@ -4,8 +4,8 @@ Used by the applications of `shell.kernel` and `shell.worker_app` in place of ip
 
 ipykernel sends each request, and each reply on its way back, through a pair of ZeroMQ sockets. To
 be woken by such a socket, to ask it what has happened and to read it takes a fifth of a
-millisecond each time. The two loops can be told directly: `call_soon_threadsafe` keeps the order,
-and wakes the other side by one byte.
+millisecond each time. The loop of the other side can be told directly: `call_soon_threadsafe` keeps
+the order, and wakes it by one byte. Replies go back by `shell.reply_way`.
 
 The event loops of GUI toolkits wait for the socket itself: when the first of them asks for it, it
 is made, and everything goes through it from then on.
@@ -21,6 +21,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, Final
 
 import zmq
@@ -31,11 +32,14 @@ from ipykernel.subshell_manager import SubshellManager
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.records.interrupts import NotedInterrupts
+from flow_kernel.shell.iopub import send_frames
+from flow_kernel.shell.reply_way import ReplyWay, SharedStream, share
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
 _CONTROL: Final = "control"
 """The one that is used like a socket, both ways."""
+_REPLIES: Final = "-reverse"
 _log: Final = logging.getLogger(__name__)
 
 
@@ -119,12 +123,13 @@ class LoopPair:
 class FlowSubshellManager(SubshellManager):  # type: ignore[misc]  # ipykernel has no types
     """ipykernel's, with pairs of ours."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        with _swapped(subshell_manager, "SocketPair", pair):
-            super().__init__(*args, **kwargs)
+    def __init__(self, context: Any, shell_channel_io_loop: Any, shell_stream: Any) -> None:
+        self._pair: Callable[[Any, str], Any] = partial(pair, share(shell_stream))
+        with _swapped(subshell_manager, "SocketPair", self._pair):
+            super().__init__(context, shell_channel_io_loop, shell_stream)
 
     def _create_subshell(self) -> str:
-        with _swapped(subshell, "SocketPair", pair):
+        with _swapped(subshell, "SocketPair", self._pair):
             made: str = super()._create_subshell()
         return made
 
@@ -141,9 +146,19 @@ class FlowShellChannelThread(ShellChannelThread):  # type: ignore[misc]  # ipyke
             return super().manager
 
 
-def pair(context: Any, name: str) -> Any:
-    """What connects two threads."""
-    return SocketPair(context, name) if name == _CONTROL else LoopPair(context, name)
+def pair(stream: Any, context: Any, name: str) -> Any:
+    """What connects two threads.
+
+    Args:
+        stream: Of the shell channel.
+        context: Of ZeroMQ.
+        name: Tells what for.
+    """
+    if name == _CONTROL:
+        return SocketPair(context, name)
+    if name.endswith(_REPLIES) and isinstance(stream, SharedStream):
+        return ReplyWay(stream, send_frames)
+    return LoopPair(context, name)
 
 
 def is_usable() -> bool:

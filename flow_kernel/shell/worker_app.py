@@ -27,6 +27,7 @@ from flow_kernel.shell import fallen_child, iopub, shell_channel, worker_magics
 from flow_kernel.shell.awaited_interrupts import AwaitingKernel
 from flow_kernel.shell.deferred_debugger import DeferredDebugger, stand_in
 from flow_kernel.shell.once import remember_signatures
+from flow_kernel.shell.quick_dispatch import QuickDispatchKernel
 from flow_kernel.shell.quiet_exit import keep_quiet
 from flow_kernel.shell.quiet_log import ask_first
 from flow_kernel.shell.sure_reply import AnsweringKernel
@@ -55,7 +56,7 @@ _EVERYTHING: Final = 0
 _SESSION: Final = "--Session.session="
 
 
-class WorkerKernel(AwaitingKernel, AnsweringKernel):
+class WorkerKernel(AwaitingKernel, AnsweringKernel, QuickDispatchKernel):
     """ipykernel's kernel; a request may bring a job."""
 
     shell_class: Any = Type(WorkerShell)
