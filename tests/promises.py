@@ -15,6 +15,7 @@ PROMISES: Final[dict[str, str]] = {
     "transparent.memory": "The recorder keeps no user value alive and adds no peak memory.",
     "transparent.output": "Text, results, displays and errors are those of stock ipykernel.",
     "output.complete": "Nothing shown is lost, doubled or out of the order that stock keeps.",
+    "output.seen": "In JupyterLab output appears while the cell that prints it runs.",
     "output.ordered": "stdout and stderr are shown in the order of the program's own writes.",
     "transparent.session": "Magics, history and the names that libraries sniff are stock.",
     "transparent.process": "Hooks, signals, threads, paths and settings of the process are stock.",

@@ -1,4 +1,4 @@
-"""Isolated cells as a person in front of JupyterLab sees them."""
+"""Cells, local and isolated ones, as a person in front of JupyterLab sees them."""
 
 import re
 import sys
@@ -41,6 +41,31 @@ def picture(lab: Lab, request: pytest.FixtureRequest) -> Iterator[None]:
     """What a test has ended with is in a picture of its name."""
     yield
     lab.picture(request.node.name)
+
+
+@promise("output.seen")
+@pytest.mark.parametrize("head", ["", "%%isolated\n"])
+def test_output_appears_while_a_loop_runs(lab: Lab, head: str) -> None:
+    # Each line is printed once the one before it was seen: a line that waits for the end never is.
+    loop = (
+        "import pathlib, sys, time\n"
+        "for n in range(4):\n"
+        "    print(f'line {n} of the loop', file=sys.stderr if n % 2 else sys.stdout)\n"
+        "    while not pathlib.Path(f'seen-{n}').exists(): time.sleep(0.005)\n"
+        "    pathlib.Path(f'seen-{n}').unlink()\n"
+        "'done'"
+    )
+    notebook = lab.open(head + loop)
+
+    notebook.begin(0)
+    for number in range(4):
+        notebook.wait_for_text(0, f"line {number} of the loop")
+        (lab.work / f"seen-{number}").touch()
+    notebook.ended(0)
+
+    shown = [line for line in notebook.text(0).splitlines() if line.startswith("line")]
+    assert shown == [f"line {number} of the loop" for number in range(4)]
+    assert "done" in notebook.text(0)
 
 
 @promise("isolated.screen")
