@@ -10,7 +10,7 @@ from ipykernel.zmqshell import ZMQInteractiveShell
 from traitlets import Type
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
-from flow_kernel.shell import history_batches
+from flow_kernel.shell import history_batches, kept_prints
 from flow_kernel.shell.awaited_interrupts import AwaitingShell
 from flow_kernel.shell.flushed_streams import FlushingShell
 from flow_kernel.shell.kept_prints import KeptPrints
@@ -34,7 +34,7 @@ class FlowShell(AwaitingShell, LastingEventsShell, FlushingShell, OnceShell):
 
     def init_history(self) -> None:
         """Keep the history as IPython does, in batches."""
-        self._kept_prints = KeptPrints(self)
+        self._kept_prints = KeptPrints(self) if kept_prints.is_usable() else None
         if not history_batches.is_usable():
             super().init_history()
             return
@@ -42,7 +42,10 @@ class FlowShell(AwaitingShell, LastingEventsShell, FlushingShell, OnceShell):
         self.configurables.append(self.history_manager)
 
     def _tee(self, channel: str) -> AbstractContextManager[None]:
-        return self._kept_prints.tee(channel)
+        kept = self._kept_prints
+        stock: Any = super()._tee if kept is None else kept.tee
+        made: AbstractContextManager[None] = stock(channel)
+        return made
 
 
 FlowShell.__name__ = FlowShell.__qualname__ = ZMQInteractiveShell.__name__

@@ -12,6 +12,7 @@ Where `c.HistoryManager.db_cache_size` is set, it is as IPython does it.
 Proven for IPython 9.0 to 9.18: the cache, its size and `save_flag` are IPython's own.
 """
 
+import inspect
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -60,7 +61,13 @@ class BatchedHistory(SectionsOnce, HistoryManager):  # type: ignore[misc]  # IPy
         has_news = self.db_input_cache or self.db_output_cache
         if self._later is not None and has_news and not self._is_timed:
             self._is_timed = True
-            self._later(EVERY_S, self._on_time)
+            try:
+                self._later(EVERY_S, self._on_time)
+            except RuntimeError:  # the loop has just been closed: the end of the session writes
+                pass
+            except BaseException:  # an interrupt: the next line sets it
+                self._is_timed = False
+                raise
 
     def _on_time(self) -> None:
         self._is_timed = False
@@ -79,5 +86,15 @@ BatchedHistory.__module__ = HistoryManager.__module__
 def is_usable() -> bool:
     """True where IPython's class has what ours relies on."""
     names = ("db_cache_size", "db_input_cache", "db_output_cache", "save_flag")
-    methods = ("store_inputs", "store_output", "_restart_thread_if_stopped", "writeout_cache")
-    return all(hasattr(HistoryManager, name) for name in (*names, *methods))
+    methods = ("_restart_thread_if_stopped", "writeout_cache")
+    stores = {
+        "store_inputs": ["self", "line_num", "source", "source_raw"],
+        "store_output": ["self", "line_num"],
+    }
+    try:
+        return all(hasattr(HistoryManager, name) for name in (*names, *methods)) and all(
+            [*inspect.signature(getattr(HistoryManager, name)).parameters] == parameters
+            for name, parameters in stores.items()
+        )
+    except (AttributeError, TypeError, ValueError):
+        return False

@@ -16,9 +16,11 @@ override, and the stock class stays where it has not.
 import inspect
 import os
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import repeat
 from typing import Any, Final
 
 import zmq
@@ -27,7 +29,7 @@ from ipykernel.iostream import IOPubThread
 from zmq.backend import Socket
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
-from flow_kernel.records.interrupts import NotedInterrupts
+from flow_kernel.records.noted_signals import NotedSignals
 from flow_kernel.shell.in_flight import InFlight
 
 globals()["__builtins__"] = FROZEN_BUILTINS
@@ -46,14 +48,20 @@ _COPY: Final = frozenset(("copy",))
 class FlowIOPubThread(IOPubThread):  # type: ignore[misc]  # ipykernel has no types
     """ipykernel's thread of the IOPub channel; messages do not pass through it."""
 
+    patience_s: float = 10.0
+    """Longest wait for who sends, as in ipykernel's `flush`: it may wait for us, in a finalizer."""
+
     def __init__(self, socket: Any, pipe: bool = False, session: Any = False) -> None:
         self.order: Any = threading.RLock()
         """Held while something is sent: what has to stand together is sent under it."""
         self.in_flight: InFlight = InFlight()
         """What clients have not taken yet."""
+        self.last_calls: list[Callable[[], None]] = []
+        """Called before the socket is closed: they send what waits."""
         self._is_sending = False
         self._behind: deque[tuple[Any, Any, Any]] = deque()
         super().__init__(socket, pipe, session)
+        _mind_forks(self)
 
     @property
     def is_sending_here(self) -> bool:
@@ -71,47 +79,74 @@ class FlowIOPubThread(IOPubThread):  # type: ignore[misc]  # ipykernel has no ty
     def send_multipart(self, msg: Any, *args: Any, **kwargs: Any) -> None:
         """Send a message now; a forked child pipes it to its parent.
 
-        One function, because a cell may have left little of the stack.
+        Few functions in a row, because a cell may have left little of the stack.
         """
         if _getpid() != self._master_pid:
             super()._really_send(msg, *args, **kwargs)
             return
-        # An interrupt between two frames of a message would spoil the next one as well.
-        held = NotedInterrupts()
+        # What a handler raises between two frames of a message would spoil the next one as well.
+        held = NotedSignals()
         try:
-            with held, self.order:
+            with held:
                 self._behind.append((msg, args, kwargs))
-                if self._is_sending:  # a finalizer or a trace function, in the midst of another one
-                    return
-                self._is_sending = True
-                try:
-                    while self._behind:
-                        msg, args, kwargs = self._behind.popleft()
-                        socket = self.socket
-                        if type(socket) is not zmq.Socket or args or kwargs.keys() - _COPY:
-                            super()._really_send(msg, *args, **kwargs)
-                        elif not socket.closed:
-                            parts = [*msg[:-1], self.in_flight.watched(msg[-1])]
-                            send_frames(socket, parts, copy=kwargs.get("copy", True))
-                            if _option(socket, _EVENTS) & _POLLIN:
-                                # To send takes the sign of a new client from what the loop watches.
-                                self.schedule(self._on_clients)
-                finally:
-                    self._is_sending = False
+                self._send_behind()
         finally:
             held.pass_on()
 
     def _really_send(self, msg: Any, *args: Any, **kwargs: Any) -> None:
         self.send_multipart(msg, *args, **kwargs)
 
+    def _send_behind(self) -> None:
+        """Send all that waits for its turn."""
+        if not self.order.acquire(True, self.patience_s):
+            self.schedule(self._send_behind)
+            return
+        try:
+            if self._is_sending:  # a finalizer or a trace function, in the midst of another one
+                return
+            self._is_sending = True
+            try:
+                while self._behind:
+                    self._send_one(*self._behind.popleft())
+            finally:
+                self._is_sending = False
+        finally:
+            self.order.release()
+
+    def _send_one(self, msg: Any, args: Any, kwargs: Any) -> None:
+        socket = self.socket
+        if type(socket) is not zmq.Socket or args or kwargs.keys() - _COPY:
+            super()._really_send(msg, *args, **kwargs)
+        elif not socket.closed:
+            parts = [*msg[:-1], self.in_flight.watched(msg[-1])]
+            send_frames(socket, parts, copy=kwargs.get("copy", True))
+            if _option(socket, _EVENTS) & _POLLIN:
+                # To send takes the sign of a new client from what the loop watches.
+                self.schedule(self._on_clients)
+
+    def close(self) -> None:
+        """Close the socket, which a thread of the user's may be about to use."""
+        for call in self.last_calls:
+            call()
+        with self.order:
+            super().close()
+
+    def forget(self) -> None:
+        """This process is a fork: who had the lock is not in it."""
+        self.order = threading.RLock()
+        self._behind.clear()
+        self._is_sending = False
+
     # -- new clients -------------------------------------------------------------------------------
 
     def _setup_xpub_listener(self) -> None:
         socket = self.socket
         if isinstance(socket, zmq.Socket) and socket.getsockopt(zmq.TYPE) == zmq.XPUB:
-            self.io_loop.add_handler(socket, self._on_clients, self.io_loop.READ)
+            # Not by a handler of tornado's, whose loop closes each socket that it knows when it
+            # ends: somebody may be sending, and what is said at exit is still to be sent.
+            self.io_loop.asyncio_loop.add_reader(socket.fileno(), self._on_clients)
 
-    def _on_clients(self, *_: Any) -> None:
+    def _on_clients(self) -> None:
         while self._take_client():
             pass
 
@@ -136,23 +171,48 @@ def in_turn(publisher: Any, send: Callable[[], None]) -> None:
 
     Nobody else sends meanwhile.
     """
-    if isinstance(publisher, FlowIOPubThread):
-        with publisher.order:
-            send()
-    else:
+    if not isinstance(publisher, FlowIOPubThread):
         publisher.schedule(send)
+        return
+    held = NotedSignals()  # what a handler raises as the lock is taken would keep it for ever
+    try:
+        with held:
+            has_turn = publisher.order.acquire(True, publisher.patience_s)
+            try:
+                send()
+            finally:
+                if has_turn:
+                    publisher.order.release()
+    finally:
+        held.pass_on()
 
 
 def send_frames(socket: Any, frames: Sequence[Any], *, copy: bool) -> None:
     """Send a message of several frames.
 
     Raises:
+        TypeError: One of them is no bytes; none was sent.
         zmq.ZMQError: It cannot be sent.
     """
-    *first, last = frames
-    for frame in first:
-        _send(socket, frame, _MORE, copy, False)
-    _send(socket, last, 0, copy, False)
+    for frame in frames:
+        if type(frame) is not bytes and not isinstance(frame, zmq.Frame):
+            memoryview(frame)  # one that cannot be sent is found before the first one is
+    flags = (*repeat(_MORE, len(frames) - 1), 0)
+    # One step for Python: no trace function, and nothing that is thrown into a thread, comes
+    # between two frames.
+    deque(map(_send, repeat(socket), frames, flags, repeat(copy), repeat(False)), 0)
+
+
+def _mind_forks(publisher: FlowIOPubThread) -> None:
+    if not hasattr(os, "register_at_fork"):
+        return
+    known = weakref.ref(publisher)
+
+    def forget() -> None:
+        if (found := known()) is not None:
+            found.forget()
+
+    os.register_at_fork(after_in_child=forget)
 
 
 def is_usable() -> bool:

@@ -9,16 +9,21 @@ was left out the text says so.
 
 A stream of ours tells the text of each message, which is less work than each piece.
 
-Source: IPython 9.0 to 9.18, `InteractiveShell._tee`.
+Source: IPython 9.0 to 9.18, `InteractiveShell._tee`; `is_usable` looks whether it is still so, and
+IPython's own stays where it is not.
 """
 
+import inspect
 import io
 import sys
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from IPython.core.history import HistoryOutput
+from IPython.core import history
+from IPython.core.displayhook import DisplayHook
+from IPython.core.displaypub import DisplayPublisher
+from IPython.core.interactiveshell import InteractiveShell
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 
@@ -102,7 +107,9 @@ class _Cell:
         outputs = self._shell.history_manager.outputs[self._count]
         if not outputs or outputs[-1] is not self._output:
             self._settle()
-            self._output = HistoryOutput(output_type=_TYPES[self._channel], bundle={"stream": []})
+            self._output = history.HistoryOutput(
+                output_type=_TYPES[self._channel], bundle={"stream": []}
+            )
             outputs.append(self._output)
         if len(text) <= self._room:
             self._text.write(text)
@@ -158,3 +165,17 @@ def _patched(stream: Any, note: Callable[[str], None]) -> Callable[[], None]:
             stream.write = original
 
     return stop
+
+
+def is_usable() -> bool:
+    """True where IPython keeps what cells print as we do."""
+    try:
+        kept = inspect.signature(history.HistoryOutput).parameters
+        return (
+            [*inspect.signature(InteractiveShell._tee).parameters] == ["self", "channel"]
+            and {"output_type", "bundle"} <= set(kept)
+            and hasattr(DisplayPublisher, "is_publishing")
+            and hasattr(DisplayHook, "is_active")
+        )
+    except (AttributeError, TypeError, ValueError):
+        return False

@@ -27,6 +27,7 @@ from flow_kernel.shell import (
     iopub,
     late_client,
     late_names,
+    outstream,
     shell_channel,
 )
 from flow_kernel.shell.awaited_interrupts import AwaitingKernel
@@ -289,7 +290,8 @@ class FlowKernelApp(SectionsOnce, ToldAddress, SpareProfileApp):
 
     @default("outstream_class")
     def _default_outstream_class(self) -> str:
-        return "flow_kernel.shell.outstream.FlowOutStream"
+        ours = "flow_kernel.shell.outstream.FlowOutStream"
+        return ours if outstream.is_usable() else "ipykernel.iostream.OutStream"
 
     @default("blocking_class")
     def _default_blocking_class(self) -> Any:

@@ -9,6 +9,7 @@ arguments its own methods take. Together they are a tenth of a small cell.
 Proven for ipykernel 7.0 to 7.4 and IPython 9.0 to 9.18; where a name is missing, nothing changes.
 """
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -27,8 +28,8 @@ _ACCEPTS: Final = "_accepts_parameters"
 class OnceShell(SectionsOnce, ZMQInteractiveShell):  # type: ignore[misc]  # ipykernel has no types
     """ipykernel's shell: what was transformed for a request is not transformed again."""
 
-    _asked: str | None = None
-    _transformed: str | None = None
+    _asked: tuple[str, str | None] | None = None
+    """The source, and what became of it; one value, because subshells run cells as well."""
 
     def init_display_formatter(self) -> None:
         """Show plain objects as text at once."""
@@ -37,50 +38,51 @@ class OnceShell(SectionsOnce, ZMQInteractiveShell):  # type: ignore[misc]  # ipy
 
     def begin_request(self, code: str) -> None:
         """The source of a request is about to be run."""
-        self._asked, self._transformed = code, None
+        self._asked = code, None
 
     def end_request(self) -> None:
         """It has been run."""
-        self._asked = self._transformed = None
+        self._asked = None
 
     def transform_cell(self, raw_cell: str) -> str:
         """Plain Python for a source with magics."""
-        if raw_cell is not self._asked:
+        asked = self._asked
+        if asked is None or asked[0] is not raw_cell:
             other: str = super().transform_cell(raw_cell)
             return other
-        transformed, self._transformed = self._transformed, None
-        if transformed is not None:
+        if asked[1] is not None:
             self._asked = None  # who asks a third time may have changed the transformers
-            return transformed
+            return asked[1]
         made: str = super().transform_cell(raw_cell)
-        self._transformed = made
+        self._asked = raw_cell, made
         return made
 
-    def should_run_async(
-        self,
-        raw_cell: str,
-        *,
-        transformed_cell: str | None = None,
-        preprocessing_exc_tuple: Any = None,
-    ) -> bool:
+    def should_run_async(self, raw_cell: str, **known: Any) -> bool:
         """Whether a cell awaits something; without either word it cannot."""
-        source = transformed_cell
+        source = known.get("transformed_cell")
         if type(source) is str and "await" not in source and "async" not in source:
             return False
-        awaits: bool = super().should_run_async(
-            raw_cell,
-            transformed_cell=transformed_cell,
-            preprocessing_exc_tuple=preprocessing_exc_tuple,
-        )
+        awaits: bool = super().should_run_async(raw_cell, **known)
         return awaits
 
 
 def remember_signatures() -> None:
     """From now on ipykernel looks only once what one of its methods takes."""
     module: Any = ipkernel
-    stock = getattr(module, _ACCEPTS, None)
-    if callable(stock) and not isinstance(stock, _Remembered):
+    stock: Any = getattr(module, _ACCEPTS, None)
+    if is_usable() and not isinstance(stock, _Remembered):
         setattr(module, _ACCEPTS, _Remembered(stock))
+
+
+def is_usable() -> bool:
+    """True where ipykernel asks one function what its methods take."""
+    stock: Any = getattr(ipkernel, _ACCEPTS, None)
+    if isinstance(stock, _Remembered):
+        return True
+    try:
+        return [*inspect.signature(stock).parameters] == ["meth", "param_names"]
+    except (TypeError, ValueError):
+        return False
 
 
 class _Remembered:

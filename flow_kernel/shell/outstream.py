@@ -12,6 +12,7 @@ Proven for ipykernel 7.0 to 7.4: `write`, `flush`, `_flush` and `_watch_pipe_fd`
 rest is stock.
 """
 
+import inspect
 import os
 from typing import TYPE_CHECKING, Any, Final
 
@@ -151,3 +152,15 @@ def _of(publisher: Any) -> Unsent:
         found = Unsent(publisher)
         setattr(publisher, _SHARED, found)
     return found
+
+
+def is_usable() -> bool:
+    """True where ipykernel's stream is the one that ours was written for."""
+    methods = ("write", "flush", "_flush", "close", "_watch_pipe_fd")
+    made_with = ["self", "session", "pub_thread", "name", "pipe", "echo", "watchfd", "isatty"]
+    try:
+        return [*inspect.signature(OutStream.__init__).parameters] == made_with and all(
+            callable(getattr(OutStream, name, None)) for name in methods
+        )
+    except (AttributeError, TypeError, ValueError):
+        return False

@@ -11,12 +11,28 @@ from flow_kernel.shell import (
     awaited_interrupts,
     broken_streams,
     flushed_streams,
+    history_batches,
+    iopub,
+    kept_prints,
     lasting_events,
+    once,
+    outstream,
     packed_text,
+    result_hook,
+    shell_channel,
+    worker_overrides,
 )
 from flow_kernel.shell.selftest import Finding
 
 OVERRIDES: Final[Mapping[str, Callable[[], bool]]] = {
+    "messages without a hop": iopub.is_usable,
+    "requests without a hop": shell_channel.is_usable,
+    "streams that wait for nobody": outstream.is_usable,
+    "history in batches": history_batches.is_usable,
+    "prints kept in bounds": kept_prints.is_usable,
+    "work of a cell done once": once.is_usable,
+    "comms of a busy worker": worker_overrides.is_usable,
+    "results under their own request": result_hook.is_usable,
     "interrupts of cells that await": awaited_interrupts.is_usable,
     "streams that a cell closed": broken_streams.is_usable,
     "streams that cannot be flushed": flushed_streams.is_usable,

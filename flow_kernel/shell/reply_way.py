@@ -24,7 +24,7 @@ from zmq.backend import Socket
 from zmq.eventloop.zmqstream import ZMQStream
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
-from flow_kernel.records.interrupts import NotedInterrupts
+from flow_kernel.records.noted_signals import NotedSignals
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
@@ -91,7 +91,7 @@ class ReplyWay:
         stream = self._stream
         if _getpid() != self._pid:  # a fork has no client
             return
-        held = NotedInterrupts()
+        held = NotedSignals()
         try:
             with held, stream.order:  # half of a message would spoil the next one as well
                 if stream.socket is None or stream.socket.closed:

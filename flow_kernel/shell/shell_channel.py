@@ -20,7 +20,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
 
@@ -31,7 +31,7 @@ from ipykernel.socket_pair import SocketPair
 from ipykernel.subshell_manager import SubshellManager
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
-from flow_kernel.records.interrupts import NotedInterrupts
+from flow_kernel.records.noted_signals import NotedSignals
 from flow_kernel.shell.iopub import send_frames
 from flow_kernel.shell.reply_way import ReplyWay, SharedStream, share
 
@@ -40,6 +40,7 @@ globals()["__builtins__"] = FROZEN_BUILTINS
 _CONTROL: Final = "control"
 """The one that is used like a socket, both ways."""
 _REPLIES: Final = "-reverse"
+_NOT_HANDLED: Final = "a request was not handled to its end"
 _log: Final = logging.getLogger(__name__)
 
 
@@ -60,6 +61,7 @@ class LoopPair:
         self._callback: Callable[[Any], Any] | None = None
         self._copies = False
         self._sockets: Any = None
+        self._is_closed = False
 
     @property
     def from_socket(self) -> "LoopPair":
@@ -71,7 +73,7 @@ class LoopPair:
         """The stream that a GUI watches, made when it is asked for; of the thread that reads."""
         with self._lock:
             if self._sockets is None and self._loop is not None:
-                self._sockets = made = SocketPair(self._context, self._name)
+                self._sockets = made = _unbounded(self._context, self._name)
                 made.on_recv(self._loop, self._callback, copy=self._copies)
                 while self._waiting:
                     made.from_socket.send_multipart(self._waiting.popleft(), copy=False)
@@ -81,43 +83,65 @@ class LoopPair:
         self, io_loop: Any, on_recv_callback: Callable[[Any], Any], copy: bool = False
     ) -> None:
         """Call back in `io_loop` for each message, with frames, or with bytes where it copies."""
-        self._loop, self._callback, self._copies = io_loop, on_recv_callback, copy
+        with self._lock:
+            self._loop, self._callback, self._copies = io_loop, on_recv_callback, copy
+            if self._sockets is not None:
+                self._sockets.on_recv(io_loop, on_recv_callback, copy=copy)
+            elif self._waiting:
+                self._tell()
 
     def send(self, part: Any, *args: Any, **kwargs: Any) -> None:
         """Send a message of one part, which is looked at as a frame."""
         self.send_multipart([zmq.Frame(part)], *args, **kwargs)
 
     def send_multipart(self, parts: Sequence[Any], *_: Any, **__: Any) -> None:
-        """Send a message; dropped where nobody reads any more, as a socket does."""
+        """Send a message; it waits for who reads, and is dropped once nobody does any more."""
         message = [_uncopied(part) for part in parts]
-        held = NotedInterrupts()
+        held = NotedSignals()
         try:
             with held, self._lock:  # told by halves, the other side would not wake
                 if self._sockets is not None:
                     self._sockets.from_socket.send_multipart(message, copy=False)
-                elif self._loop is not None:
+                elif not self._is_closed:
                     self._waiting.append(message)
-                    with suppress(RuntimeError):  # its loop is closed
-                        self._loop.asyncio_loop.call_soon_threadsafe(self._deliver)
+                    if self._loop is not None:
+                        self._tell()
         finally:
             held.pass_on()
 
     def close(self) -> None:
         """Nobody reads any more."""
         with self._lock:
+            self._is_closed = True
             self._loop = self._callback = None
             self._waiting.clear()
             if self._sockets is not None:
                 self._sockets.close()
 
+    def _tell(self) -> None:
+        try:
+            self._loop.asyncio_loop.call_soon_threadsafe(self._deliver)
+        except RuntimeError:  # its loop is closed
+            self._waiting.clear()
+
     def _deliver(self) -> None:
+        # All that waits: if one was not told of, those behind it must not each come one too late.
+        while (delivery := self._next()) is not None:
+            callback, message = delivery
+            try:
+                found = callback(message)
+            except Exception:  # noqa: BLE001 - logged as ZMQStream does; the next one comes
+                _log.exception(_NOT_HANDLED)
+                continue
+            if hasattr(type(found), "__await__"):
+                asyncio.ensure_future(found).add_done_callback(_log_error)
+
+    def _next(self) -> tuple[Callable[[Any], Any], Any] | None:
         with self._lock:
             if not self._waiting or self._callback is None:
-                return
-            message, callback = self._waiting.popleft(), self._callback
-        found = callback([bytes(part) for part in message] if self._copies else message)
-        if hasattr(type(found), "__await__"):
-            asyncio.ensure_future(found).add_done_callback(_log_error)
+                return None
+            message = self._waiting.popleft()
+            return self._callback, [bytes(part) for part in message] if self._copies else message
 
 
 class FlowSubshellManager(SubshellManager):  # type: ignore[misc]  # ipykernel has no types
@@ -144,6 +168,18 @@ class FlowShellChannelThread(ShellChannelThread):  # type: ignore[misc]  # ipyke
             return self._manager
         with _swapped(shellchannel, "SubshellManager", FlowSubshellManager):
             return super().manager
+
+
+def _unbounded(context: Any, name: str) -> Any:
+    """Ipykernel's pair for what waits already: who fills it is the one who reads it."""
+    before = dict(context.sockopts)
+    context.setsockopt(zmq.SNDHWM, 0)
+    context.setsockopt(zmq.RCVHWM, 0)
+    try:
+        return SocketPair(context, name)
+    finally:
+        context.sockopts.clear()
+        context.sockopts.update(before)
 
 
 def pair(stream: Any, context: Any, name: str) -> Any:
@@ -207,4 +243,4 @@ def _uncopied(part: Any) -> Any:
 
 def _log_error(done: "asyncio.Future[Any]") -> None:
     if not done.cancelled() and (error := done.exception()) is not None:
-        _log.error("a request was not handled to its end", exc_info=error)
+        _log.error(_NOT_HANDLED, exc_info=error)

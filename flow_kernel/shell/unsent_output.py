@@ -16,10 +16,11 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
+from flow_kernel.records.noted_signals import NotedSignals
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
@@ -36,6 +37,9 @@ SWITCHES_PER_S: Final = 100
 Beyond, text joins the last of its stream and cell."""
 _CELLS: Final = 16
 """Of so many it is known that they are not new."""
+_PATIENCE_S: Final = 10.0
+"""Longest wait for who sends, as in ipykernel: it may wait for us."""
+_NAP_S: Final = 0.005
 _monotonic: Final = time.monotonic
 
 
@@ -61,7 +65,7 @@ class Unsent:
 
     def __init__(self, publisher: Any) -> None:
         self.lock: Any = threading.RLock()
-        """Held for an append; `order` is never asked for under it."""
+        """Held for an append. Nobody flushes who has it: a finalizer may be in the midst of one."""
         self.order: Any = getattr(publisher, "order", None) or threading.RLock()
         """Held while text is sent: whoever flushes waits for those who are at it."""
         self.last: Part | None = None
@@ -73,10 +77,10 @@ class Unsent:
         self._watcher: Callable[[str], bool] | None = None
         self._parts: list[Part] = []
         self._latest: dict[tuple[int, int], Part] = {}
-        self._in_flight = 0
         self._switches: float = MOST_SWITCHES
         self._cells: deque[Any] = deque(maxlen=_CELLS)
         self._switched_s = 0.0
+        self._leaving: deque[Part] = deque()
         self._is_armed = False
         self.is_child = False
         """This process was forked after it was made."""
@@ -84,11 +88,14 @@ class Unsent:
         self._sent: Any = None
         self._sent_s = 0.0
         _mind_forks(self)
+        last_calls = getattr(publisher, "last_calls", None)
+        if last_calls is not None:
+            last_calls.append(self.flush)
 
     @property
     def is_empty(self) -> bool:
         """Nothing waits, and nobody is sending what did."""
-        return not self._parts and not self._in_flight
+        return not self._parts and not self._leaving and not self._is_sending
 
     def watch(self, watcher: Callable[[str], bool] | None) -> None:
         """Tell `watcher` each text when it is written, or none any more.
@@ -137,19 +144,36 @@ class Unsent:
 
     def flush(self) -> None:
         """Send what waits. When it returns, what is sent later stands behind it."""
-        if self.is_empty:
+        if self.is_empty or self.lock._is_owned():  # in the midst of a write: the timer does
             return
-        with self.order:
+        held = NotedSignals()  # what is taken and not yet sent must not be lost
+        try:
+            with held:
+                patience_s = getattr(self._publisher, "patience_s", _PATIENCE_S)
+                until_s = _monotonic() + patience_s
+                while not self._flush_in_turn(patience_s) and _monotonic() < until_s:
+                    pass
+        finally:
+            held.pass_on()
+
+    def _flush_in_turn(self, patience_s: float) -> bool:
+        if not self.order.acquire(True, patience_s):
+            return False
+        try:
             if self._is_sending or getattr(self._publisher, "is_sending_here", False):
-                return  # from a finalizer or a trace function, in the midst of it: the timer does
+                return True  # from a finalizer or a trace function, in the midst of it: see above
             self._is_sending = True
             try:
-                for part in self._take():
-                    self._send(part)
+                if not self._take():
+                    return False
+                while self._leaving:
+                    self._send(self._leaving.popleft())
             finally:
                 self._is_sending = False
-                self._in_flight = 0
                 self._sent_s = _monotonic()
+        finally:
+            self.order.release()
+        return True
 
     def _send(self, part: Part) -> None:
         watcher = self._watcher
@@ -158,12 +182,15 @@ class Unsent:
         part.stream.publish(part.parent, "".join(part.texts))
         self._sent = part.parent
 
-    def _take(self) -> Sequence[Part]:
-        with self.lock:
-            parts = self._parts
+    def _take(self) -> bool:
+        if not self.lock.acquire(True, _NAP_S):
+            return False  # who writes may be about to send something, and wait for us
+        try:
+            self._leaving.extend(self._parts)
             self._clear()
-            self._in_flight = len(parts)
-        return parts
+        finally:
+            self.lock.release()
+        return True
 
     def _clear(self) -> None:
         self._parts, self.last, self._latest, self.chars = [], None, {}, 0
@@ -175,13 +202,20 @@ class Unsent:
             self.flush()
             return
         self._is_armed = True
-        self._publisher.schedule(self._set_timer)
+        try:
+            self._publisher.schedule(self._set_timer)
+        except BaseException:  # an interrupt: the next write sets it
+            self._is_armed = False
+            raise
 
     def _set_timer(self) -> None:
         last, wait_s = self.last, FIRST_S
         if last is None or last.parent is self._sent:
             wait_s = max(FIRST_S, self._sent_s + NEXT_S - _monotonic())
-        self._publisher.io_loop.asyncio_loop.call_later(wait_s, self._on_time)
+        try:
+            self._publisher.io_loop.asyncio_loop.call_later(wait_s, self._on_time)
+        except RuntimeError:  # it has just been closed: there is no later
+            self._on_time()
 
     def _on_time(self) -> None:
         self._is_armed = self.is_calm = False  # what is written from here on sets the next one
@@ -192,9 +226,9 @@ class Unsent:
     def forget(self) -> None:
         """This process is a fork: what waited is its parent's, as are those who hold a lock."""
         self.lock = threading.RLock()
-        self.order = threading.RLock()
+        self.order = getattr(self._publisher, "order", None) or threading.RLock()
         self._clear()
-        self._in_flight = 0
+        self._leaving.clear()
         self.is_child = True
         self._is_sending = self._is_armed = False
         self._watcher = None

@@ -23,7 +23,7 @@ from traitlets import Bool, Type, default
 from traitlets.config import Config
 
 from flow_kernel.session import ambient
-from flow_kernel.shell import fallen_child, iopub, shell_channel, worker_magics
+from flow_kernel.shell import fallen_child, iopub, outstream, shell_channel, worker_magics
 from flow_kernel.shell.awaited_interrupts import AwaitingKernel
 from flow_kernel.shell.deferred_debugger import DeferredDebugger, stand_in
 from flow_kernel.shell.once import remember_signatures
@@ -198,8 +198,10 @@ class WorkerApp(IPKernelApp):  # type: ignore[misc]  # ipykernel has no types
 
     @default("outstream_class")
     def _default_outstream_class(self) -> str:
-        stock, ours = "outstream.FlowOutStream", "worker_streams.WorkerOutStream"
-        return f"flow_kernel.shell.{stock if self.capture_fd_output else ours}"
+        if not outstream.is_usable():
+            return "ipykernel.iostream.OutStream"
+        captured, ours = "outstream.FlowOutStream", "worker_streams.WorkerOutStream"
+        return f"flow_kernel.shell.{captured if self.capture_fd_output else ours}"
 
     def _session_default(self) -> LoadedSession:
         return LoadedSession(parent=self)

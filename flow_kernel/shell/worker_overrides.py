@@ -3,17 +3,20 @@
 Used by `shell.worker_app`. Proven for ipykernel 7.0 to 7.4.
 """
 
+import inspect
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Final
 
 from ipykernel.comm.comm import BaseComm
 from ipykernel.ipkernel import IPythonKernel
 
 from flow_kernel.workers.messages import TARGET
+
+_ROUTE: Final = "_reply_subshell_for"
 
 
 @contextmanager
@@ -37,8 +40,8 @@ def let_comms_speak(shell: Any) -> None:
     ipykernel 7.4 sends what a client says over a subshell to the loop that used the comm last,
     which does not turn while such a cell runs. While one awaits, it does, and is the right place.
     """
-    stock = getattr(BaseComm, "_reply_subshell_for", None)
-    if stock is None:  # another version, which does not send it elsewhere
+    stock = getattr(BaseComm, _ROUTE, None)
+    if stock is None or not is_usable():  # another version, which may not send it elsewhere
         return
 
     def route(comm: Any, data: Any, default: Any) -> Any:
@@ -56,3 +59,16 @@ def tell_targets(kernel: Any) -> None:
         kernel.session.send(kernel.iopub_socket, TARGET, {"target_name": target_name})
 
     kernel.comm_manager.register_target = register
+
+
+def is_usable() -> bool:
+    """True where ipykernel asks as we know it, or not at all, where a comm's messages go."""
+    stock: Any = getattr(BaseComm, _ROUTE, None)
+    try:
+        return stock is None or [*inspect.signature(stock).parameters] == [
+            "self",
+            "data",
+            "default",
+        ]
+    except (TypeError, ValueError):
+        return False

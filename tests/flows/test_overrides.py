@@ -1,0 +1,134 @@
+"""Where ipykernel or IPython is not as an override expects it, the kernel is stock there."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from flow_kernel.shell.overrides import OVERRIDES
+from tests.environments import environment
+from tests.kernels import Kernel
+from tests.promises import promise
+
+_GROUNDS: Final = {
+    "messages without a hop": """
+from ipykernel.iostream import IOPubThread as changed
+made = changed.__init__
+changed.__init__ = lambda self, socket, pipe=False, session=False, more=None: made(
+    self, socket, pipe, session)
+""",
+    "requests without a hop": """
+from ipykernel.socket_pair import SocketPair as changed
+made = changed.__init__
+changed.__init__ = lambda self, context, name, more=None: made(self, context, name)
+""",
+    "streams that wait for nobody": """
+from ipykernel.iostream import OutStream as changed
+made = changed.__init__
+changed.__init__ = lambda self, session, pub_thread, name, more=None, **named: made(
+    self, session, pub_thread, name, **named)
+""",
+    "history in batches": """
+from IPython.core.history import HistoryManager as changed
+stored = changed.store_output
+changed.store_output = lambda self, line_num, more=None: stored(self, line_num)
+""",
+    "prints kept in bounds": """
+from IPython.core.interactiveshell import InteractiveShell as changed
+tee = changed._tee
+changed._tee = lambda self, channel, more=None: tee(self, channel)
+""",
+    "work of a cell done once": """
+from ipykernel import ipkernel as changed
+accepts = changed._accepts_parameters
+changed._accepts_parameters = lambda method, names, more=None: accepts(method, names)
+""",
+    "results under their own request": """
+from ipykernel.displayhook import ZMQShellDisplayHook as changed
+start = changed.start_displayhook
+changed.start_displayhook = lambda self: start(self)
+""",
+}
+"""What another version may look like: it works, and takes one thing more than ours knows."""
+
+_OURS: Final = {
+    "messages without a hop": "hasattr(ip.kernel.iopub_thread, 'order')",
+    "requests without a hop": "type(ip.kernel.shell_channel_thread).__name__.startswith('Flow')",
+    "streams that wait for nobody": "hasattr(sys.stdout, 'unsent')",
+    "history in batches": "hasattr(ip.history_manager, 'batch')",
+    "prints kept in bounds": "ip._kept_prints is not None",
+    "work of a cell done once": "hasattr(ipykernel.ipkernel._accepts_parameters, '_found')",
+    "results under their own request": "'msg' in vars(type(ip.displayhook))",
+}
+
+
+def _changed(folder: Path, names: Iterable[str]) -> dict[str, str | None]:
+    """The environment of a Python in which it is as `_GROUNDS` says."""
+    script = "".join(f"def change():{text.replace(chr(10), chr(10) + ' ')}\nchange()\n"
+                     for text in (_GROUNDS[name] for name in names))  # fmt: skip
+    (folder / "sitecustomize.py").write_text(script, encoding="utf-8")
+    return {"PYTHONPATH": str(folder)}
+
+
+def _what_is_ours(kernel: Kernel) -> set[str]:
+    pairs = ", ".join(f"{name!r}: {check}" for name, check in _OURS.items())
+    ran = kernel.run(
+        "import ipykernel.ipkernel, json, sys\nip = get_ipython()\n"
+        f"print(json.dumps([name for name, is_ours in {{{pairs}}}.items() if is_ours]))"
+    )
+    return set(json.loads(ran.stdout))
+
+
+def _works(kernel: Kernel) -> None:
+    ran = kernel.run("import sys\nprint('one'); print('two', file=sys.stderr)\n'three'")
+    assert (ran.stdout, ran.stderr, ran.result) == ("one\n", "two\n", "'three'")
+    assert kernel.logs.one("cell", seq=ran.seq)["result"] == "'three'"
+    failed = kernel.run("1 / 0")
+    assert failed.error is not None
+    assert failed.error["ename"] == "ZeroDivisionError"
+    assert kernel.run("import asyncio\nawait asyncio.sleep(0, 4)").result == "4"
+    assert kernel.run("%history -l 1").stdout.strip() == "import asyncio\nawait asyncio.sleep(0, 4)"
+
+
+@promise("overrides.stock")
+@pytest.mark.parametrize("name", _GROUNDS)
+def test_where_the_ground_of_one_is_another_the_kernel_is_stock_there(
+    name: str, tmp_path: Path
+) -> None:
+    with Kernel(env=_changed(tmp_path, [name])) as kernel:
+        _works(kernel.ready())
+        assert _what_is_ours(kernel) == set(_OURS) - {name}
+
+
+@promise("overrides.stock")
+def test_where_all_are_others_kernel_and_workers_are_stock_and_doctor_says_it(
+    tmp_path: Path,
+) -> None:
+    env = _changed(tmp_path, _GROUNDS)
+    with Kernel(env=env) as kernel:
+        _works(kernel.ready())
+        assert _what_is_ours(kernel) == set()
+        isolated = kernel.run("%%isolated\nprint('apart')\n5")
+        assert (isolated.stdout, isolated.result) == ("apart\n", "5")
+        done = subprocess.run(
+            [Path(sys.executable).with_name("jupyter-flow"), "doctor", "--json"],
+            env=environment({**env, "FLOW_HOME": str(kernel.home)}),
+            cwd=kernel.cwd,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+    assert done.returncode == 1
+    assert {name for name in OVERRIDES if not checks[name]["ok"]} == set(_GROUNDS)
+    assert {checks[name]["detail"] for name in _GROUNDS} == {"changed: stock here"}
+
+
+@promise("overrides.stock")
+def test_here_all_are_ours(flow: Kernel) -> None:
+    assert _what_is_ours(flow) == set(_OURS)
