@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 import orjson
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
+from flow_kernel.records.long_text import HELD_BYTES, LongText
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
@@ -76,7 +77,7 @@ class StreamBuffer:
         self._half = budget // 2
         self._head: list[str] = []
         self._head_room = self._half + _MARGIN
-        self._tail: deque[str] = deque()
+        self._tail: deque[tuple[str | LongText, int]] = deque()  # so many characters of its end
         self._tail_chars = 0
         self._chars = 0
         self.full_bytes: int = 0
@@ -92,16 +93,32 @@ class StreamBuffer:
             if len(head) == len(text):
                 return
             text = text[len(head) :]
-        room = self._half + _MARGIN
-        text = text[-room:]
-        self._tail.append(text)
-        self._tail_chars += len(text)
-        while self._tail and self._tail_chars - len(self._tail[0]) >= room:
-            self._tail_chars -= len(self._tail.popleft())
+        text = text[-(self._half + _MARGIN) :]
+        self._add_tail(text, len(text))
+
+    def add_long(self, text: LongText) -> None:
+        """Take in a long one. What is not its head is decoded at the end, if it is needed then."""
+        self.full_bytes += text.utf8_bytes
+        self._chars += text.chars
+        rest = text.chars
+        if self._head_room:
+            head = text.head(self._head_room)
+            self._head.append(head)
+            self._head_room -= len(head)
+            rest -= len(head)
+        if rest:
+            chars = min(rest, self._half + _MARGIN)
+            self._add_tail(text if text.utf8_bytes <= HELD_BYTES else text.tail(chars), chars)
+
+    def _add_tail(self, text: str | LongText, chars: int) -> None:
+        self._tail.append((text, chars))
+        self._tail_chars += chars
+        while self._tail and self._tail_chars - self._tail[0][1] >= self._half + _MARGIN:
+            self._tail_chars -= self._tail.popleft()[1]
 
     def kept(self, redact: Redact) -> Kept:
         """Head and tail within the budget, without secrets, and a note of what was left out."""
-        head, tail = "".join(self._head), "".join(self._tail)
+        head, tail = "".join(self._head), "".join(_end(*each) for each in self._tail)
         half = self._half
         if self._chars <= 2 * half:
             text, count = redact(head + tail)
@@ -150,14 +167,16 @@ class CellOutput:
         self.held: list[HeldOutput] = []
         self._room_bytes = _KEPT_OF_A_CELL
 
-    def stream(self, name: str, text: str) -> None:
+    def stream(self, name: str, text: str | LongText) -> None:
         """Text on `stdout` or `stderr`."""
         if name == "stderr":
-            self.stderr = self.stderr or StreamBuffer(self._budget)
-            self.stderr.add(text)
+            self.stderr = buffer = self.stderr or StreamBuffer(self._budget)
         else:
-            self.stdout = self.stdout or StreamBuffer(self._budget)
-            self.stdout.add(text)
+            self.stdout = buffer = self.stdout or StreamBuffer(self._budget)
+        if type(text) is LongText:
+            buffer.add_long(text)
+        else:
+            buffer.add(text)
 
     def display(self, data: dict[str, object], *, is_result: bool = False) -> None:
         """A MIME bundle that was displayed, or the value of the last expression."""
@@ -184,6 +203,10 @@ class CellOutput:
         if size <= min(KEPT_BYTES, self._room_bytes):
             self._room_bytes -= size
             self.held.append((entry, payload))
+
+
+def _end(text: str | LongText, chars: int) -> str:
+    return text.tail(chars) if type(text) is LongText else text
 
 
 def utf8_bytes(text: str) -> int:

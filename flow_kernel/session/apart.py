@@ -8,6 +8,7 @@ from typing import Final
 
 from flow_kernel.records.cell_changes import Watches
 from flow_kernel.records.frozen import FROZEN_BUILTINS
+from flow_kernel.records.long_text import LongText
 from flow_kernel.session.cell import Failure, OpenCell
 from flow_kernel.session.sealing import RecorderParts, cell_fields, started_fields
 
@@ -60,7 +61,7 @@ class Apart:
 
     # Each of these is True where it was said by one of them.
 
-    def stream(self, key: str, name: str, text: str) -> bool:
+    def stream(self, key: str, name: str, text: str | LongText) -> bool:
         """Text was sent on `stdout` or `stderr`."""
         with self._lock:
             cell = self._cells.get(key)

@@ -21,6 +21,7 @@ from typing import Final
 from flow_kernel.records.cell_changes import Watches
 from flow_kernel.records.codec import clean_text
 from flow_kernel.records.frozen import FROZEN_BUILTINS
+from flow_kernel.records.long_text import LongText
 from flow_kernel.session.apart import Apart
 from flow_kernel.session.cell import CellRequest, Failure, OpenCell, facts
 from flow_kernel.session.glance import Glance
@@ -211,7 +212,7 @@ class Recorder:
 
     # -- its output --------------------------------------------------------------------------------
 
-    def stream(self, key: str | None, name: str, text: str) -> None:
+    def stream(self, key: str | None, name: str, text: str | LongText) -> None:
         """Text was sent on `stdout` or `stderr` for request `key` (None: for the latest cell)."""
         if _getpid() != self._pid:
             return
@@ -225,7 +226,7 @@ class Recorder:
                 return
             sealed = self._recent.get(key)
         if sealed is not None:
-            self._late(key, sealed, name, text)
+            self._late(key, sealed, name, str(text))
 
     def display(self, key: str | None, data: dict[str, object], *, is_result: bool) -> None:
         """A MIME bundle was displayed for request `key`."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from jupyter_client.session import DELIM
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
+from flow_kernel.records.long_text import LongText
 from flow_kernel.shell.sendable import make_sendable
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _WATCHED: Final = frozenset({"stream", "display_data", "execute_result", "error"
 class Sink(Protocol):
     """What the tap tells; the session's recorder."""
 
-    def stream(self, key: str | None, name: str, text: str) -> None:
+    def stream(self, key: str | None, name: str, text: str | LongText) -> None:
         """Text on stdout or stderr."""
 
     def display(self, key: str | None, data: dict[str, object], *, is_result: bool) -> None:
@@ -77,8 +78,12 @@ class MessageTap:
         """
         if message.kind not in _WATCHED:
             return None
+        key = key or message.parent_id
+        if self.escape is None and (long := message.long) is not None:
+            self._guard(self._sink.stream, key, long.name, long.text)
+            return None
         content = message.content
-        self._guard(self._tell, message.kind, key or message.parent_id, content)
+        self._guard(self._tell, message.kind, key, content)
         if self.escape is None or message.kind != "stream":
             return None
         changed: dict[str, Any] | None = self._guard(

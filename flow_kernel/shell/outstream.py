@@ -24,7 +24,7 @@ from flow_kernel.shell.sendable import sendable
 from flow_kernel.shell.unsent_output import MOST_CHARS, Unsent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
@@ -119,7 +119,11 @@ class FlowOutStream(CapturedFd, OutStream):  # type: ignore[misc]  # ipykernel h
             message = hook(message)
             if message is None:
                 return
-        session.send(self.pub_thread, message, ident=self.topic)
+        session.send(self.pub_thread, message, ident=self.ident(message["content"]))
+
+    def ident(self, content: "Mapping[str, Any]") -> Any:
+        """What a message with that content is sent under."""
+        return self.topic
 
     def close(self) -> None:
         """Send what waits, then close as ipykernel does."""

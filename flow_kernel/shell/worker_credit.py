@@ -101,6 +101,12 @@ class Credit:
         self._room = max(self._free, self._words.taken + LIMIT_BYTES)
         self.until = min(self._next, self._room)
 
+    def was_marked(self, spent: int) -> None:
+        """A message has told the session how much was said with it."""
+        self._marked = max(self._marked, spent)
+        self._next = spent + EACH_BYTES
+        self.until = min(self._next, self._room)
+
     def _send(self, spent: int) -> None:
         self._mark(spent)
         self._marked = max(self._marked, spent)

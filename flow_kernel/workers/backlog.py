@@ -3,7 +3,8 @@
 Made by `shell.isolated_outlet`, which adds what it passes on; looked at by `relay`. A worker that
 prints faster than a client reads has to wait: neither process grows, and nothing is dropped.
 
-    worker   IOPub   flow_mark {spent: n}     behind the first n bytes that it has said
+    worker   IOPub   flow_mark {spent: n}     behind the first n bytes that it has said; long text
+                                              comes with its own
     session  memory  n bytes are taken        at once; while the backlog is full, once it is not
     worker           waits before it says more than LIMIT_BYTES that are not taken
 

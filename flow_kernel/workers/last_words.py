@@ -116,23 +116,28 @@ class LastWords:
         try:
             self._open[stream].write(data)
         except ValueError:  # it does not fit
-            self._turn(stream, data)
+            self._turn(stream, data, 0)
 
-    def _turn(self, stream: int, data: bytes) -> None:
+    def write_end(self, stream: int, data: bytes, left_out: int) -> None:
+        """Add text of which the end is given, twice RING_BYTES, and how long it is before that."""
+        self._turn(stream, data, left_out)
+
+    def _turn(self, stream: int, data: bytes, left_out: int) -> None:
         """Write over the end of a segment, into the next or many further."""
         with self._turning:
-            self._fill(stream, data)
+            self._fill(stream, data, left_out)
 
-    def _fill(self, stream: int, data: bytes) -> None:
+    def _fill(self, stream: int, data: bytes, left_out: int) -> None:
         segment, begun = self._open[stream], self._begun(stream)
         room = RING_BYTES - segment.tell()
-        segment.write(data[:room])
-        rest = memoryview(data)[room:]
-        last = (len(rest) - 1) // RING_BYTES
+        if not left_out:  # else it is written over
+            segment.write(data[:room])
+        given, nbytes = memoryview(data), left_out + len(data) - room
+        last = (nbytes - 1) // RING_BYTES
         for number in range(max(0, last - 1), last + 1):  # what would be written over is left out
-            at = number * RING_BYTES
+            at = room + number * RING_BYTES - left_out
             self._begin(stream, begun + 1 + number)
-            self._open[stream].write(rest[at : at + RING_BYTES])
+            self._open[stream].write(given[at : at + RING_BYTES])
 
     def _begin(self, stream: int, number: int) -> None:
         self._open[stream] = segment = self._segments[stream][(number - 1) % 2]

@@ -1,17 +1,21 @@
 """What a worker may say to clients, told apart by the headers of its frames (pure).
 
 Called by `worker`. Frames are passed on as they are, same bytes, same signature, but for those of
-a worker that has a key of its own: they are proved and signed anew.
+a worker that has a key of its own: they are proved and signed anew. What a worker sends before a
+message for its session alone is left out.
 """
 
 import hmac
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
+
+from flow_kernel.records.long_text import LongText
 
 _DELIMITER: Final = b"<IDS|MSG>"
 _PARTS: Final = 4
@@ -31,6 +35,26 @@ PASSED_ON: Final = frozenset(
     }
 )
 """Everything else that a worker publishes is about itself, or unknown."""
+LONG_CHARS: Final = 1 << 16
+"""Text of a stream that is longer comes with its length."""
+_LENGTH: Final = b"flow_length:"
+_SAID: Final = re.compile(_LENGTH + rb"(\d+):(\d+):(\d+)")
+_BEFORE_TEXT: Final = re.compile(rb'\{"name": ?"(stdout|stderr)", ?"text": ?"')
+_BEHIND_TEXT: Final = b'"}'
+
+
+class Long(NamedTuple):
+    """Long text of a stream.
+
+    Attributes:
+        name: Of the stream.
+        text: Not decoded yet.
+        spent: How much its worker has said with it; see `backlog`.
+    """
+
+    name: str
+    text: LongText
+    spent: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,14 +64,16 @@ class Message:
     Attributes:
         kind: `msg_type` of its header.
         parent_id: `msg_id` of the request that it belongs to.
-        frames: As they came.
+        frames: As they came; large ones may be those of ZeroMQ.
         parts: Header, parent header, metadata and content, as they came, and buffers.
+        long: Of a stream, where its text need not be parsed.
     """
 
     kind: str
     parent_id: str
     frames: Sequence[bytes]
     parts: Sequence[bytes]
+    long: Long | None = None
 
     @cached_property
     def parent(self) -> dict[str, Any]:
@@ -90,9 +116,15 @@ def read(frames: Sequence[bytes]) -> Message | None:
     """A message from its frames; None where they are none."""
     if _DELIMITER not in frames:
         return None
-    parts = list(frames)[list(frames).index(_DELIMITER) + 2 :]  # behind the signature
+    frames = list(frames)
+    at = frames.index(_DELIMITER)
+    parts: list[Any] = [  # behind the signature
+        each if type(each) is bytes else memoryview(each) for each in frames[at + 2 :]
+    ]
     if len(parts) < _PARTS:
         return None
+    has_length = at > 0 and frames[at - 1].startswith(_LENGTH)
+    length = frames.pop(at - 1) if has_length else b""  # no client has to know it
     kind = parsed(parts[0]).get("msg_type")
     parent_id = parsed(parts[1]).get("msg_id")
     if not isinstance(kind, str):
@@ -102,7 +134,29 @@ def read(frames: Sequence[bytes]) -> Message | None:
         parent_id=parent_id if isinstance(parent_id, str) else "",
         frames=frames,
         parts=parts,
+        long=_long(parts[3], length) if length and kind == "stream" else None,
     )
+
+
+def length_of(chars: int, utf8_bytes: int, spent: int) -> bytes:
+    """What a worker sends before a message with nothing but long text of a stream.
+
+    Args:
+        chars: Of the text.
+        utf8_bytes: Of the text.
+        spent: How much was said with it; see `backlog`.
+    """
+    return b"%b%d:%d:%d" % (_LENGTH, chars, utf8_bytes, spent)
+
+
+def _long(content: bytes, length: bytes) -> Long | None:
+    begin, said = _BEFORE_TEXT.match(content), _SAID.fullmatch(length)
+    raw = memoryview(content)
+    if begin is None or said is None or bytes(raw[-len(_BEHIND_TEXT) :]) != _BEHIND_TEXT:
+        return None
+    raw = raw[begin.end() : -len(_BEHIND_TEXT)]
+    text = LongText(raw, chars=int(said[1]), utf8_bytes=int(said[2]))
+    return Long(name=begin[1].decode(), text=text, spent=int(said[3]))
 
 
 def reader(theirs: bytes, ours: bytes) -> Callable[[Sequence[bytes]], Message | None]:

@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol
 import zmq
 
 from flow_kernel.workers.backlog import Backlog
+from flow_kernel.workers.receiving import received
 
 _IN_A_ROW: Final = 64
 _READ_BYTES: Final = 1 << 18
@@ -25,6 +26,11 @@ _READS: Final = 4
 _LOOK_MS: Final = 5
 _WAKE: Final = b"\0"
 _LOG: Final = logging.getLogger(__name__)
+
+
+def _received(socket: Any) -> Sequence[bytes]:
+    frames: Sequence[bytes] = socket.recv_multipart(zmq.NOBLOCK)
+    return frames
 
 
 class Listener(Protocol):
@@ -78,7 +84,7 @@ class Relay:
 
     def add(self, channels: Any, pipes: Sequence[int], listener: Listener) -> None:
         """Begin to listen to a worker; to be posted."""
-        self._on_socket(channels.iopub, listener.on_iopub)
+        self._on_socket(channels.iopub, listener.on_iopub, received)
         self._on_socket(channels.shell, listener.on_reply)
         self._on_socket(channels.control, listener.on_control)
         self._on_socket(channels.stdin, listener.on_stdin)
@@ -150,11 +156,16 @@ class Relay:
             for call in held:
                 _guarded(call)
 
-    def _on_socket(self, socket: Any, take: Callable[[Sequence[bytes]], None]) -> None:
+    def _on_socket(
+        self,
+        socket: Any,
+        take: Callable[[Sequence[bytes]], None],
+        receive: Callable[[Any], Sequence[bytes]] = _received,
+    ) -> None:
         def read(socket: Any) -> None:
             for _ in range(_IN_A_ROW):  # then the others have their turn
                 try:
-                    frames = socket.recv_multipart(zmq.NOBLOCK)
+                    frames = receive(socket)
                 except zmq.Again:
                     return
                 take(frames)

@@ -3,11 +3,13 @@
 Made by `worker`; called in the relay's thread but for `take_stacks`.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Final
 
+from flow_kernel.records.long_text import HELD_BYTES, LongText
 from flow_kernel.workers.glimpses import Glimpses
 from flow_kernel.workers.last_words import STREAMS, TAIL_BYTES, LastWords, Tail
+from flow_kernel.workers.messages import Long, Message
 
 _FAULT_BYTES: Final = 65536
 
@@ -24,13 +26,16 @@ class Said:
         self._words = words
         self._glimpses = glimpses or (None if words is None else words.glimpses)
         self._tail = Tail()
+        self._long: LongText | None = None
+        """Said last, and long enough for the end of it."""
         self._fault = bytearray()
         self._seen = [0] * len(STREAMS)
 
     @property
     def last_output(self) -> str:
         """The end of it."""
-        return self._tail.text
+        long = self._long
+        return self._tail.text if long is None else _end(long).decode("utf-8", "replace")
 
     @property
     def glimpses(self) -> Glimpses | None:
@@ -54,17 +59,34 @@ class Said:
 
     def add(self, data: bytes) -> None:
         """Bytes that native code wrote."""
+        self._settle()
         self._tail.add(data)
 
-    def heard(self, content: Mapping[str, Any]) -> int:
+    def heard(self, message: Message) -> int:
         """Text of a stream: count it, keep its end. Returns how many bytes."""
-        name, text = content.get("name"), content.get("text")
+        if message.long is not None:
+            return self._heard_long(message.long)
+        name, text = message.content.get("name"), message.content.get("text")
         if name not in STREAMS or not isinstance(text, str):
             return 0
+        self._settle()
         nbytes = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
         self._seen[STREAMS.index(name)] += nbytes
         self._tail.add(text[-TAIL_BYTES:].encode("utf-8", "surrogatepass"))
         return nbytes
+
+    def _heard_long(self, long: Long) -> int:
+        self._long, nbytes = long.text, long.text.utf8_bytes
+        self._seen[STREAMS.index(long.name)] += nbytes
+        if nbytes > HELD_BYTES:
+            self._settle()
+        return nbytes
+
+    def _settle(self) -> None:
+        """Keep no more of a long text than its end."""
+        if self._long is not None:
+            self._tail.add(_end(self._long))
+            self._long = None
 
     def take(self, spent: object) -> None:
         """It may say more."""
@@ -73,6 +95,7 @@ class Said:
 
     def catch_up(self) -> None:
         """All that it wrote has arrived: whatever did not was taken back by the user's own code."""
+        self._settle()
         if self._words is not None:
             self._seen = [self._words.count(number) for number in range(len(STREAMS))]
 
@@ -82,6 +105,11 @@ class Said:
             return
         for number, name in enumerate(STREAMS):
             if data := self._words.since(number, self._seen[number]):
+                self._settle()
                 self._tail.add(data)
                 yield name, data
         self._words.close()
+
+
+def _end(long: LongText) -> bytes:
+    return long.tail(TAIL_BYTES).encode("utf-8", "surrogatepass")

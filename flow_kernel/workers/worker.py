@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 from flow_kernel.errors import UsageError
@@ -223,6 +224,8 @@ class Worker(Turning):
             if message.kind == "stream" and not self._hears(message):
                 return
             self._outlet.publish(self.worker_id, message)
+            if message.long is not None:
+                self._relay.when_free(partial(self._take, message.long.spent))
         elif message.kind == MARK:
             self._relay.when_free(lambda: self._take(message.content.get("spent")))
         elif message.kind == TARGET:
@@ -385,7 +388,7 @@ class Worker(Turning):
 
     def _hears(self, message: Message) -> bool:
         """Text of a stream; False for what it said while it started, which is no cell's."""
-        nbytes = self.said.heard(message.content)
+        nbytes = self.said.heard(message)
         if self.job is not None:
             self.job.output_bytes += nbytes
         return bool(message.parent_id)

@@ -212,3 +212,32 @@ def test_an_agent_is_told_which_workers_begin_and_end() -> None:
         assert [(n, each["reason"]) for n, each in stopped if n == "worker_stopped"] == [
             ("worker_stopped", "ended")
         ]
+
+
+@promise("record.bounded", "isolated.recorded")
+@pytest.mark.parametrize("piece", ["x", "\x1b[1m\n", "\\", '"', "é漢😀"])
+def test_large_output_is_recorded_as_that_of_a_cell_of_the_session(
+    kernel: Kernel, piece: str
+) -> None:
+    code = (
+        "import sys\nsys.stdout.write('begin')\nfor number in range(5):\n"
+        f"    sys.stdout.write({piece!r} * 150_000 + str(number)); sys.stderr.write('between')"
+    )
+    here, there = kernel.run(code), kernel.run(f"%%isolated\n{code}")
+    assert there.stdout == here.stdout
+    records = [kernel.logs.one("cell", msg_id=ran.msg_id) for ran in (here, there)]
+    one, other = (
+        {name: record.get(name) for name in ("stdout", "stderr", "truncated")} for record in records
+    )
+    assert other == one
+    assert one["truncated"] == {"stdout": len(here.stdout.encode())}
+
+
+@promise("isolated.recorded")
+def test_the_end_of_a_large_output_is_what_a_dead_worker_said_last(kernel: Kernel) -> None:
+    kernel.run(
+        "%%isolated --fresh\nimport os, sys\nsys.stdout.write('x' * 1_000_000 + 'the end')\n"
+        "sys.stdout.flush(); os.abort()"
+    )
+    record = kernel.logs.wait("worker", state="dead", reason="killed")[-1]
+    assert record["detail"]["last_output"].endswith("xxxthe end")
