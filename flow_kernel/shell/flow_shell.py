@@ -17,12 +17,13 @@ from flow_kernel.shell.kept_prints import KeptPrints
 from flow_kernel.shell.lasting_events import LastingEventsShell
 from flow_kernel.shell.magic_set import register
 from flow_kernel.shell.once import OnceShell
+from flow_kernel.shell.plain_source import PlainSourceShell
 from flow_kernel.shell.result_hook import result_hook
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
 
-class FlowShell(AwaitingShell, LastingEventsShell, FlushingShell, OnceShell):
+class FlowShell(AwaitingShell, LastingEventsShell, FlushingShell, PlainSourceShell, OnceShell):
     """ipykernel's shell, with the `%flow` magic."""
 
     displayhook_class: Any = Type(result_hook())

@@ -18,6 +18,7 @@ from flow_kernel.shell import (
     once,
     outstream,
     packed_text,
+    plain_source,
     result_hook,
     shell_channel,
     worker_overrides,
@@ -38,6 +39,7 @@ OVERRIDES: Final[Mapping[str, Callable[[], bool]]] = {
     "streams that cannot be flushed": flushed_streams.is_usable,
     "text that cannot be encoded": packed_text.is_usable,
     "callbacks that end nothing else": lasting_events.is_usable,
+    "sources without IPython's syntax": plain_source.is_usable,
 }
 
 

@@ -161,6 +161,8 @@ def of_magic(line: str) -> Marks:
     Raises:
         UsageError: Something on it is not understood.
     """
+    if not line.strip():
+        return Marks(isolated=True)
     written = _read(_options(_words(line, _MAGIC)), _MAGIC)
     said = {name[2:]: value for name, value in written.items()}
     is_here = said.pop("no", False)

@@ -27,7 +27,6 @@ from flow_kernel.shell import fallen_child, iopub, outstream, shell_channel, wor
 from flow_kernel.shell.awaited_interrupts import AwaitingKernel
 from flow_kernel.shell.deferred_debugger import DeferredDebugger, stand_in
 from flow_kernel.shell.once import remember_signatures
-from flow_kernel.shell.quick_dispatch import QuickDispatchKernel
 from flow_kernel.shell.quiet_exit import keep_quiet
 from flow_kernel.shell.quiet_log import ask_first
 from flow_kernel.shell.sure_reply import AnsweringKernel
@@ -36,6 +35,7 @@ from flow_kernel.shell.worker_calls import WorkerCalls
 from flow_kernel.shell.worker_checkpoints import WorkerCheckpoints
 from flow_kernel.shell.worker_credit import Credit
 from flow_kernel.shell.worker_job import WorkerJobs
+from flow_kernel.shell.worker_line import LineKernel
 from flow_kernel.shell.worker_overrides import (
     let_comms_speak,
     no_debugger_looks,
@@ -56,7 +56,7 @@ _EVERYTHING: Final = 0
 _SESSION: Final = "--Session.session="
 
 
-class WorkerKernel(AwaitingKernel, AnsweringKernel, QuickDispatchKernel):
+class WorkerKernel(AwaitingKernel, AnsweringKernel, LineKernel):
     """ipykernel's kernel; a request may bring a job."""
 
     shell_class: Any = Type(WorkerShell)
@@ -166,9 +166,17 @@ class WorkerKernel(AwaitingKernel, AnsweringKernel, QuickDispatchKernel):
         """Nothing: the session has told its clients what runs."""
 
     def _publish_status(self, status: Any, channel: Any, parent: Any = None) -> None:
-        """Tell that it is idle: that it is busy its session knows, which has sent the request."""
-        if status != "busy":
+        """Tell that it is idle, by the reply to a job where that waits for it.
+
+        That it is busy its session knows, which has sent the request.
+        """
+        if status == "busy":
+            return
+        reply = self.session.take_reply(parent or self.get_parent(channel))
+        if reply is None:
             super()._publish_status(status, channel, parent)
+        else:
+            self.session.send(self.iopub_socket, reply, ident=self._topic("execute_reply"))
 
     def _keep(self, stream: Any, ident: Any, parent: Any) -> None:
         """Take a checkpoint while no cell runs."""
@@ -204,7 +212,9 @@ class WorkerApp(IPKernelApp):  # type: ignore[misc]  # ipykernel has no types
         return f"flow_kernel.shell.{captured if self.capture_fd_output else ours}"
 
     def _session_default(self) -> LoadedSession:
-        return LoadedSession(parent=self)
+        made = LoadedSession(parent=self)
+        made.holds_replies = self.alone is None
+        return made
 
     def _bind_socket(self, socket: Any, port: int) -> Any:
         if self.alone is not None and socket is self.control_socket:
@@ -282,8 +292,8 @@ def run(argv: Sequence[str], kept: Sequence[int] = ()) -> int:
 
     Args:
         argv: Of ipykernel: `-f FILE`.
-        kept: Descriptors: for the stacks of a fatal signal, for the word that it is ready, and
-            memory for `LastWords`.
+        kept: Descriptors: for the stacks of a fatal signal, for the word that it is ready, memory
+            for `LastWords`, and the line on which jobs come.
 
     Returns:
         The exit code.
@@ -308,8 +318,10 @@ def run(argv: Sequence[str], kept: Sequence[int] = ()) -> int:
         _give_credit(app, words)
         app.kernel.sampler = sampler = Sampler(words.glimpses, has_comms=app.kernel.has_comms)
         app.kernel.control_handlers[REQUEST] = sampler.answer
+    if len(kept) > 3:
+        app.kernel.open_line(kept[3])
     if len(kept) > 1:
-        _say_ready(kept[1], before)
+        _say_ready(kept[1], before, has_line=app.kernel.line is not None)
     with suppress(KeyboardInterrupt):
         _start_loop(app)
     return 0
@@ -346,9 +358,9 @@ def _start_loop(app: Any) -> None:
     app.io_loop.start()
 
 
-def _say_ready(fd: int, before: frozenset[str]) -> None:
-    known = {"pid": os.getpid(), "modules": [name for name in sys.modules if name not in before]}
-    data = json.dumps(known).encode()
+def _say_ready(fd: int, before: frozenset[str], *, has_line: bool) -> None:
+    modules = [name for name in sys.modules if name not in before]
+    data = json.dumps({"pid": os.getpid(), "modules": modules, "has_line": has_line}).encode()
     with suppress(OSError):
         os.write(fd, data)
     os.close(fd)

@@ -19,6 +19,7 @@ from flow_kernel.shell.awaited_interrupts import AwaitingShell
 from flow_kernel.shell.flushed_streams import FlushingShell
 from flow_kernel.shell.lasting_events import LastingEventsShell
 from flow_kernel.shell.once import OnceShell
+from flow_kernel.shell.plain_source import PlainSourceShell
 
 _SAID: Final = frozenset(("IPKernelApp", "Session"))
 """Sections of settings that say nothing to a shell."""
@@ -33,7 +34,7 @@ def places() -> tuple[str | None, ...]:
     return tuple(os.environ.get(name) for name in _PLACES)
 
 
-class WorkerShell(AwaitingShell, LastingEventsShell, FlushingShell, OnceShell):
+class WorkerShell(AwaitingShell, LastingEventsShell, FlushingShell, PlainSourceShell, OnceShell):
     """The shell of a worker."""
 
     is_blocking: bool = False

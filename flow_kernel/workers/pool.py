@@ -153,7 +153,10 @@ class Pool:
         return worker
 
     def _names(self) -> set[str]:
-        return {worker.name for worker in self.workers if worker.name is not None}
+        named = [worker for worker in [*self._workers.values()] if worker.name is not None]
+        if len(named) >= self.settings.max_workers:  # else nobody waits for one that has just died
+            named = [worker for worker in named if worker.lives]
+        return {worker.name for worker in named if worker.name is not None}
 
     def _budget(self) -> int:
         """What all cells together may be promised; without a setting, most of what there was."""

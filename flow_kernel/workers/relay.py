@@ -15,10 +15,18 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 import zmq
+from zmq.backend import Socket
 
 from flow_kernel.workers.backlog import Backlog
 from flow_kernel.workers.receiving import received
 
+# The functions of C: pyzmq's own wrappers make an enum of each number, at each frame.
+_option: Final[Callable[[Any, int], Any]] = Socket.get
+_receive: Final[Callable[[Any, int], bytes]] = Socket.recv
+_EVENTS: Final = int(zmq.EVENTS)
+_POLLIN: Final = int(zmq.POLLIN)
+_MORE: Final = int(zmq.RCVMORE)
+_AT_ONCE: Final = int(zmq.NOBLOCK)
 _IN_A_ROW: Final = 64
 _READ_BYTES: Final = 1 << 18
 _READS: Final = 4
@@ -28,8 +36,11 @@ _WAKE: Final = b"\0"
 _LOG: Final = logging.getLogger(__name__)
 
 
-def _received(socket: Any) -> Sequence[bytes]:
-    frames: Sequence[bytes] = socket.recv_multipart(zmq.NOBLOCK)
+def _received(socket: Any) -> list[bytes]:
+    """The message that is there."""
+    frames = [_receive(socket, _AT_ONCE)]
+    while _option(socket, _MORE):
+        frames.append(_receive(socket, _AT_ONCE))
     return frames
 
 
@@ -70,7 +81,7 @@ class Relay:
         self._wake.setblocking(False)
         self._wakes.setblocking(False)
         self._poller = zmq.Poller()
-        self._handlers: dict[Any, Callable[[Any], None]] = {}
+        self._handlers: dict[Any, Callable[[Any], object]] = {}
         self._on(self._wakes.fileno(), self._run_posted)
         self._is_closed = False
         self._thread = threading.Thread(target=self._run, name="flow-relay", daemon=True)
@@ -116,8 +127,9 @@ class Relay:
     def drain(self, channels: Any, pipes: Sequence[int], wait_ms: int = 0) -> None:
         """Take what has arrived, and what arrives within `wait_ms` of it; to be posted."""
         for each in (channels.iopub, channels.shell, channels.stdin):
-            while each in self._handlers and each.poll(wait_ms):
-                self._handle(each)
+            while each in self._handlers and (not wait_ms or each.poll(wait_ms)):
+                if not self._handle(each) and not wait_ms:  # to poll takes longer than to read
+                    break
         for fd in pipes:
             if fd in self._handlers:
                 self._handle(fd)
@@ -130,7 +142,7 @@ class Relay:
 
     # -- inside ------------------------------------------------------------------------------------
 
-    def _on(self, what: Any, handler: Callable[[Any], None]) -> None:
+    def _on(self, what: Any, handler: Callable[[Any], object]) -> None:
         self._handlers[what] = handler
         self._poller.register(what, zmq.POLLIN)
 
@@ -162,13 +174,12 @@ class Relay:
         take: Callable[[Sequence[bytes]], None],
         receive: Callable[[Any], Sequence[bytes]] = _received,
     ) -> None:
-        def read(socket: Any) -> None:
+        def read(socket: Any) -> bool:
             for _ in range(_IN_A_ROW):  # then the others have their turn
-                try:
-                    frames = receive(socket)
-                except zmq.Again:
-                    return
-                take(frames)
+                if not _option(socket, _EVENTS) & _POLLIN:  # to be told by an error takes longer
+                    return False
+                take(receive(socket))
+            return True
 
         self._on(socket, read)
 
@@ -197,11 +208,13 @@ class Relay:
         self._wake.close()
         self._wakes.close()
 
-    def _handle(self, each: Any) -> None:
+    def _handle(self, each: Any) -> object:
+        """Take what has come; true where there may be more of it."""
         try:
-            self._handlers[each](each)
+            return self._handlers[each](each)
         except Exception:  # noqa: BLE001 - the boundary of the thread: one message costs itself only
             _LOG.exception("flow: a message of a worker was dropped")
+            return True
 
     def _run_posted(self, _fd: int) -> None:
         with contextlib.suppress(BlockingIOError):

@@ -23,6 +23,7 @@ from typing import Any, Final
 from flow_kernel.errors import IsolationUnavailable
 from flow_kernel.workers import last_words
 from flow_kernel.workers.here import search_path
+from flow_kernel.workers.line import CAN_BE, Line, line_pair
 from flow_kernel.workers.manager import APP, LOCAL, Order, WorkerManager
 from flow_kernel.workers.processes import HeardProcess, ProgramProcess
 from flow_kernel.workers.provisioner import NAME, ORDER, ForkOrder
@@ -46,6 +47,7 @@ class Started:
         pipes: What it writes to descriptors 1 and 2, and the stacks of a fatal signal.
         modules: What it had to import; empty where it does not say.
         last_words: What it wrote last, also once it is dead; None where there is no such memory.
+        line: Where jobs go past the shell channel; None where nobody would read them there.
         reason: Why it is of that kind.
         is_makeshift: True where another kind was wanted.
     """
@@ -56,26 +58,32 @@ class Started:
     pipes: tuple[int, ...]
     modules: tuple[str, ...]
     last_words: last_words.LastWords | None
+    line: Line | None = None
     reason: str = ""
     is_makeshift: bool = False
 
 
 class _Pipes:
-    """What a worker and its session share: four pipes, and memory for its last words.
+    """What a worker and its session share: four pipes, memory for its last words, and a line.
 
     Attributes:
-        reads: Our ends.
-        writes: Its ends, and the memory last.
+        reads: Our ends of the pipes.
+        writes: Its ends, the memory, and its end of the line.
         words: That memory; None where there is none.
+        line: Our end of the line; likewise.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, worker_id: str) -> None:
         ends = [os.pipe() for _ in _PIPES]
         self.reads, self.writes = [list(side) for side in zip(*ends, strict=True)]
         self.words: last_words.LastWords | None = None
+        self.line: Line | None = None
         if last_words.CAN_SHARE:
             self.writes.append(last_words.create())
             self.words = last_words.LastWords(self.writes[-1])
+            if CAN_BE:
+                self.line, theirs = line_pair(worker_id.encode())
+                self.writes.append(theirs)
 
     def hand_over(self) -> None:
         """The worker has its ends."""
@@ -90,6 +98,8 @@ class _Pipes:
             os.close(fd)
         if self.words is not None:
             self.words.close()
+        if self.line is not None:
+            self.line.close()
 
 
 def begin_fork(order: Order, zygote: ZygoteClient) -> Callable[[], Started]:
@@ -102,7 +112,7 @@ def begin_fork(order: Order, zygote: ZygoteClient) -> Callable[[], Started]:
         IsolationUnavailable: It was not forked.
     """
     manager = WorkerManager(order, provisioner=NAME, argv=(sys.executable, "-m", APP))
-    pipes, begun = _pipes(), list[HeardProcess]()
+    pipes, begun = _pipes(order), list[HeardProcess]()
     with _undone(pipes, begun):
         fork = ForkOrder(client=zygote, fds=pipes.writes)
         manager.start_kernel(env=dict(order.env), cwd=order.cwd, **{ORDER: fork})
@@ -146,7 +156,7 @@ def begin_program(order: Order, reason: str, *, is_makeshift: bool) -> Callable[
             is_makeshift=is_makeshift,
         )
         return lambda: started
-    pipes, begun = _pipes(), list[HeardProcess]()
+    pipes, begun = _pipes(order), list[HeardProcess]()
     with _undone(pipes, begun):
         stdout, stderr, *kept = pipes.writes
         said |= {"owner": os.getpid(), "directory": str(order.directory), "kept": kept}
@@ -165,11 +175,13 @@ def give_up(started: Started) -> None:
         os.close(fd)
     if started.last_words is not None:
         started.last_words.close()
+    if started.line is not None:
+        started.line.close()
 
 
-def _pipes() -> _Pipes:
+def _pipes(order: Order) -> _Pipes:
     try:
-        return _Pipes()
+        return _Pipes(order.worker_id)
     except OSError as error:
         raise IsolationUnavailable(f"no worker can be started: {error}") from None
 
@@ -215,12 +227,16 @@ def _ready(
     with _undone(pipes, begun):
         known = _wait_until_ready(order, pipes.reads)
     os.close(pipes.reads.pop())
+    if pipes.line is not None and not known.get("has_line"):
+        pipes.line.close()
+        pipes.line = None
     return Started(
         manager=manager,
         process=manager.provisioner.process,
         kind="zygote" if reason is None else "spawn",
         pipes=tuple(pipes.reads),
         last_words=pipes.words,
+        line=pipes.line,
         modules=tuple(known.get("modules", ())),
         reason=reason or NAME,
         is_makeshift=is_makeshift,

@@ -27,10 +27,19 @@ class Turning:
         self._turning = threading.RLock()
         self._on_change = on_change
 
-    def change(self, event: Event, reason: str = "") -> None:
-        """Something happened to it; told in the order in which it happened."""
+    def change(
+        self, event: Event, reason: str = "", *, do: Callable[[], None] = lambda: None
+    ) -> None:
+        """Something happened to it; told in the order in which it happened.
+
+        Args:
+            event: What.
+            reason: Why.
+            do: What is to be done about it, before anybody is told.
+        """
         with self._turning:
             self.state = lifecycle.step(self.state, event)
+            do()
             self._on_change(self, reason)
 
     def unseen(self) -> None:

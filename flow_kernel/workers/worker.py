@@ -1,19 +1,17 @@
 """One worker: its state, its job, and what happens to both.
 
 Made by `pool`. Everything here runs in the relay's thread but for `run`, `interrupt`, `signal` and
-`answer`, which post to it.
+what is said to it, which `speech` sends.
 """
 
 import os
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from flow_kernel.errors import UsageError
 from flow_kernel.records.process import start_time
 from flow_kernel.workers import lifecycle
 from flow_kernel.workers.backlog import MARK
@@ -28,9 +26,13 @@ from flow_kernel.workers.messages import PASSED_ON, TARGET, Message
 from flow_kernel.workers.processes import Ended
 from flow_kernel.workers.relay import Relay
 from flow_kernel.workers.said import Said
+from flow_kernel.workers.speech import Speech
 from flow_kernel.workers.starter import Started
 from flow_kernel.workers.tears import Tears
 from flow_kernel.workers.turning import Turning
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 _LAST_WORDS_MS: Final = 5
 _FAR_WORDS_MS: Final = 200
@@ -79,11 +81,15 @@ class Worker(Turning):
         self._outlet = outlet
         self._parent: Mapping[str, Any] = {}
         self.said: Said = Said(started.last_words)
-        self._asked: dict[str, Future[dict[str, Any]]] = {}
-        self._subshell: str | None = None
+        self._speech = Speech(
+            relay,
+            channels,
+            started.manager.session,
+            line=started.line,
+            is_busy=lambda: self.job is not None,
+        )
         self._calls = Calls(self)
         self.heart: Heart = Heart(relay, channels.open_heart, self._beat)
-        self._waiting: list[tuple[str, Mapping[str, Any]]] = []
         self.died: Died | None = None
         relay.post(lambda: relay.add(channels, started.pipes, self))
         self._asked_s, self._ask_again_s = 0.0, _ASK_AGAIN_S / 2
@@ -123,17 +129,13 @@ class Worker(Turning):
             IllegalTransition: It has another one.
             UsageError: `job` cannot be sent, and was not.
         """
-        frames = self._frames(job)
+        frames = self._speech.frames(job)
         with self._turning:
             if self.died is not None:
                 job.happened.put(self.died)
                 return
             self.unseen()
-            self.change(Event.BEGIN)
-            self.job, self._parent = job, job.header
-            if self._tears is not None and self._tears.is_cut:
-                self._tear()
-        self._relay.post(lambda: self._send(frames))
+            self.change(Event.BEGIN, do=lambda: self._begin(job, frames))
 
     def mind_reply(self, job: Job) -> None:
         """Ask after a reply that has not come with the end of `job`; called now and then.
@@ -173,11 +175,11 @@ class Worker(Turning):
 
     def answer(self, value: str) -> None:
         """Answer its question for input."""
-        self._relay.post(lambda: self._say(self._channels.stdin, "input_reply", {"value": value}))
+        self.say("stdin", "input_reply", {"value": value})
 
     def say(self, channel: str, kind: str, content: Mapping[str, Any], **more: Any) -> None:
-        """Send another message, on `shell` or `control`."""
-        self._relay.post(lambda: self._say(getattr(self._channels, channel), kind, content, **more))
+        """Send another message, on `shell`, `control` or `stdin`."""
+        self._speech.say(channel, kind, content, **more)
 
     def ask(self, kind: str, content: Mapping[str, Any]) -> "Future[dict[str, Any]]":
         """Send a request that is no cell, such as one for completions.
@@ -185,22 +187,14 @@ class Worker(Turning):
         Returns:
             Gets the content of the reply; never done where there is none.
         """
-        asked: Future[dict[str, Any]] = Future()
-
-        def send() -> None:
-            header = self._started.manager.session.msg_header(kind)
-            self._asked[header["msg_id"]] = asked
-            self._say(self._channels.shell, kind, content, header=header)
-
-        self._relay.post(send)
-        return asked
+        return self._speech.ask(kind, content)
 
     def pass_comm(self, kind: str, message: Mapping[str, Any]) -> None:
         """Pass on what a client says to a comm of it.
 
         While a cell is busy it is heard in a subshell, if it came over one; else after the cell.
         """
-        self._relay.post(lambda: self._pass_comm(kind, message))
+        self._speech.pass_comm(kind, message)
 
     def died_with(self, ended: Ended) -> None:
         """Its process has ended; called in any thread."""
@@ -215,45 +209,41 @@ class Worker(Turning):
             return
         job = self.job
         is_of_job = job is not None and message.parent_id == job.msg_id
-        if message.kind == "status":
+        if message.kind == "execute_reply":  # instead of `idle`, see `shell.worker_replies`
+            self._replied(message, is_idle=True)
+        elif message.kind == "status":
             if message.content.get("execution_state") == "idle":
                 self._rests(job if is_of_job else None, message.parent_id)
         elif message.kind == KIND:
             self._calls.take(message.content, job.happened.put if job and is_of_job else None)
         elif message.kind in PASSED_ON:
-            if message.kind == "stream" and not self._hears(message):
-                return
-            self._outlet.publish(self.worker_id, message)
-            if message.long is not None:
-                self._relay.when_free(partial(self._take, message.long.spent))
+            self._pass_on(message)
         elif message.kind == MARK:
             self._relay.when_free(lambda: self._take(message.content.get("spent")))
         elif message.kind == TARGET:
             self._outlet.has_target(self.worker_id, str(message.content.get("target_name")))
 
+    def _pass_on(self, message: Message) -> None:
+        if message.kind == "stream" and not self._hears(message):
+            return
+        self._outlet.publish(self.worker_id, message)
+        if message.long is not None:
+            self._relay.when_free(partial(self._take, message.long.spent))
+
     def on_reply(self, frames: Sequence[bytes]) -> None:
         """A message of its shell channel."""
-        message, job = self._channels.read(frames), self.job
+        message = self._channels.read(frames)
         if message is None:
             return
-        asked = self._asked.pop(message.parent_id, None)
-        if asked is not None and asked.set_running_or_notify_cancel():
-            asked.set_result(message.content)
-        if job is None or message.parent_id != job.msg_id:
-            return
+        self._speech.answered(message)
         if message.kind == "execute_reply":
-            job.reply = message
-            self._end_if_done()
+            self._replied(message, is_idle=False)
 
     def on_control(self, frames: Sequence[bytes]) -> None:
         """A message of its control channel."""
         message = self._channels.read(frames)
-        if message is not None and message.kind == "create_subshell_reply":
-            found = message.content.get("subshell_id")
-            self._subshell = found if isinstance(found, str) else ""
-            waiting, self._waiting = self._waiting, []
-            for kind, each in waiting:
-                self._pass_comm(kind, each)
+        if message is not None:
+            self._speech.on_control(message)
 
     def on_stdin(self, frames: Sequence[bytes]) -> None:
         """It asks for input."""
@@ -281,41 +271,18 @@ class Worker(Turning):
 
     # -- inside ------------------------------------------------------------------------------------
 
-    def _frames(self, job: Job) -> list[Any]:
-        try:
-            return [*self._started.manager.session.serialize(job.message()), *job.buffers]
-        except (TypeError, ValueError, RecursionError) as error:
-            raise UsageError(f"the cell cannot be sent to a worker: {error}") from None
-
-    def _send(self, frames: Sequence[Any]) -> None:
+    def _begin(self, job: Job, frames: Sequence[Any]) -> None:
+        self.job, self._parent = job, job.header
+        if self._tears is not None and self._tears.is_cut:
+            self._tear()
         self.said.take_stacks()  # that it has lived on after
-        if self.died is None:  # else its sockets are closed, and its job was told
-            self._channels.shell.send_multipart(frames)
+        self._speech.send(frames)
 
-    def _say(
-        self, socket: Any, kind: str, content: Mapping[str, Any], *, header: Any = None,
-        metadata: Any = None, buffers: Sequence[Any] = (),
-    ) -> None:  # fmt: skip
-        if self.died is not None:  # its sockets are closed
-            return
-        session = self._started.manager.session
-        message = session.msg(kind, dict(content), header=header, metadata=metadata)
-        socket.send_multipart([*session.serialize(message), *buffers])
-
-    def _pass_comm(self, kind: str, message: Mapping[str, Any]) -> None:
-        header = dict(message["header"])
-        is_concurrent = header.pop("subshell_id", None) is not None and self.job is not None
-        if is_concurrent and self._subshell is None:
-            if not self._waiting:
-                self._say(self._channels.control, "create_subshell_request", {})
-            self._waiting.append((kind, message))
-            return
-        if is_concurrent and self._subshell:
-            header["subshell_id"] = self._subshell
-        self._say(
-            self._channels.shell, kind, message["content"], header=header,
-            metadata=message.get("metadata"), buffers=message.get("buffers") or (),
-        )  # fmt: skip
+    def _replied(self, message: Message, *, is_idle: bool) -> None:
+        job = self.job
+        if job is not None and message.parent_id == job.msg_id:
+            job.reply, job.is_idle = message, job.is_idle or is_idle
+            self._end_if_done()
 
     def _rests(self, job: Job | None, parent_id: str | None) -> None:
         if job is None:
@@ -356,6 +323,7 @@ class Worker(Turning):
                 fault=self.said.fault,
                 last_output=self.said.last_output,
             )
+            self._speech.close()
             job, self.job = self.job, None
             self.change(Event.DIED)
         self._clean_up()

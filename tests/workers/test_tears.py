@@ -60,7 +60,7 @@ class Connected:
         )
         session = SimpleNamespace(serialize=lambda _: [b"job"])
         started: Any = SimpleNamespace(
-            kind="remote", reason="", is_makeshift=False, last_words=None, pipes=(),
+            kind="remote", reason="", is_makeshift=False, last_words=None, pipes=(), line=None,
             process=SimpleNamespace(pid=None), manager=SimpleNamespace(session=session),
         )  # fmt: skip
         self.worker = Worker(

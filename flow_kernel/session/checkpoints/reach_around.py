@@ -57,7 +57,8 @@ _DRAWS: Final = ("matplotlib", "matplotlib_inline")
 _NO_THREAD: Final = vars(threading)["_DummyThread"]
 _OF_C: Final = (BuiltinFunctionType, signal.Handlers)
 _SIGNALS: Final = tuple(map(int, signal.valid_signals()))
-_getsignal: Final[Any] = getattr(signal.getsignal, "__wrapped__", signal.getsignal)
+# That of C: Python's own makes an enum of each answer, 62 times.
+_getsignal: Final[Any] = getattr(vars(signal).get("_signal"), "getsignal", signal.getsignal)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,7 @@ _SQL: Final = re.compile(r"\b(?:from|join|into|update)\b", re.IGNORECASE)
 _module_of: Final = type.__dict__["__module__"].__get__
 _dict_of: Final = type.__dict__["__dict__"].__get__
 _mro_of: Final = type.__dict__["__mro__"].__get__
+_SPELLED: Final = re.compile(r"['\"\\]|__")
 _LAZY: Final = frozenset({*DYNAMIC, "get_ipython"})
 
 
@@ -63,6 +64,8 @@ def wanted(
             return False
         return visible(name, id(namespace[name]))
 
+    if _is_plain(source) and not any(map(is_sent, words(source))):
+        return []
     found: set[str] = set()
     todo = {name for name in _reads(source) if is_sent(name)}
     while todo:
@@ -83,6 +86,14 @@ def _named(names: tuple[str, ...], namespace: Mapping[str, object]) -> list[str]
             hint=f"did you mean {', '.join(meant)}?" if meant else "",
         )
     return list(dict.fromkeys(names))
+
+
+def _is_plain(source: str) -> bool:
+    """True where every name that the cell can read stands in it as a word: most need no compiler.
+
+    Not those in a text, which may be joined of several, nor what Python spells otherwise.
+    """
+    return source.isascii() and _SPELLED.search(source) is None
 
 
 def _reads(source: str) -> set[str]:

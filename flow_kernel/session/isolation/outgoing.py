@@ -5,7 +5,6 @@ the background takes everything, as it is when it is begun: cells that come afte
 variables, and nobody knows yet where it will run.
 """
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,7 +14,7 @@ from flow_kernel.session.isolation.kinds import Freight, shares_memory
 from flow_kernel.session.isolation.sent import Sent, of_process
 from flow_kernel.session.isolation.stillness import Stillness
 from flow_kernel.workers import transfer
-from flow_kernel.workers.here import directory, search_path
+from flow_kernel.workers.here import Environment, directory, search_path
 from flow_kernel.workers.job import JOB, Job
 from flow_kernel.workers.worker import Worker
 
@@ -46,12 +45,13 @@ class Outgoing:
     def __init__(self, still: Stillness, tell: Callable[[str], None]) -> None:
         self._still = still
         self._tell = tell
+        self._environment = Environment()
 
     def prepared(self, cell: IsolatedCell, names: Sequence[str], sent: Sent) -> Prepared:
         """What goes with a cell to a worker that knows what `sent` says; in the cell's thread."""
         around = of_process(has_seeded=self._still.has_seeded, has_displays=cell.has_displays)
         facts = sent.surroundings(
-            {**around, "cwd": directory(), "path": search_path(), "env": dict(os.environ)}
+            {**around, "cwd": directory(), "path": search_path(), "env": self._environment.now()}
         )
         if cell.count is not None:
             facts["count"] = cell.count

@@ -149,7 +149,9 @@ class Isolation:
         counted = counted or Counted()
         cell = self.held(cell)
         names = [] if prepared is not None else self._names(cell)
-        memory_bytes = max(cell.limits.memory_bytes or 0, cell.needs.memory_bytes)
+        needs, memory_bytes = cell.needs, cell.limits.memory_bytes or 0
+        if memory_bytes > needs.memory_bytes:
+            needs = replace(needs, memory_bytes=memory_bytes)
         name = None if cell.is_fresh else cell.worker or DEFAULT_WORKER
 
         def once() -> Finished:
@@ -169,7 +171,7 @@ class Isolation:
         with self.pool.turnstile.turn(
             worker=name,
             priority=cell.priority,
-            needs=replace(cell.needs, memory_bytes=memory_bytes),
+            needs=needs,
             is_background=cell.is_background,
             is_wanted=lambda: not counted.count,
             on_wait=lambda before: self._waits(cell, name, before),
@@ -194,7 +196,8 @@ class Isolation:
     def held(self, cell: IsolatedCell) -> IsolatedCell:
         """A cell with the limits that hold for all that say nothing else."""
         storm = self.pool.settings.max_processes or None
-        return replace(cell, limits=replace(cell.limits, storm=storm))
+        limits = replace(cell.limits, storm=storm)
+        return cell if limits == cell.limits else replace(cell, limits=limits)
 
     def prepare(self, cell: IsolatedCell) -> Prepared:
         """What a cell needs that is to run in the background, as it is now.
@@ -336,8 +339,11 @@ class Isolation:
             sent.changed(finished.changes, cell.namespace, self._still)
 
     def _sent_to(self, worker: Worker) -> Sent:
-        env = self._env if worker.is_far else worker.env
-        return self._sent.setdefault(worker.worker_id, Sent(env, is_far=worker.is_far))
+        sent = self._sent.get(worker.worker_id)
+        if sent is None:
+            env = self._env if worker.is_far else worker.env
+            sent = self._sent[worker.worker_id] = Sent(env, is_far=worker.is_far)
+        return sent
 
     def _finished(
         self, cell: IsolatedCell, worker: Worker, outcome: Outcome, done: Done

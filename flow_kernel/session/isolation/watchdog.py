@@ -31,6 +31,7 @@ _DUMP: Final = getattr(signal, "SIGUSR2", None)
 _COUNTING_S: Final = 0.1
 _SEARCHING_S: Final = 0.4
 _TOLD: Final = ("suspected", "likely", "certain")
+_CORES: Final = os.cpu_count() or 1
 _SLACK_S: Final = 0.02
 """A wait of the cell's thread ends a little before or after its time."""
 
@@ -67,7 +68,7 @@ class Watchdog:
         self._code = code
         self._witness = witness
         self._acts_alone = acts_alone
-        self._detector = Detector(memory_bytes=limits.memory_bytes, cores=os.cpu_count() or 1)
+        self._detector = Detector(memory_bytes=limits.memory_bytes, cores=_CORES)
         self._looked_s = self._searched_s = 0.0
         self._has_asked = False
         self._has_dump = False

@@ -1,0 +1,67 @@
+"""Jobs that go straight to the main thread of their worker keep their place among the rest."""
+
+import sys
+
+import pytest
+
+from tests.isolating import ok
+from tests.kernels import Kernel
+from tests.promises import promise
+
+ONE_COMM = (
+    "%%isolated --worker line\nimport comm\nheard = []\n"
+    "c = comm.create_comm(target_name='flow.line')\n"
+    "c.on_msg(lambda m: heard.append(m['content']['data']))\nprint(c.comm_id)"
+)
+TOOLKIT = """\
+%%isolated --worker gui
+import time
+from ipykernel.eventloops import get_shell_stream, register_integration
+turns = 0
+@register_integration("flow")
+def loop(kernel):
+    global turns
+    stream, until_s = get_shell_stream(kernel), time.monotonic() + kernel._poll_interval
+    while not stream.flush(limit=1) and time.monotonic() < until_s:
+        turns += 1
+        time.sleep(0.001)
+@loop.exit
+def leave(kernel):
+    pass
+%gui flow
+"""
+HAS_LINE = "get_ipython().kernel.line is not None"
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="jobs go as all else")
+
+
+@promise("isolated.relay")
+def test_a_cell_stands_behind_what_a_client_has_said_to_a_comm_before_it(own: Kernel) -> None:
+    comm_id = ok(own, ONE_COMM).strip()
+    assert ok(own, f"%%isolated --worker line\n{HAS_LINE}") == "True"
+    for n in range(100):
+        own.request("comm_msg", {"comm_id": comm_id, "data": n})
+        assert ok(own, "%%isolated --worker line\nheard[-1], len(heard)") == f"({n}, {n + 1})"
+
+
+@promise("isolated.relay")
+def test_a_cell_of_any_length_runs(own: Kernel) -> None:
+    for length in (10, 60_000, 70_000, 1_000_000, 10):
+        assert ok(own, f"%%isolated\nlen('{'x' * length}')") == str(length)
+
+
+@promise("isolated.relay")
+def test_a_worker_whose_loop_a_gui_keeps_runs_cells(own: Kernel) -> None:
+    ok(own, TOOLKIT)
+    for n in range(5):
+        assert ok(own, f"%%isolated --worker gui\n{n}") == str(n)
+    assert ok(own, "%%isolated --worker gui\nturns > 0") == "True"
+    ok(own, "%%isolated --worker gui\n%gui")
+    assert ok(own, "%%isolated --worker gui\n1 + 1") == "2"
+
+
+@promise("isolated.variables")
+def test_the_context_of_one_cell_is_that_of_the_next(own: Kernel) -> None:
+    ok(own, "%%isolated\nimport decimal; decimal.getcontext().prec = 7")
+    assert ok(own, "%%isolated\ndecimal.getcontext().prec") == "7"
+    ok(own, f"%%isolated\nlong = '{'x' * 70_000}'")  # on the shell channel
+    assert ok(own, "%%isolated\ndecimal.getcontext().prec") == "7"
