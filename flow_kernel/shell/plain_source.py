@@ -11,6 +11,7 @@ Proven for IPython 9.0 to 9.18: nothing changes where other transformers are at 
 `is_usable` finds other names.
 """
 
+import inspect
 import re
 from collections.abc import Sequence
 from typing import Any, Final
@@ -86,5 +87,9 @@ def _are_in_order(lines: Sequence[str]) -> bool:
 
 def is_usable() -> bool:
     """IPython transforms tokens as we know it."""
-    made: Any = TransformerManager()
-    return made.token_transformers == _FINDERS and hasattr(made, "do_token_transforms")
+    try:
+        parameters = [*inspect.signature(TransformerManager.do_token_transforms).parameters]
+        made: Any = TransformerManager()
+        return parameters == ["self", "lines"] and made.token_transformers == _FINDERS
+    except (AttributeError, TypeError, ValueError):
+        return False

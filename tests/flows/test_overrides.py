@@ -52,6 +52,11 @@ from ipykernel.displayhook import ZMQShellDisplayHook as changed
 start = changed.start_displayhook
 changed.start_displayhook = lambda self: start(self)
 """,
+    "sources without IPython's syntax": """
+from IPython.core.inputtransformer2 import TransformerManager as changed
+transform = changed.do_token_transforms
+changed.do_token_transforms = lambda self, lines, more=None: transform(self, lines)
+""",
 }
 """What another version may look like: it works, and takes one thing more than ours knows."""
 
@@ -63,6 +68,7 @@ _OURS: Final = {
     "prints kept in bounds": "ip._kept_prints is not None",
     "work of a cell done once": "hasattr(ipykernel.ipkernel._accepts_parameters, '_found')",
     "results under their own request": "'msg' in vars(type(ip.displayhook))",
+    "sources without IPython's syntax": "'Plain' in type(ip.input_transformer_manager).__name__",
 }
 
 
