@@ -7,6 +7,7 @@ gives all of it back. A cell waits a little for its clients, a tenth of a second
 thousand characters at most: one that does not read at all slows a cell down and does not stop it.
 """
 
+import threading
 import time
 from collections import deque
 from typing import Any, Final
@@ -31,6 +32,7 @@ class InFlight:
     def __init__(self) -> None:
         self._frames: deque[tuple[int, Any]] = deque()
         self._nbytes = 0
+        self._looking = threading.Lock()
 
     def watched(self, part: Any) -> Any:
         """A part of a message as it is to be sent: of a large one it is seen when it has left."""
@@ -52,13 +54,11 @@ class InFlight:
             self._look()
 
     def _look(self) -> None:
-        frames = self._frames
-        while frames:
-            try:
-                nbytes, tracker = frames[0]
-                if not tracker.done:
-                    return
-                frames.popleft()
-            except IndexError:  # another thread has looked as well
-                return
-            self._nbytes -= nbytes
+        if not self._looking.acquire(False):
+            return  # another thread is at it
+        try:
+            frames = self._frames
+            while frames and frames[0][1].done:
+                self._nbytes -= frames.popleft()[0]
+        finally:
+            self._looking.release()

@@ -11,13 +11,17 @@ from tests.kernels import Kernel
 
 @pytest.fixture
 def log() -> logging.Logger:
-    made = logging.Logger("of a test")
+    made = _logger()
     made.setLevel(logging.DEBUG)
     made.addHandler(logging.StreamHandler(io.StringIO()))
     made.handlers[0].setLevel(logging.WARNING)
     made.propagate = False
     ask_first(made)
     return made
+
+
+def _logger() -> logging.Logger:
+    return logging.Logger("of a test")  # noqa: LOG001 - no other test has it
 
 
 def _told(log: logging.Logger) -> str:
@@ -59,7 +63,7 @@ def test_levels_that_are_changed_count(log: logging.Logger) -> None:
 
 
 def test_handlers_of_those_above_are_asked_where_records_go_there(log: logging.Logger) -> None:
-    above = logging.Logger("above")
+    above = _logger()
     above.addHandler(logging.StreamHandler(io.StringIO()))
     log.parent = above
     log.debug("kept back")
@@ -70,7 +74,8 @@ def test_handlers_of_those_above_are_asked_where_records_go_there(log: logging.L
 
 
 def test_one_without_any_handler_is_as_pythons() -> None:
-    log = logging.Logger("bare", logging.DEBUG)
+    log = _logger()
+    log.setLevel(logging.DEBUG)
     log.propagate = False
     ask_first(log)
 
@@ -81,7 +86,7 @@ def test_one_of_another_class_stays_as_it_is() -> None:
     class Theirs(logging.Logger):
         pass
 
-    theirs, adapter = Theirs("theirs"), logging.LoggerAdapter(logging.Logger("inner"), {})
+    theirs, adapter = Theirs("theirs"), logging.LoggerAdapter(_logger(), {})
     ask_first(theirs)
     ask_first(adapter)
 
