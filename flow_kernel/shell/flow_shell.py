@@ -39,7 +39,7 @@ class FlowShell(AwaitingShell, LastingEventsShell, FlushingShell, PlainSourceShe
         if not history_batches.is_usable():
             super().init_history()
             return
-        self.history_manager = history_batches.BatchedHistory(shell=self, parent=self)
+        self.history_manager: Any = history_batches.BatchedHistory(shell=self, parent=self)
         self.configurables.append(self.history_manager)
 
     def _tee(self, channel: str) -> AbstractContextManager[None]:

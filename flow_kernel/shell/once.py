@@ -33,7 +33,7 @@ class OnceShell(SectionsOnce, ZMQInteractiveShell):  # type: ignore[misc]  # ipy
 
     def init_display_formatter(self) -> None:
         """Show plain objects as text at once."""
-        self.display_formatter = PlainDisplayFormatter(parent=self)
+        self.display_formatter: Any = PlainDisplayFormatter(parent=self)
         self.configurables.append(self.display_formatter)
 
     def begin_request(self, code: str) -> None:

@@ -34,21 +34,20 @@ _EVENTS: Final = int(zmq.EVENTS)
 _POLLIN: Final = int(zmq.POLLIN)
 
 
-_Stream: Any = ZMQStream
-
-
-class SharedStream(_Stream):  # type: ignore[misc]  # pyzmq types its stream by halves
+class SharedStream(ZMQStream):
     """pyzmq's stream of a socket that other threads send through as well."""
 
     order: Any
 
     def _handle_events(self, fd: Any, events: Any) -> None:
+        stock: Any = super()
         with self.order:
-            super()._handle_events(fd, events)
+            stock._handle_events(fd, events)
 
     def _update_handler(self, state: int) -> None:
+        stock: Any = super()
         with self.order:
-            super()._update_handler(state)
+            stock._update_handler(state)
 
 
 def share(given: Any) -> Any:

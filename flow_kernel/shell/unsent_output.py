@@ -52,7 +52,7 @@ class Part:
         self.stream: Any = stream
         self.parent: Any = parent
         self.texts: list[str] = []
-        self.told = 0
+        self.told: int = 0
         """How many of them the watcher knows."""
 
 
@@ -70,8 +70,8 @@ class Unsent:
         """Held while text is sent: whoever flushes waits for those who are at it."""
         self.last: Part | None = None
         """Where text of the same stream and cell goes."""
-        self.chars = 0
-        self.is_calm = False
+        self.chars: int = 0
+        self.is_calm: bool = False
         """A timer is set and the watcher has enough: a write has nothing to do but to append."""
         self._publisher = publisher
         self._watcher: Callable[[str], bool] | None = None
@@ -82,7 +82,7 @@ class Unsent:
         self._switched_s = 0.0
         self._leaving: deque[Part] = deque()
         self._is_armed = False
-        self.is_child = False
+        self.is_child: bool = False
         """This process was forked after it was made."""
         self._is_sending = False
         self._sent: Any = None
@@ -193,7 +193,9 @@ class Unsent:
         return True
 
     def _clear(self) -> None:
-        self._parts, self.last, self._latest, self.chars = [], None, {}, 0
+        self._parts, self._latest = [], {}
+        self.last = None
+        self.chars = 0
         self.is_calm = False
 
     def _arm(self) -> None:
@@ -218,7 +220,8 @@ class Unsent:
             self._on_time()
 
     def _on_time(self) -> None:
-        self._is_armed = self.is_calm = False  # what is written from here on sets the next one
+        self._is_armed = False  # what is written from here on sets the next one
+        self.is_calm = False
         self.flush()
         if not self.is_empty and not self._is_armed:
             self._arm()

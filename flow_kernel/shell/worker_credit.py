@@ -51,9 +51,9 @@ class Credit:
         self._mark = mark
         self._pid = _getpid()
         self._parent = _getppid()
-        self.spent = 0
+        self.spent: int = 0
         """How much was said."""
-        self.until = min(EACH_BYTES, LIMIT_BYTES)
+        self.until: int = min(EACH_BYTES, LIMIT_BYTES)
         """From here on there is something to look at before more is said."""
         self._next = EACH_BYTES
         self._room = LIMIT_BYTES

@@ -4,7 +4,7 @@ Built by `shell.worker_app`. Descriptors 1 and 2 of a worker are pipes that the 
 native code and subprocesses write there needs no capture, and is not lost with the worker.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from flow_kernel.shell.outstream import FlowOutStream
@@ -40,7 +40,7 @@ class WorkerOutStream(FlowOutStream):
         """Keep from now on what is written in memory that outlives the process."""
         number, unsent, write = self._number, self.unsent, words.write
 
-        def mirror(text: str) -> None:
+        def mirrored(text: str) -> None:
             credit = self.credit
             if credit is not None and credit.spent >= credit.until:
                 credit.look()
@@ -52,7 +52,7 @@ class WorkerOutStream(FlowOutStream):
             else:
                 write(number, text.encode("utf-8", "surrogatepass"))
 
-        self.mirror = mirror
+        self.mirror: Callable[[str], None] | None = mirrored
 
     def fileno(self) -> int:
         """The descriptor that subprocesses are given."""
