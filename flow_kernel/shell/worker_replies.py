@@ -46,9 +46,10 @@ class LoadedSession(Session):  # type: ignore[misc]  # jupyter_client has no typ
 
     def take_reply(self, parent: Any) -> dict[str, Any] | None:
         """The reply to a request that waits; once."""
-        held, self._held = self._held, None
+        held = self._held
         if held is None or held["parent_header"].get("msg_id") != parent["header"].get("msg_id"):
-            return None
+            return None  # of the control channel, or of a subshell
+        self._held = None
         return held
 
     def _reply(

@@ -43,6 +43,13 @@ def test_a_cell_stands_behind_what_a_client_has_said_to_a_comm_before_it(own: Ke
         assert ok(own, "%%isolated --worker line\nheard[-1], len(heard)") == f"({n}, {n + 1})"
 
 
+@promise("isolated.survives")
+def test_a_cell_right_behind_one_that_failed_runs(own: Kernel) -> None:
+    for n in range(100):  # ipykernel aborts what is queued behind an error, for a moment
+        assert own.run("%%isolated\n1 / 0").status == "error"
+        assert ok(own, f"%%isolated\n{n}") == str(n)
+
+
 @promise("isolated.relay")
 def test_a_cell_of_any_length_runs(own: Kernel) -> None:
     for length in (10, 60_000, 70_000, 1_000_000, 10):

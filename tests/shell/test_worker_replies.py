@@ -58,9 +58,10 @@ def test_the_reply_to_a_job_is_given_once_to_its_own_request(sockets: tuple[Any,
 
 def test_a_reply_is_not_given_to_another_request(sockets: tuple[Any, Any]) -> None:
     session = _session()
-    _answer(session, sockets[0], {JOB: {}})
+    request = _answer(session, sockets[0], {JOB: {}})
 
     assert session.take_reply(session.msg("comm_msg")) is None
+    assert session.take_reply(request) is not None
 
 
 @pytest.mark.parametrize("found", [{}, {"started": "now"}])

@@ -90,7 +90,8 @@ class Outgoing:
                 "store_history": cell.has_history,
                 "user_expressions": {},
                 "allow_stdin": cell.can_ask,
-                "stop_on_error": True,
+                # The session aborts what is queued behind an error; here that is a job of later.
+                "stop_on_error": False,
             },
             metadata={JOB: facts},
             buffers=buffers,
