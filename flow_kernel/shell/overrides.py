@@ -19,6 +19,8 @@ from flow_kernel.shell import (
     outstream,
     packed_text,
     plain_source,
+    quick_dispatch,
+    reply_way,
     result_hook,
     shell_channel,
     worker_overrides,
@@ -28,6 +30,8 @@ from flow_kernel.shell.selftest import Finding
 OVERRIDES: Final[Mapping[str, Callable[[], bool]]] = {
     "messages without a hop": iopub.is_usable,
     "requests without a hop": shell_channel.is_usable,
+    "requests read once": quick_dispatch.is_usable,
+    "replies without a hop": reply_way.is_usable,
     "streams that wait for nobody": outstream.is_usable,
     "history in batches": history_batches.is_usable,
     "prints kept in bounds": kept_prints.is_usable,

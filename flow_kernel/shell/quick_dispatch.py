@@ -8,14 +8,17 @@ request does all of it again. Most requests name no subshell, which is seen in t
 header; they are proved where they are run. The others, comms among them, go the way of ipykernel,
 and while one of them is on it nothing passes it.
 
-Proven for ipykernel 7.0 to 7.4; a kernel without that thread never calls it.
+Proven for ipykernel 7.0 to 7.4, and its own way where that has another shape; a kernel without that
+thread never calls it.
 """
 
+import inspect
 import re
 from collections.abc import Sequence
 from typing import Any, Final
 
 from ipykernel.ipkernel import IPythonKernel
+from ipykernel.subshell_manager import SubshellManager
 from jupyter_client.session import DELIM
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
@@ -27,6 +30,23 @@ _NAMES_NONE: Final = re.compile(rb'"subshell_id"\s*:\s*null\b')
 _COMM: Final = b"comm_"
 
 
+def is_usable() -> bool:
+    """True where ipykernel passes a request on as we know it."""
+    try:
+        reads = IPythonKernel.shell_channel_thread_main
+        finds = SubshellManager.get_shell_channel_to_subshell_socket
+        return (
+            inspect.iscoroutinefunction(reads)
+            and [*inspect.signature(reads).parameters] == ["self", "msg"]
+            and [*inspect.signature(finds).parameters] == ["self", "subshell_id"]
+        )
+    except (AttributeError, TypeError, ValueError):
+        return False
+
+
+_IS_USABLE: Final = is_usable()
+
+
 class QuickDispatchKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no types
     """A kernel whose requests for the main shell are read once."""
 
@@ -34,10 +54,12 @@ class QuickDispatchKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has
 
     def shell_channel_thread_main(self, msg: Sequence[Any]) -> Any:
         """Pass a request on; called in the thread of the shell channel, with its frames."""
-        if self._on_the_slow_way == 0 and is_for_main(msg):
+        if _IS_USABLE and self._on_the_slow_way == 0 and is_for_main(msg):
             manager = self.shell_channel_thread.manager
             manager.get_shell_channel_to_subshell_socket(None).send_multipart(msg, copy=False)
             return None
+        if not _IS_USABLE:
+            return super().shell_channel_thread_main(msg)
         self._on_the_slow_way += 1
         return self._read_and_pass_on(msg)
 

@@ -11,9 +11,11 @@ To send takes the sign of a request that has just arrived from the descriptor wh
 thread watches: ipykernel 7.0 to 7.3 lost requests so. After each reply the socket is asked whether
 there is one, and the thread is told.
 
-Proven for ipykernel 7.0 to 7.4 and pyzmq 25 to 27.
+Proven for ipykernel 7.0 to 7.4 and pyzmq 25 to 27; where pyzmq's stream has another shape, replies
+go as requests come.
 """
 
+import inspect
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -53,12 +55,24 @@ class SharedStream(ZMQStream):
 def share(given: Any) -> Any:
     """Make a stream whose loop does not run yet one that others may send through."""
     stream: Any = given
-    if type(given) is ZMQStream and type(stream.socket) is zmq.Socket:
+    if is_usable() and type(given) is ZMQStream and type(stream.socket) is zmq.Socket:
         stream.order = threading.RLock()
         stream.__class__ = SharedStream
         stream.io_loop.remove_handler(stream.socket)
         stream.io_loop.add_handler(stream.socket, stream._handle_events, stream.io_loop.READ)
     return stream
+
+
+def is_usable() -> bool:
+    """True where pyzmq's stream looks after its socket in the two places that are known here."""
+    try:
+        return [*inspect.signature(ZMQStream._handle_events).parameters] == [
+            "self",
+            "fd",
+            "events",
+        ] and [*inspect.signature(ZMQStream._update_handler).parameters] == ["self", "state"]
+    except (AttributeError, TypeError, ValueError):
+        return False
 
 
 class ReplyWay:

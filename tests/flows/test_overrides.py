@@ -26,6 +26,18 @@ from ipykernel.socket_pair import SocketPair as changed
 made = changed.__init__
 changed.__init__ = lambda self, context, name, more=None: made(self, context, name)
 """,
+    "requests read once": """
+from ipykernel.kernelbase import Kernel as changed
+read = changed.shell_channel_thread_main
+async def shell_channel_thread_main(self, msg, more=None):
+    await read(self, msg)
+changed.shell_channel_thread_main = shell_channel_thread_main
+""",
+    "replies without a hop": """
+from zmq.eventloop.zmqstream import ZMQStream as changed
+handle = changed._handle_events
+changed._handle_events = lambda self, fd, events, more=None: handle(self, fd, events)
+""",
     "streams that wait for nobody": """
 from ipykernel.iostream import OutStream as changed
 made = changed.__init__
@@ -63,6 +75,8 @@ changed.do_token_transforms = lambda self, lines, more=None: transform(self, lin
 _OURS: Final = {
     "messages without a hop": "hasattr(ip.kernel.iopub_thread, 'order')",
     "requests without a hop": "type(ip.kernel.shell_channel_thread).__name__.startswith('Flow')",
+    "requests read once": "vars(sys.modules['flow_kernel.shell.quick_dispatch'])['_IS_USABLE']",
+    "replies without a hop": "type(ip.kernel.shell_stream).__name__ == 'SharedStream'",
     "streams that wait for nobody": "hasattr(sys.stdout, 'unsent')",
     "history in batches": "hasattr(ip.history_manager, 'batch')",
     "prints kept in bounds": "ip._kept_prints is not None",
@@ -70,6 +84,9 @@ _OURS: Final = {
     "results under their own request": "'msg' in vars(type(ip.displayhook))",
     "sources without IPython's syntax": "'Plain' in type(ip.input_transformer_manager).__name__",
 }
+
+_NEEDING: Final = {"requests without a hop": {"replies without a hop"}}
+"""Others that go with one."""
 
 
 def _changed(folder: Path, names: Iterable[str]) -> dict[str, str | None]:
@@ -107,7 +124,7 @@ def test_where_the_ground_of_one_is_another_the_kernel_is_stock_there(
 ) -> None:
     with Kernel(env=_changed(tmp_path, [name])) as kernel:
         _works(kernel.ready())
-        assert _what_is_ours(kernel) == set(_OURS) - {name}
+        assert _what_is_ours(kernel) == set(_OURS) - {name} - _NEEDING.get(name, set())
 
 
 @promise("overrides.stock")

@@ -1,17 +1,13 @@
 """Handlers of Python wait while something must not be torn, and are called and put back after."""
 
 import signal
-import sys
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import pytest
 
 from flow_kernel.records.noted_signals import NotedSignals
-
-if TYPE_CHECKING:
-    from types import FrameType
+from tests.strikes import Struck, strikes
 
 
 class Rung(Exception):
@@ -68,15 +64,8 @@ def test_what_a_handler_raises_is_raised_after_it_and_only_there(heard: list[int
     assert (done, heard) == (["all of it"], [signal.SIGALRM])
 
 
-def test_a_handler_that_raises_at_any_step_leaves_all_in_its_place(heard: list[int]) -> None:
+def test_a_handler_that_raises_at_any_step_leaves_all_in_its_place() -> None:
     halves = whole = raised = 0
-
-    def ring(*_: object) -> None:
-        frame: FrameType | None = sys._getframe()
-        while frame is not None and frame.f_code is not step.__code__:
-            frame = frame.f_back
-        if frame is not None:  # else the test itself would be torn
-            raise Rung
 
     def step() -> None:
         nonlocal halves, whole
@@ -89,15 +78,12 @@ def test_a_handler_that_raises_at_any_step_leaves_all_in_its_place(heard: list[i
         finally:
             held.pass_on()
 
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.00005)
-    while raised < 300:
-        try:
-            step()
-        except Rung:
-            raised += 1
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    assert signal.signal(signal.SIGALRM, before) is ring
+    with strikes(step):
+        while raised < 300:
+            try:
+                step()
+            except Struck:
+                raised += 1
     assert halves == whole
 
 

@@ -5,15 +5,12 @@ import sys
 import threading
 from pathlib import Path
 from types import FrameType
-from typing import Final
 
 import pytest
 
 from flow_kernel.shell.iopub import FlowIOPubThread
 from tests.promises import promise
 from tests.publishers import WAIT_S, Client, published_by, publisher
-
-_FROM_EACH: Final = 25_000
 
 _STRUCK = """
 raised = lost = number = 0
@@ -125,9 +122,10 @@ def _numbers(client: Client, kind: str = "last") -> list[int]:
 
 
 @promise("send.whole")
-def test_100000_messages_of_four_threads_arrive_whole_and_in_order_while_clients_come_and_go() -> (
-    None
-):
+@pytest.mark.parametrize("each", [5_000, pytest.param(25_000, marks=pytest.mark.soak)])
+def test_messages_of_four_threads_arrive_whole_and_in_order_while_clients_come_and_go(
+    each: int,
+) -> None:
     with publisher() as channel:
         client = channel.client()
         is_over = threading.Event()
@@ -140,15 +138,15 @@ def test_100000_messages_of_four_threads_arrive_whole_and_in_order_while_clients
                 welcomed.append(1)
 
         def send(name: int) -> None:
-            for number in range(_FROM_EACH):
+            for number in range(each):
                 channel.send("numbered", thread=name, number=number)
 
         visitor = threading.Thread(target=come_and_go)
         threads = [threading.Thread(target=send, args=(name,)) for name in range(4)]
-        for each in (visitor, *threads):
-            each.start()
-        for each in threads:
-            each.join()
+        for thread in (visitor, *threads):
+            thread.start()
+        for thread in threads:
+            thread.join()
         is_over.set()
         visitor.join()
         channel.send("last")
@@ -158,7 +156,7 @@ def test_100000_messages_of_four_threads_arrive_whole_and_in_order_while_clients
             if kind == "numbered":
                 found[content["thread"]].append(content["number"])
 
-    assert all(numbers == list(range(_FROM_EACH)) for numbers in found.values())
+    assert all(numbers == list(range(each)) for numbers in found.values())
     assert len(welcomed) > 10
 
 

@@ -1,7 +1,6 @@
 """Two event loops tell each other messages: in order, and none is lost on the way."""
 
 import asyncio
-import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from tornado.ioloop import IOLoop
 
 from flow_kernel.shell.shell_channel import LoopPair
 from tests.promises import promise
+from tests.strikes import Struck, strikes
 
 _WAIT_S: Final = 10.0
 
@@ -150,33 +150,27 @@ def test_one_of_one_part_is_a_frame_and_copies_are_bytes(
 
 
 @promise("send.whole")
-def test_an_alarm_in_the_midst_of_sending_makes_no_later_message_wait(
+def test_a_handler_that_raises_in_the_midst_makes_no_later_message_wait(
     reader: Reader, context: "zmq.Context[Any]"
 ) -> None:
-    class Rung(Exception):
-        pass
-
-    def ring(*_: object) -> None:
-        raise Rung
-
-    pair = LoopPair(context, "alarm")
+    pair = LoopPair(context, "struck")
     pair.on_recv(reader.loop, reader.take)
-    sent = rung = 0
-    before = signal.signal(signal.SIGALRM, ring)
-    while rung < 300:
-        try:
-            signal.setitimer(signal.ITIMER_REAL, 0.0002 + rung % 7 * 0.00003)
-            while True:
-                pair.send(b"%d" % sent)
+    sent = struck = 0
+
+    def send() -> None:
+        pair.send(b"%d" % sent)
+
+    with strikes(send):
+        while struck < 300:
+            try:
+                send()
                 sent += 1
-        except Rung:
-            rung += 1
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, before)
+            except Struck:
+                struck += 1
     pair.send(b"last")
 
     *found, _ = reader.wait_for(lambda: reader.found[-1] == b"last")
-    # The one that the last alarm hit may have been sent.
+    # The one that the last strike hit may have been sent.
     assert sorted(set(map(int, found)) - {sent}) == list(range(sent))
 
 
