@@ -36,11 +36,10 @@ class NotedSignals:
     Does nothing in other threads, in which no handler is ever called.
     """
 
-    __slots__ = ("_before", "_came", "_held", "_note_it")
+    __slots__ = ("_before", "_came", "_note_it")
 
     def __init__(self) -> None:
-        self._before: dict[int, Any] = {}
-        self._held: list[int] = []
+        self._before: list[tuple[int, Any]] = []
         self._came: list[int] = []
         self._note_it: Any = None
 
@@ -51,8 +50,13 @@ class NotedSignals:
         try:
             if any(map(callable, map(_get_handler, _OTHERS))):
                 for number in _OTHERS:
-                    self._hold(number)
-            self._hold(_SIGINT)
+                    if callable(before := _get_handler(number)):
+                        self._before.append((number, before))
+                        _set_handler(number, self._note_it)
+            # One that is not callable ends the process, or is of C, or does nothing.
+            if callable(before := _get_handler(_SIGINT)):
+                self._before.append((_SIGINT, before))
+                _set_handler(_SIGINT, self._note_it)
         except BaseException:  # one that was still to be held has raised
             self.__exit__()
             self.pass_on()
@@ -61,9 +65,9 @@ class NotedSignals:
 
     def __exit__(self, *_: object) -> None:
         try:
-            while self._held:
-                self._put_back(self._held[-1])
-                self._held.pop()
+            for number, before in reversed(self._before):
+                if _get_handler(number) is self._note_it:  # else somebody has set another one
+                    _set_handler(number, before)
         except BaseException:  # a handler that is back already has raised
             self.__exit__()
             raise
@@ -72,18 +76,7 @@ class NotedSignals:
         """Do what the handlers would have done; for after the `with`, in a `finally`."""
         while self._came:
             number = self._came.pop(0)
-            self._before[number](number, None)
-
-    def _hold(self, number: int) -> None:
-        before = _get_handler(number)
-        if callable(before):  # else it ends the process, or is of C, or does nothing
-            self._before[number] = before
-            self._held.append(number)
-            _set_handler(number, self._note_it)
-
-    def _put_back(self, number: int) -> None:
-        if _get_handler(number) == self._note_it:  # else somebody has set another one
-            _set_handler(number, self._before[number])
+            next(before for held, before in self._before if held == number)(number, None)
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         if number not in self._came:  # as the system does: they are not counted
