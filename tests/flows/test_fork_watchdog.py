@@ -118,5 +118,6 @@ def test_what_copies_show_is_let_go_with_them(kernel: Kernel) -> None:
     before = ok(kernel, maps)
     for _ in range(5):
         ok(kernel, f"{FORK}1")
-    kernel.wait(lambda: ok(kernel, maps) == before)
+    # What an earlier copy has shown may be let go only now.
+    kernel.wait(lambda: int(ok(kernel, maps)) <= int(before))
     ok(kernel, "gc.enable()")

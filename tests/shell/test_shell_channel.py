@@ -149,6 +149,8 @@ def test_one_of_one_part_is_a_frame_and_copies_are_bytes(
     assert kinds == [zmq.Frame, bytes]
 
 
+# What is raised in a finalizer, which may run at any step as well, Python shows and goes on.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @promise("send.whole")
 def test_a_handler_that_raises_in_the_midst_makes_no_later_message_wait(
     reader: Reader, context: "zmq.Context[Any]"
