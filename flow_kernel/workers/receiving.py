@@ -15,9 +15,28 @@ _receive: Final[Any] = Socket.recv
 _option: Final[Any] = Socket.get
 _NO_WAIT: Final = int(zmq.NOBLOCK)
 _MORE: Final = int(zmq.RCVMORE)
+_EVENTS: Final = int(zmq.EVENTS)
+_POLLIN: Final = int(zmq.POLLIN)
 _DELIMITER: Final = b"<IDS|MSG>"
 _BEFORE_CONTENT: Final = 4
 """Signature, header, parent header and metadata: nobody has to ask whether there is more."""
+
+
+def has_message(socket: Any) -> bool:
+    """One can be received at once."""
+    return bool(_option(socket, _EVENTS) & _POLLIN)
+
+
+def received_bytes(socket: Any) -> list[bytes]:
+    """The parts of a message, all as bytes.
+
+    Raises:
+        zmq.Again: There is none.
+    """
+    parts: list[bytes] = [_receive(socket, _NO_WAIT, True)]
+    while _option(socket, _MORE):
+        parts.append(_receive(socket, _NO_WAIT, True))
+    return parts
 
 
 def received(socket: Any) -> list[Any]:

@@ -15,18 +15,10 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 import zmq
-from zmq.backend import Socket
 
 from flow_kernel.workers.backlog import Backlog
-from flow_kernel.workers.receiving import received
+from flow_kernel.workers.receiving import has_message, received, received_bytes
 
-# The functions of C: pyzmq's own wrappers make an enum of each number, at each frame.
-_option: Final[Callable[[Any, int], Any]] = Socket.get
-_receive: Final[Callable[[Any, int], bytes]] = Socket.recv
-_EVENTS: Final = int(zmq.EVENTS)
-_POLLIN: Final = int(zmq.POLLIN)
-_MORE: Final = int(zmq.RCVMORE)
-_AT_ONCE: Final = int(zmq.NOBLOCK)
 _IN_A_ROW: Final = 64
 _READ_BYTES: Final = 1 << 18
 _READS: Final = 4
@@ -34,14 +26,6 @@ _READS: Final = 4
 _LOOK_MS: Final = 5
 _WAKE: Final = b"\0"
 _LOG: Final = logging.getLogger(__name__)
-
-
-def _received(socket: Any) -> list[bytes]:
-    """The message that is there."""
-    frames = [_receive(socket, _AT_ONCE)]
-    while _option(socket, _MORE):
-        frames.append(_receive(socket, _AT_ONCE))
-    return frames
 
 
 class Listener(Protocol):
@@ -172,11 +156,11 @@ class Relay:
         self,
         socket: Any,
         take: Callable[[Sequence[bytes]], None],
-        receive: Callable[[Any], Sequence[bytes]] = _received,
+        receive: Callable[[Any], Sequence[bytes]] = received_bytes,
     ) -> None:
         def read(socket: Any) -> bool:
             for _ in range(_IN_A_ROW):  # then the others have their turn
-                if not _option(socket, _EVENTS) & _POLLIN:  # to be told by an error takes longer
+                if not has_message(socket):  # to be told by an error takes longer
                     return False
                 take(receive(socket))
             return True
