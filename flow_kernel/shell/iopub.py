@@ -229,12 +229,19 @@ def is_usable() -> bool:
 @contextmanager
 def in_place() -> Iterator[None]:
     """What ipykernel makes in the block is ours."""
-    app: Any = kernelapp
     if not is_usable():
         yield
         return
-    setattr(app, _NAME, FlowIOPubThread)
+    with swapped(kernelapp, _NAME, FlowIOPubThread):
+        yield
+
+
+@contextmanager
+def swapped(module: Any, name: str, value: object) -> Iterator[None]:
+    """In the block a name of a module means something else."""
+    before = getattr(module, name)
+    setattr(module, name, value)
     try:
         yield
     finally:
-        setattr(app, _NAME, IOPubThread)
+        setattr(module, name, before)

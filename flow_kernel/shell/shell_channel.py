@@ -32,7 +32,7 @@ from ipykernel.subshell_manager import SubshellManager
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.records.noted_signals import NotedSignals
-from flow_kernel.shell.iopub import send_frames
+from flow_kernel.shell.iopub import send_frames, swapped
 from flow_kernel.shell.reply_way import ReplyWay, SharedStream, share
 
 globals()["__builtins__"] = FROZEN_BUILTINS
@@ -149,11 +149,11 @@ class FlowSubshellManager(SubshellManager):  # type: ignore[misc]  # ipykernel h
 
     def __init__(self, context: Any, shell_channel_io_loop: Any, shell_stream: Any) -> None:
         self._pair: Callable[[Any, str], Any] = partial(pair, share(shell_stream))
-        with _swapped(subshell_manager, "SocketPair", self._pair):
+        with swapped(subshell_manager, "SocketPair", self._pair):
             super().__init__(context, shell_channel_io_loop, shell_stream)
 
     def _create_subshell(self) -> str:
-        with _swapped(subshell, "SocketPair", self._pair):
+        with swapped(subshell, "SocketPair", self._pair):
             made: str = super()._create_subshell()
         return made
 
@@ -166,7 +166,7 @@ class FlowShellChannelThread(ShellChannelThread):  # type: ignore[misc]  # ipyke
         """Of the subshells, and of the main one."""
         if self._manager is not None:
             return self._manager
-        with _swapped(shellchannel, "SubshellManager", FlowSubshellManager):
+        with swapped(shellchannel, "SubshellManager", FlowSubshellManager):
             return super().manager
 
 
@@ -221,18 +221,8 @@ def in_place() -> Iterator[None]:
     if not is_usable():
         yield
         return
-    with _swapped(kernelapp, "ShellChannelThread", FlowShellChannelThread):
+    with swapped(kernelapp, "ShellChannelThread", FlowShellChannelThread):
         yield
-
-
-@contextmanager
-def _swapped(module: Any, name: str, value: object) -> Iterator[None]:
-    before = getattr(module, name)
-    setattr(module, name, value)
-    try:
-        yield
-    finally:
-        setattr(module, name, before)
 
 
 def _uncopied(part: Any) -> Any:
