@@ -26,6 +26,7 @@ PROMISES: Final[dict[str, str]] = {
     "send.whole": "Messages arrive whole and in order, whoever sends them and whatever happens.",
     "history.kept": "Lines of the history are on disk within a second or two, and at each look.",
     "prints.kept": "What cells print is kept for exports as in stock, in bounds and in order.",
+    "memory.cell": "A small cell leaves less behind than in stock; all is found as there.",
     "requests.reach": "Requests are run in order, none is lost, and a GUI can watch for them.",
     "children.end": "A child that a cell forks ends with the cell, says what it says, as a script.",
     "overrides.stock": "What is not as an override expects it is stock there, and doctor says so.",

@@ -10,7 +10,7 @@ from ipykernel.zmqshell import ZMQInteractiveShell
 from traitlets import Type
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
-from flow_kernel.shell import history_batches, kept_prints
+from flow_kernel.shell import history_batches, kept_prints, packed_outputs
 from flow_kernel.shell.awaited_interrupts import AwaitingShell
 from flow_kernel.shell.flushed_streams import FlushingShell
 from flow_kernel.shell.kept_prints import KeptPrints
@@ -34,13 +34,15 @@ class FlowShell(AwaitingShell, LastingEventsShell, FlushingShell, PlainSourceShe
         register(self)
 
     def init_history(self) -> None:
-        """Keep the history as IPython does, in batches."""
+        """Keep the history as IPython does, in batches and in few bytes."""
         self._kept_prints = KeptPrints(self) if kept_prints.is_usable() else None
-        if not history_batches.is_usable():
+        if history_batches.is_usable():
+            self.history_manager: Any = history_batches.BatchedHistory(shell=self, parent=self)
+            self.configurables.append(self.history_manager)
+        else:
             super().init_history()
-            return
-        self.history_manager: Any = history_batches.BatchedHistory(shell=self, parent=self)
-        self.configurables.append(self.history_manager)
+        if packed_outputs.is_usable():
+            self.history_manager.outputs = packed_outputs.PackedOutputs()
 
     def _tee(self, channel: str) -> AbstractContextManager[None]:
         kept = self._kept_prints

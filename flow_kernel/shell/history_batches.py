@@ -20,6 +20,7 @@ from IPython.core.history import HistoryManager
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.shell.sections import SectionsOnce
+from flow_kernel.shell.shared_texts import SharedTexts
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
@@ -36,6 +37,15 @@ class BatchedHistory(SectionsOnce, HistoryManager):  # type: ignore[misc]  # IPy
     _later: Later | None = None
     _is_timed = False
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._sources = SharedTexts()
+
+    def reset(self, new_session: bool = True) -> None:
+        """Forget the cells of the session."""
+        self._sources.clear()
+        super().reset(new_session)
+
     def batch(self, later: Later) -> None:
         """Write in batches from now on.
 
@@ -49,7 +59,10 @@ class BatchedHistory(SectionsOnce, HistoryManager):  # type: ignore[misc]  # IPy
 
     def store_inputs(self, line_num: int, source: str, source_raw: str | None = None) -> None:
         """Keep what a cell was, and have it written soon."""
-        super().store_inputs(line_num, source, source_raw)
+        same = self._sources.same
+        plain = same(source.rstrip("\n"))
+        raw = plain if source_raw is None else same(source_raw.rstrip("\n"))
+        super().store_inputs(line_num, plain, raw)
         self._set_timer()
 
     def store_output(self, line_num: int) -> None:

@@ -26,6 +26,7 @@ from IPython.core.displaypub import DisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
+from flow_kernel.shell.packed_outputs import PackedOutputs
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
@@ -46,22 +47,45 @@ class KeptPrints:
 
     def __init__(self, shell: Any) -> None:
         self._shell = shell
-        self._kept: deque[tuple[dict[str, list[str]], int]] = deque()
+        # Two, because a pair for each would be larger than what most cells print.
+        self._counts: deque[int] = deque()
+        self._lengths: deque[int] = deque()
         self._chars = 0
 
     def tee(self, channel: str) -> "_Cell":
         """Keep what is written to `sys.stdout` or `sys.stderr` in a `with` block."""
         return _Cell(self, self._shell, channel)
 
-    def add(self, bundle: dict[str, list[str]], text: str) -> None:
-        """Keep `text`; what is too much goes, the oldest first."""
+    def add(self, count: int, bundle: dict[str, list[str]], text: str) -> None:
+        """Keep what cell `count` printed; what is too much goes, the oldest first."""
         bundle["stream"].append(text)
-        self._kept.append((bundle, len(text)))
+        self._counts.append(count)
+        self._lengths.append(len(text))
         self._chars += len(text)
         while self._chars > ALL_CHARS:
-            oldest, chars = self._kept.popleft()
-            oldest["stream"][:] = [DROPPED]
-            self._chars -= chars
+            oldest = self._counts.popleft()
+            self._chars -= self._lengths.popleft()
+            while self._counts and self._counts[0] == oldest:
+                self._counts.popleft()
+                self._chars -= self._lengths.popleft()
+            self._drop(oldest)
+
+    def _drop(self, count: int) -> None:
+        for output in self.outputs.get(count) or ():
+            if type(output) is history.HistoryOutput and "stream" in output.bundle:
+                output.bundle["stream"][:] = [DROPPED]
+        self.is_over(count)
+
+    def is_over(self, count: int) -> None:
+        """A cell has ended: what it leaves may be put away."""
+        outputs = self.outputs
+        if type(outputs) is PackedOutputs:
+            outputs.pack(count)
+
+    @property
+    def outputs(self) -> Any:
+        """What IPython keeps, by execution count."""
+        return self._shell.history_manager.outputs
 
 
 class _Cell:
@@ -95,6 +119,7 @@ class _Cell:
         self._flush()
         self._stop()
         self._settle()
+        self._kept.is_over(self._count)
 
     def _note(self, text: str) -> None:
         """A piece was written to a stream that shows results as well."""
@@ -104,7 +129,7 @@ class _Cell:
             self._keep(text)
 
     def _keep(self, text: str) -> None:
-        outputs = self._shell.history_manager.outputs[self._count]
+        outputs = self._kept.outputs[self._count]
         if not outputs or outputs[-1] is not self._output:
             self._settle()
             self._output = history.HistoryOutput(
@@ -122,7 +147,7 @@ class _Cell:
     def _settle(self) -> None:
         output, self._output = self._output, None
         if output is not None:
-            self._kept.add(output.bundle, self._text.getvalue())
+            self._kept.add(self._count, output.bundle, self._text.getvalue())
             self._text = io.StringIO()
 
 

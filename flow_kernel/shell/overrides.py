@@ -17,12 +17,14 @@ from flow_kernel.shell import (
     lasting_events,
     once,
     outstream,
+    packed_outputs,
     packed_text,
     plain_source,
     quick_dispatch,
     reply_way,
     result_hook,
     shell_channel,
+    short_digests,
     worker_overrides,
 )
 from flow_kernel.shell.selftest import Finding
@@ -35,6 +37,8 @@ OVERRIDES: Final[Mapping[str, Callable[[], bool]]] = {
     "streams that wait for nobody": outstream.is_usable,
     "history in batches": history_batches.is_usable,
     "prints kept in bounds": kept_prints.is_usable,
+    "outputs as their texts": packed_outputs.is_usable,
+    "requests known by a number": short_digests.is_usable,
     "work of a cell done once": once.is_usable,
     "comms of a busy worker": worker_overrides.is_usable,
     "results under their own request": result_hook.is_usable,

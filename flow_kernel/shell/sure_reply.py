@@ -22,6 +22,7 @@ from flow_kernel.shell.lasting_loop import keep_running
 from flow_kernel.shell.packed_text import pack_all
 from flow_kernel.shell.patched_functions import keep_clocks
 from flow_kernel.shell.repairs import Repairs
+from flow_kernel.shell.short_digests import shorten_digests
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
@@ -35,6 +36,7 @@ class AnsweringKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel has no 
         super().__init__(**kwargs)
         self.repairs: Repairs = Repairs(self, self.say)
         pack_all(self.session)
+        shorten_digests(self.session)
 
     def start(self) -> None:
         """Begin to handle requests."""

@@ -54,6 +54,19 @@ from IPython.core.interactiveshell import InteractiveShell as changed
 tee = changed._tee
 changed._tee = lambda self, channel, more=None: tee(self, channel)
 """,
+    "outputs as their texts": """
+from dataclasses import dataclass
+from IPython.core import history as changed
+@dataclass
+class HistoryOutput(changed.HistoryOutput):
+    more: object = None
+changed.HistoryOutput = HistoryOutput
+""",
+    "requests known by a number": """
+from jupyter_client.session import Session as changed
+cull = changed._cull_digest_history
+changed._cull_digest_history = lambda self, more=None: cull(self)
+""",
     "work of a cell done once": """
 from ipykernel import ipkernel as changed
 accepts = changed._accepts_parameters
@@ -80,6 +93,8 @@ _OURS: Final = {
     "streams that wait for nobody": "hasattr(sys.stdout, 'unsent')",
     "history in batches": "hasattr(ip.history_manager, 'batch')",
     "prints kept in bounds": "ip._kept_prints is not None",
+    "outputs as their texts": "'Packed' in type(ip.history_manager.outputs).__name__",
+    "requests known by a number": "'Short' in type(ip.kernel.session.digest_history).__name__",
     "work of a cell done once": "hasattr(ipykernel.ipkernel._accepts_parameters, '_found')",
     "results under their own request": "'msg' in vars(type(ip.displayhook))",
     "sources without IPython's syntax": "'Plain' in type(ip.input_transformer_manager).__name__",
