@@ -43,6 +43,10 @@ _MORE: Final = int(zmq.SNDMORE)
 _EVENTS: Final = int(zmq.EVENTS)
 _POLLIN: Final = int(zmq.POLLIN)
 _COPY: Final = frozenset(("copy",))
+_LEVELS: Final = 10
+"""Functions that call one another until a message is sent, and some more."""
+
+_Message = tuple[Any, tuple[Any, ...], dict[str, Any]]
 
 
 class FlowIOPubThread(IOPubThread):  # type: ignore[misc]  # ipykernel has no types
@@ -59,7 +63,7 @@ class FlowIOPubThread(IOPubThread):  # type: ignore[misc]  # ipykernel has no ty
         self.last_calls: list[Callable[[], None]] = []
         """Called before the socket is closed: they send what waits."""
         self._is_sending = False
-        self._behind: deque[tuple[Any, Any, Any]] = deque()
+        self._behind: deque[_Message] = deque()
         super().__init__(socket, pipe, session)
         _mind_forks(self)
 
@@ -84,34 +88,47 @@ class FlowIOPubThread(IOPubThread):  # type: ignore[misc]  # ipykernel has no ty
         if _getpid() != self._master_pid:
             super()._really_send(msg, *args, **kwargs)
             return
+        check_message(msg)  # here: another thread may be the one that sends it
         # What a handler raises between two frames of a message would spoil the next one as well.
         held = NotedSignals()
+        message = (msg, args, kwargs)
         try:
             with held:
-                self._behind.append((msg, args, kwargs))
-                self._send_behind()
+                self._behind.append(message)
+                self._send_behind(message)
         finally:
             held.pass_on()
 
     def _really_send(self, msg: Any, *args: Any, **kwargs: Any) -> None:
         self.send_multipart(msg, *args, **kwargs)
 
-    def _send_behind(self) -> None:
-        """Send all that waits for its turn."""
+    def _send_behind(self, mine: _Message | None = None) -> None:
+        """Send all that waits for its turn; what is wrong with `mine` is raised."""
         if not self.order.acquire(True, self.patience_s):
             self.schedule(self._send_behind)
             return
         try:
             if self._is_sending:  # a finalizer or a trace function, in the midst of another one
                 return
-            self._is_sending = True
-            try:
-                while self._behind:
-                    self._send_one(*self._behind.popleft())
-            finally:
-                self._is_sending = False
+            self._send_all(mine)
         finally:
             self.order.release()
+
+    def _send_all(self, mine: _Message | None) -> None:
+        wrong: Exception | None = None
+        self._is_sending = True
+        try:
+            while self._behind:
+                message = self._behind.popleft()
+                try:
+                    self._send_one(*message)
+                except Exception as error:  # noqa: BLE001 - it is that of who sent the message
+                    if message is mine:
+                        wrong = error
+        finally:
+            self._is_sending = False
+        if wrong is not None:
+            raise wrong
 
     def _send_one(self, msg: Any, args: Any, kwargs: Any) -> None:
         socket = self.socket
@@ -163,6 +180,7 @@ class FlowIOPubThread(IOPubThread):  # type: ignore[misc]  # ipykernel has no ty
                 self._handle_subscription(frames)
             finally:
                 self._is_sending = False
+                self._send_all(None)  # what a finalizer said meanwhile
         return True
 
 
@@ -187,16 +205,31 @@ def in_turn(publisher: Any, send: Callable[[], None]) -> None:
         held.pass_on()
 
 
-def send_frames(socket: Any, frames: Sequence[Any], *, copy: bool) -> None:
-    """Send a message of several frames.
+def check_message(frames: Sequence[Any]) -> None:
+    """Look at a message, and at the stack, before any of it is sent.
 
     Raises:
-        TypeError: One of them is no bytes; none was sent.
-        zmq.ZMQError: It cannot be sent.
+        TypeError: One of its frames is no bytes.
+        RecursionError: A cell has left too little of the stack, also for the note of a signal that
+            comes between two frames.
     """
     for frame in frames:
         if type(frame) is not bytes and not isinstance(frame, zmq.Frame):
-            memoryview(frame)  # one that cannot be sent is found before the first one is
+            memoryview(frame)
+    _go_down(_LEVELS)
+
+
+def _go_down(levels: int) -> None:
+    if levels:
+        _go_down(levels - 1)
+
+
+def send_frames(socket: Any, frames: Sequence[Any], *, copy: bool) -> None:
+    """Send a message of several frames, which `check_message` has seen.
+
+    Raises:
+        zmq.ZMQError: It cannot be sent.
+    """
     flags = (*repeat(_MORE, len(frames) - 1), 0)
     # One step for Python: no trace function, and nothing that is thrown into a thread, comes
     # between two frames.

@@ -18,6 +18,7 @@ go as requests come.
 import inspect
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -81,12 +82,25 @@ class ReplyWay:
     Args:
         stream: What `share` has made.
         send_frames: Sends the frames of a message through a socket.
+        check: Raises what is wrong with a message, before any of it is sent.
     """
 
-    def __init__(self, stream: Any, send_frames: Callable[..., None]) -> None:
+    patience_s: float = 10.0
+    """Longest wait for who reads; behind it the reply goes when the reading thread has a turn."""
+
+    def __init__(
+        self,
+        stream: Any,
+        send_frames: Callable[..., None],
+        *,
+        check: Callable[[Sequence[Any]], None],
+    ) -> None:
         self._stream = stream
+        self._check = check
         self._send_frames = send_frames
         self._pid = _getpid()
+        self._behind: deque[tuple[Sequence[Any], bool]] = deque()
+        self._is_sending = False
 
     @property
     def from_socket(self) -> "ReplyWay":
@@ -101,16 +115,38 @@ class ReplyWay:
 
     def send_multipart(self, parts: Sequence[Any], *_: Any, copy: bool = True, **__: Any) -> None:
         """Send a reply."""
-        stream = self._stream
         if _getpid() != self._pid:  # a fork has no client
             return
+        self._check(parts)
         held = NotedSignals()
         try:
-            with held, stream.order:  # half of a message would spoil the next one as well
-                if stream.socket is None or stream.socket.closed:
-                    return
-                self._send_frames(stream.socket, parts, copy=copy)
-                if _option(stream.socket, _EVENTS) & _POLLIN:
-                    stream.io_loop.add_callback(stream._handle_events, stream.socket, 0)
+            with held:  # half of a message would spoil the next one as well
+                self._behind.append((parts, copy))
+                self._send_behind()
         finally:
             held.pass_on()
+
+    def _send_behind(self) -> None:
+        """Send all that waits for its turn."""
+        stream = self._stream
+        if not stream.order.acquire(True, self.patience_s):
+            stream.io_loop.add_callback(self._send_behind)
+            return
+        try:
+            if not self._is_sending:  # else from a finalizer, in the midst of another one
+                self._is_sending = True
+                try:
+                    self._send_all(stream)
+                finally:
+                    self._is_sending = False
+        finally:
+            stream.order.release()
+
+    def _send_all(self, stream: Any) -> None:
+        while self._behind:
+            parts, copy = self._behind.popleft()
+            if stream.socket is None or stream.socket.closed:
+                continue
+            self._send_frames(stream.socket, parts, copy=copy)
+            if _option(stream.socket, _EVENTS) & _POLLIN:
+                stream.io_loop.add_callback(stream._handle_events, stream.socket, 0)

@@ -32,7 +32,7 @@ from ipykernel.subshell_manager import SubshellManager
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.records.noted_signals import NotedSignals
-from flow_kernel.shell.iopub import send_frames, swapped
+from flow_kernel.shell.iopub import check_message, send_frames, swapped
 from flow_kernel.shell.reply_way import ReplyWay, SharedStream, share
 
 globals()["__builtins__"] = FROZEN_BUILTINS
@@ -193,7 +193,7 @@ def pair(stream: Any, context: Any, name: str) -> Any:
     if name == _CONTROL:
         return SocketPair(context, name)
     if name.endswith(_REPLIES) and isinstance(stream, SharedStream):
-        return ReplyWay(stream, send_frames)
+        return ReplyWay(stream, send_frames, check=check_message)
     return LoopPair(context, name)
 
 

@@ -64,6 +64,35 @@ end()
 """
 )
 
+_AT_THE_END_OF_THE_STACK = """
+raised = 0
+def strike(*_):
+    global raised
+    raised += 1
+signal.signal(signal.SIGALRM, strike)
+frames = session.serialize(session.msg("deep", {"text": "x"}))
+frames[0:0] = [b"deep"]
+
+def dive(left):
+    if left:
+        return dive(left - 1)
+    try:
+        thread.send_multipart(frames)
+        return True
+    except RecursionError:
+        return False
+
+at = 0
+while dive(at + 1):  # until one function more would be one too many
+    at += 1
+signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.00011)
+while raised < 3000:
+    for left in range(at - 2, at + 4):
+        dive(left)
+signal.setitimer(signal.ITIMER_REAL, 0)
+last()
+end()
+"""
 _CLOSED_MEANWHILE = """
 is_over, errors = threading.Event(), []
 def send():
@@ -258,3 +287,51 @@ def test_frames_that_cannot_be_sent_spoil_no_other_message() -> None:
         channel.send("last")
 
         assert _numbers(client) == [1]
+
+
+@promise("send.whole")
+def test_a_signal_where_the_stack_ends_tears_no_message(tmp_path: Path) -> None:
+    with published_by(_AT_THE_END_OF_THE_STACK, tmp_path) as (process, client):
+        kinds = {kind for kind, _ in client.until("last")}
+        assert process.wait(WAIT_S) == 0
+
+    assert kinds == {"deep"}
+
+
+@promise("send.whole")
+def test_frames_that_cannot_be_sent_are_the_failure_of_who_sent_them() -> None:
+    failed = []
+
+    def send_bad() -> None:
+        try:
+            channel.thread.send_multipart([b"one", "a text"])
+        except TypeError:
+            failed.append("of the one")
+
+    with publisher() as channel:
+        channel.thread.patience_s = 0.05
+        client = channel.client()
+        with channel.thread.order:  # the one does not come to it in its time
+            thread = threading.Thread(target=send_bad)
+            thread.start()
+            thread.join()
+            channel.send("numbered", number=1)
+        channel.send("last")
+
+        assert _numbers(client) == [1]
+    assert failed == ["of the one"]
+
+
+@promise("send.whole")
+def test_what_is_sent_in_the_midst_of_a_welcome_does_not_wait_for_the_next_message() -> None:
+    with publisher() as channel:
+        welcome = channel.thread._send_welcome_message
+
+        def and_a_finalizer(topic: str) -> None:
+            channel.send("numbered", number=1)
+            welcome(topic)
+
+        channel.thread._send_welcome_message = and_a_finalizer
+        client = channel.client()
+
+        assert client.receive() == ("numbered", {"number": 1})
