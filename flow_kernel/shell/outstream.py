@@ -75,8 +75,8 @@ class FlowOutStream(CapturedFd, OutStream):  # type: ignore[misc]  # ipykernel h
         if parent is None:  # a thread of the user's: the cell that began last
             parent = self._parent_header_global
         unsent, length = self.unsent, len(string)
-        if self.mirror is not None:
-            self.mirror(string)
+        if (mirror := self.mirror) is not None:
+            mirror(string)
         with unsent.lock:
             part = unsent.last
             if part is None or part.stream is not self or part.parent is not parent:

@@ -38,19 +38,27 @@ class WorkerOutStream(FlowOutStream):
 
     def begin(self, words: LastWords) -> None:
         """Keep from now on what is written in memory that outlives the process."""
-        number, unsent, write = self._number, self.unsent, words.write
+        number, unsent, open_segments = self._number, self.unsent, words.open_segments
 
         def mirrored(text: str) -> None:
-            credit = self.credit
-            if credit is not None and credit.spent >= credit.until:
-                credit.look()
-            if unsent.is_child:
-                return
+            # Calm ends where text is sent, which spends something; a fork never is.
+            if not unsent.is_calm:
+                credit = self.credit
+                if credit is not None and credit.spent >= credit.until:
+                    credit.look()
+                if unsent.is_child:
+                    return
+            if len(text) <= RING_BYTES:
+                try:
+                    open_segments[number].write(text.encode())
+                    return
+                except ValueError:  # it does not fit, or has a lone surrogate
+                    pass
             left_out = len(text) - 2 * RING_BYTES
             if left_out > 0 and text.isascii():
                 words.write_end(number, text[left_out:].encode(), left_out)
             else:
-                write(number, text.encode("utf-8", "surrogatepass"))
+                words.write(number, text.encode("utf-8", "surrogatepass"))
 
         self.mirror: Callable[[str], None] | None = mirrored
 

@@ -81,8 +81,9 @@ class LastWords:
             for stream in range(len(STREAMS))
         ]
         self._turning = threading.RLock()
-        self._open = [self._segments[stream][1] for stream in range(len(STREAMS))]
-        for segment in self._open:
+        self.open_segments: list[mmap.mmap] = [each[1] for each in self._segments]
+        """What each stream is written to. Text that does not fit into it goes to `write`."""
+        for segment in self.open_segments:
             segment.seek(RING_BYTES)  # the first text begins the first one
         self.glimpses: glimpses.Glimpses = glimpses.Glimpses(self._memory, _GLIMPSES)
 
@@ -114,7 +115,7 @@ class LastWords:
         Surrogates may be in it; nothing that UTF-8 does not have.
         """
         try:
-            self._open[stream].write(data)
+            self.open_segments[stream].write(data)
         except ValueError:  # it does not fit
             self._turn(stream, data, 0)
 
@@ -128,7 +129,7 @@ class LastWords:
             self._fill(stream, data, left_out)
 
     def _fill(self, stream: int, data: bytes, left_out: int) -> None:
-        segment, begun = self._open[stream], self._begun(stream)
+        segment, begun = self.open_segments[stream], self._begun(stream)
         room = RING_BYTES - segment.tell()
         if not left_out:  # else it is written over
             segment.write(data[:room])
@@ -137,10 +138,10 @@ class LastWords:
         for number in range(max(0, last - 1), last + 1):  # what would be written over is left out
             at = room + number * RING_BYTES - left_out
             self._begin(stream, begun + 1 + number)
-            self._open[stream].write(given[at : at + RING_BYTES])
+            self.open_segments[stream].write(given[at : at + RING_BYTES])
 
     def _begin(self, stream: int, number: int) -> None:
-        self._open[stream] = segment = self._segments[stream][(number - 1) % 2]
+        self.open_segments[stream] = segment = self._segments[stream][(number - 1) % 2]
         segment[:] = _NO_TEXT * RING_BYTES
         segment.seek(0)
         _COUNT.pack_into(self._memory, stream * _COUNT.size, number)
