@@ -60,6 +60,8 @@ class FlowIOPubThread(IOPubThread):  # type: ignore[misc]  # ipykernel has no ty
         """Held while something is sent: what has to stand together is sent under it."""
         self.in_flight: InFlight = InFlight()
         """What clients have not taken yet."""
+        self.leave: Callable[[Sequence[Any]], bytes | None] | None = None
+        """Leaves the end of a message where its reader finds it; returns what is sent instead."""
         self.last_calls: list[Callable[[], None]] = []
         """Called before the socket is closed: they send what waits."""
         self._is_sending = False
@@ -135,7 +137,8 @@ class FlowIOPubThread(IOPubThread):  # type: ignore[misc]  # ipykernel has no ty
         if type(socket) is not zmq.Socket or args or kwargs.keys() - _COPY:
             super()._really_send(msg, *args, **kwargs)
         elif not socket.closed:
-            parts = [*msg[:-1], self.in_flight.watched(msg[-1])]
+            last = None if self.leave is None else self.leave(msg)
+            parts = [*msg[:-1], last or self.in_flight.watched(msg[-1])]
             send_frames(socket, parts, copy=kwargs.get("copy", True))
             if _option(socket, _EVENTS) & _POLLIN:
                 # To send takes the sign of a new client from what the loop watches.

@@ -203,10 +203,12 @@ class KernelOutlet:
         )
         thread = self._kernel.iopub_thread
         is_watched = self.backlog.add(sum(map(len, frames)))
-        if is_watched and isinstance(thread.socket, zmq.Socket):
-            last = zmq.Frame(frames[-1], track=True, copy=False, copy_threshold=0)
-            self.backlog.watch(partial(getattr, last.tracker, "done"))
-            frames[-1] = last
+        if isinstance(thread.socket, zmq.Socket):
+            if is_watched or type(frames[-1]) is memoryview:
+                last = zmq.Frame(frames[-1], track=is_watched, copy=False, copy_threshold=0)
+                frames[-1] = last
+            if is_watched:
+                self.backlog.watch(partial(getattr, last.tracker, "done"))
         _send(thread, frames)
 
 

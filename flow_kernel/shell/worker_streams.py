@@ -10,6 +10,7 @@ from typing import Any, Final
 from flow_kernel.shell.outstream import FlowOutStream
 from flow_kernel.shell.worker_credit import Credit
 from flow_kernel.workers.backlog import MESSAGE_BYTES
+from flow_kernel.workers.deposit import Deposit
 from flow_kernel.workers.last_words import RING_BYTES, STREAMS, LastWords
 from flow_kernel.workers.messages import LONG_CHARS, length_of
 
@@ -29,6 +30,9 @@ class WorkerOutStream(FlowOutStream):
 
     credit: Credit | None = None
     """Of all streams of the process; set once it has started."""
+
+    deposit: Deposit | None = None
+    """Where long text is left; set with that memory."""
 
     def __init__(self, session: Any, pub_thread: Any, name: str, **kwargs: Any) -> None:
         super().__init__(session, pub_thread, name, **{**kwargs, "watchfd": False})
@@ -61,6 +65,12 @@ class WorkerOutStream(FlowOutStream):
                 words.write(number, text.encode("utf-8", "surrogatepass"))
 
         self.mirror: Callable[[str], None] | None = mirrored
+        self.deposit = words.deposit
+
+    def _make_room(self) -> None:
+        super()._make_room()
+        if self.deposit is not None and not self.unsent.is_child:
+            self.deposit.wait()
 
     def fileno(self) -> int:
         """The descriptor that subprocesses are given."""

@@ -6,6 +6,7 @@ when it has died: what was on its way through queues and threads then is here st
     page 0:          segments begun, for each stream (8) | bytes taken by the session (8): see
                      `backlog` | what its sampler sees: see `glimpses`
     for each stream: two segments that are filled in turn
+    the rest:        see `deposit`
 
 A segment that is begun is filled with a byte that no text has; text is written over it from its
 start. So a write is one call of C, and the reader sees where the text ends. A reader that has seen
@@ -19,7 +20,7 @@ import threading
 from collections import deque
 from typing import Final
 
-from flow_kernel.workers import glimpses
+from flow_kernel.workers import deposit, glimpses
 
 RING_BYTES: Final = 1 << 16
 """The last so many bytes of a stream are there, twice as many at most."""
@@ -43,7 +44,7 @@ def create() -> int:
         OSError: There is none to be had.
     """
     fd = os.memfd_create("flow-last-words", os.MFD_CLOEXEC)
-    os.ftruncate(fd, _ALL)
+    os.ftruncate(fd, _ALL + deposit.NBYTES)
     return fd
 
 
@@ -86,10 +87,12 @@ class LastWords:
         for segment in self.open_segments:
             segment.seek(RING_BYTES)  # the first text begins the first one
         self.glimpses: glimpses.Glimpses = glimpses.Glimpses(self._memory, _GLIMPSES)
+        self.deposit: deposit.Deposit = deposit.Deposit(fd, _ALL)
 
     def close(self) -> None:
         """Let it go."""
         self._memory.close()
+        self.deposit.close()
         for segments in self._segments:
             for segment in segments:
                 segment.close()

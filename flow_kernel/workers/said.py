@@ -3,8 +3,8 @@
 Made by `worker`; called in the relay's thread but for `take_stacks`.
 """
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 from flow_kernel.records.long_text import HELD_BYTES, LongText
 from flow_kernel.workers.glimpses import Glimpses
@@ -87,6 +87,10 @@ class Said:
         if self._long is not None:
             self._tail.add(_end(self._long))
             self._long = None
+
+    def whole(self, frames: Sequence[Any]) -> Sequence[Any]:
+        """The frames of a message, of which it may have left the content in memory."""
+        return frames if self._words is None else self._words.deposit.whole(frames)
 
     def take(self, spent: object) -> None:
         """It may say more."""

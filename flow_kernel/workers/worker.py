@@ -204,7 +204,7 @@ class Worker(Turning):
 
     def on_iopub(self, frames: Sequence[bytes]) -> None:
         """A message of its IOPub channel."""
-        message = self._channels.read(frames)
+        message = self._channels.read(self.said.whole(frames))
         if message is None:
             return
         job = self.job

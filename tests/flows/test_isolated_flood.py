@@ -35,6 +35,9 @@ FLOODS = {
     ),
 }
 
+PIECES = [('aé\n€😀"'[each % 6], (1 << each % 15) * (each % 97)) for each in range(90)]
+"""Up to a megabyte and a half each, ten in all; with what JSON has to escape."""
+
 
 @pytest.fixture
 def kernel() -> Iterator[Kernel]:
@@ -145,6 +148,37 @@ def test_a_flood_that_is_read_at_once_keeps_its_end_in_its_cell(kernel: Kernel) 
             ran = kernel.run(f"%%isolated\nfor _ in range(40): {LONG}")
             assert len(ran.stdout) == 40 * MB
     assert max(grown) < 120 * MB, grown
+
+
+@promise("isolated.relay")
+def test_pieces_of_every_size_arrive_whole_at_a_client_that_reads_late(kernel: Kernel) -> None:
+    pid = worker_of(kernel)
+    with closing(Reader(kernel)) as reader:
+        msg_id = kernel.send(
+            f"%%isolated\nimport sys\nfor each, times in {PIECES}: sys.stdout.write(each * times)\n"
+            "print('end')"
+        )
+        comes_to_rest(kernel, pid)
+        (text,) = reader.texts([msg_id], "end\n")
+        assert kernel.collect(msg_id).status == "ok"
+    assert text == "".join(each * times for each, times in PIECES) + "end\n"
+
+
+@promise("isolated.relay", "isolated.survives")
+def test_what_a_killed_worker_has_said_is_whole_and_in_order(kernel: Kernel) -> None:
+    ran = kernel.run(
+        "%%isolated\nimport os, sys\n"
+        "for each in 'abcdef': sys.stdout.write(each * 999_999 + '\\n')\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    assert ran.status == "error"
+    assert (ran.reply["ename"], ran.stdout[-5:]) == ("WorkerDied", "ffff\n")
+    lines = ran.stdout.splitlines()
+    letters = [line[0] for line in lines]
+    assert letters == sorted(set(letters))
+    assert all(line == line[0] * len(line) for line in lines)
+    assert [len(line) for line in lines if len(line) != 999_999][1:] == []
+    assert len(kernel.run(f"%%isolated\n{LONG}").stdout) == MB
 
 
 @promise("isolated.relay")
