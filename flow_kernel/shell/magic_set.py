@@ -15,7 +15,7 @@ from flow_kernel.shell import (
     workers_magics,
     workflow_magics,
 )
-from flow_kernel.shell.question_mark import BareQuestion, TextWithQuestionMark
+from flow_kernel.shell.question_mark import TRANSFORMERS
 
 _CLASSES: Final = (
     magics.FlowMagics,
@@ -26,7 +26,6 @@ _CLASSES: Final = (
     workers_magics.WorkersMagics,
     workflow_magics.WorkflowMagics,
 )
-_TRANSFORMERS: Final = (BareQuestion, TextWithQuestionMark)
 _NAMES: Final = {
     "line": ("flow", "task", "approve", "checkpoint", "rollback", "workers", "workflow"),
     "cell": ("step", "approve", "isolated"),
@@ -48,7 +47,7 @@ def register(shell: Any) -> None:
     """Make the magics known to `shell`."""
     for magics_class in _CLASSES:
         shell.register_magics(magics_class)
-    shell.input_transformer_manager.token_transformers.extend(_TRANSFORMERS)
+    shell.input_transformer_manager.token_transformers.extend(TRANSFORMERS)
 
 
 def unregister(shell: Any) -> None:
@@ -59,7 +58,7 @@ def unregister(shell: Any) -> None:
     for magics_class in _CLASSES:
         shell.magics_manager.registry.pop(magics_class.__name__, None)
     transformers = shell.input_transformer_manager.token_transformers
-    for transformer in _TRANSFORMERS:
+    for transformer in TRANSFORMERS:
         if transformer in transformers:
             transformers.remove(transformer)
 

@@ -7,8 +7,8 @@ for a hundred lines. What it looks for begins with a few characters, and stands 
 behind a `=`. The call that it makes of a cell magic is read as well, body and all. Of what is wrong
 with a source the tokenizer tells one thing itself, that a line stands at no depth of those before.
 
-Proven for IPython 9.0 to 9.18: nothing changes where other transformers are at work, and where
-`is_usable` finds other names.
+Our own transformers begin at a `%`, or look for a question mark. Proven for IPython 9.0 to 9.18:
+nothing changes where others are at work, and where `is_usable` finds other names.
 """
 
 import inspect
@@ -21,11 +21,13 @@ from IPython.core.inputtransformer2 import TransformerManager
 from IPython.core.interactiveshell import InteractiveShell
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
+from flow_kernel.shell.question_mark import TRANSFORMERS
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
 _NAMES: Final = ("MagicAssign", "SystemAssign", "EscapedCommand", "HelpEnd")
 _FINDERS: Final = [getattr(inputtransformer2, name, None) for name in _NAMES]
+_KNOWN: Final = (_FINDERS, [*_FINDERS, *TRANSFORMERS])
 _INSIDE: Final = re.compile(r"\?|=[\s\\]*[%!]")
 _FIRST: Final = ("%", "!", ",", ";", "/")
 _TEXT: Final = r"""(?:'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")"""
@@ -37,7 +39,7 @@ class PlainTransformers(TransformerManager):  # type: ignore[misc]  # IPython ha
 
     def do_token_transforms(self, lines: list[str]) -> list[str]:
         """Transform what is IPython's syntax."""
-        if self.token_transformers == _FINDERS and is_plain(lines):
+        if self.token_transformers in _KNOWN and is_plain(lines):
             return lines
         found: list[str] = super().do_token_transforms(lines)
         return found
@@ -55,7 +57,7 @@ class PlainSourceShell(InteractiveShell):  # type: ignore[misc]  # IPython has n
 
 
 def is_plain(lines: Sequence[str]) -> bool:
-    """True where none of IPython's transformers of tokens can find anything (pure).
+    """True where no transformer of tokens, of IPython or ours, can find anything (pure).
 
     Args:
         lines: Of a source, with their ends.

@@ -84,3 +84,7 @@ class BareQuestion(TokenTransformBase):  # type: ignore[misc]  # IPython has no 
         line = lines[self.start_line]
         stopping = f"{line[:at]} --stop{line[at:]}"
         return [*lines[: self.start_line], stopping, *lines[self.start_line + 1 :]]
+
+
+TRANSFORMERS: Final = (BareQuestion, TextWithQuestionMark)
+"""All of them, in the order in which a shell is given them."""

@@ -11,7 +11,7 @@ from IPython.core.error import UsageError as IPythonUsageError
 
 from flow_kernel.errors import FlowError
 from flow_kernel.shell.body import APPROVED_FAILED, run_body, unquoted
-from flow_kernel.shell.question_mark import BareQuestion, TextWithQuestionMark
+from flow_kernel.shell.question_mark import TRANSFORMERS
 from flow_kernel.shell.worker_calls import WorkerCalls
 from flow_kernel.shell.worker_checkpoints import MAGICS, WorkerCheckpoints
 from flow_kernel.shell.worker_session import WorkerSession
@@ -42,7 +42,7 @@ def register(
     cell_magics = _CellMagics(shell, session, call)
     for name in ("step", "approve", "isolated"):
         shell.register_magic_function(getattr(cell_magics, name), "cell", name)
-    shell.input_transformer_manager.token_transformers.extend((BareQuestion, TextWithQuestionMark))
+    shell.input_transformer_manager.token_transformers.extend(TRANSFORMERS)
 
 
 def _forwarding(call: WorkerCalls, name: str) -> Callable[[str], object]:

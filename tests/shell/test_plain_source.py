@@ -1,6 +1,7 @@
 """Sources that IPython does not read token by token come out as IPython would have left them."""
 
 import warnings
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from IPython.core.inputtransformer2 import TransformerManager
 
 from flow_kernel.shell.plain_source import PlainTransformers, is_plain, is_usable
+from flow_kernel.shell.question_mark import TRANSFORMERS
 
 PIECES = st.sampled_from(
     [
@@ -26,6 +28,8 @@ PIECES = st.sampled_from(
             "x = !ls",
             "!=",
             "%%isolated\n1?",
+            "%approve a",
+            "x = %task b?",
         ),
         "get_ipython().run_cell_magic('a', '', 'b')",
     ]
@@ -33,11 +37,13 @@ PIECES = st.sampled_from(
 SOURCES = st.lists(PIECES, max_size=12).map("".join)
 
 
-def transformed(kind: type[TransformerManager], source: str) -> str:
+def transformed(kind: type[TransformerManager], source: str, ours: Iterable[type] = ()) -> str:
+    manager = kind()
+    manager.token_transformers.extend(ours)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return str(kind().transform_cell(source))
+            return str(manager.transform_cell(source))
     except Exception as error:  # noqa: BLE001 - which one is what is compared
         return f"{type(error).__name__}: {error}"
 
@@ -46,6 +52,12 @@ def transformed(kind: type[TransformerManager], source: str) -> str:
 def test_any_source_becomes_what_ipython_makes_of_it(source: str) -> None:
     assert is_usable()
     assert transformed(PlainTransformers, source) == transformed(TransformerManager, source)
+
+
+@given(SOURCES)
+def test_any_source_becomes_what_our_transformers_make_of_it(source: str) -> None:
+    plain = transformed(PlainTransformers, source, TRANSFORMERS)
+    assert plain == transformed(TransformerManager, source, TRANSFORMERS)
 
 
 @given(st.text(), st.text())
@@ -96,3 +108,18 @@ def test_another_transformer_sees_every_source() -> None:
     manager.token_transformers.append(Seeing)
     assert manager.transform_cell("1+1") == "1+1\n"
     assert seen
+
+
+def test_beside_our_transformers_a_plain_source_is_not_read() -> None:
+    class Counting(PlainTransformers):
+        reads = 0
+
+        def do_one_token_transform(self, lines: list[str]) -> object:
+            self.reads += 1
+            return super().do_one_token_transform(lines)
+
+    manager = Counting()
+    manager.token_transformers.extend(TRANSFORMERS)
+    assert (manager.transform_cell("1+1"), manager.reads) == ("1+1\n", 0)
+    assert manager.transform_cell("x = %task a?") != "x = %task a?\n"
+    assert manager.reads > 0
