@@ -62,6 +62,8 @@ class FlowIOPubThread(IOPubThread):  # type: ignore[misc]  # ipykernel has no ty
         """What clients have not taken yet."""
         self.leave: Callable[[Sequence[Any]], bytes | None] | None = None
         """Leaves the end of a message where its reader finds it; returns what is sent instead."""
+        self.past: Callable[[Sequence[Any]], Sequence[Any] | None] | None = None
+        """Given each message first: what is still to be sent; None for nothing. Under `order`."""
         self.last_calls: list[Callable[[], None]] = []
         """Called before the socket is closed: they send what waits."""
         self._is_sending = False
@@ -133,6 +135,8 @@ class FlowIOPubThread(IOPubThread):  # type: ignore[misc]  # ipykernel has no ty
             raise wrong
 
     def _send_one(self, msg: Any, args: Any, kwargs: Any) -> None:
+        if self.past is not None and (msg := self.past(msg)) is None:
+            return
         socket = self.socket
         if type(socket) is not zmq.Socket or args or kwargs.keys() - _COPY:
             super()._really_send(msg, *args, **kwargs)

@@ -89,8 +89,10 @@ class IsolatedMarks:
     def _transform(self, lines: list[str]) -> list[str]:
         if not lines or self._is_running():
             return lines
-        source = "".join(lines)
         is_strict = self._session.settings.isolate_all
+        if lines[0].startswith("%%") and _isolates_itself(lines[:1], is_strict=is_strict):
+            return lines  # whatever the request: most cells that are isolated say so at once
+        source = "".join(lines)
         if not self._is_of_request(source) or _is_for_session(_clean(lines), is_strict=is_strict):
             return lines
         order = self.order_of(source, None)

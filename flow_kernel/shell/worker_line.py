@@ -25,6 +25,7 @@ from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.shell.quick_dispatch import QuickDispatchKernel
 from flow_kernel.shell.shell_channel import LoopPair
 from flow_kernel.workers.line import Packet, receive
+from flow_kernel.workers.line_words import Speaker
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
@@ -42,6 +43,8 @@ class WorkerLine:
         self._kernel = kernel
         self._pair = pair
         self._sock = sock
+        self._speaker = Speaker(sock)
+        kernel.iopub_thread.past = self._speaker.pass_on
         self._reading = threading.Lock()
         self._tasks: set[asyncio.Future[Any]] = set()
         self._passed = 0
@@ -72,10 +75,12 @@ class WorkerLine:
         with self._reading:
             self._read()
             for packet in self._due():
-                if self._pair._sockets is None:
-                    self._loop.call_soon(self._run, _frames(packet))
-                else:
+                if self._pair._sockets is not None:
                     self._pair.send_multipart(_frames(packet))
+                elif self._pair._waiting:
+                    self._loop.call_soon(self._run, _frames(packet))
+                else:  # one turn of the loop less
+                    self._run(_frames(packet))
 
     def _run(self, frames: list[Any]) -> None:
         callback: Any = self._pair._callback
@@ -92,6 +97,7 @@ class WorkerLine:
         try:
             while True:
                 self._early.append(receive(self._sock))
+                self._speaker.is_heard = True
         except BlockingIOError:
             return
         except (EOFError, OSError):  # the session has ended, and soon this process does

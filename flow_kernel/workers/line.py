@@ -1,6 +1,7 @@
 """A line on which a job goes straight to the main thread of its worker (both sides).
 
-Made by `starter`; written by `speech`, read by `shell.worker_line`.
+Made by `starter`; written by `speech`, read by `shell.worker_line`. What the worker says comes back
+on it: see `line_words`.
 
 On the shell channel a job wakes five threads: the relay's, one of ZeroMQ in each process, the one
 that reads the channel in the worker, and the one that runs it. A packet of a `SOCK_SEQPACKET` pair
@@ -22,13 +23,15 @@ from typing import Any, Final, NamedTuple
 CAN_BE: Final = hasattr(socket, "SOCK_SEQPACKET") and hasattr(os, "memfd_create")
 MOST_BYTES: Final = 1 << 16
 _HEAD: Final = struct.Struct("<QI")
+AT_ONCE: Final = getattr(socket, "MSG_DONTWAIT", 0) | getattr(socket, "MSG_NOSIGNAL", 0)
+"""How one writes to it: not waiting for room, and not killed where nobody reads."""
 
 
 class Packet(NamedTuple):
-    """A job as it arrives.
+    """A job as it arrives, or what a worker says.
 
     Attributes:
-        before: So many messages of the shell channel come before it.
+        before: So many messages of the channel come before it.
         frames: Of its message.
     """
 
@@ -58,14 +61,27 @@ class Line:
         """
         parts = [self._identity, *frames]
         lengths = [memoryview(part).nbytes for part in parts]
-        head = _HEAD.pack(before, len(parts)) + struct.pack(f"<{len(lengths)}I", *lengths)
+        head = head_of(before, lengths)
         if len(head) + sum(lengths) > MOST_BYTES or os.getpid() != self._pid:
             return False
         try:
-            self._sock.sendmsg([head, *parts], [], socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+            self._sock.sendmsg([head, *parts], [], AT_ONCE)
         except OSError:  # it is full, or a cell has closed the other end
             return False
         return True
+
+    def fileno(self) -> int:
+        """Of our end."""
+        return self._sock.fileno()
+
+    def receive(self) -> Packet:
+        """What the worker has said next.
+
+        Raises:
+            BlockingIOError: Nothing.
+            EOFError: It will say nothing any more.
+        """
+        return receive(self._sock)
 
     def close(self) -> None:
         """There will be no job any more."""
@@ -82,8 +98,13 @@ def line_pair(identity: bytes) -> tuple[Line, int]:
     return Line(ours, identity), theirs.detach()
 
 
+def head_of(before: int, lengths: Sequence[int]) -> bytes:
+    """What comes before the frames of a packet."""
+    return _HEAD.pack(before, len(lengths)) + struct.pack(f"<{len(lengths)}I", *lengths)
+
+
 def receive(sock: socket.socket) -> Packet:
-    """The next job.
+    """The next packet.
 
     Raises:
         BlockingIOError: There is none.

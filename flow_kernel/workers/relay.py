@@ -99,9 +99,13 @@ class Relay:
         """Have `take` called with what comes on one more socket; in the thread."""
         self._on_socket(socket, take)
 
-    def forget(self, socket: Any) -> None:
-        """Listen to it no more; in the thread."""
-        self._off(socket)
+    def watch(self, fd: int, read: Callable[[int], object]) -> None:
+        """Have `read` called while there is something to be read from `fd`; in the thread."""
+        self._on(fd, read)
+
+    def forget(self, what: Any) -> None:
+        """Listen to a socket or a descriptor no more; in the thread."""
+        self._off(what)
 
     def when_free(self, call: Callable[[], None]) -> None:
         """Call once the backlog is not full; in the thread."""

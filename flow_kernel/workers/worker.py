@@ -22,6 +22,7 @@ from flow_kernel.workers.heart import Heart
 from flow_kernel.workers.job import Died, Done, InputWanted, Job, Outlet, end_of, lost, torn
 from flow_kernel.workers.last_words import STREAMS
 from flow_kernel.workers.lifecycle import Event, State
+from flow_kernel.workers.line_words import Hearer
 from flow_kernel.workers.messages import PASSED_ON, TARGET, Message
 from flow_kernel.workers.processes import Ended
 from flow_kernel.workers.relay import Relay
@@ -88,10 +89,11 @@ class Worker(Turning):
             line=started.line,
             is_busy=lambda: self.job is not None,
         )
+        self._hearer = Hearer(started.line, self._hear)
         self._calls = Calls(self)
         self.heart: Heart = Heart(relay, channels.open_heart, self._beat)
         self.died: Died | None = None
-        relay.post(lambda: relay.add(channels, started.pipes, self))
+        relay.post(self._listen)
         self._asked_s, self._ask_again_s = 0.0, _ASK_AGAIN_S / 2
         self._tears = Tears(relay, channels.iopub, self._tear) if self.is_far else None
         self.change(Event.READY)
@@ -204,6 +206,10 @@ class Worker(Turning):
 
     def on_iopub(self, frames: Sequence[bytes]) -> None:
         """A message of its IOPub channel."""
+        self._hearer.on_channel(frames)
+
+    def _hear(self, frames: Sequence[bytes]) -> None:
+        """What it has said, on that channel or on the line."""
         message = self._channels.read(self.said.whole(frames))
         if message is None:
             return
@@ -271,6 +277,16 @@ class Worker(Turning):
 
     # -- inside ------------------------------------------------------------------------------------
 
+    def _listen(self) -> None:
+        self._relay.add(self._channels, self._started.pipes, self)
+        if (line := self._started.line) is not None and self.died is None:
+            self._relay.watch(line.fileno(), self._on_line)
+
+    def _on_line(self, fd: int) -> None:
+        self._hearer.on_line()
+        if self._hearer.is_over:
+            self._relay.forget(fd)
+
     def _begin(self, job: Job, frames: Sequence[Any]) -> None:
         self.job, self._parent = job, job.header
         if self._tears is not None and self._tears.is_cut:
@@ -315,6 +331,9 @@ class Worker(Turning):
         wait_ms = _FAR_WORDS_MS if self.is_far else _LAST_WORDS_MS
         self._relay.drain(self._channels, self._started.pipes, wait_ms)
         self._relay.drop(self._channels, self._started.pipes)
+        if (line := self._started.line) is not None:
+            self._hearer.on_death()
+            self._relay.forget(line.fileno())
         for name, data in self.said.last_words():
             self._outlet.text(self.worker_id, self._parent, name, data)
         with self._turning:
