@@ -72,3 +72,25 @@ def test_the_context_of_one_cell_is_that_of_the_next(own: Kernel) -> None:
     assert ok(own, "%%isolated\ndecimal.getcontext().prec") == "7"
     ok(own, f"%%isolated\nlong = '{'x' * 70_000}'")  # on the shell channel
     assert ok(own, "%%isolated\ndecimal.getcontext().prec") == "7"
+
+
+@promise("isolated.survives")
+def test_what_a_cell_displays_right_before_its_worker_is_killed_is_shown(own: Kernel) -> None:
+    for n in range(5):
+        ran = own.run(
+            f"%%isolated --worker w{n}\nimport os, signal\nprint('p{n}', flush=True)\n"
+            f"display({n})\nprint('q{n}')\nos.kill(os.getpid(), signal.SIGKILL)"
+        )
+        assert (ran.status, ran.stdout) == ("error", f"p{n}\nq{n}\n")
+        assert [shown["text/plain"] for shown in ran.displays] == [str(n)]
+
+
+@promise("isolated.relay")
+def test_large_and_small_output_stands_in_the_order_in_which_it_was_printed(own: Kernel) -> None:
+    printed = ok(
+        own,
+        "%%isolated\nfor n in range(200):\n"
+        "    print(n, 'x' * (n % 3 * 9_000), flush=True)\n"
+        "    print('then', n)",
+    )
+    assert printed == "".join(f"{n} {'x' * (n % 3 * 9_000)}\nthen {n}\n" for n in range(200))
