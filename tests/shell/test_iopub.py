@@ -241,7 +241,7 @@ def test_what_is_sent_after_the_thread_has_stopped_arrives(tmp_path: Path) -> No
 
 @promise("send.whole")
 def test_who_sends_and_waits_for_one_who_wants_to_send_costs_time_and_no_message() -> None:
-    theirs, is_in = threading.Lock(), threading.Event()
+    theirs, is_in, welcomed = threading.Lock(), threading.Event(), threading.Event()
 
     def trace(frame: FrameType, event: str, _: object) -> None:
         if frame.f_code is FlowIOPubThread._send_one.__code__ and event == "call":
@@ -257,6 +257,9 @@ def test_who_sends_and_waits_for_one_who_wants_to_send_costs_time_and_no_message
     with publisher() as channel:
         channel.thread.patience_s = 0.05
         client = channel.client()
+        # The thread that welcomes a client sends what waits meanwhile: here it would be ours.
+        channel.thread.schedule(welcomed.set)
+        assert welcomed.wait(WAIT_S)
         with theirs:
             thread = threading.Thread(target=send_traced)
             thread.start()

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator, Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flow_kernel.workers.deposit import LEAST_BYTES, MOST_BYTES, NBYTES, Deposit
@@ -105,6 +105,7 @@ def test_little_at_a_time_stays_in_the_same_place(pair: Pair) -> None:
 SIZES = st.integers(LEAST_BYTES, 3 * MB)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(SIZES, st.booleans(), st.integers(0, 9)), max_size=40))
 def test_nothing_is_written_over_while_somebody_looks(
     steps: list[tuple[int, bool, int]],
