@@ -19,6 +19,7 @@ Raised by all floors, caught by apps (which turn them into one sentence and an e
     ├── WorkerBlocked                         1   the worker makes no progress
     ├── CellTimeout (TimeoutError)            1   a cell ran longer than it may
     ├── IsolationUnavailable (RuntimeError)   4   what was asked for cannot be had here
+    ├── KernelGone                            1   a kernel has ended, or does not answer
     ├── WorkflowInvalid (ValueError)          2   a workflow has problems; nothing of it was run
     ├── StepFailed                            1   a step of a workflow has failed
     ├── IllegalTransition                     2   a task or step is not in a state that allows it
@@ -194,6 +195,10 @@ class IsolationUnavailable(_Quiet, FlowError, RuntimeError):
     """The isolation that was asked for cannot be had here; nothing was run."""
 
     exit_code = 4
+
+
+class KernelGone(FlowError):
+    """A kernel has ended or does not answer; what it had recorded is in its log."""
 
 
 class WorkflowInvalid(FlowError, ValueError):

@@ -25,7 +25,7 @@ from flow_kernel.session.approval_text import (
 )
 from flow_kernel.session.approvals_rules import STATUSES
 from flow_kernel.session.flow import Flow
-from flow_kernel.session.open_home import user_name
+from flow_kernel.session.person import user_name
 from flow_kernel.session.reminders import RemindCommand, Reminders
 from flow_kernel.store.contract import ApprovalRow
 from flow_kernel.workflow.going_on import go_on_beside, parked_on

@@ -21,7 +21,8 @@ from flow_kernel.session.approval_desk import ApprovalDesk
 from flow_kernel.session.approval_terms import checked_id
 from flow_kernel.session.approvals_rules import refusal
 from flow_kernel.session.flow import Flow
-from flow_kernel.session.open_home import flow_of, user_name
+from flow_kernel.session.open_home import flow_of
+from flow_kernel.session.person import user_name
 from flow_kernel.store.contract import ApprovalRow, Store
 
 CHANNEL: Final = "repl"

@@ -125,6 +125,11 @@ class Journal:
         return self._last_seq
 
     @property
+    def paths(self) -> list[Path]:
+        """The files that this session has written to."""
+        return [Path(path) for path in list(self._logs)]
+
+    @property
     def is_memory_only(self) -> bool:
         """True while records wait in memory because the disk refuses them."""
         return bool(self._backlog.queues)

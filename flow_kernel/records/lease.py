@@ -31,6 +31,7 @@ class Lease:
         started_at: UTC, ISO 8601.
         notebook: Path of the notebook when the client tells it, else empty.
         oom_kills: Counters of the kernel at the start, for comparison.
+        connection_file: Where its kernel can be reached; empty where there is none.
     """
 
     session: str
@@ -40,10 +41,18 @@ class Lease:
     started_at: str
     notebook: str
     oom_kills: dict[str, int]
+    connection_file: str = ""
 
 
-def take(
-    run_dir: Path, *, session: str, plan_id: str, task_id: str, started_at: str, notebook: str
+def take(  # noqa: PLR0913 - the assembly passes them once, each by name
+    run_dir: Path,
+    *,
+    session: str,
+    plan_id: str,
+    task_id: str,
+    started_at: str,
+    notebook: str,
+    connection_file: str = "",
 ) -> Path:
     """Write the lease of this process's session.
 
@@ -61,6 +70,7 @@ def take(
         started_at=started_at,
         notebook=notebook,
         oom_kills=oom_kills(),
+        connection_file=connection_file,
     )
     path = run_dir / f"{session}.lease"
     draft = run_dir / f"{session}.lease.new"
@@ -81,6 +91,16 @@ def read(path: Path) -> Lease | None:
         return Lease(process=process, **data)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
+
+
+def living(run_dir: Path) -> list[Lease]:
+    """The leases of a home's sessions that live, oldest first."""
+    here = this_process()
+    found = [lease for path in run_dir.glob("*.lease") if (lease := read(path)) is not None]
+    return sorted(
+        (lease for lease in found if is_alive(lease.process, here)),
+        key=lambda lease: lease.started_at,
+    )
 
 
 def claim_dead(run_dir: Path, claimer: str) -> Iterator[tuple[Lease, Path]]:

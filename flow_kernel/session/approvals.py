@@ -142,6 +142,22 @@ class Approvals:
         finally:
             self._given += 1
 
+    def withdraw(self, approval_id: str, *, by: str, channel: str) -> ApprovalRow:
+        """Take a question back, from any thread; whoever waits for it is told.
+
+        Returns:
+            The question; it is `cancelled` unless it had ended before.
+
+        Raises:
+            UsageError: That is no approval id.
+            NotFound: There is no such question.
+        """
+        row = self.desk.get(approval_id)
+        try:
+            return self._taken_back(row, by=by, channel=channel)
+        finally:
+            self._given += 1
+
     # -- the question ------------------------------------------------------------------------------
 
     def _question(self, wish: Wish) -> rules.Question:

@@ -6,18 +6,15 @@ A home that cannot be written never stops a session: it is said once, and record
 memory.
 """
 
-import faulthandler
 import os
 import threading
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from flow_kernel.errors import FlowError
-from flow_kernel.records import lease, stacks
 from flow_kernel.records.headroom import Headroom
 from flow_kernel.records.home import Home
-from flow_kernel.records.journal import Journal, utc_now_ms
+from flow_kernel.records.journal import Journal
 from flow_kernel.records.kept_outputs import OutputKeeper
 from flow_kernel.records.names import ADHOC_TASK
 from flow_kernel.records.process import ResidentMemory, peak_rss_bytes
@@ -33,7 +30,8 @@ from flow_kernel.session.isolation.parts import IsolationParts
 from flow_kernel.session.isolation.stillness import Stillness
 from flow_kernel.session.memory_watch import MemoryWatch
 from flow_kernel.session.notices import Notices
-from flow_kernel.session.place import Place, Whereabouts
+from flow_kernel.session.place import Whereabouts
+from flow_kernel.session.presence import Presence
 from flow_kernel.session.recorder import Recorder
 from flow_kernel.session.sealing import RecorderParts
 from flow_kernel.session.session import Session
@@ -60,6 +58,7 @@ def assemble(  # noqa: PLR0913 - the shell passes them once, each by name
     prompter: "Prompter | None" = None,
     around: "Surroundings | None" = None,
     ground: "Ground | None" = None,
+    connection_file: str = "",
 ) -> Session:
     """A session that records into `home`.
 
@@ -73,6 +72,7 @@ def assemble(  # noqa: PLR0913 - the shell passes them once, each by name
         prompter: Asks the person in the cell itself; None where there is no such way.
         around: What checkpoints need of the shell; None where there are none.
         ground: What workers need of the shell; None where no cell can be isolated.
+        connection_file: Where the kernel can be reached; empty where there is none.
 
     Returns:
         The session, with what it has to say in its notices.
@@ -92,15 +92,21 @@ def assemble(  # noqa: PLR0913 - the shell passes them once, each by name
     tail = OutputTail(home.tail_path(identity.session), lambda text: redactor.text(text)[0])
     # Undone from the last to the first; the lease goes first, so that a kill is no death any more.
     closers: list[Callable[[], None]] = [tail.remove]
+    presence = Presence(
+        home=home,
+        session=identity.session,
+        notebook=env.get("JPY_SESSION_NAME", ""),
+        connection_file=connection_file,
+    )
     wake_mirrors = _open_mirrors(home, settings, closers)
     if is_writable:
-        closers += _announce(home, identity.session, (identity.plan_id, identity.task_id), env)
+        closers += presence.begin(identity.plan_id, identity.task_id)
         _tell_deaths(home, identity.session, settings, notices, announcer, around)
     where = Whereabouts(
         identity.session,
         identity.plan_id,
         identity.task_id,
-        on_move=lambda place: _move_lease(home, identity.session, place, env),
+        on_move=presence.move,
     )
     memory = ResidentMemory()
     parts = RecorderParts(
@@ -170,6 +176,7 @@ def assemble(  # noqa: PLR0913 - the shell passes them once, each by name
         open_tasks=lambda: opened(lambda state: state.tasks),
         open_texts=lambda: opened(lambda state: state.texts),
         open_approvals=lambda: opened(lambda state: state.approvals),
+        find_approvals=lambda: next((state.approvals for state in opened.states), None),
         open_checkpoints=lambda: opened(lambda state: state.checkpoints),
         note_checkpoint=lambda kind, fields: opened(lambda state: state.note(kind, fields)),
         way_back=lambda: _way_back(home, identity.session, around),
@@ -178,6 +185,7 @@ def assemble(  # noqa: PLR0913 - the shell passes them once, each by name
         find_isolation=isolation.find,
         ground=ground,
         still=still,
+        redact=lambda text: redactor.text(text)[0],
         tracking=tracking,
         watch_questions=watch_questions,
         home=home,
@@ -263,12 +271,6 @@ def _open_mirrors(
     return thread.wake
 
 
-def _move_lease(home: Home, session: str, place: Place, env: Mapping[str, str]) -> None:
-    """A death belongs to the task that was open."""
-    if (home.run_dir / f"{session}.lease").exists():
-        _take_lease(home, session, (place.plan_id, place.task_id), env)
-
-
 def _memory_watch(settings: Settings, memory: ResidentMemory, notices: Notices) -> MemoryWatch:
     headroom = Headroom()
     return MemoryWatch(
@@ -340,51 +342,3 @@ def _way_back(home: Home, session: str, around: "Surroundings | None") -> str:
         return offer_of(home, session, around.key_path)
     except FlowError:
         return ""
-
-
-def _announce(
-    home: Home, session: str, task: tuple[str, str], env: Mapping[str, str]
-) -> list[Callable[[], None]]:
-    """Take the lease and watch for fatal signals; what undoes each, in order."""
-    undo: list[Callable[[], None]] = []
-    path = _take_lease(home, session, task, env)
-    if path is None:
-        return undo
-    if not faulthandler.is_enabled():
-        undo += _watch_faults(home.fault_path(session))
-    if (end := stacks.tell(home.stack_path(session))) is not None:
-        undo.append(end)
-    undo.append(lambda: path.unlink(missing_ok=True))
-    return undo
-
-
-def _take_lease(
-    home: Home, session: str, task: tuple[str, str], env: Mapping[str, str]
-) -> Path | None:
-    try:
-        return lease.take(
-            home.run_dir,
-            session=session,
-            plan_id=task[0],
-            task_id=task[1],
-            started_at=utc_now_ms(),
-            notebook=env.get("JPY_SESSION_NAME", ""),
-        )
-    except OSError:
-        return None
-
-
-def _watch_faults(path: Path) -> list[Callable[[], None]]:
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    except OSError:
-        return []
-    # ipykernel's default would be the terminal that nobody sees; the next kernel reads the file.
-    faulthandler.enable(file=fd, all_threads=True)
-
-    def undo() -> None:
-        faulthandler.disable()
-        os.close(fd)
-        path.unlink(missing_ok=True)
-
-    return [undo]

@@ -25,7 +25,8 @@ from flow_kernel.session.checkpoints.tracking import Tracking
 from flow_kernel.session.flow import Flow
 from flow_kernel.session.formatter import TaskTexts, load_texts
 from flow_kernel.session.notices import Notices
-from flow_kernel.session.open_home import store_of, user_name
+from flow_kernel.session.open_home import store_of
+from flow_kernel.session.person import user_name
 from flow_kernel.session.progress import Progress
 from flow_kernel.session.recorder import Recorder
 from flow_kernel.session.reminders import RemindCommand

@@ -14,7 +14,7 @@ from typing import Final
 
 from flow_kernel.records import stacks
 from flow_kernel.records.home import Home
-from flow_kernel.records.lease import Lease, read
+from flow_kernel.records.lease import Lease, living
 from flow_kernel.records.process import is_alive, this_process
 from flow_kernel.session.deaths import running_cell
 from flow_kernel.session.held_text import Frame, frames_of, state_of
@@ -110,10 +110,8 @@ class KernelLooks:
     # -- inside ------------------------------------------------------------------------------------
 
     def _living(self) -> Iterator[Lease]:
-        found = (read(path) for path in self._home.run_dir.glob("*.lease"))
-        leases = [each for each in found if each is not None and each.session != self._without]
-        for lease in sorted(leases, key=lambda lease: lease.started_at):
-            if is_alive(lease.process, self._here):
+        for lease in living(self._home.run_dir):
+            if lease.session != self._without:
                 yield lease
 
     def _near(self, lease: Lease) -> bool:

@@ -3,7 +3,6 @@
 Called by `flow_kernel.api` and by the command line.
 """
 
-import getpass
 import os
 
 from flow_kernel.errors import UsageError
@@ -13,6 +12,7 @@ from flow_kernel.records.names import DEFAULT_PLAN, is_plan_id
 from flow_kernel.session.carrier import Carrier
 from flow_kernel.session.flow import Flow
 from flow_kernel.session.logged_changes import keep_ids
+from flow_kernel.session.person import user_name
 from flow_kernel.settings import JournalSettings
 from flow_kernel.store.sqlite import SqliteStore
 
@@ -40,11 +40,3 @@ def store_of(home: Home) -> SqliteStore:
     """The store of `home`; nothing is opened before its first use."""
     is_network = network_file_system(home.root) is not None
     return SqliteStore(home.store_path, is_network=is_network, on_new=keep_ids(home))
-
-
-def user_name() -> str:
-    """Who runs this process; `unknown` where the system does not say."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError):
-        return "unknown"

@@ -206,6 +206,14 @@ class Recorder:
         stack = self._stacks.get(_get_ident())
         return stack[-1] if stack else None
 
+    def running(self) -> OpenCell | None:
+        """The cell that runs now, the outermost and oldest; callable in any thread."""
+        for cells in list(self._open.values()):
+            cell = cells[0] if cells else None
+            if cell is not None and cell.started_ns and not cell.has_ended:
+                return cell
+        return None
+
     def is_in_cell(self) -> bool:
         """True while a cell runs, in whichever thread."""
         return bool(self._stacks)

@@ -58,6 +58,7 @@ class Session:
         open_tasks: Gives its tasks; the store is opened when they are first asked for.
         open_texts: Gives the texts of its tasks, likewise.
         open_approvals: Gives the questions that it asks, likewise.
+        find_approvals: Gives them if the store has been opened yet, and opens nothing.
         open_checkpoints: Gives its time machine, likewise.
         note_checkpoint: Brings a record of a checkpoint that a worker has taken into the log.
         way_back: Says how its variables come back from its newest checkpoint; empty without one.
@@ -66,6 +67,7 @@ class Session:
         find_isolation: Gives them if there are any yet, and opens nothing.
         ground: What workers need of the shell; None where no cell can be isolated.
         still: Told what runs, so that workers are not sent what they have.
+        redact: Takes secrets out of a text.
         tracking: Told what runs, where checkpoints are taken.
         watch_questions: Looks whether there are questions to remind of; about 10 us.
         home: Where the records lie.
@@ -85,6 +87,7 @@ class Session:
     open_tasks: Callable[[], "Tasks"]
     open_texts: Callable[[], "TaskTexts"]
     open_approvals: Callable[[], "Approvals"]
+    find_approvals: Callable[[], "Approvals | None"]
     open_checkpoints: Callable[[], "Checkpoints"]
     note_checkpoint: "Note"
     way_back: Callable[[], str]
@@ -93,6 +96,7 @@ class Session:
     find_isolation: Callable[[], "Isolation | None"]
     ground: "Ground | None"
     still: Stillness
+    redact: Callable[[str], str]
     tracking: Tracking
     watch_questions: Callable[[], None]
     home: Home

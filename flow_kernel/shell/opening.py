@@ -50,6 +50,7 @@ def open_attachment(
         prompter=TerminalBox() if kernel is None else InputBox(kernel),
         around=around,
         ground=outlet,
+        connection_file=str(getattr(getattr(kernel, "parent", None), "abs_connection_file", "")),
     )
     attachment = Attachment(shell, session, kernel, look_around=around.look_around)
     outlet.marks = attachment.marks

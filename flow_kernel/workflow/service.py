@@ -17,7 +17,7 @@ from flow_kernel.records.names import ADHOC_TASK
 from flow_kernel.session.context_values import encoded
 from flow_kernel.session.deferred_redactor import DeferredRedactor
 from flow_kernel.session.flow import Flow
-from flow_kernel.session.open_home import user_name
+from flow_kernel.session.person import user_name
 from flow_kernel.store.run_rows import RunRow
 from flow_kernel.workflow import checks, events, registry, reuse
 from flow_kernel.workflow.asking import Asking

@@ -62,6 +62,23 @@ class Steering:
         """The workers of this session, as they are now."""
         return self._looks.at_page(self._board.page)
 
+    def interrupt(self, word: str) -> bool:
+        """Interrupt what a worker does, as Ctrl-C would; it lives on. Callable in any thread.
+
+        Args:
+            word: Its id or its name.
+
+        Returns:
+            False where it does nothing.
+
+        Raises:
+            NotFound: There is none.
+        """
+        copy = next((each for each in self._forks.workers if each.worker_id == word), None)
+        worker = copy or self._pool.find(word)
+        job = worker.job
+        return job is not None and worker.interrupt(job)
+
     def stop(self, word: str) -> WorkerView:
         """End a worker at once, with all that it has started, and wait until it is gone.
 
