@@ -90,6 +90,10 @@ PROMISES: Final[dict[str, str]] = {
     "events.told": "An agent that registered reads what happens, in order, on lines of their own.",
     "events.spoofed": "No text that a cell prints, by any route, is taken for an event.",
     "events.asked": "Events are off until they are asked for, which works while a cell runs.",
+    # Questions from outside
+    "control.answered": "A session tells its state, history and variables while a cell runs.",
+    "control.obeyed": "Answers, interrupts and givings-up reach what they name, and nothing else.",
+    "control.bounded": "A question costs a bounded time, changes no state of the kernel's own.",
     # Programs
     "repl.task": "A program drives a whole task over the lines of repl alone.",
     "repl.answers": "Each request has one answer, in order, with the facts of its record.",

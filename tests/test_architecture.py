@@ -52,6 +52,7 @@ LOCAL_IMPORTS: Final[dict[str, str]] = {
     "flow_kernel.session.session": "a session without tasks need not load their parts",
     "flow_kernel.shell.approve_magics": "what asks is loaded with the first question",
     "flow_kernel.shell.checkpoint_magics": "the time machine is loaded when it is asked for",
+    "flow_kernel.shell.control_channel": "what answers is loaded with the first request",
     "flow_kernel.shell.magics": "the reports are loaded when one is asked for",
     "flow_kernel.shell.task_magics": "the tasks are loaded when one is asked for",
     "flow_kernel.shell.kernel": "most kernels have no worker to ask",

@@ -185,7 +185,6 @@ def assemble(  # noqa: PLR0913 - the shell passes them once, each by name
         find_isolation=isolation.find,
         ground=ground,
         still=still,
-        redact=lambda text: redactor.text(text)[0],
         tracking=tracking,
         watch_questions=watch_questions,
         home=home,

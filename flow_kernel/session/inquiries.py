@@ -11,7 +11,6 @@ from typing import Final
 
 from flow_kernel._version import __version__
 from flow_kernel.errors import UsageError
-from flow_kernel.records.plain import one_line
 from flow_kernel.records.recent import recent_records
 from flow_kernel.session.approval_text import document_of as approval_document
 from flow_kernel.session.cell import OpenCell
@@ -23,8 +22,6 @@ _MOST_RECORDS: Final = 500
 _MOST_NAMES: Final = 1000
 _READ_BYTES: Final = 8 * 2**20
 _CODE_CHARS: Final = 400
-_LOOKED_AT_CHARS: Final = 20_000
-"""A secret that begins within what is shown is seen whole, and so hidden."""
 
 
 def status(session: Session, _asked: Mapping[str, object]) -> dict[str, object]:
@@ -47,7 +44,7 @@ def status(session: Session, _asked: Mapping[str, object]) -> dict[str, object]:
         "seq": session.announcer.seq,
         "last_seq": session.journal.last_seq,
         "busy": cell is not None,
-        "cell": None if cell is None else _running(session, cell),
+        "cell": None if cell is None else _running(cell),
         "approvals": [
             approval_document(row) for row in questions if row.session == session.identity.session
         ],
@@ -117,13 +114,13 @@ def variables(session: Session, asked: Mapping[str, object]) -> dict[str, object
     }
 
 
-def _running(session: Session, cell: OpenCell) -> dict[str, object]:
+def _running(cell: OpenCell) -> dict[str, object]:
     request = cell.request
     return {
         "msg_id": request.msg_id,
         "cell_id": request.cell_id,
         "execution_count": request.execution_count,
-        "code": one_line(session.redact(request.code[:_LOOKED_AT_CHARS]), _CODE_CHARS),
+        "code": cell.code[:_CODE_CHARS],  # without secrets, as its record has it
         "elapsed_ms": round((time.perf_counter_ns() - cell.started_ns) / 1e6, 1),
         "worker_id": cell.worker,
     }

@@ -67,7 +67,6 @@ class Session:
         find_isolation: Gives them if there are any yet, and opens nothing.
         ground: What workers need of the shell; None where no cell can be isolated.
         still: Told what runs, so that workers are not sent what they have.
-        redact: Takes secrets out of a text.
         tracking: Told what runs, where checkpoints are taken.
         watch_questions: Looks whether there are questions to remind of; about 10 us.
         home: Where the records lie.
@@ -96,7 +95,6 @@ class Session:
     find_isolation: Callable[[], "Isolation | None"]
     ground: "Ground | None"
     still: Stillness
-    redact: Callable[[str], str]
     tracking: Tracking
     watch_questions: Callable[[], None]
     home: Home

@@ -41,6 +41,7 @@ from flow_kernel.shell.packed_text import escaped
 from flow_kernel.shell.pool_config import WorkerPool, pool_settings
 from flow_kernel.shell.quick_dispatch import QuickDispatchKernel
 from flow_kernel.shell.quiet_log import ask_first
+from flow_kernel.shell.quiet_requests import QuietRequestsKernel
 from flow_kernel.shell.sections import SectionsOnce
 from flow_kernel.shell.spare_profile import SpareProfileApp, trouble_of
 from flow_kernel.shell.sure_reply import AnsweringKernel
@@ -54,7 +55,7 @@ _getpid: Final = os.getpid
 _WARM_UP_S: Final = 0.1
 
 
-class FlowKernel(AwaitingKernel, AnsweringKernel, QuickDispatchKernel):
+class FlowKernel(AwaitingKernel, AnsweringKernel, QuietRequestsKernel, QuickDispatchKernel):
     """ipykernel's kernel; each cell leaves a record before its reply is sent."""
 
     shell_class: Any = Type(FlowShell)

@@ -21,6 +21,7 @@ from flow_kernel.shell import (
     packed_text,
     plain_source,
     quick_dispatch,
+    quiet_requests,
     reply_way,
     result_hook,
     shell_channel,
@@ -47,6 +48,7 @@ OVERRIDES: Final[Mapping[str, Callable[[], bool]]] = {
     "streams that cannot be flushed": flushed_streams.is_usable,
     "text that cannot be encoded": packed_text.is_usable,
     "callbacks that end nothing else": lasting_events.is_usable,
+    "questions beside the kernel's state": quiet_requests.is_usable,
     "sources without IPython's syntax": plain_source.is_usable,
 }
 

@@ -77,6 +77,12 @@ from ipykernel.displayhook import ZMQShellDisplayHook as changed
 start = changed.start_displayhook
 changed.start_displayhook = lambda self: start(self)
 """,
+    "questions beside the kernel's state": """
+from ipykernel.kernelbase import Kernel as changed
+published = changed._publish_status
+changed._publish_status = lambda self, status, channel, parent=None, more=None: published(
+    self, status, channel, parent)
+""",
     "sources without IPython's syntax": """
 from IPython.core.inputtransformer2 import TransformerManager as changed
 transform = changed.do_token_transforms
@@ -97,6 +103,9 @@ _OURS: Final = {
     "requests known by a number": "'Short' in type(ip.kernel.session.digest_history).__name__",
     "work of a cell done once": "hasattr(ipykernel.ipkernel._accepts_parameters, '_found')",
     "results under their own request": "'msg' in vars(type(ip.displayhook))",
+    "questions beside the kernel's state": (
+        "vars(sys.modules['flow_kernel.shell.quiet_requests'])['_IS_USABLE']"
+    ),
     "sources without IPython's syntax": "'Plain' in type(ip.input_transformer_manager).__name__",
 }
 
