@@ -117,22 +117,39 @@ class Client:
             TimeoutError: It is not over after `timeout_s`.
         """
         started = time.perf_counter()
+        return self.end(self.begin(code, silent=silent), started=started, timeout_s=timeout_s)
+
+    def begin(self, code: str, *, silent: bool = False) -> bytes:
+        """Sends one cell; returns its id."""
         content = {**cell_content(code), "silent": silent, "store_history": not silent}
-        msg_id = self.send(self.shell, "execute_request", content)
+        return self.send(self.shell, "execute_request", content)
+
+    def end(self, msg_id: bytes, *, started: float, timeout_s: float = 120) -> Timing:
+        """Waits for the end of the cell that `begin` has sent.
+
+        Raises:
+            TimeoutError: It is not over after `timeout_s`.
+        """
         return self._follow(msg_id, started, timeout_s)
 
-    def reply_at(self, kind: str, content: Mapping[str, object], *, timeout_s: float = 60) -> float:
+    def reply_at(
+        self,
+        kind: str,
+        content: Mapping[str, object],
+        *,
+        timeout_s: float = 60,
+        channel: str = "shell",
+    ) -> float:
         """When the reply to a request came, by `time.perf_counter`; IOPub is not looked at.
 
         Raises:
             TimeoutError: No answer after `timeout_s`.
         """
-        msg_id = self.send(self.shell, kind, content)
+        asked = self.shell if channel == "shell" else self.control
+        msg_id = self.send(asked, kind, content)
         deadline = time.perf_counter() + timeout_s
         while (left_s := deadline - time.perf_counter()) > 0:
-            if self.shell.poll(int(left_s * 1000)) and msg_id in b"".join(
-                self.shell.recv_multipart()
-            ):
+            if asked.poll(int(left_s * 1000)) and msg_id in b"".join(asked.recv_multipart()):
                 return time.perf_counter()
         raise TimeoutError(f"no reply to {kind} after {timeout_s} s")
 

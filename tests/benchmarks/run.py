@@ -28,6 +28,7 @@ import approvals
 import background
 import cells
 import checkpoint_store
+import control
 import events
 import forked_start
 import isolated
@@ -67,6 +68,7 @@ FAMILIES: Final = (
     reading,
     tasks,
     approvals,
+    control,
     checkpoint_store,
     isolated,
     relay,
