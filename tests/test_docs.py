@@ -24,7 +24,7 @@ from tests.source import ROOT, modules, tree
 README: Final = (ROOT / "README.md").read_text("utf-8")
 PAGES: Final = (
     *("README.md", "CHANGELOG.md", "notebooks/data/README.md"),
-    *("docs/events.md", "docs/records.md"),
+    *("docs/control.md", "docs/events.md", "docs/records.md"),
 )
 CELLS: Final = (
     "import json",
