@@ -9,6 +9,7 @@ Raised by all floors, caught by apps (which turn them into one sentence and an e
     │   ├── StoreTooNew (StoreError)          4   written by a newer version; nothing was touched
     │   └── StoreDamaged (StoreError)         1   the database fails its checks
     ├── JournalDamaged                        1   lines of a log fail their checksum
+    ├── StaleRevision                         1   other cells ran meanwhile; the cell did not run
     ├── ApprovalPending                       3   a question waits for an answer
     ├── ApprovalRejected (PermissionError)    1   the answer was no
     ├── CheckpointDamaged                     1   a part of a checkpoint fails its hash
@@ -116,6 +117,14 @@ class ApprovalRejected(_Quiet, FlowError, PermissionError):
     def __init__(self, message: str, *, approval_id: str, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.approval_id = approval_id
+
+
+class StaleRevision(_Quiet, FlowError):
+    """Other cells ran than the client of this one knows of, up to `rev`; nothing was run."""
+
+    def __init__(self, message: str, *, rev: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.rev = rev
 
 
 class CheckpointDamaged(FlowError):

@@ -109,6 +109,8 @@ class Settings:
     """Run for each reminder of an open question: a program and its arguments; empty for none."""
     approve: str = "auto"
     """Which cells need an answer before they run: auto (none), confirm_if_risky or always."""
+    human_only: bool = False
+    """No program may pass on the answer to a question: people give it here or elsewhere."""
     mirrors: tuple[str, ...] = ()
     """Names of the plug-ins that copy the logs to other systems."""
     checkpoints: CheckpointSettings = field(default_factory=CheckpointSettings)

@@ -50,6 +50,7 @@ def recent_records(  # noqa: PLR0913 - each bounds the answer in its own way
     before: int | None = None,
     limit: int,
     kinds: Sequence[str] = (),
+    holds: bytes = b"",
     budget_bytes: int,
 ) -> Recent:
     """The newest records of a session.
@@ -61,10 +62,11 @@ def recent_records(  # noqa: PLR0913 - each bounds the answer in its own way
         before: Only records with a lower number.
         limit: Most records.
         kinds: Only these; all when there are none.
+        holds: Only those whose line has these bytes.
         budget_bytes: Most bytes to read.
     """
     budget = _Budget(budget_bytes)
-    trails = [_trail(path, session, after=after, budget=budget) for path in paths]
+    trails = [_trail(path, session, after=after, holds=holds, budget=budget) for path in paths]
     found: list[dict[str, object]] = []
     for seq, record in heapq.merge(*trails, key=lambda each: -each[0]):
         if (before is not None and seq >= before) or (kinds and record.get("kind") not in kinds):
@@ -76,7 +78,7 @@ def recent_records(  # noqa: PLR0913 - each bounds the answer in its own way
 
 
 def _trail(
-    path: Path, session: str, *, after: int, budget: _Budget
+    path: Path, session: str, *, after: int, holds: bytes, budget: _Budget
 ) -> Iterator[tuple[int, dict[str, object]]]:
     """The records of the session in one task's files, newest first."""
     mark = f'"session":"{session}"'.encode()
@@ -84,7 +86,7 @@ def _trail(
         for line in _lines(file):
             if not budget.takes(len(line)):
                 return
-            if mark not in line[:_MARK_WITHIN]:
+            if mark not in line[:_MARK_WITHIN] or holds not in line:
                 continue
             try:
                 record = decode(line)

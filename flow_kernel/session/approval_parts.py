@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from flow_kernel.session.cell import OpenCell
+from flow_kernel.session.person import Author
 from flow_kernel.session.place import Whereabouts
 from flow_kernel.store.contract import ApprovalRow, Store
 
@@ -47,6 +48,7 @@ class Wish:
         source: What the answer is bound to in place of the running cell; the body of a %%approve.
         remind_s: How often to remind until it is answered; None for never.
         ordinal: Its place among the questions of the cell; None counts them.
+        by: Who asks, as records name it; empty for the actor of the running cell.
         is_wanted: False once nobody waits for the answer any more, which takes the question back.
     """
 
@@ -58,6 +60,7 @@ class Wish:
     source: str | None = None
     remind_s: float | None = None
     ordinal: int | None = None
+    by: str = ""
     is_wanted: Callable[[], bool] = _always
 
 
@@ -75,7 +78,7 @@ class ApprovalParts:
         running: The cell that runs in this thread, if it is recorded.
         prompter: The cell's own way to the person; None where there is none.
         session: 32 hex.
-        actor: Who asks, as records name it.
+        actor: Who asks, as records name it, where the wish does not say.
         person: Who answers in the cell's own box.
         now: UTC with milliseconds.
         carry: Brings changes into the log, and the log to the disk.
@@ -90,7 +93,7 @@ class ApprovalParts:
     running: Callable[[], OpenCell | None]
     prompter: Prompter | None
     session: str
-    actor: str
+    actor: Author
     person: Callable[[], str]
     now: Callable[[], str]
     carry: Callable[[], object]

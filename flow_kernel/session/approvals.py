@@ -33,6 +33,7 @@ from flow_kernel.session.approval_text import (
     ways_to_answer,
 )
 from flow_kernel.session.cell import OpenCell
+from flow_kernel.session.person import name_of
 from flow_kernel.session.reminders import Reminders
 from flow_kernel.store.contract import ApprovalRow, Writing
 
@@ -187,7 +188,7 @@ class Approvals:
             ),
             timeout_s=wish.timeout_s,
             on_timeout=wish.on_timeout,
-            requested_by=parts.actor,
+            requested_by=wish.by or name_of(parts.actor),
             session=parts.session,
             code=None if source is None else terms.shown_code(source, parts.redact),
             payload=terms.shown_payload(wish.payload, parts.redact),
@@ -278,7 +279,7 @@ class Approvals:
             if deadline is not None and time.monotonic() >= deadline:
                 return self._ended(row, rules.expire)
             if not is_wanted():
-                return self._taken_back(row, by=self._parts.actor, channel=_GONE)
+                return self._taken_back(row, by=row.requested_by, channel=_GONE)
             if prompter is None:
                 time.sleep(TICK_S)
             elif (text := prompter.poll(TICK_S)) is not None:

@@ -48,6 +48,7 @@ class CellRequest(NamedTuple):
         msg_id: The execute request's id; None outside a kernel.
         cell_id: The client's id of the cell; None when it sends none.
         execution_count: The number in `In [n]`; None for nested cells that do not count.
+        actor: Who runs it, where its client says so; empty for the actor of the session.
     """
 
     code: str
@@ -56,6 +57,7 @@ class CellRequest(NamedTuple):
     msg_id: str | None
     cell_id: str | None
     execution_count: int | None
+    actor: str = ""
 
 
 class Failure(NamedTuple):

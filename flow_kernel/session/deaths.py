@@ -1,6 +1,6 @@
 """Sessions that ended without saying so: found, explained and recorded once.
 
-Called by `session.assembly` when a session starts on a home.
+Called by `session.assembly` when a session starts on a home, and by whoever waited for a session.
 
 Nobody but the parent of a process learns its exit status, so the reason is judged from what the
 dead session left: the stack that faulthandler wrote, the kernel's counters of out-of-memory kills,
@@ -89,7 +89,7 @@ def record_deaths(home: Home, *, session: str, settings: JournalSettings) -> lis
     """
     deaths = []
     for lease, claimed in claim_dead(home.run_dir, session):
-        trail = _read_trail(_logs(home, lease), lease.session)
+        trail = _read_trail(logs_of(home, lease), lease.session)
         death = _judge(home, lease, trail)
         if not trail.has_death:
             _write(home, death, by=session, settings=settings)
@@ -101,7 +101,12 @@ def record_deaths(home: Home, *, session: str, settings: JournalSettings) -> lis
 
 def running_cell(home: Home, lease: Lease) -> dict[str, object] | None:
     """The `cell_started` record of the cell that a session runs, as its log says."""
-    return _read_trail(_logs(home, lease), lease.session, scan_bytes=_LOOK_BYTES).running
+    return _read_trail(logs_of(home, lease), lease.session, scan_bytes=_LOOK_BYTES).running
+
+
+def explain_end(home: Home, lease: Lease) -> Death:
+    """Why a session has ended, for whoever asks before its death is recorded; claims nothing."""
+    return _judge(home, lease, _read_trail(logs_of(home, lease), lease.session))
 
 
 def _leftovers(home: Home, session: str) -> Iterable[Path]:
@@ -156,8 +161,8 @@ def _where(fault: str) -> str:
     return f", in {Path(found[1]).name} line {found[2]}" if found else ""
 
 
-def _logs(home: Home, lease: Lease) -> list[Path]:
-    """The files of the task, the newest last; rotation may have happened just before the end."""
+def logs_of(home: Home, lease: Lease) -> list[Path]:
+    """Files of its task, the newest last; rotation may have happened just before the end."""
     is_network = network_file_system(home.root) is not None
     name = log_name(lease.plan_id, lease.task_id, lease.session if is_network else None)
     stem = name.removesuffix(".jsonl")

@@ -14,6 +14,7 @@ from flow_kernel.records.names import is_plan_id, is_task_id
 from flow_kernel.session.approval_tasks import as_seen
 from flow_kernel.session.closed_store import ClosedStore
 from flow_kernel.session.context_values import encoded
+from flow_kernel.session.person import Author, name_of
 from flow_kernel.session.suggestions import ranked
 from flow_kernel.session.task_desk import NewTask, TaskDesk
 from flow_kernel.store.contract import ContextValue, PlanRow, Reading, StepRow, Store, TaskRow
@@ -41,7 +42,7 @@ class Flow:
         store: Store,
         *,
         plan_id: str,
-        author: str,
+        author: Author,
         now: Callable[[], str],
         carry: Callable[[], object],
         on_close: Callable[[], object] = lambda: None,
@@ -60,7 +61,7 @@ class Flow:
         self.home = home
         self.store: Store = store
         self.plan_id = plan_id
-        self._author = author
+        self._who = author
         self.now: Callable[[], str] = now
         self._carry = carry
         self._on_close = on_close
@@ -220,8 +221,8 @@ class Flow:
             at = self.now()
             if not merge:
                 gone = [key for key in change.context(*place) if key not in values]
-                change.remove_context(*place, gone, author=self._author, at=at)
-            change.put_context(*place, values, author=self._author, at=at)
+                change.remove_context(*place, gone, author=name_of(self._who), at=at)
+            change.put_context(*place, values, author=name_of(self._who), at=at)
             return change.context(*place)
 
     def set_task_context(self, task_id: str, context: Mapping[str, object]) -> dict[str, object]:

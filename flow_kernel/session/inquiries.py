@@ -9,6 +9,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+import orjson
+
 from flow_kernel._version import __version__
 from flow_kernel.errors import UsageError
 from flow_kernel.records.recent import recent_records
@@ -22,6 +24,7 @@ _MOST_RECORDS: Final = 500
 _MOST_NAMES: Final = 1000
 _READ_BYTES: Final = 8 * 2**20
 _CODE_CHARS: Final = 400
+_ID_CHARS: Final = 200
 
 
 def status(session: Session, _asked: Mapping[str, object]) -> dict[str, object]:
@@ -39,6 +42,7 @@ def status(session: Session, _asked: Mapping[str, object]) -> dict[str, object]:
         "plan_id": place.plan_id,
         "task_id": place.task_id,
         "step": place.step,
+        "human_only": session.settings.human_only,
         "recording": not session.recorder.is_paused,
         "events": session.announcer.is_on,
         "seq": session.announcer.seq,
@@ -111,6 +115,39 @@ def variables(session: Session, asked: Mapping[str, object]) -> dict[str, object
         "items": list(heads.values())[:limit],
         "next": None,
         "is_complete": found.is_complete and len(heads) <= limit,
+    }
+
+
+def record(session: Session, asked: Mapping[str, object]) -> dict[str, object]:
+    """The record that the cell of one request has left.
+
+    Args:
+        session: Whose.
+        asked: `msg_id` of the request.
+
+    Returns:
+        `record`: None where there is none among what was read; `is_complete` says whether that was
+        all of the log. `is_running`: its cell runs now.
+    """
+    msg_id = asked.get("msg_id")
+    if type(msg_id) is not str or not 0 < len(msg_id) <= _ID_CHARS:
+        raise UsageError(f"msg_id is a text, not {msg_id!r:.60}")
+    cell = session.recorder.running()
+    found = recent_records(
+        session.journal.paths,
+        session.identity.session,
+        limit=_READ_BYTES,  # the bytes bound it
+        kinds=("cell",),
+        holds=b'"msg_id":%b' % orjson.dumps(msg_id),
+        budget_bytes=_READ_BYTES,
+    )
+    mine = (one for one in reversed(found.records) if one.get("msg_id") == msg_id)
+    is_mine = (one for one in mine if one.get("parent_span_id") is None)
+    return {
+        "record": next(is_mine, None),
+        "is_complete": found.is_complete,
+        "is_running": cell is not None and cell.request.msg_id == msg_id,
+        "last_seq": session.journal.last_seq,
     }
 
 

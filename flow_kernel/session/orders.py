@@ -3,6 +3,7 @@
 Called by `shell.control_channel`, in the thread of the control channel, while a cell may keep the
 main thread busy.
 
+    ask        {"message", "payload"?, "code"?, "by"?, "timeout_s"?, "on_timeout"?}
     approve    {"approval_id", "decision": yes|no|skip, "by"?, "channel"?, "comment"?}
     cancel     {"msg_id"} the running cell | {"approval_id"} a question | {"job_id"} a cell apart
     interrupt  {"worker_id"} what a worker does
@@ -11,7 +12,8 @@ main thread busy.
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from flow_kernel.errors import NotFound, UsageError
+from flow_kernel.errors import ApprovalPending, NotFound, UsageError
+from flow_kernel.session.approval_parts import Wish
 from flow_kernel.session.approval_text import document_of
 from flow_kernel.session.person import user_name
 from flow_kernel.session.session import Session
@@ -24,8 +26,44 @@ DECISIONS: Final = {
     "skip": "skip",
 }
 _CHANNEL: Final = "control"
+_AGENTS: Final = "mcp"
+"""The channel of answers that a program may have given for a person."""
 _WORD_CHARS: Final = 200
+_MESSAGE_CHARS: Final = 5000
 _TARGETS: Final = ("msg_id", "approval_id", "job_id")
+
+
+def ask(session: Session, asked: Mapping[str, object]) -> dict[str, object]:
+    """Ask a person, and wait for nobody.
+
+    The answer is bound to the message, the payload and the code that is to run with it. Asked again
+    with the same ones after the answer, it is used.
+
+    Returns:
+        The question: open, or with the answer that this request uses.
+    """
+    timeout_s = asked.get("timeout_s")
+    if timeout_s is not None and type(timeout_s) not in (int, float):
+        raise UsageError(f"timeout_s is a number of seconds, not {timeout_s!r:.60}")
+    code = asked.get("code", "")
+    if type(code) is not str:
+        raise UsageError(f"code is a text, not {code!r:.60}")
+    wish = Wish(
+        message=_text(asked, "message", chars=_MESSAGE_CHARS),
+        payload=asked.get("payload"),
+        timeout_s=None if timeout_s is None else float(timeout_s),  # type: ignore[arg-type]  # a number
+        on_timeout=_text(asked, "on_timeout", "reject"),
+        park=True,
+        source=code,
+        ordinal=0,
+        by=_text(asked, "by", ""),
+    )
+    with session.recorder.own_imports():
+        try:
+            row = session.approvals.request(wish)
+        except ApprovalPending as pending:
+            row = session.approvals.desk.get(pending.approval_id)
+    return document_of(row)
 
 
 def approve(session: Session, asked: Mapping[str, object]) -> dict[str, object]:
@@ -40,6 +78,12 @@ def approve(session: Session, asked: Mapping[str, object]) -> dict[str, object]:
         AlreadyDecided: Another answer was first, or the time is over.
     """
     word = _text(asked, "decision")
+    channel = _text(asked, "channel", _CHANNEL)
+    if channel == _AGENTS and session.settings.human_only:
+        raise UsageError(
+            "this session takes answers of people alone; nothing was changed",
+            hint="answer in the notebook, or: jupyter flow approve ID",
+        )
     if word not in DECISIONS:
         raise UsageError(f"a decision is one of {', '.join(DECISIONS)}, not {word[:40]!r}")
     with session.recorder.own_imports():
@@ -47,7 +91,7 @@ def approve(session: Session, asked: Mapping[str, object]) -> dict[str, object]:
             _text(asked, "approval_id"),
             DECISIONS[word],
             by=_text(asked, "by", user_name()),
-            channel=_text(asked, "channel", _CHANNEL),
+            channel=channel,
             comment=_text(asked, "comment", ""),
         )
     return document_of(row)
@@ -100,10 +144,12 @@ def interrupt_worker(session: Session, asked: Mapping[str, object]) -> dict[str,
     return {"interrupted": isolation.steering.interrupt(word)}
 
 
-def _text(asked: Mapping[str, object], key: str, default: str | None = None) -> str:
+def _text(
+    asked: Mapping[str, object], key: str, default: str | None = None, *, chars: int = _WORD_CHARS
+) -> str:
     value = asked.get(key, default)
     if type(value) is not str or (not value and default is None):
         raise UsageError(f"{key} is a text, not {value!r:.60}")
-    if key != "comment" and len(value) > _WORD_CHARS:
-        raise UsageError(f"{key} has at most {_WORD_CHARS} characters")
+    if key != "comment" and len(value) > chars:
+        raise UsageError(f"{key} has at most {chars} characters")
     return value

@@ -23,6 +23,7 @@ from flow_kernel.records.codec import clean_text
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.records.long_text import LongText
 from flow_kernel.session.apart import Apart
+from flow_kernel.session.asked import AskedBurst
 from flow_kernel.session.cell import CellRequest, Failure, OpenCell, facts
 from flow_kernel.session.glance import Glance
 from flow_kernel.session.hidden import HiddenBurst
@@ -68,11 +69,13 @@ class Recorder:
         self._watches = Watches()
         self._apart = Apart(parts, self._watches)
         self._hidden = HiddenBurst(parts.journal, parts.where)
+        self._asked = AskedBurst(parts.journal, parts.where)
         self._housekeeper = Housekeeper(
             on_busy=self._measure,
-            on_dirty=parts.journal.sync,
+            on_dirty=self._sync,
             first_s=parts.memory_watch.first_look_s,
         )
+        self.cells_seq: int = 0  # number of the last record that a cell has left
         self.is_paused: bool = not parts.settings.record
         self._note_memory(parts.memory())
 
@@ -94,8 +97,8 @@ class Recorder:
         if self.is_paused:
             self._hidden.add(request.code, "paused")
             return None
-        if self._hidden.count:
-            self._hidden.flush()
+        self._hidden.flush()
+        self._asked.flush()
         cell = self._open_cell(request, thread, stack)
         parts = self._parts
         fields = started_fields(cell, parts.settings.actor)
@@ -195,6 +198,11 @@ class Recorder:
         if _getpid() == self._pid:
             self._hidden.add(code, reason)
 
+    def asked(self, actor: str, tool: str) -> None:
+        """Somebody has looked at the session from outside; callable in any thread."""
+        self._asked.add(actor, tool)
+        self._housekeeper.busy(bool(self._open))
+
     def glance(self, namespace: dict[str, object], hidden: Mapping[str, object]) -> Glance | None:
         """The session before a request that is no cell; None in a forked child."""
         if _getpid() != self._pid:
@@ -282,7 +290,7 @@ class Recorder:
             self.seal(key, None)  # among them the cell that unloads the extension
         self._hidden.flush()
         self._housekeeper.close()
-        self._parts.journal.sync()
+        self._sync()
         self._parts.memory.close()
         self._parts.memory_watch.close()
 
@@ -334,6 +342,7 @@ class Recorder:
         fields["recorder_us"] = cell.recorder_ns // 1000
         # Where it was begun: a cell that starts a task is not one of it.
         seq = parts.journal.append("cell", cell.place.plan_id, cell.place.task_id, fields)
+        self.cells_seq = seq or self.cells_seq
         if not self._open:
             self._housekeeper.busy(False)
         return facts(cell, seq=seq)
@@ -369,6 +378,10 @@ class Recorder:
         place = sealed.place
         self._parts.journal.append("late", place.plan_id, place.task_id, fields)
         self._housekeeper.busy(bool(self._open))
+
+    def _sync(self) -> None:
+        self._asked.flush()
+        self._parts.journal.sync()
 
     def _measure(self) -> float:
         watch = self._parts.memory_watch

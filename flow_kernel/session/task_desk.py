@@ -25,6 +25,7 @@ from flow_kernel.session.artifacts import (
     with_path,
 )
 from flow_kernel.session.context_values import encoded
+from flow_kernel.session.person import Author, name_of
 from flow_kernel.session.task_states import (
     OPEN,
     begin_step,
@@ -86,15 +87,19 @@ class TaskDesk:
         store: Store,
         project: Path,
         *,
-        author: str,
+        author: Author,
         now: Callable[[], str],
         notebook: str = "",
     ) -> None:
         self._store = store
         self._project = project
-        self._author = author
+        self._who = author
         self._now = now
         self._notebook = notebook
+
+    @property
+    def _author(self) -> str:
+        return name_of(self._who)
 
     def start(self, new: NewTask) -> TaskRow:
         """Create a task and begin it.

@@ -16,6 +16,7 @@ from flow_kernel.errors import NotFound
 from flow_kernel.records.names import ADHOC_TASK
 from flow_kernel.session.announcer import Emit, silent
 from flow_kernel.session.flow import Flow, TaskView
+from flow_kernel.session.person import Author
 from flow_kernel.session.place import Whereabouts
 from flow_kernel.session.progress import Progress
 from flow_kernel.session.report import TaskReport
@@ -48,7 +49,7 @@ class Tasks:
         flow: Flow,
         where: Whereabouts,
         *,
-        author: str,
+        author: Author,
         notebook: str,
         now: Callable[[], str],
         carry: Callable[[], object],

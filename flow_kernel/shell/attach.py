@@ -33,6 +33,7 @@ from flow_kernel.shell.gate import Gate
 from flow_kernel.shell.guard import Guard, HeldInterrupts, say
 from flow_kernel.shell.isolated_marks import IsolatedMarks
 from flow_kernel.shell.message_tap import MessageTap
+from flow_kernel.shell.request_marks import actor_of
 from flow_kernel.shell.selftest import usable_taps
 from flow_kernel.shell.sendable import make_sendable
 from flow_kernel.shell.stream_tee import StreamTee
@@ -170,7 +171,7 @@ class Attachment:
             if content.get("store_history", True) and not content.get("silent", False):
                 metadata = parent.get("metadata") or {}
                 self._recorder.aborted(
-                    self._request(content["code"], metadata.get("cellId"), None, key)
+                    self._request(content["code"], metadata, metadata.get("cellId"), None, key)
                 )
             return None
         if self._streams:
@@ -215,7 +216,8 @@ class Attachment:
         msg_id = None
         if self._kernel is not None:
             msg_id = (self._kernel.get_parent("shell").get("header") or {}).get("msg_id")
-        cell = self._recorder.begin(self._request(info.raw_cell, info.cell_id, count, msg_id))
+        request = self._request(info.raw_cell, info.cell_meta, info.cell_id, count, msg_id)
+        cell = self._recorder.begin(request)
         if notices.waiting:
             self._tell_notices()
         return cell
@@ -227,7 +229,12 @@ class Attachment:
             self._glances[_get_ident()] = glance
 
     def _request(
-        self, code: str, cell_id: str | None, count: int | None, msg_id: str | None
+        self,
+        code: str,
+        metadata: object,
+        cell_id: str | None,
+        count: int | None,
+        msg_id: str | None,
     ) -> CellRequest:
         return CellRequest(
             code=code,
@@ -236,6 +243,7 @@ class Attachment:
             msg_id=msg_id,
             cell_id=cell_id if type(cell_id) is str else None,
             execution_count=count,
+            actor=actor_of(metadata),
         )
 
     def _post_run_cell(self, result: Any) -> None:

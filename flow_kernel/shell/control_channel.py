@@ -9,19 +9,24 @@ Built by `shell.attach` in the Flow kernel and in a stock ipykernel; asked by `a
     status       task, running cell, open questions, workers         `session.inquiries`
     history      records since a number                              `session.inquiries`
     variables    what the last records say of each                   `session.inquiries`
+    record       the record that one request has left                `session.inquiries`
+    ask          a question that nobody waits for                    `session.orders`
     approve      the answer to a question                            `session.orders`
     cancel       the running cell, a question, a cell apart          `session.orders`
     interrupt    what a worker does                                  `session.orders`
 
-Only who knows the key of the connection can ask. A request never raises into the kernel, and none
-waits for what a cell holds.
+Beside its own arguments a request may say who makes it and with which tool of theirs (`actor`,
+`tool`): the log tells who has looked at what. Only who knows the key of the connection can ask. A
+request never raises into the kernel, and none waits for what a cell holds.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from flow_kernel.errors import FlowError, UsageError
+from flow_kernel.records.plain import one_line
 from flow_kernel.session.session import Session
+from flow_kernel.shell.request_marks import ACTOR_CHARS
 
 REQUEST: Final = "flow_request"
 REPLY: Final = "flow_reply"
@@ -69,7 +74,15 @@ def _data(session: Session, content: Any, interrupt: Callable[[], None]) -> dict
     if type(op) is not str or op not in OPS:
         named = f"there is no op {op[:60]!r}" if type(op) is str else "a request names its op"
         raise UsageError(named, hint=f"an op is one of: {', '.join(OPS)}")
+    _note(session, content)
     return OPS[op](session, content, interrupt)
+
+
+def _note(session: Session, content: Mapping[str, object]) -> None:
+    """Have the log say who looks, where they say it."""
+    actor, tool = content.get("actor"), content.get("tool")
+    if type(actor) is str and type(tool) is str:
+        session.recorder.asked(one_line(actor, ACTOR_CHARS), one_line(tool, ACTOR_CHARS))
 
 
 def _register(
@@ -123,6 +136,8 @@ OPS: Final[dict[str, _Op]] = {
     "status": _inquiry("status"),
     "history": _inquiry("history"),
     "variables": _inquiry("variables"),
+    "record": _inquiry("record"),
+    "ask": _order("ask"),
     "approve": _order("approve"),
     "cancel": _order("cancel"),
     "interrupt": _order("interrupt_worker"),

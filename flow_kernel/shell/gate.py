@@ -1,4 +1,4 @@
-"""Holds up a cell that needs an answer, before any of it runs.
+"""Holds up a cell that needs an answer, or whose client knows too little, before any of it runs.
 
 Called by `shell.attach` at the beginning and the end of each cell.
 
@@ -25,6 +25,7 @@ from flow_kernel import errors
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.session import policy as policies
 from flow_kernel.session.session import Session
+from flow_kernel.shell.request_marks import staleness_of
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
@@ -37,6 +38,10 @@ class ApprovalPending(errors.ApprovalPending, InputRejected):  # type: ignore[mi
 
 class ApprovalRejected(errors.ApprovalRejected, InputRejected):  # type: ignore[misc]  # no types there
     """Refused before the cell ran."""
+
+
+class StaleRevision(errors.StaleRevision, InputRejected):  # type: ignore[misc]  # no types there
+    """The session is not as the client of the cell knows it."""
 
 
 class Interrupted(InputRejected):  # type: ignore[misc]  # no types there
@@ -83,9 +88,10 @@ class Gate:
         if is_nested:
             return
         asked = policies.tightest(self._policy, policies.of_metadata(info.cell_meta))
-        if asked != "auto":
+        stale = self._stale(info.cell_meta)
+        if asked != "auto" or stale is not None:
             self._cells[_get_ident()] = _Cell(
-                info.raw_cell, asked, is_hidden=not info.store_history
+                info.raw_cell, asked, is_hidden=not info.store_history, stale=stale
             )
             self._install()
 
@@ -107,6 +113,10 @@ class Gate:
         elif cell.is_judged:
             return tree
         cell.is_judged = True
+        if cell.stale is not None:
+            raise cell.stale
+        if cell.policy == "auto":
+            return tree
         try:
             self._judge(cell, tree)
         except InputRejected:
@@ -119,6 +129,18 @@ class Gate:
                 approval_id="",
             ) from error
         return tree
+
+    def _stale(self, metadata: Any) -> StaleRevision | None:
+        """Why the cell does not run; its own record is not written yet."""
+        recorder, journal = self._session.recorder, self._session.journal
+        why = staleness_of(metadata, cells_seq=recorder.cells_seq, last_seq=journal.last_seq)
+        if not why:
+            return None
+        return StaleRevision(
+            f"{why}; the cell did not run",
+            rev=journal.last_seq,
+            hint="look at what they did, then send it with the present rev",
+        )
 
     def _judge(self, cell: "_Cell", tree: ast.Module) -> None:
         # 10 ms that a session whose policy is `auto` need not pay.
@@ -193,13 +215,16 @@ class Gate:
 class _Cell:
     """A cell that has to be looked at."""
 
-    __slots__ = ("is_hidden", "is_judged", "policy", "source")
+    __slots__ = ("is_hidden", "is_judged", "policy", "source", "stale")
 
-    def __init__(self, source: str, policy: str, *, is_hidden: bool) -> None:
+    def __init__(
+        self, source: str, policy: str, *, is_hidden: bool, stale: StaleRevision | None = None
+    ) -> None:
         self.source = source
         self.policy = policy
         self.is_hidden = is_hidden
         self.is_judged = False
+        self.stale = stale
 
 
 def _dotted(module: object, name: object) -> str:

@@ -295,6 +295,7 @@ def _request(starter: OpenCell | None, cell: IsolatedCell) -> CellRequest:
         msg_id=str(cell.header["msg_id"]),
         cell_id=None if known is None else known.cell_id,
         execution_count=cell.count,
+        actor="" if known is None else known.actor,
     )
 
 

@@ -107,6 +107,9 @@ class FlowKernel(AwaitingKernel, AnsweringKernel, QuietRequestsKernel, QuickDisp
     checkpoint_budget_bytes: Any = Int(
         0, min=0, help="What checkpoints may take on the disk; 0: 10 GB, or a tenth of the free."
     ).tag(config=True)
+    human_only: Any = Bool(
+        False, help="Answers that a program passes on for a person do not count."
+    ).tag(config=True)
     approve: Any = Enum(POLICIES, "auto", help="Which cells need an answer before they run.").tag(
         config=True
     )

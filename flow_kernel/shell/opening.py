@@ -27,6 +27,7 @@ from flow_kernel.shell.terminal_box import TerminalBox
 
 _ISOLATE_ALL: Final = "USE_SUBPROCESS_WORKER"
 _POLICY: Final = "FLOW_APPROVE"
+_HUMAN_ONLY: Final = "FLOW_HUMAN_ONLY"
 
 
 def open_attachment(
@@ -88,6 +89,8 @@ def settings_of(chosen: Any, pool: PoolSettings) -> Settings:
         mirrors=tuple(_texts(chosen, "mirrors", default.mirrors)),
         remind_command=tuple(_argv(command) if type(command) is str else map(str, command)),
         checkpoints=_checkpoint_settings(chosen, default.checkpoints),
+        human_only=getattr(chosen, "human_only", default.human_only) is True
+        or os.environ.get(_HUMAN_ONLY) == "1",
         approve=tightest(getattr(chosen, "approve", default.approve), os.environ.get(_POLICY)),
     )
 
