@@ -44,6 +44,7 @@ GROUPS: Final = {
     },
     "for programs": {
         "repl": "a kernel that runs cells from lines of JSON",
+        "mcp": "a session for agents, over the Model Context Protocol",
     },
     "isolated cells": {
         "workers": "the processes that isolated cells run in, and what they use",
@@ -73,6 +74,7 @@ _MODULES: Final = {
     "approve": "approvals",
     "reject": "approvals",
     "resume": "run",
+    "mcp": "mcp.verb",
 }
 
 

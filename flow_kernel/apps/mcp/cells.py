@@ -1,0 +1,254 @@
+"""Runs cells for an agent: started once each, waited for in bounds, answered in few words.
+
+Used by the tools; made by `serving`.
+"""
+
+import asyncio
+import hashlib
+import time
+import uuid
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any, Final
+
+from flow_kernel.apps.mcp.calls import Caller
+from flow_kernel.apps.mcp.cell_run import CellRun
+from flow_kernel.apps.mcp.kernels import Kernels
+from flow_kernel.apps.mcp.link import KernelLink
+from flow_kernel.apps.mcp.shaping import Answer, run_answer
+from flow_kernel.errors import FlowError, KernelGone, NotFound, UsageError
+
+WAIT_S: Final = 20.0
+_KEPT_RUNS: Final = 200
+_FIRST_S: Final = 1.0
+_TICK_S: Final = 5.0
+_JOIN_S: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A cell that is to be run.
+
+    Attributes:
+        code: Its source.
+        isolated: In a worker.
+        timeout_s: After which it is interrupted; None for never.
+        expect_rev: What the agent knows of the session; None where it does not care.
+        key: A repeat with the same one is the same run; empty for a new run.
+        label: What it is of.
+    """
+
+    code: str
+    isolated: bool = False
+    timeout_s: float | None = None
+    expect_rev: int | None = None
+    key: str = ""
+    label: str = "run_cell"
+
+
+@dataclass(slots=True)
+class Started:
+    """A run and the kernel that it runs in."""
+
+    run: CellRun
+    link: KernelLink
+    sha256: str
+    is_timed_out: bool = False
+
+
+class Cells:
+    """The runs of one server."""
+
+    def __init__(self, kernels: Kernels) -> None:
+        self._kernels = kernels
+        self._runs: OrderedDict[str, Started] = OrderedDict()
+        self._timers: set[asyncio.Task[None]] = set()
+
+    async def start(self, wanted: Wanted, caller: Caller) -> Started:
+        """Send a cell, or find the run that the same key has begun.
+
+        Raises:
+            KernelGone: There is no kernel.
+            UsageError: The key belongs to other code.
+        """
+        link = await self._kernels.link()
+        sha256 = hashlib.sha256(wanted.code.encode("utf-8", "surrogatepass")).hexdigest()
+        run_id = _run_id(link.lease.session, wanted.key)
+        if (known := self._runs.get(run_id)) is not None:
+            return _same(known, sha256)
+        started = Started(CellRun(run_id, wanted.label), link, sha256)
+        self._keep(started)
+        try:
+            if wanted.key and await self._found(started):
+                return _same(started, sha256)
+            self._send(started, wanted, caller)
+        except FlowError:
+            self._runs.pop(run_id, None)
+            raise
+        return started
+
+    async def wait(self, started: Started, wait_s: float, caller: Caller) -> bool:
+        """True once the run has ended; False when it still goes on after `wait_s` seconds."""
+        run = started.run
+        deadline_s = time.monotonic() + wait_s
+        tick_s = _JOIN_S if run.is_joined else _FIRST_S
+        while not run.has_ended:
+            left_s = deadline_s - time.monotonic()
+            if left_s <= 0:
+                return False
+            try:
+                await asyncio.wait_for(run.ended.wait(), min(left_s, tick_s))
+            except TimeoutError:
+                if run.is_joined:
+                    await self._look(started)  # its end may have been told before we listened
+                elapsed_s = round(time.monotonic() - run.began_s, 1)
+                await caller.progress(elapsed_s, run.progress or run.state)
+                tick_s = tick_s if run.is_joined else _TICK_S
+        return True
+
+    async def answer(self, started: Started, caller: Caller) -> Answer:
+        """What came of a run that has ended."""
+        run = started.run
+        record = run.record
+        facts = ((run.reply or {}).get("metadata") or {}).get("flow") or {}
+        if record is None and not run.loss:
+            record = await self._record(started, facts)
+        answer = run_answer(run, record)
+        if started.is_timed_out and answer["err"]:
+            answer["err"] = {"type": "CellTimeout", "msg": "its time was over; it was interrupted"}
+        if answer["rev"] is None and not started.link.death:
+            answer["rev"] = (await started.link.ask("status"))["last_seq"]
+        answer["notes"] = self._kernels.notes()
+        return answer
+
+    async def find(self, run_id: str, caller: Caller) -> Started:
+        """A run by its id: one of ours, or one that the log knows.
+
+        Raises:
+            NotFound: There is none.
+        """
+        if (known := self._runs.get(run_id)) is not None:
+            return known
+        link = await self._kernels.link()
+        started = Started(CellRun(run_id, "run_cell"), link, "")
+        if not await self._found(started):
+            raise NotFound(f"no run {run_id[:40]!r} is known", hint="see get_history")
+        return started
+
+    def running_answer(self, started: Started, since: int | None) -> Answer:
+        """What a run that goes on has said so far."""
+        run = started.run
+        out = run.out.tail[-600:] if since is None else run.out.page(since, 1200)
+        return {
+            "state": run.state,
+            "run": run.run_id,
+            "s": round(time.monotonic() - run.began_s, 1),
+            "progress": run.progress,
+            "out": out,
+            "chars": run.out.chars,
+            "next": None if since is None else since + len(out),
+        }
+
+    def known(self, run_id: str) -> CellRun | None:
+        """A run of ours, while it is remembered."""
+        started = self._runs.get(run_id)
+        return None if started is None else started.run
+
+    def close(self) -> None:
+        """Let go of everything; what runs runs on."""
+        for timer in self._timers:
+            timer.cancel()
+        for started in self._runs.values():
+            started.run.close()
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _send(self, started: Started, wanted: Wanted, caller: Caller) -> None:
+        flow: dict[str, object] = {"actor": caller.actor}
+        if wanted.isolated:
+            flow["isolated"] = True
+            if wanted.timeout_s:
+                flow["timeout"] = wanted.timeout_s
+        elif wanted.timeout_s:
+            timer = asyncio.create_task(self._interrupt_after(started, wanted.timeout_s))
+            self._timers.add(timer)
+            timer.add_done_callback(self._timers.discard)
+        if wanted.expect_rev is not None:
+            flow["expect_rev"] = wanted.expect_rev
+        content = {
+            "code": wanted.code,
+            "silent": False,
+            "store_history": True,
+            "user_expressions": {},
+            "allow_stdin": False,
+            "stop_on_error": False,
+        }
+        caller.started(started.run)
+        started.link.send(started.run, content, flow)
+
+    async def _interrupt_after(self, started: Started, timeout_s: float) -> None:
+        try:
+            await asyncio.wait_for(started.run.ended.wait(), timeout_s)
+        except TimeoutError:
+            started.is_timed_out = True
+            await started.link.cancel(started.run)
+
+    async def _found(self, started: Started) -> bool:
+        """True where the log or the kernel knows the run already; it is joined then."""
+        told = await started.link.ask("record", msg_id=started.run.run_id)
+        record = told["record"]
+        if isinstance(record, dict):
+            started.sha256 = str(record.get("code_sha256"))
+            started.run.settle(record)
+            return True
+        if not told["is_running"]:
+            return False
+        started.run.is_joined = True
+        started.run.state = "running"
+        started.link.follow(started.run)
+        self._keep(started)
+        return True
+
+    async def _look(self, started: Started) -> None:
+        record = await self._record(started, {})
+        if record is not None and not started.run.has_ended:
+            started.run.settle(record)
+
+    async def _record(self, started: Started, facts: dict[str, Any]) -> dict[str, object] | None:
+        """The record of a run, where it says more than the reply."""
+        seq = facts.get("seq")
+        changes = ("added_vars", "changed_vars", "mutated_vars")
+        try:
+            if isinstance(seq, int):
+                if not any(facts.get(key) for key in changes):
+                    return None
+                told = await started.link.ask("history", since_seq=seq - 1, kinds=["cell"], limit=2)
+                items = told["items"]
+                return items[0] if isinstance(items, list) and items else None
+            if not started.run.is_joined:
+                return None
+            told = await started.link.ask("record", msg_id=started.run.run_id)
+        except KernelGone:
+            return None
+        record = told["record"]
+        return record if isinstance(record, dict) else None
+
+    def _keep(self, started: Started) -> None:
+        self._runs[started.run.run_id] = started
+        while len(self._runs) > _KEPT_RUNS:
+            oldest = next((key for key, one in self._runs.items() if one.run.has_ended), None)
+            if oldest is None:
+                return
+            self._runs.pop(oldest).run.close()
+
+
+def _run_id(session: str, key: str) -> str:
+    if not key:
+        return uuid.uuid4().hex
+    return hashlib.sha256(f"{session}\0{key}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _same(known: Started, sha256: str) -> Started:
+    if known.sha256 not in ("", sha256):
+        raise UsageError("this idempotency_key was used with other code", hint="take another key")
+    return known
