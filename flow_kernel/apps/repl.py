@@ -33,11 +33,13 @@ _EPILOG: Final = """\
 Each line on stdin is one request, each line on stdout one object. Requests run in their order;
 "input" and "approve" overtake. The session ends with stdin, once all requests are answered.
 
-  {"code":TEXT, "id"?, "timeout"?:SECONDS, "stream"?:true, "isolated"?:false}
+  {"code":TEXT, "id"?, "timeout"?:SECONDS, "stream"?:true, "isolated"?:true}
       {"id", "success", "stdout", "stderr", "result", "error":{"ename","evalue","traceback"},
        "debug_info":{"added_vars","added_imports","elapsed_ms","execution","seq"}}
       and "truncated" with the full sizes, where output was cut; before that, when streamed,
       {"id", "stream":"stdout"|"stderr", "text"}
+  isolated: in a worker, which may crash and gets copies of the variables that it reads;
+      then "execution" is "worker"
   {"input":TEXT}                              what the running cell reads
       after {"input_request":{"prompt","password"?}}; "\\u0004" is the end of input
   {"approve":"A-0001", "decision":"yes"|"no", "comment"?}

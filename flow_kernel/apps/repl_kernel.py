@@ -60,6 +60,7 @@ class ReplKernel:
         self.events: EventFilter = EventFilter()
         self.home: Path | None = None
         self.sockets: dict[str, zmq.Socket[bytes]] = {}
+        self.is_ours: bool = False
         self.pidfd: int = -1
         self._manager = KernelManager(
             kernel_name=name,
@@ -134,6 +135,7 @@ class ReplKernel:
         data = reply.get("data")
         if reply.get("ok") is not True or not isinstance(data, dict):
             return
+        self.is_ours = True
         if isinstance(data.get("home"), str):
             self.home = Path(data["home"])
         try:
@@ -151,13 +153,14 @@ class ReplKernel:
         content: Mapping[str, Any],
         *,
         parent: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
     ) -> str:
         """Send a message; returns its id."""
-        message = self._session.msg(kind, dict(content), parent=parent)
+        message = self._session.msg(kind, dict(content), parent=parent, metadata=metadata)
         self._session.send(self.sockets[channel], message)
         return str(message["header"]["msg_id"])
 
-    def execute(self, code: str, *, allow_stdin: bool) -> str:
+    def execute(self, code: str, *, allow_stdin: bool, is_isolated: bool = False) -> str:
         """Send a cell; returns the id of the request."""
         return self.send(
             "shell",
@@ -170,6 +173,7 @@ class ReplKernel:
                 "allow_stdin": allow_stdin,
                 "stop_on_error": False,
             },
+            metadata={"flow": {"isolated": True}} if is_isolated else None,
         )
 
     def receive(self, ready: Container[object]) -> list[tuple[str, Message]]:

@@ -40,7 +40,7 @@ _STREAMERS: Final = 64
 _NO_REPLY: Final = (
     "the kernel ended the cell without a reply, as when an interrupt comes before it has begun"
 )
-_NO_ISOLATION: Final = "isolated cells are not part of this version; the cell did not run"
+_NO_ISOLATION: Final = "this kernel does not isolate cells; the cell did not run"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -218,13 +218,17 @@ class ReplSession:
 
     def _begin(self, request: RunCell) -> None:
         is_interrupted, self._is_interrupt_early = self._is_interrupt_early, False
-        if request.is_isolated:
+        kernel = self._kernel or self._start()
+        if request.is_isolated and not kernel.is_ours:
             cell = RunningCell(request, "")
             self._client.say(cell.answer(0.0, failure_of("IsolationUnavailable", _NO_ISOLATION)))
             return
-        kernel = self._kernel or self._start()
         timeout_s = self._set.timeout_s if request.timeout_s is None else request.timeout_s
-        msg_id = kernel.execute(request.code, allow_stdin=not self._client.has_ended)
+        msg_id = kernel.execute(
+            request.code,
+            allow_stdin=not self._client.has_ended,
+            is_isolated=request.is_isolated,
+        )
         now = time.monotonic()
         self._run = Run(
             cell=RunningCell(request, msg_id),

@@ -159,12 +159,27 @@ def test_cells_that_hold_nothing_or_only_a_magic_have_their_answer(shared: Repl)
 
 
 @promise("repl.answers")
-def test_an_isolated_cell_is_refused_honestly_and_does_not_run(shared: Repl) -> None:
-    said = shared.run("isolated = 1", isolated=True)
+def test_an_isolated_cell_runs_in_a_worker_and_may_crash_there(repl: Repl) -> None:
+    repl.run("given = 20")
+    inside = repl.run("made = given + 1; made", isolated=True)
+    died = repl.run("import os; os.kill(os.getpid(), 11)", isolated=True)
+    here = repl.run("'made' in globals(), given")
 
-    assert (said["success"], said["error"]["ename"]) == (False, "IsolationUnavailable")
-    assert said["debug_info"]["execution"] == "error"
-    assert shared.run("'isolated' in globals()", isolated=False)["result"] == "False"
+    assert (inside["result"], inside["debug_info"]["execution"]) == ("21", "worker")
+    assert (died["error"]["ename"], died["debug_info"]["execution"]) == ("WorkerDied", "worker")
+    assert (here["result"], here["debug_info"]["execution"]) == ("(False, 20)", "local")
+
+
+@promise("repl.answers")
+def test_an_isolated_cell_does_not_run_on_a_kernel_that_isolates_none() -> None:
+    with Repl("--kernel", "python3") as stock:
+        said = stock.run("isolated = 1", isolated=True)
+
+        assert (said["error"]["ename"], said["debug_info"]["execution"]) == (
+            "IsolationUnavailable",
+            "error",
+        )
+        assert stock.run("'isolated' in globals()")["result"] == "False"
 
 
 @promise("repl.answers")
