@@ -101,6 +101,18 @@ PROMISES: Final[dict[str, str]] = {
     "repl.survives": "A bad line, a timeout or a dead kernel is answered, and the session goes on.",
     "repl.bounded": "Output comes as it is made, in small pieces, and an answer is never huge.",
     "repl.ends": "The session ends with its stdin and leaves no process, however it ends.",
+    # Agents
+    "mcp.small": "Tools and answers are few and small; the rest is read in pieces.",
+    "mcp.answers": "A cell is answered with output, value, error, diff and rev.",
+    "mcp.isolated": "An isolated cell of an agent may crash, and its session goes on.",
+    "mcp.waits": "A long cell is waited for in bounds, told of, and cancelled alone.",
+    "mcp.once": "A repeat with the same key is the same run, also for a new server.",
+    "mcp.task": "An agent does a whole task over its tools alone, whatever its texts hold.",
+    "mcp.rollback": "An agent goes back only after it was told what that changes.",
+    "mcp.looks": "An agent looks while a cell runs, and the log says who looked.",
+    "mcp.beside": "An agent works beside a person in one session, and neither is surprised.",
+    "mcp.asks": "Only people answer questions; an agent is told the answer, bound and used once.",
+    "mcp.survives": "A bad call, a dead kernel or a closed pipe is told, and harms nothing.",
     # The time machine
     "checkpoint.exact": "Variables and files come back as they were, sharing what they shared.",
     "checkpoint.files": "Large files, and all files where there is no git, come back as well.",

@@ -196,4 +196,5 @@ class KernelLink:
         return is_alive(self.lease.process, this_process())
 
     def _post(self, socket: Any, message: dict[str, Any]) -> None:
-        zmq.Socket.send_multipart(socket._shadow_sock, self._session.serialize(message))
+        # Without a limit it is sent at once; nobody has to wait for that.
+        socket.send_multipart(self._session.serialize(message))

@@ -18,7 +18,7 @@ from flow_kernel.apps.mcp.cells import Cells
 from flow_kernel.apps.mcp.kernels import Kernels
 from flow_kernel.apps.mcp.link import KernelLink
 from flow_kernel.apps.mcp.questions import Questions
-from flow_kernel.apps.mcp.shaping import LIMIT, Answer, clean, diff_of, head_of, text_of
+from flow_kernel.apps.mcp.shaping import Answer, clean, diff_of, fits, head_of
 from flow_kernel.errors import NotFound, UsageError
 from flow_kernel.records.lease import living
 from flow_kernel.records.plain import one_line
@@ -80,9 +80,7 @@ class Reading:
         records = told["items"] if isinstance(told["items"], list) else []
         items = [_told(record) for record in records if record.get("kind") != "cell_started"]
         answer: Answer = {"items": items, "older": told["next"], "rev": told["last_seq"]}
-        while len(items) > 1 and len(text_of({**answer, "items": [*items]})) >= LIMIT * 0.95:
-            if len(_dumped(answer)) < LIMIT:
-                break
+        while len(items) > 1 and not fits(answer):
             answer["older"] = items[1]["seq"]
             del items[0]
         return answer
@@ -207,9 +205,3 @@ def _told(record: Mapping[str, Any]) -> Answer:
             if key not in _LEFT_OUT and value not in (None, "", [], {})
         }
     return {key: value for key, value in item.items() if value not in (None, "", {})}
-
-
-def _dumped(answer: Answer) -> str:
-    from json import dumps
-
-    return dumps(answer, ensure_ascii=False, default=str, separators=(",", ":"))

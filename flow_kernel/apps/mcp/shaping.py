@@ -44,6 +44,11 @@ def text_of(answer: Answer) -> str:
     return text
 
 
+def fits(answer: Answer) -> bool:
+    """True where nothing of it has to be left out."""
+    return len(_dumps(answer)) <= LIMIT
+
+
 def clean(text: str) -> str:
     """What a person would see: no colours, no control characters, no lines that were rewritten."""
     return strip_controls(_REWRITTEN.sub("", text.replace("\r\n", "\n")), keep="\n\t")
