@@ -4,17 +4,16 @@ Used by the flow tests of the server, by the scripted agent and by the benchmark
 """
 
 import json
-import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 import mcp_types as types
@@ -24,6 +23,9 @@ from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
 from tests.environments import environment
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 LEGACY = "legacy"
 MODERN = "2026-07-28"
@@ -185,10 +187,10 @@ def document(answer: types.ListToolsResult) -> str:
 
 def approve(home: Path, approval_id: str, verb: str = "approve") -> None:
     """Answer a question as a person does elsewhere."""
-    os.spawnve(
-        os.P_WAIT,
-        sys.executable,
-        [sys.executable, "-m", "flow_kernel.apps.cli", verb, approval_id,
-         "--as", "ann", "--home", str(home), "--json"],
-        environment({}),
-    )  # fmt: skip
+    words = [verb, approval_id, "--as", "ann", "--home", str(home), "--json"]
+    subprocess.run(
+        [sys.executable, "-m", "flow_kernel.apps.cli", *words],
+        env=environment({}),
+        capture_output=True,
+        check=True,
+    )

@@ -183,10 +183,12 @@ def test_going_back_needs_a_dry_run_first_and_that_nothing_ran_since(agent: Agen
     again = agent.call("rollback", to="mark").said
     done = agent.call("rollback", to="mark", dry_run=False, confirm=again["confirm"]).said
 
-    assert straight["dry_run"] and dry["dry_run"]
+    assert straight["dry_run"]
+    assert dry["dry_run"]
     assert "would go back to mark" in dry["result"]
     assert late["err"]["type"] == "StaleRevision"
-    assert done["ok"] and agent.run("state")["result"] == "'before'"
+    assert done["ok"]
+    assert agent.run("state")["result"] == "'before'"
 
 
 @promise("mcp.looks")
@@ -201,12 +203,14 @@ def test_looks_are_answered_and_leave_one_record_with_the_name_of_the_agent(agen
 
     assert views["repr"] == views["head"] == "{'a': [1, 2], 'b': 'text'}"
     assert "'a': list" in views["schema"]
-    assert len(big.text) <= _LIMIT and len(history.text) <= _LIMIT
+    assert len(big.text) <= _LIMIT
+    assert len(history.text) <= _LIMIT
     assert any(line.startswith("table: dict") for line in names)
     assert history.said["items"][-1]["by"] == "mcp:tester"
     asked = TaskLogs(agent.home).records("hidden", actor="mcp:tester")
     assert "asked by mcp:tester: " in asked[-1]["reason"]
-    assert "get_variable x" in asked[-1]["reason"] and "get_history x1" in asked[-1]["reason"]
+    assert "get_variable x" in asked[-1]["reason"]
+    assert "get_history x1" in asked[-1]["reason"]
 
 
 @promise("mcp.looks")

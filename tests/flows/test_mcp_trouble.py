@@ -74,7 +74,7 @@ def test_an_unknown_tool_or_resource_is_an_error_of_the_protocol(agent: Agent) -
     with pytest.raises(MCPError, match="there is no tool 'approve'"):
         agent.call("approve", approval_id="A-0001")
     for uri in ("flow://run/x", "file:///etc/passwd", "flow://run/..%2F..%2Fetc/stdout"):
-        with pytest.raises(MCPError, match="there is no resource|no run"):
+        with pytest.raises(MCPError, match=r"there is no resource|no run"):
             agent.read(uri)
     with pytest.raises(MCPError, match="start is a number"):
         agent.read(f"flow://run/{agent.run('1')['run']}/stdout?start=-1")
@@ -121,7 +121,8 @@ def test_all_calls_in_flight_end_when_the_kernel_is_killed(agent: Agent) -> None
 
     answers = [each.result(20).said for each in (running, *queued)]
     kinds = [answer["err"]["type"] for answer in answers if not answer["ok"]]
-    assert kinds[0] == "KernelDied" and "SIGKILL" in answers[0]["err"]["msg"]
+    assert kinds[0] == "KernelDied"
+    assert "SIGKILL" in answers[0]["err"]["msg"]
     assert set(kinds) == {"KernelDied"}
     assert agent.run("1 + 1")["result"] == "2"
 
@@ -194,7 +195,8 @@ def test_bytes_that_are_no_message_and_a_closed_stdout_end_nothing_else() -> Non
                 {"FLOW_HOME": str(root / "other"), "IPYTHONDIR": str(root / "ipython")}
             ),
         )
-        assert server.stdin is not None and server.stdout is not None
+        assert server.stdin is not None
+        assert server.stdout is not None
         children: list[psutil.Process] = []
         _wait(lambda: children.extend(psutil.Process(server.pid).children()) or bool(children))
         server.stdin.write(b"no json\n\xff\xfe\n{}\n[1]\n" + b"x" * 100_000 + b"\n")

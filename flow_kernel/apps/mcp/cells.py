@@ -23,6 +23,7 @@ _KEPT_RUNS: Final = 200
 _FIRST_S: Final = 1.0
 _TICK_S: Final = 5.0
 _JOIN_S: Final = 0.25
+_ID_CHARS: Final = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,8 +245,8 @@ class Cells:
 
 def _run_id(session: str, key: str) -> str:
     if not key:
-        return uuid.uuid4().hex
-    return hashlib.sha256(f"{session}\0{key}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        return uuid.uuid4().hex[:_ID_CHARS]
+    return hashlib.sha256(f"{session}\0{key}".encode("utf-8", "surrogatepass")).hexdigest()[:_ID_CHARS]
 
 
 def _same(known: Started, sha256: str) -> Started:
