@@ -37,7 +37,8 @@ class ScriptedAgent:
         call("task", action="step", name="load")
         call(
             "run_cell",
-            code="import csv\nwith open('stations.csv') as f: rows = [*csv.DictReader(f)]\nlen(rows)",
+            code="import csv\n"
+            "with open('stations.csv') as f: rows = [*csv.DictReader(f)]\nlen(rows)",
         )
         call("run_cell", code="mean = sum(float(r['celsius']) for r in rows) / len(rows)")
         call("get_variable", name="rows", view="head")
