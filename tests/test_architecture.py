@@ -71,6 +71,7 @@ LOCAL_IMPORTS: Final[dict[str, str]] = {
     "flow_kernel.apps.checkpoints": "one of its verbs starts a kernel, the others are fast",
     "flow_kernel.shell.control_channel": "most sessions are never asked from outside",
     "flow_kernel.apps.mcp.verb": "the SDK of the protocol is an extra, and costs half a second",
+    "flow_kernel.apps.mcp.kernels": "a server in a kernel that runs starts none",
     "flow_kernel.apps.mcp.resources": "few agents ask for a report or a checkpoint",
     "flow_kernel.apps.cli": "each verb loads its own module, so `jupyter flow log` starts fast",
 }

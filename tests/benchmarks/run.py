@@ -24,6 +24,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
+import agents
 import approvals
 import background
 import cells
@@ -76,6 +77,7 @@ FAMILIES: Final = (
     watchdog,
     background,
     repl,
+    agents,
 )
 BENCHMARKS: Final[tuple[Benchmark, ...]] = tuple(
     benchmark for family in FAMILIES for benchmark in family.BENCHMARKS

@@ -246,7 +246,8 @@ class Cells:
 def _run_id(session: str, key: str) -> str:
     if not key:
         return uuid.uuid4().hex[:_ID_CHARS]
-    return hashlib.sha256(f"{session}\0{key}".encode("utf-8", "surrogatepass")).hexdigest()[:_ID_CHARS]
+    told = f"{session}\0{key}".encode("utf-8", "surrogatepass")
+    return hashlib.sha256(told).hexdigest()[:_ID_CHARS]
 
 
 def _same(known: Started, sha256: str) -> Started:

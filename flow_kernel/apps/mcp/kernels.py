@@ -11,17 +11,19 @@ import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from flow_kernel.apps.control_client import find_kernel
 from flow_kernel.apps.mcp.link import KernelLink
-from flow_kernel.apps.mcp.own_kernel import OwnKernel
 from flow_kernel.errors import KernelGone, NotFound
 from flow_kernel.records.home import Home
 from flow_kernel.records.lease import Lease, living
 from flow_kernel.records.plain import one_line
 from flow_kernel.records.recent import recent_records
 from flow_kernel.session.deaths import explain_end, logs_of
+
+if TYPE_CHECKING:
+    from flow_kernel.apps.mcp.own_kernel import OwnKernel
 
 _TOLD_S: Final = 1.0
 _TICK_S: Final = 0.02
@@ -127,6 +129,8 @@ class Kernels:
     # -- inside ------------------------------------------------------------------------------------
 
     def _start(self) -> None:
+        from flow_kernel.apps.mcp.own_kernel import OwnKernel  # 0.1 s: what starts kernels
+
         self._own = OwnKernel(Path(tempfile.mkdtemp(dir=self._folder)), env=self._env)
 
     async def _opened(self) -> KernelLink:
@@ -178,7 +182,7 @@ class Kernels:
         if own is not None:
             await asyncio.to_thread(own.close)
 
-    def _why(self, lease: Lease, own: OwnKernel | None) -> str:
+    def _why(self, lease: Lease, own: "OwnKernel | None") -> str:
         """Why a kernel has ended, in a sentence; waits for whoever writes its record."""
         code = None if own is None else own.exit_code
         name = signal.Signals(-code).name if code is not None and code < 0 else ""

@@ -12,6 +12,7 @@ from flow_kernel.apps.sources import find_home
 from flow_kernel.apps.terminal import Terminal
 from flow_kernel.errors import MissingExtra, UsageError
 from flow_kernel.records.home import Home
+from flow_kernel.records.quiet_collector import rest, resume
 
 _EPILOG: Final = """\
 A client of the Model Context Protocol starts it; its configuration reads like
@@ -54,7 +55,11 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     with kernels:
         kernels.begin()  # a kernel starts while the SDK is loaded
         try:
-            from flow_kernel.apps.mcp.serving import serve  # with the SDK: half a second
+            was_on = rest()  # the classes of the SDK are no garbage: a tenth of the time
+            from flow_kernel.apps.mcp.serving import serve  # with the SDK: most of a second
+
+            if was_on:
+                resume()
         except ImportError as error:
             if (error.name or "").partition(".")[0] in ("mcp", "mcp_types", "anyio", "pydantic"):
                 raise MissingExtra("mcp", extra="mcp") from None
