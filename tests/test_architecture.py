@@ -69,7 +69,6 @@ LOCAL_IMPORTS: Final[dict[str, str]] = {
     "flow_kernel.workflow.registry": "10 ms that only executors of other packages need",
     "flow_kernel.apps.run": "a run that goes on need not load what reads files of workflows",
     "flow_kernel.apps.checkpoints": "one of its verbs starts a kernel, the others are fast",
-    "flow_kernel.shell.control_channel": "most sessions are never asked from outside",
     "flow_kernel.apps.mcp.verb": "the SDK of the protocol is an extra, and costs half a second",
     "flow_kernel.apps.mcp.kernels": "a server in a kernel that runs starts none",
     "flow_kernel.apps.mcp.resources": "few agents ask for a report or a checkpoint",
