@@ -324,6 +324,20 @@ def test_a_client_that_can_ask_its_person_passes_the_answer_on(flow: Kernel, mod
         assert none["status"] == "open"
 
 
+@promise("mcp.asks", "approval.policy")
+def test_the_policy_of_the_session_holds_up_a_risky_cell_of_an_agent_too() -> None:
+    code = "import shutil\nshutil.rmtree('nothing_here')"
+    with Agent("--new", env={"FLOW_APPROVE": "confirm_if_risky"}) as agent:
+        held = agent.call("run_cell", code=code)
+        opened = agent.call("run_status").said["open_approvals"]
+        approve(agent.home, "A-0001")
+        ran = agent.call("run_cell", code=code)
+
+        assert (held.is_error, held.said["err"]["type"]) == (True, "ApprovalPending")
+        assert opened == ["A-0001 run a risky cell: deletes files or tables (line 2)"]
+        assert ran.said["err"]["type"] == "FileNotFoundError"
+
+
 @promise("mcp.asks")
 def test_where_only_people_may_answer_no_client_is_asked() -> None:
     env = {"FLOW_HUMAN_ONLY": "1"}

@@ -25,5 +25,5 @@ def test_an_agent_loads_fails_fixes_asks_goes_back_and_reports_over_its_tools_al
     assert (failed, kept, len(rollbacks)) == (["ValueError"], ["loaded"], 1)
     assert {cell["actor"] for cell in cells} == {"mcp:scribe"}
     assert (approval["requested_by"], approval["decided_by"]) == ("mcp:scribe", "ann")
-    assert any('"result":"20.33"' in line for line in scripted.lines)
+    assert any('"result": "20.33"' in line for line in scripted.lines)
     assert all(word in report for word in ("Mean temperature", "load", "clean", "Drop the row"))

@@ -26,7 +26,7 @@ DATA: dict[str, Any] = {
     "approval_id": "A-0001", "decided_by": None, "decided_at": "now", "variables": ("a", "b"),
     "worker_id": "w1", "reason": "exit", "timeout_s": 2.5, "damaged": 3, "extra": "lab",
     "returncode": 3, "run_id": "R-0001", "step_id": "load", "state": "error",
-    "problems": ("steps[0]: no", "steps[1]: no"),
+    "rev": 7, "problems": ("steps[0]: no", "steps[1]: no"),
 }  # fmt: skip
 
 
