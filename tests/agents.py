@@ -65,6 +65,9 @@ class Agent:
         env: Mapping[str, str] | None = None,
     ) -> None:
         self.root = Path(tempfile.mkdtemp(prefix="fm"))
+        # Of its own: files of IPython that change meanwhile are none of the project.
+        self.cwd = self.root / "work"
+        self.cwd.mkdir()
         self.home = home or self.root / "home"
         self.asked: list[str] = []
         self.progress: list[tuple[float, str]] = []
@@ -83,7 +86,7 @@ class Agent:
             command=sys.executable,
             args=["-m", "flow_kernel.apps.cli", "mcp", *arguments],
             env=given,
-            cwd=self.root,
+            cwd=self.cwd,
         )
         client = Client(
             stdio_client(server, errlog=self._errors),

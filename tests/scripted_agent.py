@@ -78,7 +78,7 @@ def _cut(line: str) -> str:
 def main() -> None:
     """Print the transcript."""
     with Agent("--new", name="scribe") as agent:
-        Path(agent.root, "stations.csv").write_text(ROWS, encoding="utf-8")
+        Path(agent.cwd, "stations.csv").write_text(ROWS, encoding="utf-8")
         scripted = ScriptedAgent(agent, lambda approval_id: approve(agent.home, approval_id))
         scripted.play()
     sys.stdout.write("\n".join(scripted.lines) + "\n")

@@ -11,7 +11,7 @@ from tests.scripted_agent import ROWS, ScriptedAgent
 @promise("mcp.task")
 def test_an_agent_loads_fails_fixes_asks_goes_back_and_reports_over_its_tools_alone() -> None:
     with Agent("--new", name="scribe") as agent:
-        Path(agent.root, "stations.csv").write_text(ROWS, encoding="utf-8")
+        Path(agent.cwd, "stations.csv").write_text(ROWS, encoding="utf-8")
         scripted = ScriptedAgent(agent, lambda approval_id: approve(agent.home, approval_id))
         scripted.play()
         report = agent.read("flow://report/T-0001")
