@@ -11,6 +11,7 @@ from flow_kernel._version import __version__
 # `typing` would be nine tenths of the cost of importing this package.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from flow_kernel import sandbox
     from flow_kernel.api import auto_context, open_flow
     from flow_kernel.session.ambient import current_session
     from flow_kernel.shell.extension import load_ipython_extension, unload_ipython_extension
@@ -21,6 +22,7 @@ __all__ = [
     "current_session",
     "load_ipython_extension",
     "open_flow",
+    "sandbox",
     "unload_ipython_extension",
 ]
 
@@ -34,6 +36,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
+    if name == "sandbox":  # a module, which is no name in another one
+        return import_module("flow_kernel.sandbox")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

@@ -23,6 +23,7 @@ PUBLIC: Final = [
     "current_session",
     "load_ipython_extension",
     "open_flow",
+    "sandbox",
     "unload_ipython_extension",
 ]
 BASE_DEPENDENCIES: Final = ["ipykernel>=7.4", "jupyter_client", "traitlets", "orjson", "psutil"]

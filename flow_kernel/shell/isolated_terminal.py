@@ -66,6 +66,9 @@ class TerminalOutlet:
             case "display_data":
                 self._write("stdout", _plain(content) + "\n")
 
+    def blocked(self, block: Mapping[str, object]) -> None:
+        """A worker does not go on: here a sentence and an event say so."""
+
     def set_apart(self, worker_id: str, key: str | None) -> None:
         """Nobody waits for the cell of a worker: its error is shown as it comes."""
         if key is None:

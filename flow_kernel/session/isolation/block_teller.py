@@ -3,7 +3,7 @@
 Made by `opening`; called by `watchdog` in the thread of the cell.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from flow_kernel.session.announcer import Emit
 from flow_kernel.session.isolation.blocks import Block, text_of
@@ -18,6 +18,7 @@ class BlockTeller:
         say: Tells the person.
         emit: Tells agents.
         redact: Takes secrets out of a text.
+        tell: Tells programs that watch its cells, of the document that the log has.
     """
 
     def __init__(
@@ -27,11 +28,13 @@ class BlockTeller:
         say: Callable[[str], None],
         emit: Emit,
         redact: Callable[[str], str],
+        tell: Callable[[Mapping[str, object]], None],
     ) -> None:
         self._note = note
         self._say = say
         self._emit = emit
         self._redact = redact
+        self._tell = tell
 
     def blocked(self, block: Block) -> None:
         """A worker does not go on, and somebody has to decide."""
@@ -43,3 +46,4 @@ class BlockTeller:
         told = block.document() | {"stack": [self._redact(line) for line in block.stack]}
         self._note(block.worker_id, str(State.BLOCKED), block.reason, told)
         self._emit("block_detected", **block.event())
+        self._tell(told)

@@ -39,6 +39,7 @@ class IsolatedCell:
             of those.
         acts_alone: True where it is interrupted once it certainly does not go on: nobody has
             begun it who could be asked.
+        directory: Where it runs, and looks for modules first; empty for where the session is.
     """
 
     code: str
@@ -63,3 +64,4 @@ class IsolatedCell:
     has_displays: bool = True
     holds_state: bool = False
     acts_alone: bool = False
+    directory: str = ""

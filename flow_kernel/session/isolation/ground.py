@@ -3,6 +3,7 @@
 Made by `shell.opening`; called by `opening` and, through the pool, by the relay's thread.
 """
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from flow_kernel.workers.job import Outlet
@@ -27,6 +28,13 @@ class Ground(Outlet, Protocol):
 
     def say(self, text: str) -> None:
         """Show a sentence to the person now, above what the cell says."""
+
+    def blocked(self, block: Mapping[str, object]) -> None:
+        """A worker does not go on; the person and the log were told.
+
+        Args:
+            block: As programs are told: `job_id`, `reason`, `stack`, ….
+        """
 
     def set_apart(self, worker_id: str, key: str | None) -> None:
         """Nobody waits for the cell of a worker: its error is shown as it comes.

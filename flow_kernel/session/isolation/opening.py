@@ -81,7 +81,9 @@ def open_isolation(parts: IsolationParts, ground: Ground) -> Isolation:
     )
     ground.pool = pool
     pool.turnstile.on_queue = board.waits
-    witness = BlockTeller(note=note, say=ground.say, emit=parts.emit, redact=parts.redact)
+    witness = BlockTeller(
+        note=note, say=ground.say, emit=parts.emit, redact=parts.redact, tell=ground.blocked
+    )
     forks = Forks(outlet=ground, tell=ground.say, note=note, on_change=changed, witness=witness)
     steering = Steering(pool, board, forks=forks, note=note)
     isolation = Isolation(

@@ -50,8 +50,11 @@ class Outgoing:
     def prepared(self, cell: IsolatedCell, names: Sequence[str], sent: Sent) -> Prepared:
         """What goes with a cell to a worker that knows what `sent` says; in the cell's thread."""
         around = of_process(has_seeded=self._still.has_seeded, has_displays=cell.has_displays)
+        cwd, path = cell.directory or directory(), search_path()
+        if cell.directory:
+            path.insert(0, cwd)
         facts = sent.surroundings(
-            {**around, "cwd": directory(), "path": search_path(), "env": self._environment.now()}
+            {**around, "cwd": cwd, "path": path, "env": self._environment.now()}
         )
         if cell.count is not None:
             facts["count"] = cell.count

@@ -1,0 +1,237 @@
+"""The tasks of one server: begun, found again, bounded, forgotten some minutes after their end.
+
+Made by `server`; called by `connection` in the loop of the server. One session of a home runs them
+as isolated cells, each in a thread of its own that waits for its worker.
+"""
+
+import hashlib
+import os
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from flow_kernel.apps.sandbox.outlet import SandboxOutlet
+from flow_kernel.apps.sandbox.stream import TaskStream
+from flow_kernel.apps.sandbox.task import Owner, Task
+from flow_kernel.apps.sandbox.wire import Execute, Refused
+from flow_kernel.apps.sandbox.workspace import workspace_of
+from flow_kernel.errors import FlowError
+from flow_kernel.records.home import Home
+from flow_kernel.session.assembly import assemble
+from flow_kernel.session.isolation.worker_text import health_of
+from flow_kernel.session.session import Session
+from flow_kernel.settings import PoolSettings, Settings
+
+_CLOSE_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxSettings:
+    """What a sandbox may take, and how patient it is."""
+
+    max_connections: int = 256
+    connections_per_s: float = 50.0
+    """On the average; a burst of `max_connections` is let in."""
+    max_tasks: int = 200
+    """That run or wait, of all users."""
+    kept_tasks: int = 200
+    """That have ended."""
+    keep_s: float = 600.0
+    """How long what a task has said can be asked for after its end."""
+    output_bytes: int = 256 * 1024 * 1024
+    """Of one task; one that says more is ended."""
+    heartbeat_s: float = 30.0
+    pool: PoolSettings = field(default_factory=lambda: PoolSettings(spares=2))
+
+
+class Engine:
+    """See the module.
+
+    Args:
+        home: Where it records.
+        root: Of the server; tasks run there, or below.
+        settings: Its bounds.
+    """
+
+    def __init__(self, home: Home, *, root: Path, settings: SandboxSettings) -> None:
+        self._home = home
+        self._root = root
+        self.settings: SandboxSettings = settings
+        self._outlet = SandboxOutlet()
+        self._tasks: dict[tuple[str, str], Task] = {}
+        self._lock = threading.Lock()
+        self._session: Future[Session] | None = None
+        self._threads: set[threading.Thread] = set()
+        self._is_closed = False
+
+    # -- tasks -------------------------------------------------------------------------------------
+
+    def begin(self, order: Execute, owner: Owner) -> Task:
+        """Begin a task.
+
+        Raises:
+            Refused: It cannot be; nothing was run.
+        """
+        self._forget()
+        task_id = order.task_id or uuid.uuid4().hex
+        if (owner.name, task_id) in self._tasks:
+            raise Refused(
+                "there is a task of that id already; nothing was run",
+                reason="exists",
+                task_id=task_id,
+                hint="send resumeFrom to hear of it, or take another taskId",
+            )
+        if self._is_closed or self.running >= self.settings.max_tasks:
+            raise Refused(
+                f"{self.settings.max_tasks} tasks run or wait already; nothing was run",
+                reason="busy",
+                task_id=task_id,
+                hint="try again when some have ended",
+            )
+        directory = workspace_of(order.workspace, (self._root, self._home.root))
+        task = Task(
+            order,
+            task_id=task_id,
+            owner=owner,
+            directory=directory,
+            worker=_worker_name(order.worker, owner, directory),
+            stream=TaskStream(
+                task_id,
+                directory=self._home.run_dir,
+                most_bytes=self.settings.output_bytes * 2,  # it counts as JSON there
+            ),
+            most_output_bytes=self.settings.output_bytes,
+        )
+        thread = threading.Thread(target=self._live, args=(task,), name="flow-task", daemon=True)
+        self._tasks[owner.name, task_id] = task
+        self._threads.add(thread)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            self._threads.discard(thread)
+            del self._tasks[owner.name, task_id]
+            raise Refused(f"no thread could be begun: {error}", reason="busy") from None
+        return task
+
+    def find(self, task_id: str, owner: Owner) -> Task:
+        """A task of a user, also one that has ended lately.
+
+        Raises:
+            Refused: There is none.
+        """
+        self._forget()
+        task = self._tasks.get((owner.name, task_id))
+        if task is None:
+            raise Refused(
+                "there is no task of that id, or it has ended long ago",
+                reason="not_found",
+                task_id=task_id,
+            )
+        return task
+
+    def glance(self, task_id: str, owner: Owner) -> dict[str, Any] | None:
+        """What a sign of life says of a task; None where there is none."""
+        task = self._tasks.get((owner.name, task_id))
+        if task is None:
+            return None
+        return {"workerId": task.worker_id, "state": task.state, "seq": task.stream.last_seq}
+
+    @property
+    def running(self) -> int:
+        """How many run or wait."""
+        return sum(task.state != "ended" for task in self._tasks.values())
+
+    # -- the session -------------------------------------------------------------------------------
+
+    def warm_up(self) -> None:
+        """Open the session, in a thread: the first task finds its worker ready."""
+        with self._lock:
+            if self._session is None and not self._is_closed:
+                self._session = Future()
+                threading.Thread(target=self._open, name="flow-sandbox", daemon=True).start()
+
+    def health(self) -> dict[str, Any]:
+        """How the workers are, as `jupyter flow workers --health` tells it."""
+        session = self._opened()
+        isolation = None if session is None else session.find_isolation()
+        views = [] if isolation is None else isolation.steering.views()
+        queue = 0 if isolation is None else isolation.pool.turnstile.queue
+        return {**health_of(views, queue), "tasks": self.running}
+
+    def close(self) -> None:
+        """End all tasks and workers; nothing is left afterwards."""
+        with self._lock:
+            self._is_closed = True
+            opening = self._session
+        for task in [*self._tasks.values()]:
+            task.terminate()
+            task.kill()
+        until_s = time.monotonic() + _CLOSE_S
+        for thread in [*self._threads]:  # their records are written before the log is closed
+            thread.join(max(0.0, until_s - time.monotonic()))
+        if opening is not None:
+            try:
+                opening.result(_CLOSE_S).close()
+            except (FlowError, OSError, TimeoutError):
+                pass  # there is none
+        for task in self._tasks.values():
+            task.stream.close()
+        self._tasks.clear()
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _opened(self) -> Session | None:
+        is_there = self._session is not None and self._session.done()
+        failed = not is_there or self._session is None or self._session.exception() is not None
+        return None if failed or self._session is None else self._session.result()
+
+    def _open(self) -> None:
+        opening = self._session
+        if opening is None:
+            return
+        try:
+            env: Mapping[str, str] = os.environ
+            settings = Settings(actor="sandbox", pool=self.settings.pool)
+            session = assemble(self._home, env=env, settings=settings, ground=self._outlet)
+            self._outlet.recorder = session.recorder
+            session.isolation.pool.keep_spares()
+            session.warm_up()
+        except BaseException as error:  # noqa: BLE001 - the boundary of the thread: tasks are told
+            opening.set_exception(error)
+        else:
+            opening.set_result(session)
+
+    def _live(self, task: Task) -> None:
+        try:
+            self.warm_up()
+            opening = self._session
+            if opening is None:
+                raise RuntimeError("the sandbox has ended")  # noqa: TRY301 - told like any failure
+            task.run(opening.result(), self._outlet)
+        except BaseException as error:  # noqa: BLE001 - the boundary of the thread: its client is told
+            task.fail(error)
+        finally:
+            self._threads.discard(threading.current_thread())
+
+    def _forget(self) -> None:
+        """Let go of tasks that have ended long ago, or that are too many."""
+        now_s = time.monotonic()
+        ended = [(key, task) for key, task in self._tasks.items() if task.ended_s is not None]
+        surplus = len(ended) - self.settings.kept_tasks
+        for number, (key, task) in enumerate(sorted(ended, key=lambda one: one[1].ended_s or 0.0)):
+            if number < surplus or now_s - (task.ended_s or now_s) > self.settings.keep_s:
+                task.stream.close()
+                del self._tasks[key]
+
+
+def _worker_name(name: str | None, owner: Owner, directory: Path) -> str | None:
+    """Workers are shared by tasks of one user in one workspace."""
+    if name is None:
+        return None
+    whose = f"{owner.name}\0{directory}".encode("utf-8", "surrogateescape")
+    return f"{name}@{hashlib.sha256(whose).hexdigest()[:8]}"

@@ -1,0 +1,137 @@
+"""The WebSocket of the sandbox in a Jupyter Server: `GET /flow/sandbox`.
+
+Used by the Jupyter Server extension: `Sandbox(…).handlers()` are the handlers to add, `close` ends
+it. Who may connect is the server's business: its token or cookie, its identity, its authorizer
+(whoever may execute in kernels), its checks of Host and Origin; here a token is no excuse for a
+foreign Origin.
+"""
+
+import logging
+import os
+from pathlib import Path
+from typing import Any, Final
+
+from jupyter_core.paths import jupyter_data_dir
+from jupyter_core.utils import ensure_async
+from jupyter_server.auth.decorator import ws_authenticated
+from jupyter_server.auth.identity import (
+    IdentityProvider,
+    LegacyIdentityProvider,
+    PasswordIdentityProvider,
+)
+from jupyter_server.base.handlers import JupyterHandler
+from jupyter_server.base.websocket import WebSocketMixin
+from tornado.web import HTTPError
+from tornado.websocket import WebSocketClosedError, WebSocketHandler
+
+from flow_kernel.apps.sandbox.connection import Connection, Gate
+from flow_kernel.apps.sandbox.engine import Engine, SandboxSettings
+from flow_kernel.apps.sandbox.task import Owner
+from flow_kernel.apps.sandbox.wire import MOST_BYTES
+from flow_kernel.records.home import resolve
+from flow_kernel.session.person import user_name
+
+PATH: Final = "/flow/sandbox"
+_NO_ACCOUNTS: Final = (IdentityProvider, PasswordIdentityProvider, LegacyIdentityProvider)
+_LOG: Final = logging.getLogger(__name__)
+
+
+class Sandbox:
+    """One for a server; nothing is started before somebody connects.
+
+    Args:
+        root: The directory that the server shows.
+        settings: Bounds.
+    """
+
+    def __init__(self, root: Path, *, settings: SandboxSettings | None = None) -> None:
+        self.settings: SandboxSettings = settings or SandboxSettings()
+        home = resolve(
+            root, os.environ, user_home=Path.home(), data_dir=Path(jupyter_data_dir())
+        )
+        self.engine: Engine = Engine(home, root=root, settings=self.settings)
+        self.gate: Gate = Gate(self.settings.max_connections, self.settings.connections_per_s)
+
+    def handlers(self, base_url: str = "/") -> list[tuple[str, type[Any], dict[str, Any]]]:
+        """What to add to the web application of the server."""
+        return [(base_url.rstrip("/") + PATH, SandboxHandler, {"sandbox": self})]
+
+    def close(self) -> None:
+        """End all tasks and workers."""
+        self.engine.close()
+
+
+class SandboxHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):  # type: ignore[misc]  # as Jupyter's own
+    """See the module."""
+
+    auth_resource = "kernels"
+
+    def initialize(self, sandbox: Sandbox) -> None:
+        """Called by tornado."""
+        self._sandbox = sandbox
+        self._connection: Connection | None = None
+
+    def set_default_headers(self) -> None:
+        """Those of pages make no sense here."""
+
+    def skip_check_origin(self) -> bool:
+        """Never: a page of another origin that has got hold of a token is still a foreign page."""
+        return False
+
+    def get_compression_options(self) -> Any:
+        """As for the server's other WebSockets."""
+        return self.settings.get("websocket_compression_options", None)
+
+    @property
+    def max_message_size(self) -> int:
+        """More than that and tornado closes the connection; less is refused with a reason."""
+        return 4 * MOST_BYTES
+
+    @ws_authenticated  # type: ignore[untyped-decorator]
+    async def get(self, *args: Any, **kwargs: Any) -> None:
+        """The handshake."""
+        user = self.current_user
+        allowed = await ensure_async(
+            self.authorizer.is_authorized(self, user, "execute", self.auth_resource)
+        )
+        if not allowed:
+            raise HTTPError(403)
+        refusal = self._sandbox.gate.refusal()
+        if refusal is not None:
+            raise HTTPError(*refusal)
+        await super().get(*args, **kwargs)
+
+    async def open(self, *args: Any, **kwargs: Any) -> None:
+        """Somebody is there."""
+        super().open(*args, **kwargs)
+        self.set_nodelay(True)
+        gate = self._sandbox.gate
+        gate.open += 1
+        self._sandbox.engine.warm_up()
+        self._connection = Connection(
+            self._sandbox.engine, self._owner(), self._send, connections=lambda: gate.open
+        )
+
+    async def on_message(self, message: str | bytes) -> None:
+        """A message; the next one is read when it is done with."""
+        if self._connection is not None:
+            try:
+                await self._connection.take(message)
+            except WebSocketClosedError:
+                return
+
+    def on_close(self) -> None:
+        """Nobody is there any more."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._sandbox.gate.open -= 1
+            connection.close()
+
+    async def _send(self, data: bytes) -> None:
+        await self.write_message(data)
+
+    def _owner(self) -> Owner:
+        """Who is there; without accounts, all who know the token are who has started the server."""
+        if type(self.identity_provider) in _NO_ACCOUNTS:
+            return Owner(name=user_name())
+        return Owner(name=str(self.current_user.username))

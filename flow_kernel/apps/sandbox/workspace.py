@@ -1,0 +1,44 @@
+"""Where a task runs: a directory below the root of the server, or below its home of records.
+
+Called by `engine`. A name is looked up below the root; links are followed first, so that none
+leads out. That keeps accidents out, and no code: what runs there may go anywhere its user may.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from flow_kernel.apps.sandbox.wire import Refused
+from flow_kernel.records.plain import one_line
+
+
+def workspace_of(name: str, bases: Sequence[Path]) -> Path:
+    """The directory that a client means.
+
+    Args:
+        name: As it was sent; empty for the first base.
+        bases: Where it may be; a relative name is looked up below the first.
+
+    Raises:
+        Refused: There is none, or it lies elsewhere.
+    """
+    shown = one_line(name, 80)
+    if "\0" in name:
+        raise Refused(f'workspace "{shown}" is no path')
+    try:
+        found = os.path.realpath(bases[0] / name)
+        allowed = [os.path.realpath(base) for base in bases]
+        is_inside = any(os.path.commonpath([found, base]) == base for base in allowed)
+        is_there = is_inside and Path(found).is_dir()
+    except (OSError, ValueError):
+        is_inside = is_there = False
+    if not is_inside:
+        raise Refused(
+            f'workspace "{shown}" is not below the root of the server',
+            hint="name a directory relative to the root, as the file browser shows it",
+        )
+    if not is_there:
+        raise Refused(
+            f'there is no directory "{shown}"', hint="make it with a command, or leave it out"
+        )
+    return Path(found)

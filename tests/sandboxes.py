@@ -1,0 +1,128 @@
+"""A real Jupyter Server with the sandbox, in a process of its own, for tests and benchmarks.
+
+Used by `tests/flows/test_sandbox*.py` and `tests/benchmarks/sandbox.py`: one server a module. It
+has folders of its own for everything and listens on loopback at a port that the system chose.
+"""
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any, Final, Self
+
+import psutil
+
+from flow_kernel.sandbox import Sandbox, connect
+from tests.environments import environment
+from tests.logs import TaskLogs
+
+DEADLINE_S: Final = 30.0
+"""Longest wait for anything; reached only when something is broken."""
+EXTENSION: Final = "flow_kernel.apps.sandbox.extension"
+
+
+class SandboxServer:
+    """See the module.
+
+    Args:
+        root: An empty folder for all files.
+        options: Of the command line, besides.
+    """
+
+    def __init__(self, root: Path, *options: str) -> None:
+        self.root = root
+        self.work = root / "work"
+        self.home = root / "home"
+        self.token = secrets.token_hex()
+        self._options = options
+        self._ends = ExitStack()
+
+    def __enter__(self) -> Self:
+        self.work.mkdir(parents=True)
+        folders = {
+            f"JUPYTER_{name.upper()}_DIR": str(self.root / name)
+            for name in ("config", "data", "runtime")
+        }
+        env = environment({
+            **folders, "JUPYTER_TOKEN": self.token, "FLOW_HOME": str(self.home),
+            "IPYTHONDIR": str(self.root / "ipython"),
+        })  # fmt: skip
+        with (self.root / "server.txt").open("wb") as said:
+            self.process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root"),
+                    *("--ServerApp.ip=127.0.0.1", "--ServerApp.port=0"),
+                    f"--ServerApp.root_dir={self.work}",
+                    f"--ServerApp.jpserver_extensions={EXTENSION}=True",
+                    *self._options,
+                ],
+                env=env, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+        self._ends.callback(self._end)
+        try:
+            self.url = self._listens()
+        except BaseException:
+            self._ends.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ends.close()
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self.url.rsplit(":", 1)[1].strip("/"))
+
+    @property
+    def logs(self) -> TaskLogs:
+        """What it has recorded."""
+        return TaskLogs(self.home)
+
+    @property
+    def said(self) -> str:
+        """Its own log."""
+        return (self.root / "server.txt").read_text("utf-8", errors="replace")
+
+    def connect(self, **how: Any) -> Sandbox:
+        """A client."""
+        return connect(self.url, self.token, **how)
+
+    def rss_bytes(self) -> int:
+        """Of the server alone."""
+        return int(psutil.Process(self.process.pid).memory_info().rss)
+
+    def _listens(self) -> str:
+        known = self.root / "runtime" / f"jpserver-{self.process.pid}.json"
+        deadline = time.monotonic() + DEADLINE_S
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                return str(json.loads(known.read_text("utf-8"))["url"])
+            except (FileNotFoundError, json.JSONDecodeError):  # not there, or half written
+                time.sleep(0.02)
+        raise TimeoutError(f"the server does not listen: {self.said[-2000:]}")
+
+    def _end(self) -> None:
+        family = psutil.Process(self.process.pid).children(recursive=True)
+        self.process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(DEADLINE_S)
+        self.process.kill()
+        self.process.wait()
+        for process in family:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(family, timeout=DEADLINE_S)
+
+
+def wait_for(condition: Any, deadline_s: float = DEADLINE_S) -> None:
+    """Wait until `condition()` is true."""
+    until_s = time.monotonic() + deadline_s
+    while not condition():
+        assert time.monotonic() < until_s, "it does not happen"
+        os.sched_yield()
+        time.sleep(0.005)
