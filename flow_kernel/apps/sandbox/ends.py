@@ -80,6 +80,8 @@ def end_of(finished: Finished) -> End:
 def error_end(error: BaseException) -> End:
     """The end of a task that was ended, or never ran."""
     message = error.message if isinstance(error, FlowError) else str(error)
+    # What a notebook is told of its variables says nothing here.
+    message = "; ".join(part for part in message.split("; ") if "the variables" not in part)
     hint = error.hint if isinstance(error, FlowError) else ""
     name = type(error).__name__
     failure = Failure(name, message, ())

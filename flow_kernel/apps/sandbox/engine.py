@@ -4,23 +4,24 @@ Made by `server`; called by `connection` in the loop of the server. One session 
 as isolated cells, each in a thread of its own that waits for its worker.
 """
 
-import hashlib
 import os
 import threading
 import time
 import uuid
 from collections.abc import Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from flow_kernel.apps.sandbox.names import SHELLS, Names
 from flow_kernel.apps.sandbox.outlet import SandboxOutlet
 from flow_kernel.apps.sandbox.stream import TaskStream
-from flow_kernel.apps.sandbox.task import Owner, Task
+from flow_kernel.apps.sandbox.task import Owner, Task, warm_up
 from flow_kernel.apps.sandbox.wire import Execute, Refused
 from flow_kernel.apps.sandbox.workspace import workspace_of
-from flow_kernel.errors import FlowError
+from flow_kernel.errors import FlowError, NotFound
 from flow_kernel.records.home import Home
 from flow_kernel.session.assembly import assemble
 from flow_kernel.session.isolation.worker_text import health_of
@@ -63,6 +64,9 @@ class Engine:
         self._root = root
         self.settings: SandboxSettings = settings
         self._outlet = SandboxOutlet()
+        self._names = Names(
+            max(1, settings.pool.max_workers - SHELLS - 1), keep_s=settings.keep_s, end=self._end
+        )
         self._tasks: dict[tuple[str, str], Task] = {}
         self._lock = threading.Lock()
         self._session: Future[Session] | None = None
@@ -99,7 +103,7 @@ class Engine:
             task_id=task_id,
             owner=owner,
             directory=directory,
-            worker=_worker_name(order.worker, owner, directory),
+            worker=self._worker_of(order, owner, directory),
             stream=TaskStream(
                 task_id,
                 directory=self._home.run_dir,
@@ -115,6 +119,7 @@ class Engine:
         except RuntimeError as error:
             self._threads.discard(thread)
             del self._tasks[owner.name, task_id]
+            self._names.give_back(task.worker, is_well=True)
             raise Refused(f"no thread could be begun: {error}", reason="busy") from None
         return task
 
@@ -201,6 +206,7 @@ class Engine:
             self._outlet.recorder = session.recorder
             session.isolation.pool.keep_spares()
             session.warm_up()
+            self._warm_shells(session)
         except BaseException as error:  # noqa: BLE001 - the boundary of the thread: tasks are told
             opening.set_exception(error)
         else:
@@ -216,7 +222,29 @@ class Engine:
         except BaseException as error:  # noqa: BLE001 - the boundary of the thread: its client is told
             task.fail(error)
         finally:
+            self._names.give_back(task.worker, is_well=task.is_well)
             self._threads.discard(threading.current_thread())
+
+    def _worker_of(self, order: Execute, owner: Owner, directory: Path) -> str | None:
+        """The name of the worker that a task runs in; None for a new one."""
+        if order.worker is not None:
+            return self._names.named(order.worker, owner.name, directory)
+        return self._names.shell() if order.is_command else None
+
+    def _end(self, name: str) -> None:
+        """End a worker that nobody uses any more."""
+        session = self._opened()
+        isolation = None if session is None else session.find_isolation()
+        if isolation is not None:
+            with suppress(NotFound):
+                isolation.pool.end(isolation.pool.find(name))
+
+    def _warm_shells(self, session: Session) -> None:
+        """The first command of a worker takes three times as long as the second."""
+        names = [self._names.shell() for _ in range(SHELLS)]
+        for name in names:
+            is_well = name is not None and warm_up(session, name)
+            self._names.give_back(name, is_well=is_well)
 
     def _forget(self) -> None:
         """Let go of tasks that have ended long ago, or that are too many."""
@@ -228,10 +256,3 @@ class Engine:
                 task.stream.close()
                 del self._tasks[key]
 
-
-def _worker_name(name: str | None, owner: Owner, directory: Path) -> str | None:
-    """Workers are shared by tasks of one user in one workspace."""
-    if name is None:
-        return None
-    whose = f"{owner.name}\0{directory}".encode("utf-8", "surrogateescape")
-    return f"{name}@{hashlib.sha256(whose).hexdigest()[:8]}"

@@ -21,7 +21,7 @@ from flow_kernel.apps.sandbox.ends import End, end_of, error_end
 from flow_kernel.apps.sandbox.outlet import SandboxOutlet
 from flow_kernel.apps.sandbox.stream import TaskStream
 from flow_kernel.apps.sandbox.wire import Execute
-from flow_kernel.errors import CellTimeout, IsolationUnavailable
+from flow_kernel.errors import CellTimeout, FlowError, IsolationUnavailable
 from flow_kernel.session.cell import CellRequest, Failure, OpenCell
 from flow_kernel.session.isolation.cell import IsolatedCell
 from flow_kernel.session.isolation.run import Counted
@@ -87,6 +87,9 @@ class Task:
         self.worker_id: str | None = None
         self.ended_s: float | None = None
         self.is_terminated: bool = False
+        self.is_well: bool = False
+        """True where its code has run to its end."""
+        self.worker: str | None = worker
         self._worker: Worker | None = None
         self._session: Session | None = None
         self._began_s = time.monotonic()
@@ -133,6 +136,7 @@ class Task:
         except BaseException as error:  # noqa: BLE001 - the boundary of its thread: its client is told
             finished, end = None, error_end(error)
         outlet.forget(self._job_id)
+        self.is_well = end.reason is None
         if self.is_terminated and end.failure is not None:  # else it was done before
             end = End(reason="terminated", message="the task was terminated", failure=end.failure)
         if record is not None:
@@ -239,6 +243,28 @@ class Task:
             execution_count=None,
             actor=self.owner.actor,
         )
+
+
+def warm_up(session: Session, name: str) -> bool:
+    """Run an empty command in the worker of a name; False where it cannot be.
+
+    It is no task, and leaves no record.
+    """
+    cell = IsolatedCell(
+        code=":",
+        header=_header(uuid.uuid4().hex, ""),
+        namespace={},
+        inputs=(),
+        worker=name,
+        is_background=True,
+        is_script=True,
+        has_history=False,
+    )
+    try:
+        session.isolation.run(cell, answer=lambda _: "", call=_refuse)
+    except FlowError:
+        return False
+    return True
 
 
 def _note(
