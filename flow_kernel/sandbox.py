@@ -33,6 +33,7 @@ _HELD: Final = 512
 """Messages of a task that nobody has taken; then nothing more is read."""
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 2.0
+_CLOSE_S: Final = 1.0
 _MOST_BYTES: Final = 16 << 20
 _REFUSED: Final = 400
 _LAST: Final = ("task_complete", "task_error")
@@ -475,13 +476,21 @@ class Sandbox:
             self._state.tasks.pop(task.task_id, None)
 
     async def _end(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
         others = asyncio.all_tasks(self._loop) - {asyncio.current_task(self._loop)}
         for task in others:
             task.cancel()
-        await asyncio.wait(others, timeout=1) if others else None
+        if others:
+            await asyncio.wait(others, timeout=1)
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            stream = getattr(connection.protocol, "stream", None)
+            connection.close()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_S):
+                    while await connection.read_message() is not None:
+                        pass
+            if stream is not None:  # where the server does not answer
+                stream.close()
 
 
 def _message(said: dict[str, Any]) -> Message:

@@ -157,6 +157,13 @@ PROMISES: Final[dict[str, str]] = {
     "fork.ends": "Limits, interrupts and deaths end it alone, and say what it was.",
     "fork.guarded": "What does not outlive a fork is refused or said before; a hang is killed.",
     "fork.orphans": "Nothing of it outlives it or its session.",
+    # Work of programs at a server
+    "sandbox.runs": "A command or a cell is heard as it runs, asked, ended, and told how it ended.",
+    "sandbox.survives": "Whatever a task does to its worker, the server says it and goes on.",
+    "sandbox.resumed": "A client that comes back gets what it missed, in order, each message once.",
+    "sandbox.bounded": "Slow readers, floods and great output cost the server no memory.",
+    "sandbox.guarded": "Only who may run kernels of the server is let in; no message breaks it.",
+    "sandbox.recorded": "Each task is in the log with its user, as any isolated cell.",
     # What survives
     "state.mirrored": "A mirror that is asked for holds what the logs hold, and harms nobody.",
     "state.rebuilt": "A lost or damaged store stops no kernel, and is made anew from the logs.",

@@ -4,6 +4,7 @@ Used by `tests/flows/test_sandbox*.py` and `tests/benchmarks/sandbox.py`: one se
 has folders of its own for everything and listens on loopback at a port that the system chose.
 """
 
+import asyncio
 import json
 import os
 import secrets
@@ -15,10 +16,14 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import psutil
+from jsonschema import Draft7Validator
+from tornado.httpclient import HTTPRequest
+from tornado.websocket import websocket_connect
 
 from flow_kernel.sandbox import Sandbox, connect
 from tests.environments import environment
 from tests.logs import TaskLogs
+from tests.sandbox_page import schemas
 
 DEADLINE_S: Final = 30.0
 """Longest wait for anything; reached only when something is broken."""
@@ -126,3 +131,105 @@ def wait_for(condition: Any, deadline_s: float = DEADLINE_S) -> None:
         assert time.monotonic() < until_s, "it does not happen"
         os.sched_yield()
         time.sleep(0.005)
+
+
+class Raw:
+    """A client that says and hears single messages; each that it hears is as its schema says.
+
+    Args:
+        server: To connect to.
+        headers: Of the handshake, in the place of the token.
+    """
+
+    def __init__(self, server: SandboxServer, headers: dict[str, str] | None = None) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._headers = headers or {"Authorization": f"token {server.token}"}
+        url = server.url.replace("http", "ws", 1) + "flow/sandbox"
+        request = HTTPRequest(url, headers=self._headers)
+        try:
+            self._connection = self._do(websocket_connect, request)
+        except BaseException:
+            self._loop.close()
+            raise
+        self._stream = self._connection.protocol.stream
+
+    def _do(self, call: Any, *arguments: Any, **named: Any) -> Any:
+        """Call something of the loop and wait for its end, bounded."""
+
+        async def bounded() -> Any:
+            async with asyncio.timeout(DEADLINE_S):
+                return await call(*arguments, **named)
+
+        return self._loop.run_until_complete(bounded())
+
+    def say(self, said: dict[str, Any] | str | bytes) -> None:
+        """Send a message."""
+        data = json.dumps(said) if isinstance(said, dict) else said
+        self._do(self._connection.write_message, data, binary=isinstance(data, bytes))
+
+    def hear(self, *, may_beat: bool = False) -> dict[str, Any]:
+        """The next message; signs of life only where they are wanted."""
+        while True:
+            data = self._do(self._connection.read_message)
+            assert data is not None, "the connection is closed"
+            said = checked(json.loads(data))
+            if may_beat or said["type"] != "heartbeat":
+                return said
+
+    def hear_until(self, *kinds: str) -> list[dict[str, Any]]:
+        """The next messages up to one of these types."""
+        may_beat = "heartbeat" in kinds
+        found = [self.hear(may_beat=may_beat)]
+        while found[-1]["type"] not in kinds:
+            found.append(self.hear(may_beat=may_beat))
+        return found
+
+    def ask(self, said: dict[str, Any] | str | bytes) -> dict[str, Any]:
+        """Send a message; the next one that is heard."""
+        self.say(said)
+        return self.hear()
+
+    def run(self, **order: Any) -> list[dict[str, Any]]:
+        """All messages of a new task."""
+        self.say({"type": "execute_command", **order})
+        return self.hear_until("task_complete", "task_error")
+
+    def cut(self) -> None:
+        """Break the connection without a word."""
+        self._stream.close()
+        self.close()
+
+    def close(self) -> None:
+        """Disconnect."""
+
+        async def end() -> None:
+            self._connection.close()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    while await self._connection.read_message() is not None:
+                        pass
+            self._stream.close()
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            for each in others:
+                each.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+
+        if not self._loop.is_closed():
+            self._loop.run_until_complete(end())
+            self._loop.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+_SCHEMAS: Final = {name: Draft7Validator(one) for name, one in schemas("out").items()}
+
+
+def checked(said: dict[str, Any]) -> dict[str, Any]:
+    """A message of a server, which is as its schema says."""
+    faults = [fault.message for fault in _SCHEMAS[said["type"]].iter_errors(said)]
+    assert faults == [], f"{said}: {faults}"
+    return said

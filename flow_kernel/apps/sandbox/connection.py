@@ -64,10 +64,11 @@ class Connection:
         except Refused as error:
             known = error.id if request is None else request.id
             more: dict[str, Any] = {} if known is None else {"id": known}
+            task_id = error.task_id or getattr(request, "task_id", "")
             await self._send(
                 frame(
                     "task_error",
-                    error.task_id or None,
+                    task_id or None,
                     None,
                     0,
                     reason=error.reason,

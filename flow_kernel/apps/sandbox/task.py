@@ -35,7 +35,7 @@ from flow_kernel.workers.worker import Worker
 _SLICE_S: Final = 0.1
 _MOST_INPUTS: Final = 64
 """Lines that nobody has asked for yet."""
-_KILL_S: Final = 2.0
+_KILL_S: Final = 1.0
 """After which an interrupted task is killed."""
 
 

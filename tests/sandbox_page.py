@@ -1,0 +1,83 @@
+"""The page of `docs` that describes the sandbox, with the tables made from its schemas.
+
+Called by `tests/apps/test_sandbox_schemas.py`, which compares; run by hand after a schema has
+changed:
+
+    python -m tests.sandbox_page
+"""
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from tests.pages import _table
+from tests.source import ROOT
+
+SCHEMAS: Final = ROOT / "flow_kernel" / "apps" / "sandbox" / "schemas"
+PAGE: Final = ROOT / "docs" / "sandbox.md"
+_ABOUT: Final = """\
+# Sandbox
+
+`GET /flow/sandbox` of a Jupyter Server is a WebSocket that takes commands and cells of Python, and
+tells what becomes of them. Each message is a text with one JSON object. Whoever may execute code in
+kernels of the server may connect: with its token (`Authorization: token …` or `?token=…`) or its
+cookie. A foreign `Host` or `Origin` is refused, with a token too.
+
+A task runs in a worker process of the server: what it does to itself (a crash, a loop, all memory)
+harms nobody else, and nothing that it has started outlives it. That keeps accidents away from the
+server, and is no wall against hostile code: it runs as the user of the server does. Each task is in
+the log of the home, with `sandbox:<user>` as its actor.
+
+A task needs no connection. Its messages are numbered from 1 and kept until ten minutes after its
+end: a client that comes back sends `resumeFrom` with the number that it wants next, and gets what
+it has missed in order, each message once. A client that reads slowly holds up nobody: what waits
+for it lies on the disk, at most 256 MB of output a task; a task that says more is ended.
+
+```python
+from flow_kernel import sandbox
+
+with sandbox.connect("http://127.0.0.1:8888", token) as client:
+    task = client.run("make test", workspace="project", timeout_s=600)
+    for message in task:
+        print(message.output, end="")
+    print(task.wait().exit_code)
+```
+"""
+_REASONS: Final = """
+## Reasons of `task_error`
+
+| reason | `seq` 0 | meaning |
+|---|---|---|
+| `bad_message`, `too_large` | yes | The message is not as described here; it may have 1 MB, and a \
+text in it 512k characters. |
+| `exists`, `not_found`, `not_running` | yes | There is a task of that id, there is none, or it has \
+ended. |
+| `busy` | yes | Too many tasks, workers with names, or lines that nobody has read. |
+| `refused` | | Nothing has run: requirements that cannot be met, no worker. |
+| `terminated` | | By `terminate_task`. |
+| `timeout`, `limit`, `memory_limit`, `blocked` | | It passed a limit. |
+| `segfault`, `oom_kernel`, `killed`, `exit`, `lost` | | What its worker has died of. |
+| `error` | | Anything else, in words. |
+"""
+_TITLES: Final = {"in": "What a client says", "out": "What the server says"}
+
+
+def schemas(folder: str) -> dict[str, dict[str, Any]]:
+    """All schemas of one direction, by the type of the message."""
+    files = sorted((SCHEMAS / folder).glob("*.json"))
+    return {file.stem: json.loads(file.read_text("utf-8")) for file in files}
+
+
+def page() -> str:
+    """The page in Markdown."""
+    lines = [_ABOUT.rstrip()]
+    for folder, title in _TITLES.items():
+        lines += ["", f"## {title}"]
+        for name, schema in schemas(folder).items():
+            lines += ["", f"### {name}", "", schema["description"], ""]
+            lines += _table(schema, set(), takes_shared=False)
+    return "\n".join(lines) + "\n" + _REASONS
+
+
+if __name__ == "__main__":
+    Path(PAGE).write_text(page(), encoding="utf-8")
