@@ -430,6 +430,7 @@ class Sandbox:
                 if data is not None:
                     await self._took(json.loads(data))
                 elif not self._state.is_closed:
+                    self._connection.close()
                     self._connection = None
                     self._connection = await self._connect_again()
                     await self._resume()
@@ -524,7 +525,9 @@ def _address(url: str, token: str) -> Any:
     parts = urlsplit(url)
     schemes = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
     if parts.scheme not in schemes or not parts.netloc:
-        raise UsageError(f"{url[:80]!r} is no address of a server", hint="try http://127.0.0.1:8888")
+        raise UsageError(
+            f"{url[:80]!r} is no address of a server", hint="try http://127.0.0.1:8888"
+        )
     path = parts.path.rstrip("/").removesuffix("/lab").removesuffix("/tree")
     path = path if path.endswith(_PATH) else path + _PATH
     token = token or parse_qs(parts.query).get("token", [""])[0]

@@ -50,8 +50,7 @@ _REASONS: Final = """
 |---|---|---|
 | `bad_message`, `too_large` | yes | The message is not as described here; it may have 1 MB, and a \
 text in it 512k characters. |
-| `exists`, `not_found`, `not_running` | yes | There is a task of that id, there is none, or it has \
-ended. |
+| `exists`, `not_found`, `not_running` | yes | There is one, there is none, or it has ended. |
 | `busy` | yes | Too many tasks, workers with names, or lines that nobody has read. |
 | `refused` | | Nothing has run: requirements that cannot be met, no worker. |
 | `terminated` | | By `terminate_task`. |

@@ -112,7 +112,9 @@ class SandboxServer:
         raise TimeoutError(f"the server does not listen: {self.said[-2000:]}")
 
     def _end(self) -> None:
-        family = psutil.Process(self.process.pid).children(recursive=True)
+        family: list[psutil.Process] = []
+        with suppress(psutil.NoSuchProcess):  # a test may have ended it
+            family = psutil.Process(self.process.pid).children(recursive=True)
         self.process.terminate()
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(DEADLINE_S)

@@ -86,25 +86,27 @@ def error_end(error: BaseException) -> End:
     name = type(error).__name__
     failure = Failure(name, message, ())
     said: dict[str, Any] = {"message": message[:_MOST_CHARS], "hint": hint, "failure": failure}
+    if isinstance(error, ScriptFailed):
+        code = error.returncode if error.returncode >= 0 else _SIGNALS - error.returncode
+        return End(exit_code=code, message=message, failure=failure)
+    if isinstance(error, WorkerDied):
+        said |= {"exit_code": error.exit_status, "signal": error.signal}
+    reason = _reason(error)
+    if reason == "error":
+        said["message"] = f"{name}: {message}"[:_MOST_CHARS]
+    return End(reason=reason, **said)
+
+
+def _reason(error: BaseException) -> str:
     match error:
-        case ScriptFailed():
-            code = error.returncode if error.returncode >= 0 else _SIGNALS - error.returncode
-            return End(exit_code=code, message=message, failure=failure)
+        case MemoryLimitExceeded():
+            return "memory_limit"
         case WorkerDied():
-            is_limit = isinstance(error, MemoryLimitExceeded)
-            return End(
-                reason="memory_limit" if is_limit else error.reason,
-                exit_code=error.exit_status,
-                signal=error.signal,
-                **said,
-            )
+            return error.reason
         case CellTimeout():
-            return End(reason="timeout" if error.timeout_s else "limit", **said)
+            return "timeout" if error.timeout_s else "limit"
         case WorkerBlocked():
-            return End(reason="blocked", **said)
+            return "blocked"
         case KeyboardInterrupt():
-            return End(reason="terminated", **said)
-        case IsolationUnavailable() | UsageError():
-            return End(reason="refused", **said)
-    said["message"] = f"{name}: {message}"[:_MOST_CHARS]
-    return End(reason="error", **said)
+            return "terminated"
+    return "refused" if isinstance(error, IsolationUnavailable | UsageError) else "error"

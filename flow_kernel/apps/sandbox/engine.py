@@ -8,7 +8,6 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -200,9 +199,8 @@ class Engine:
         if opening is None:
             return
         try:
-            env: Mapping[str, str] = os.environ
             settings = Settings(actor="sandbox", pool=self.settings.pool)
-            session = assemble(self._home, env=env, settings=settings, ground=self._outlet)
+            session = assemble(self._home, env=os.environ, settings=settings, ground=self._outlet)
             self._outlet.recorder = session.recorder
             session.isolation.pool.keep_spares()
             session.warm_up()
@@ -255,4 +253,3 @@ class Engine:
             if number < surplus or now_s - (task.ended_s or now_s) > self.settings.keep_s:
                 task.stream.close()
                 del self._tasks[key]
-

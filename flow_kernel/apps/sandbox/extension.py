@@ -18,12 +18,16 @@ _DEFAULT = SandboxSettings()
 class FlowSandboxApp(ExtensionApp):
     """Adds `GET /flow/sandbox`."""
 
-    name = "flow_sandbox"
-    max_connections = Int(_DEFAULT.max_connections, help="At a time.").tag(config=True)
-    max_tasks = Int(_DEFAULT.max_tasks, help="That run or wait.").tag(config=True)
-    keep_s = Float(_DEFAULT.keep_s, help="What a task has said is kept so long.").tag(config=True)
-    output_bytes = Int(_DEFAULT.output_bytes, help="Most that one task says.").tag(config=True)
-    heartbeat_s = Float(_DEFAULT.heartbeat_s, help="Between two signs of life.").tag(config=True)
+    name: Any = "flow_sandbox"
+    max_connections: Any = Int(_DEFAULT.max_connections, help="At a time.").tag(config=True)
+    max_tasks: Any = Int(_DEFAULT.max_tasks, help="That run or wait.").tag(config=True)
+    keep_s: Any = Float(_DEFAULT.keep_s, help="What a task has said is kept so long.").tag(
+        config=True
+    )
+    output_bytes: Any = Int(_DEFAULT.output_bytes, help="Most that one task says.").tag(config=True)
+    heartbeat_s: Any = Float(_DEFAULT.heartbeat_s, help="Between two signs of life.").tag(
+        config=True
+    )
 
     _sandbox: Sandbox | None = None
 
@@ -36,7 +40,9 @@ class FlowSandboxApp(ExtensionApp):
             output_bytes=self.output_bytes,
             heartbeat_s=self.heartbeat_s,
         )
-        self._sandbox = Sandbox(Path(self.serverapp.root_dir), settings=settings)
+        self._sandbox = Sandbox(
+            Path(str(getattr(self.serverapp, "root_dir", "."))), settings=settings
+        )
         self.handlers.extend(self._sandbox.handlers())
 
     async def stop_extension(self) -> None:

@@ -46,9 +46,7 @@ class Sandbox:
 
     def __init__(self, root: Path, *, settings: SandboxSettings | None = None) -> None:
         self.settings: SandboxSettings = settings or SandboxSettings()
-        home = resolve(
-            root, os.environ, user_home=Path.home(), data_dir=Path(jupyter_data_dir())
-        )
+        home = resolve(root, os.environ, user_home=Path.home(), data_dir=Path(jupyter_data_dir()))
         self.engine: Engine = Engine(home, root=root, settings=self.settings)
         self.gate: Gate = Gate(self.settings.max_connections, self.settings.connections_per_s)
 
@@ -61,10 +59,10 @@ class Sandbox:
         self.engine.close()
 
 
-class SandboxHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):  # type: ignore[misc]  # as Jupyter's own
+class SandboxHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
     """See the module."""
 
-    auth_resource = "kernels"
+    auth_resource: str = "kernels"
 
     def initialize(self, sandbox: Sandbox) -> None:
         """Called by tornado."""
@@ -87,7 +85,7 @@ class SandboxHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):  # type:
         """More than that and tornado closes the connection; less is refused with a reason."""
         return 4 * MOST_BYTES
 
-    @ws_authenticated  # type: ignore[untyped-decorator]
+    @ws_authenticated
     async def get(self, *args: Any, **kwargs: Any) -> None:
         """The handshake."""
         user = self.current_user

@@ -11,8 +11,8 @@ import math
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, cast
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import orjson
 
@@ -56,7 +56,7 @@ class Execute:
     is_command: bool = False
     workspace: str = ""
     worker: str | None = None
-    needs: Requirements = Requirements()
+    needs: Requirements = field(default_factory=Requirements)
     priority: int = 0
     timeout_s: float = DEFAULT_TIMEOUT_MS / 1000
     resume_from: int | None = None
@@ -222,7 +222,7 @@ def _worker(said: Mapping[str, Any]) -> str | None:
     value = said.get("worker")
     if value is not None and (not isinstance(value, str) or not _WORKER.fullmatch(value)):
         raise Refused("worker is no name of at most 48 letters, digits, dots and dashes")
-    return cast("str | None", value)
+    return value
 
 
 def _input(said: Mapping[str, Any]) -> Input:
@@ -279,7 +279,10 @@ def _sound(value: Any) -> Any:
 _READERS: Final[dict[str, tuple[frozenset[str], Callable[[Mapping[str, Any]], Request]]]] = {
     "execute_command": (
         frozenset(
-            "taskId command code workspace worker requirements priority timeout resumeFrom".split()
+            {
+                *("taskId", "command", "code", "workspace", "worker", "requirements", "priority"),
+                *("timeout", "resumeFrom"),
+            }
         ),
         _execute,
     ),

@@ -1,0 +1,204 @@
+"""The parts of the sandbox without a server: messages, streams, names of workers, workspaces."""
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft7Validator
+
+from flow_kernel.apps.sandbox import wire
+from flow_kernel.apps.sandbox.names import SHELLS, Names
+from flow_kernel.apps.sandbox.stream import RING_BYTES, TaskStream
+from flow_kernel.apps.sandbox.wire import Execute, Refused
+from flow_kernel.apps.sandbox.workspace import workspace_of
+from flow_kernel.errors import KernelGone, UsageError
+from flow_kernel.sandbox import connect
+from flow_kernel.workers.limits import Requirements
+from tests import sandbox_page
+from tests.sandbox_page import schemas
+
+_PIECES: dict[str, st.SearchStrategy[Any]] = {
+    "type": st.sampled_from([*schemas("in"), "other", 5]),
+    "id": st.one_of(st.text(max_size=130), st.integers()),
+    "taskId": st.one_of(st.sampled_from(["t", "T-1.2:x", "", "a b", "x" * 129]), st.integers()),
+    "command": st.one_of(st.sampled_from(["true", ""]), st.integers()),
+    "code": st.sampled_from(["1 + 1", ""]),
+    "workspace": st.sampled_from(["sub", "x" * 5000]),
+    "worker": st.sampled_from(["w", "-w", "w w"]),
+    "requirements": st.sampled_from([{}, {"cpu": 1}, {"memory": "1G"}, {"gpu": 1}, []]),
+    "priority": st.sampled_from([0, 1000, 1001, 1.5, True]),
+    "timeout": st.sampled_from([1, 0, -1, 5.5, 604_800_001, "5", True]),
+    "resumeFrom": st.sampled_from([0, 7, -1, "1"]),
+    "input": st.sampled_from(["", "x", 5]),
+    "eof": st.sampled_from([True, False, "yes"]),
+    "other": st.just(1),
+}
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.fixed_dictionaries(
+        {"type": _PIECES["type"]}, optional={k: v for k, v in _PIECES.items() if k != "type"}
+    )
+)
+def test_a_message_is_taken_exactly_when_its_schema_takes_it(said: dict[str, Any]) -> None:
+    schema = schemas("in").get(str(said["type"]))
+    is_right = schema is not None and Draft7Validator(schema).is_valid(said)
+    try:
+        wire.read(json.dumps(said))
+    except Refused:
+        assert not is_right
+    else:
+        assert is_right
+
+
+def test_what_a_message_leaves_out_has_the_values_of_the_page() -> None:
+    assert wire.read('{"type": "execute_command", "command": "true"}') == Execute(
+        id=None, source="true", is_command=True, timeout_s=300.0, priority=0,
+        needs=Requirements(), worker=None, workspace="", task_id="", resume_from=None,
+    )  # fmt: skip
+
+
+def test_the_schemas_are_schemas_and_their_page_is_up_to_date() -> None:
+    for folder in ("in", "out"):
+        for name, schema in schemas(folder).items():
+            Draft7Validator.check_schema(schema)
+            assert schema["properties"]["type"]["const"] == name
+    assert sandbox_page.PAGE.read_text("utf-8") == sandbox_page.page(), (
+        "run: python -m tests.sandbox_page"
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.integers(0, 20_000), max_size=60),
+    st.integers(1, 70),
+    st.sampled_from([1, 1000, 1 << 20]),
+)
+def test_a_stream_gives_back_from_any_number_on_what_it_got(
+    sizes: list[int], first: int, most_bytes: int
+) -> None:
+    stream = TaskStream("t", directory=Path("/tmp"), most_bytes=1 << 30)
+    for size in sizes:
+        stream.append("task_output", "w1", stream="stdout", output="x" * size)
+    found = []
+    seq = first
+    while frames := stream.read(seq, most_bytes):
+        found += frames
+        seq += len(frames)
+    stream.close()
+
+    said = [json.loads(each) for each in found]
+    assert [each["seq"] for each in said] == [*range(first, len(sizes) + 1)]
+    assert [len(each["output"]) for each in said] == sizes[first - 1 :]
+
+
+def test_output_beyond_the_bound_is_dropped_and_counted_and_the_end_is_kept(
+    tmp_path: Path,
+) -> None:
+    stream = TaskStream("t", directory=tmp_path, most_bytes=RING_BYTES)
+    for _ in range(100):
+        stream.append("task_output", "w1", stream="stdout", output="x" * 10_000)
+    stream.end("task_complete", "w1", exitCode=0)
+    kept = [json.loads(each) for each in stream.read(1, 1 << 30)]
+    while more := stream.read(len(kept) + 1, 1 << 30):
+        kept += [json.loads(each) for each in more]
+    stream.close()
+
+    assert [each["seq"] for each in kept] == [*range(1, stream.last_seq + 1)]
+    assert kept[-1]["type"] == "task_complete"
+    assert len(kept) < 40
+    assert stream.dropped_bytes > 700_000
+
+
+def test_a_disk_that_takes_nothing_costs_output_and_not_the_task(tmp_path: Path) -> None:
+    stream = TaskStream("t", directory=tmp_path / "missing", most_bytes=1 << 30)
+    for _ in range(100):
+        stream.append("task_output", "w1", stream="stdout", output="x" * 10_000)
+    stream.end("task_complete", "w1", exitCode=0)
+    kept = [json.loads(each) for each in stream.read(1, 1 << 30)]
+
+    assert kept[-1]["type"] == "task_complete"
+    assert [each["seq"] for each in kept] == [*range(1, len(kept) + 1)]
+    assert sum(len(each.get("output", "")) for each in kept) < 2 * RING_BYTES
+    assert stream.dropped_bytes > 0
+
+
+def test_a_stream_leaves_no_name_on_the_disk_and_wakes_whoever_waits(tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    stream = TaskStream("t", directory=place, most_bytes=1 << 30)
+    woken = threading.Event()
+    stream.when_more(woken.set, 0)
+    assert not woken.is_set()
+    for _ in range(50):
+        stream.append("task_output", "w1", stream="stdout", output="x" * 10_000)
+
+    names = [*place.iterdir()]
+    stream.close()
+
+    assert woken.is_set()
+    assert names == []
+
+
+def test_the_named_worker_that_was_idle_for_longest_makes_room_and_a_busy_one_does_not() -> None:
+    ended: list[str] = []
+    names = Names(2, keep_s=60, end=ended.append)
+    place = Path("/p")
+    a, b = names.named("a", "u", place), names.named("b", "u", place)
+    with pytest.raises(Refused, match="2 workers with names are busy"):
+        names.named("c", "u", place)
+    names.give_back(b, is_well=True)
+    names.give_back(a, is_well=False)
+    names.named("c", "u", place)
+
+    assert ended == [b]
+    assert names.named("a", "u", place) == a
+
+
+def test_the_same_name_of_another_user_or_workspace_is_another_worker() -> None:
+    names = Names(10, keep_s=60, end=print)
+
+    found = {
+        names.named("w", user, Path(place)) for user in ("ada", "bob") for place in ("/p", "/q")
+    }
+    assert len(found) == 4
+
+
+def test_a_worker_for_commands_is_used_again_unless_its_command_ended_badly() -> None:
+    ended: list[str] = []
+    names = Names(2, keep_s=60, end=ended.append)
+    first = names.shell()
+    others = [names.shell() for _ in range(SHELLS - 1)]
+
+    assert names.shell() is None
+    names.give_back(first, is_well=True)
+    assert names.shell() == first
+    names.give_back(first, is_well=False)
+    assert ended == [first]
+    assert names.shell() not in {first, *others, None}
+
+
+def test_a_workspace_is_named_relative_to_the_root_or_whole(tmp_path: Path) -> None:
+    root, home = tmp_path / "root", tmp_path / "home"
+    for each in (root / "sub", home):
+        each.mkdir(parents=True)
+    bases = (root, home)
+
+    assert workspace_of("", bases) == root
+    assert workspace_of("sub/../sub", bases) == root / "sub"
+    assert workspace_of(str(home), bases) == home
+    for name in ("..", str(tmp_path), "sub/none", "~", "\0"):
+        with pytest.raises(Refused):
+            workspace_of(name, bases)
+
+
+def test_an_address_that_is_none_and_a_server_that_is_not_there_are_told_apart() -> None:
+    with pytest.raises(UsageError, match="is no address of a server"):
+        connect("nonsense")
+    with pytest.raises(KernelGone, match="no server answers"):
+        connect("http://127.0.0.1:9", "x")
