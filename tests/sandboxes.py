@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 import secrets
+import socket
 import subprocess
 import sys
 import time
@@ -27,6 +28,8 @@ from tests.sandbox_page import schemas
 
 DEADLINE_S: Final = 30.0
 """Longest wait for anything; reached only when something is broken."""
+_OTHERS: Final = ("jupyterlab", "jupyter_lsp", "jupyter_server_terminals", "notebook_shim")
+"""They take a second to start."""
 EXTENSION: Final = "flow_kernel.apps.sandbox.extension"
 
 
@@ -63,6 +66,7 @@ class SandboxServer:
                     *("--ServerApp.ip=127.0.0.1", "--ServerApp.port=0"),
                     f"--ServerApp.root_dir={self.work}",
                     f"--ServerApp.jpserver_extensions={EXTENSION}=True",
+                    *(f"--ServerApp.jpserver_extensions={name}=False" for name in _OTHERS),
                     *self._options,
                 ],
                 env=env, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT,
@@ -106,8 +110,11 @@ class SandboxServer:
         deadline = time.monotonic() + DEADLINE_S
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
-                return str(json.loads(known.read_text("utf-8"))["url"])
-            except (FileNotFoundError, json.JSONDecodeError):  # not there, or half written
+                url = str(json.loads(known.read_text("utf-8"))["url"])
+                port = int(url.rsplit(":", 1)[1].strip("/"))
+                with socket.create_connection(("127.0.0.1", port)):
+                    return url
+            except (OSError, json.JSONDecodeError):  # not there, or half written, or not yet
                 time.sleep(0.02)
         raise TimeoutError(f"the server does not listen: {self.said[-2000:]}")
 

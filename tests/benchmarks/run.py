@@ -44,6 +44,7 @@ import recorder_cpu
 import recorder_shell
 import relay
 import repl
+import sandbox
 import startup
 import store
 import table
@@ -78,6 +79,7 @@ FAMILIES: Final = (
     background,
     repl,
     agents,
+    sandbox,
 )
 BENCHMARKS: Final[tuple[Benchmark, ...]] = tuple(
     benchmark for family in FAMILIES for benchmark in family.BENCHMARKS

@@ -3,6 +3,7 @@
 Used by servers that want nothing else: `--ServerApp.jpserver_extensions` with this module.
 """
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ class FlowSandboxApp(ExtensionApp):
     async def stop_extension(self) -> None:
         """Called by the server at its end."""
         if self._sandbox is not None:
-            self._sandbox.close()
+            await asyncio.to_thread(self._sandbox.close)
 
 
 def _jupyter_server_extension_points() -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ any isolated cell; it needs no connection, and lives on without one.
     waiting ─▶ running ─▶ ended      execution_started · task_output… · task_complete | task_error
 """
 
+import json
 import threading
 import time
 import uuid
@@ -37,6 +38,18 @@ _MOST_INPUTS: Final = 64
 """Lines that nobody has asked for yet."""
 _KILL_S: Final = 1.0
 """After which an interrupted task is killed."""
+_NO_SESSION: Final = json.dumps(
+    {
+        "error": {
+            "flow": IsolationUnavailable.__name__,
+            "message": "a task of the sandbox has no session that could be asked",
+            "hint": "use `jupyter flow` in a command, or flow_kernel.open_flow()",
+            "data": {},
+        }
+    }
+)
+"""The answer to calls of code in a worker, as `shell.call_wire` reads it there: to write it with
+that would load IPython into the server."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,16 +294,7 @@ def _note(
 
 
 def _refuse(called: Called) -> float:
-    from flow_kernel.shell.call_wire import error_text  # loads IPython, which few tasks call for
-
-    called.answer(
-        error_text(
-            IsolationUnavailable(
-                "a task of the sandbox has no session that could be asked",
-                hint='use "jupyter flow" in a command, or flow_kernel.open_flow()',
-            )
-        )
-    )
+    called.answer(_NO_SESSION)
     return 0.0
 
 

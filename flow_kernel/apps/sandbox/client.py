@@ -1,0 +1,339 @@
+"""A connection to the sandbox of a server, from another program: one thread that speaks and hears.
+
+Built by `flow_kernel.sandbox.connect`. A connection that breaks is made anew.
+"""
+
+import asyncio
+import json
+import threading
+import uuid
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+from urllib.parse import parse_qs, urlsplit, urlunsplit
+
+from flow_kernel.apps.sandbox.client_task import Message, SandboxTask
+from flow_kernel.errors import FlowError, KernelGone, UsageError
+
+T = TypeVar("T")
+_PATH: Final = "/flow/sandbox"
+_FIRST_PAUSE_S: Final = 0.05
+_LONGEST_PAUSE_S: Final = 2.0
+_CLOSE_S: Final = 1.0
+_MOST_BYTES: Final = 16 << 20
+_REFUSED: Final = 400
+
+
+@dataclass(slots=True)
+class _State:
+    """What both threads of a client look at."""
+
+    tasks: dict[str, SandboxTask] = field(default_factory=dict)
+    asked: dict[str, "Future[dict[str, Any]]"] = field(default_factory=dict)
+    is_closed: bool = False
+
+
+class Sandbox:
+    """A connection to the sandbox of a server; safe with several threads.
+
+    One connection carries the messages of all its tasks in their order: who does not take those of
+    one task for long holds up the others of this connection.
+    """
+
+    def __init__(self, request: Any, *, timeout_s: float, reconnect_s: float) -> None:
+        self._request = request
+        self._timeout_s = timeout_s
+        self._reconnect_s = reconnect_s
+        self._state = _State()
+        self._loop = asyncio.new_event_loop()
+        self._connection: Any = None
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="flow-sandbox-client", daemon=True
+        )
+        self._thread.start()
+        try:
+            self._connection = self._wait(self._connect())
+        except BaseException:
+            self.close()
+            raise
+        self._reading = asyncio.run_coroutine_threadsafe(self._read(), self._loop)
+
+    def run(
+        self,
+        command: str = "",
+        *,
+        code: str = "",
+        task_id: str = "",
+        timeout_s: float = 300.0,
+        **more: Any,
+    ) -> SandboxTask:
+        """Run a command of bash, or a cell of Python.
+
+        Args:
+            command: Of bash.
+            code: Of Python, in its place.
+            task_id: By which any connection of the same user finds it; empty for a random one.
+            timeout_s: It may run so long.
+            more: `workspace`, `requirements`, `priority`, `worker`: see docs/sandbox.md.
+        """
+        order = {"type": "execute_command", "timeout": timeout_s * 1000, **more}
+        order |= {"command": command} if command else {"code": code}
+        order["taskId"] = task_id = task_id or uuid.uuid4().hex
+        return self._begin(SandboxTask(self, task_id, order, 1), order)
+
+    def attach(self, task_id: str, *, resume_from: int = 1) -> SandboxTask:
+        """Go on with a task that was begun before, over whichever connection.
+
+        Args:
+            task_id: It.
+            resume_from: The number of the first message that is wanted.
+        """
+        order = {"type": "execute_command", "taskId": task_id, "resumeFrom": resume_from}
+        return self._begin(SandboxTask(self, task_id, order, resume_from), order)
+
+    def terminate(self, task_id: str) -> None:
+        """End a task, whichever connection has begun it."""
+        self._ask({"type": "terminate_task", "taskId": task_id}, answers=False)
+
+    def ping(self) -> float:
+        """How long an answer takes, in seconds."""
+        began_s = self._loop.time()
+        self._ask({"type": "ping"})
+        return self._loop.time() - began_s
+
+    def health(self) -> dict[str, Any]:
+        """How the workers of the server are: ok, workers, queue, memory_bytes, tasks, connections.
+
+        Raises:
+            KernelGone: The server does not answer.
+        """
+        told = self._ask({"type": "getHealth"})
+        ours = ("type", "taskId", "workerId", "seq", "timestamp", "id")
+        return {key: value for key, value in told.items() if key not in ours}
+
+    def close(self) -> None:
+        """Disconnect; tasks go on without a listener. Harmless the second time."""
+        if self._state.is_closed:
+            return
+        self._state.is_closed = True
+        with suppress(KernelGone):
+            self._wait(self._end())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(self._timeout_s)
+        self._loop.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # -- inside, in the thread of the caller -------------------------------------------------------
+
+    def _begin(self, task: SandboxTask, order: dict[str, Any]) -> SandboxTask:
+        self._state.tasks[task.task_id] = task
+        try:
+            self.send(order)
+        except BaseException:
+            self._state.tasks.pop(task.task_id, None)
+            raise
+        return task
+
+    def send(self, said: dict[str, Any]) -> None:
+        """Send a message as the page of the sandbox describes it.
+
+        Raises:
+            KernelGone: The server is gone.
+        """
+        self._wait(self._say(said))
+
+    def _ask(self, said: dict[str, Any], *, answers: bool = True) -> dict[str, Any]:
+        asked = uuid.uuid4().hex
+        answer: Future[dict[str, Any]] = Future()
+        self._state.asked[asked] = answer
+        try:
+            self.send({**said, "id": asked})
+            if not answers:  # a ping behind it: what is refused is refused by then
+                self.ping()
+                if not answer.done():
+                    return {}
+            return answer.result(self._timeout_s)
+        except FutureTimeout:
+            raise KernelGone(f"the server did not answer in {self._timeout_s:g} s") from None
+        finally:
+            self._state.asked.pop(asked, None)
+
+    def _wait(self, doing: Coroutine[Any, Any, T]) -> T:
+        future = asyncio.run_coroutine_threadsafe(doing, self._loop)
+        try:
+            return future.result(self._timeout_s + 1)
+        except FutureTimeout:
+            future.cancel()
+            raise KernelGone(f"the server did not answer in {self._timeout_s:g} s") from None
+
+    def soon(self, call: Callable[[], object]) -> None:
+        """Call in the thread of the connection."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(call)
+
+    # -- inside, in the loop -----------------------------------------------------------------------
+
+    async def _connect(self) -> Any:
+        from tornado.httpclient import HTTPClientError  # 60 ms that other users need not pay
+        from tornado.websocket import websocket_connect
+
+        try:
+            return await websocket_connect(self._request(), max_message_size=_MOST_BYTES)
+        except HTTPClientError as error:
+            if error.code >= _REFUSED and error.code != 599:
+                raise UsageError(
+                    f"the server refuses the connection (HTTP {error.code})",
+                    hint="is the token right, and is the sandbox enabled there?",
+                ) from None
+            raise KernelGone(f"no server answers: {error}") from None
+        except (OSError, EOFError) as error:
+            raise KernelGone(f"no server answers: {error}") from None
+
+    async def _say(self, said: dict[str, Any]) -> None:
+        from tornado.websocket import WebSocketClosedError
+
+        until_s = self._loop.time() + self._timeout_s
+        while True:
+            connection = self._connection
+            try:
+                if connection is not None:
+                    await connection.write_message(json.dumps(said))
+                    return
+            except WebSocketClosedError:
+                pass
+            if self._state.is_closed or self._loop.time() > until_s:
+                raise KernelGone("the connection to the server is closed")
+            await asyncio.sleep(_FIRST_PAUSE_S)  # it is being made anew
+
+    async def _read(self) -> None:
+        error: FlowError = KernelGone("the connection to the server is closed")
+        try:
+            while not self._state.is_closed:
+                data = await self._connection.read_message()
+                if data is not None:
+                    await self._took(json.loads(data))
+                elif not self._state.is_closed:
+                    self._connection.close()
+                    self._connection = None
+                    self._connection = await self._connect_again()
+                    await self._resume()
+        except FlowError as failure:
+            error = failure
+        finally:
+            for task in [*self._state.tasks.values()]:
+                task.fail(error)
+
+    async def _connect_again(self) -> Any:
+        until_s, pause_s = self._loop.time() + self._reconnect_s, _FIRST_PAUSE_S
+        while True:
+            try:
+                return await self._connect()
+            except KernelGone:
+                if self._loop.time() + pause_s > until_s:
+                    raise
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+
+    async def _resume(self) -> None:
+        for task in [*self._state.tasks.values()]:
+            said = {"type": "execute_command", "taskId": task.task_id, "resumeFrom": task.seq}
+            await self._say(said)
+
+    async def _took(self, said: dict[str, Any]) -> None:
+        answer = self._state.asked.get(str(said.get("id")))
+        if answer is not None:
+            _answer(answer, said)
+            return
+        task = self._state.tasks.get(str(said.get("taskId")))
+        if task is None:
+            return
+        if said["seq"]:
+            await task.take(_message(said))
+        elif said["type"] == "task_error":
+            if said["reason"] == "not_found" and task.seq == 1 and "resumeFrom" not in task.order:
+                await self._say(task.order)  # the connection broke before it had arrived
+                return
+            if said["reason"] in ("not_running", "busy") and task.seq > 1:
+                return  # of an input that came too late
+            task.fail(_error_of(said))
+        if task.end is not None or task.error is not None:
+            self._state.tasks.pop(task.task_id, None)
+
+    async def _end(self) -> None:
+        others = asyncio.all_tasks(self._loop) - {asyncio.current_task(self._loop)}
+        for task in others:
+            task.cancel()
+        if others:
+            await asyncio.wait(others, timeout=1)
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            stream = getattr(connection.protocol, "stream", None)
+            connection.close()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_S):
+                    while await connection.read_message() is not None:
+                        pass
+            if stream is not None:  # where the server does not answer
+                stream.close()
+
+
+def _message(said: dict[str, Any]) -> Message:
+    ours = ("type", "taskId", "workerId", "seq", "timestamp")
+    return Message(
+        kind=said["type"],
+        seq=said["seq"],
+        worker_id=said["workerId"],
+        timestamp_ms=said["timestamp"],
+        fields={key: value for key, value in said.items() if key not in ours},
+    )
+
+
+def _answer(future: "Future[dict[str, Any]]", said: dict[str, Any]) -> None:
+    if said["type"] == "task_error":
+        future.set_exception(_error_of(said))
+    else:
+        future.set_result(said)
+
+
+def _error_of(said: Mapping[str, Any]) -> UsageError:
+    return UsageError(f"{said['reason']}: {said['message']}", hint=str(said.get("hint", "")))
+
+
+def address(url: str, token: str) -> Any:
+    """What makes the request for the handshake.
+
+    Raises:
+        UsageError: It is no address.
+    """
+    parts = urlsplit(url)
+    schemes = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
+    if parts.scheme not in schemes or not parts.netloc:
+        raise UsageError(
+            f"{url[:80]!r} is no address of a server", hint="try http://127.0.0.1:8888"
+        )
+    path = parts.path.rstrip("/").removesuffix("/lab").removesuffix("/tree")
+    path = path if path.endswith(_PATH) else path + _PATH
+    token = token or parse_qs(parts.query).get("token", [""])[0]
+    address = urlunsplit((schemes[parts.scheme], parts.netloc, path, "", ""))
+
+    def request() -> Any:
+        from tornado.httpclient import HTTPRequest  # with the connection
+
+        headers = {"Authorization": f"token {token}"} if token else {}
+        return HTTPRequest(address, headers=headers, connect_timeout=10.0)
+
+    return request
