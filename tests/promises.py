@@ -164,6 +164,7 @@ PROMISES: Final[dict[str, str]] = {
     "sandbox.bounded": "Slow readers, floods and great output cost the server no memory.",
     "sandbox.guarded": "Only who may run kernels of the server is let in; no message breaks it.",
     "sandbox.recorded": "Each task is in the log with its user, as any isolated cell.",
+    "watch.live": "In a terminal it is seen what happens, and questions are answered with a key.",
     # What survives
     "state.mirrored": "A mirror that is asked for holds what the logs hold, and harms nobody.",
     "state.rebuilt": "A lost or damaged store stops no kernel, and is made anew from the logs.",

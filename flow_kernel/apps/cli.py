@@ -36,6 +36,7 @@ GROUPS: Final = {
         "approvals": "questions that wait for a person, and what was answered",
         "approve": "answer a question with yes",
         "reject": "answer a question with no",
+        "watch": "all of it live in a terminal: sessions, questions, tasks, workers",
     },
     "run workflows": {
         "run": "a workflow: steps of Python that are isolated, durable and fast",
