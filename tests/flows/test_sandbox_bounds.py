@@ -1,12 +1,14 @@
 """What the sandbox refuses because it is too much, whose a task is, and what its end leaves."""
 
 import re
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
 import pytest
 from tornado.httpclient import HTTPClientError
 
+from flow_kernel.errors import KernelGone
 from tests.promises import promise
 from tests.sandboxes import Raw, SandboxServer, wait_for
 
@@ -23,7 +25,8 @@ OPTIONS = (
 def test_connections_tasks_output_and_users_have_bounds_and_the_end_leaves_nothing(
     tmp_path: Path,
 ) -> None:
-    with SandboxServer(tmp_path / "s", *OPTIONS) as server:
+    with ExitStack() as stack:
+        server = stack.enter_context(SandboxServer(tmp_path / "s", *OPTIONS))
         ada, bob = (
             Raw(server, {"Authorization": f"token {server.token}", "X-User": name})
             for name in ("ada", "bob")
@@ -55,10 +58,16 @@ def test_connections_tasks_output_and_users_have_bounds_and_the_end_leaves_nothi
                 gone = ada.ask({"type": "execute_command", "taskId": "flood", "resumeFrom": 1})
             logs = server.logs
             actors = {each["actor"] for each in logs.records("cell_started")}
+        client = stack.enter_context(server.connect(reconnect_s=0.2))
+        task = client.run("sleep 300")
+        task.next()
         family = psutil.Process(server.process.pid).children(recursive=True)
         server.process.terminate()
         server.process.wait(20)
         assert [each for each in family if _runs(each)] == []
+        assert [*task][-1].fields["reason"] == "terminated"
+        with pytest.raises(KernelGone):
+            client.health()
 
     said = "".join(each.get("output", "") for each in flood)
     assert (flood[-1]["reason"], bool(re.fullmatch(r"(y\n)+y?", said))) == ("limit", True)

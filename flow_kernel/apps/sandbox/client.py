@@ -35,6 +35,8 @@ class _State:
     tasks: dict[str, SandboxTask] = field(default_factory=dict)
     asked: dict[str, "Future[dict[str, Any]]"] = field(default_factory=dict)
     is_closed: bool = False
+    is_lost: bool = False
+    """The connection broke, and no other could be had."""
 
 
 class Sandbox:
@@ -215,7 +217,7 @@ class Sandbox:
                     return
             except WebSocketClosedError:
                 pass
-            if self._state.is_closed or self._loop.time() > until_s:
+            if self._state.is_closed or self._state.is_lost or self._loop.time() > until_s:
                 raise KernelGone("the connection to the server is closed")
             await asyncio.sleep(_FIRST_PAUSE_S)  # it is being made anew
 
@@ -234,8 +236,12 @@ class Sandbox:
         except FlowError as failure:
             error = failure
         finally:
+            self._state.is_lost = True
             for task in [*self._state.tasks.values()]:
                 task.fail(error)
+            for answer in [*self._state.asked.values()]:
+                if not answer.done():
+                    answer.set_exception(error)
 
     async def _connect_again(self) -> Any:
         until_s, pause_s = self._loop.time() + self._reconnect_s, _FIRST_PAUSE_S
