@@ -173,6 +173,18 @@ PROMISES: Final[dict[str, str]] = {
     "death.only": "A live kernel is never declared dead, and an orderly end is no death.",
     "kill.lossless": "No acknowledged record is lost to SIGKILL at any instant.",
     "disk.harmless": "A home that cannot be written breaks no cell and is said once.",
+    # What is pressed in the notebook
+    "panel.press": "A button below a question answers it while its cell keeps the main thread, "
+    "in JupyterLab and in front ends that know no subshells.",
+    "panel.once": "The first valid answer counts, wherever it is given, and the buttons say it.",
+    "panel.quiet": "A press is no request: no status, no event of IPython, no record of a cell.",
+    "panel.hostile": "What is no press counts for nothing, and texts are shown as texts.",
+    "panel.falls_back": "Without widgets, or without a kernel, there are text, HTML and the box.",
+    "panel.live": "The panel shows the task while a cell runs, four times a second at most, and "
+    "costs nothing when nothing changes.",
+    "panel.orders": "Going back and stopping a worker are told first, done when that is confirmed, "
+    "refused while a cell runs where they must be, and recorded.",
+    "panel.seen": "In JupyterLab the buttons are reached by mouse and keyboard, light and dark.",
 }
 
 

@@ -54,6 +54,8 @@ LOCAL_IMPORTS: Final[dict[str, str]] = {
     "flow_kernel.shell.checkpoint_magics": "the time machine is loaded when it is asked for",
     "flow_kernel.shell.control_channel": "what answers is loaded with the first request",
     "flow_kernel.shell.magics": "the reports are loaded when one is asked for",
+    "flow_kernel.shell.panel.buttons": "what shows a question is loaded with the first one",
+    "flow_kernel.shell.panel.panels": "the panel is loaded when it is asked for",
     "flow_kernel.shell.task_magics": "the tasks are loaded when one is asked for",
     "flow_kernel.shell.kernel": "most kernels have no worker to ask",
     "flow_kernel.shell.isolated_cell": "what a copy of the session needs is loaded with the first",

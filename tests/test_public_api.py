@@ -104,7 +104,7 @@ def test_the_wheel_holds_every_module_and_nothing_but_the_package(wheel: ZipFile
     package = ROOT / "flow_kernel"
     modules = {
         str(p.relative_to(ROOT))
-        for kind in ("py", "sql", "json")
+        for kind in ("py", "sql", "json", "mjs")
         for p in package.rglob(f"*.{kind}")
     }
     files = {

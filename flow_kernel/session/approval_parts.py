@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from flow_kernel.session.approval_buttons import Buttons
 from flow_kernel.session.cell import OpenCell
 from flow_kernel.session.person import Author
 from flow_kernel.session.place import Whereabouts
@@ -86,6 +87,7 @@ class ApprovalParts:
         emit: Announces an event by its name and its fields.
         remind: Run for each reminder that this session gives, in a thread of its own.
         on_approved: Told of a yes before what was approved runs.
+        buttons: Shows buttons below the cell; None where nobody can.
     """
 
     store: Store
@@ -101,3 +103,4 @@ class ApprovalParts:
     emit: Callable[..., None] = _nobody_listens
     remind: Callable[[ApprovalRow], object] = _nobody_listens
     on_approved: Callable[[ApprovalRow], object] = _nobody_listens
+    buttons: Buttons | None = None

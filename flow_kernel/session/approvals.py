@@ -21,6 +21,7 @@ from typing import Final, Protocol
 from flow_kernel.errors import AlreadyDecided, ApprovalPending, StoreError
 from flow_kernel.session import approval_terms as terms
 from flow_kernel.session import approvals_rules as rules
+from flow_kernel.session.approval_buttons import shown_while_open
 from flow_kernel.session.approval_desk import ApprovalDesk
 from flow_kernel.session.approval_parts import ApprovalParts, Prompter, Wish
 from flow_kernel.session.approval_tasks import put_approval
@@ -65,6 +66,8 @@ class Approvals:
         self._used_by: dict[str, list[str]] = {}
         # Answers given in this process: the store's version only tells of other ones.
         self._given = 0
+        # What they were, for the cell that waits: it need not read what was just written.
+        self._answers: dict[str, ApprovalRow] = {}
 
     def ask(
         self,
@@ -124,11 +127,19 @@ class Approvals:
                     approval_id=row.approval_id,
                     hint=f"answer it: {ways_to_answer(row)}, then run this cell again",
                 )
-            try:
-                row = self._wait(row, prompter if can_ask else None, wish.is_wanted)
-            except KeyboardInterrupt:
-                self._cancel(row)
-                raise
+            with shown_while_open(
+                self._parts.buttons,
+                row,
+                decide=self.decide,
+                person=self._parts.person,
+                look=self.desk.get,
+            ) as ended:
+                try:
+                    row = self._wait(row, prompter if can_ask else None, wish.is_wanted)
+                    ended.append(row)
+                except KeyboardInterrupt:
+                    self._cancel(row)
+                    raise
             used = row if row.status == "cancelled" else self._used(row, cell)
             if used is not None:
                 return self._told(used)
@@ -139,9 +150,13 @@ class Approvals:
     ) -> ApprovalRow:
         """Answer a question of this home, from any thread; see `ApprovalDesk.decide`."""
         try:
-            return self.desk.decide(approval_id, decision, by=by, channel=channel, comment=comment)
+            row = self.desk.decide(approval_id, decision, by=by, channel=channel, comment=comment)
         finally:
             self._given += 1
+        self._answers[row.approval_id] = row
+        if len(self._answers) > _CELLS_COUNTED:
+            self._answers.pop(next(iter(self._answers)), None)
+        return row
 
     def withdraw(self, approval_id: str, *, by: str, channel: str) -> ApprovalRow:
         """Take a question back, from any thread; whoever waits for it is told.
@@ -270,6 +285,8 @@ class Approvals:
         store = self._parts.store
         seen: tuple[int, int] | None = None
         while True:
+            if (answered := self._answers.pop(row.approval_id, None)) is not None:
+                return answered
             version = (store.version(), self._given)
             if version != seen:
                 seen = version

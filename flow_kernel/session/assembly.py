@@ -38,6 +38,7 @@ from flow_kernel.session.session import Session
 from flow_kernel.settings import Settings
 
 if TYPE_CHECKING:
+    from flow_kernel.session.approval_buttons import Buttons
     from flow_kernel.session.approval_parts import Prompter
     from flow_kernel.session.assembly_state import StateParts
     from flow_kernel.session.checkpoints.automatic import Automatic
@@ -59,6 +60,7 @@ def assemble(  # noqa: PLR0913 - the shell passes them once, each by name
     around: "Surroundings | None" = None,
     ground: "Ground | None" = None,
     connection_file: str = "",
+    buttons: "Buttons | None" = None,
 ) -> Session:
     """A session that records into `home`.
 
@@ -73,6 +75,7 @@ def assemble(  # noqa: PLR0913 - the shell passes them once, each by name
         around: What checkpoints need of the shell; None where there are none.
         ground: What workers need of the shell; None where no cell can be isolated.
         connection_file: Where the kernel can be reached; empty where there is none.
+        buttons: Shows buttons below a cell that asks; None where there are none.
 
     Returns:
         The session, with what it has to say in its notices.
@@ -143,6 +146,7 @@ def assemble(  # noqa: PLR0913 - the shell passes them once, each by name
             errands=errands,
             show_progress=show_progress,
             prompter=prompter,
+            buttons=buttons,
         )
         state.carry()
         return state

@@ -12,6 +12,7 @@ from flow_kernel.errors import UsageError
 from flow_kernel.records.home import Home
 from flow_kernel.records.journal import utc_now_ms
 from flow_kernel.session.announcer import Emit, Scalar
+from flow_kernel.session.approval_buttons import Buttons
 from flow_kernel.session.approval_parts import ApprovalParts, Prompter
 from flow_kernel.session.approvals import Approvals
 from flow_kernel.session.carrier import Carrier
@@ -57,6 +58,7 @@ class StateParts:
         errands: Takes what is wanted of variables that a worker holds.
         show_progress: Draws the progress of steps.
         prompter: Asks the person in the cell itself.
+        buttons: Shows buttons below it.
     """
 
     home: Home
@@ -75,6 +77,7 @@ class StateParts:
     errands: Errands
     show_progress: ShowProgress | None
     prompter: Prompter | None
+    buttons: Buttons | None
 
     @cached_property
     def store(self) -> Store:
@@ -150,6 +153,7 @@ class StateParts:
                 emit=self.emit,
                 on_approved=lambda row: self._keep(lambda one: one.approved(row.approval_id)),
                 remind=RemindCommand(command, self.env) if command else lambda _row: None,
+                buttons=self.buttons,
             )
         )
         self.closers.append(approvals.reminders.close)

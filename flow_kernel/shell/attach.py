@@ -14,7 +14,7 @@ import threading
 from collections.abc import Mapping
 from importlib import import_module
 from types import CodeType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.session import ambient
@@ -33,11 +33,15 @@ from flow_kernel.shell.gate import Gate
 from flow_kernel.shell.guard import Guard, HeldInterrupts, say
 from flow_kernel.shell.isolated_marks import IsolatedMarks
 from flow_kernel.shell.message_tap import MessageTap
+from flow_kernel.shell.own_comms import OwnComms
 from flow_kernel.shell.request_marks import actor_of
 from flow_kernel.shell.selftest import usable_taps
 from flow_kernel.shell.sendable import make_sendable
 from flow_kernel.shell.stream_tee import StreamTee
 from flow_kernel.shell.terminal_tap import TerminalTap
+
+if TYPE_CHECKING:
+    from flow_kernel.shell.panel.panels import Panels
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
@@ -49,9 +53,17 @@ class Attachment:
     """A session at work in a shell; `attach` begins it, `detach` leaves no trace of it."""
 
     def __init__(
-        self, shell: Any, session: Session, kernel: Any | None = None, *, look_around: LookAround
+        self,
+        shell: Any,
+        session: Session,
+        kernel: Any | None = None,
+        *,
+        look_around: LookAround,
+        comms: OwnComms | None = None,
     ) -> None:
         self.session = session
+        self.comms: OwnComms | None = comms
+        self.panels: Panels | None = None
         self.look_around: LookAround = look_around
         self._shell = shell
         self._kernel = kernel
@@ -116,6 +128,10 @@ class Attachment:
         if not self.is_attached:
             return
         self.is_attached = False
+        if self.panels is not None:
+            self.panels.close()
+        if self.comms is not None:
+            self.comms.close()
         self.session.announcer.disconnect()
         if self._outlet is not None:
             self._outlet.end()

@@ -18,6 +18,8 @@ import zmq
 
 from flow_kernel.shell.guard import say
 
+PRESSED: Final = "\u2060"
+"""What a button of ours types into the box beside it, to close it: no answer."""
 _REMEMBERED: Final = 100
 _CLOSING_MS: Final = 500
 """How long a browser that is still there needs to answer, with plenty to spare."""
@@ -77,10 +79,12 @@ class InputBox:
             return None
         self._is_open = False
         value = reply["content"].get("value")
-        return value if type(value) is str else None
+        return value if type(value) is str and value != PRESSED else None
 
     def done(self) -> None:
         """Close the box where the client can; elsewhere what is typed into it is dropped."""
+        if self._is_open:
+            self.poll(0)  # a button that was pressed has closed it
         if not self._is_open:
             return
         self._is_open = False

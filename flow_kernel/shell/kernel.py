@@ -37,6 +37,7 @@ from flow_kernel.shell.interrupted_runs import go_on
 from flow_kernel.shell.once import remember_signatures
 from flow_kernel.shell.opening import open_attachment, settings_of
 from flow_kernel.shell.outstream import FlowOutStream
+from flow_kernel.shell.own_comms import OwnComms, OwnCommsKernel
 from flow_kernel.shell.packed_text import escaped
 from flow_kernel.shell.pool_config import WorkerPool, pool_settings
 from flow_kernel.shell.quick_dispatch import QuickDispatchKernel
@@ -55,7 +56,9 @@ _getpid: Final = os.getpid
 _WARM_UP_S: Final = 0.1
 
 
-class FlowKernel(AwaitingKernel, AnsweringKernel, QuietRequestsKernel, QuickDispatchKernel):
+class FlowKernel(
+    AwaitingKernel, AnsweringKernel, QuietRequestsKernel, OwnCommsKernel, QuickDispatchKernel
+):
     """ipykernel's kernel; each cell leaves a record before its reply is sent."""
 
     shell_class: Any = Type(FlowShell)
@@ -135,6 +138,7 @@ class FlowKernel(AwaitingKernel, AnsweringKernel, QuietRequestsKernel, QuickDisp
         except Exception:
             self.log.exception("flow: recording is off, the kernel runs as stock")
             return
+        self.own_comms: OwnComms | None = self.attachment.comms
         of_stock = late_names.of_stock(getattr(self.parent, "transport", ""))
         self.attachment.session.recorder.disown_imports(of_stock)
         if trouble := trouble_of(self.parent, self.shell):

@@ -63,6 +63,12 @@ def unregister(shell: Any) -> None:
             transformers.remove(transformer)
 
 
+def give_panels(shell: Any, panels: Any) -> None:
+    """Let `%flow panel` show what `panels` shows."""
+    if (flow := shell.magics_manager.registry.get(magics.FlowMagics.__name__)) is not None:
+        flow.panels = panels
+
+
 def add_completion(shell: Any) -> None:
     """Complete verbs, options, names and values after each line magic."""
     for magic, complete in _COMPLETIONS.items():

@@ -22,6 +22,7 @@ _VERBS: Final = {
     "log": "the cells of this session",
     "why": "which cells set, changed or mutated a name, newest first",
     "report": "what was planned and done, as HTML, Markdown or JSON",
+    "panel": "the timeline of the task, live, with buttons",
     "pause": "stop recording after this cell",
     "resume": "record again from the next cell on",
 }
@@ -55,6 +56,14 @@ def _parser() -> _Parser:
 class FlowMagics(Magics):  # type: ignore[misc]  # IPython's base has no types here
     """Magics of flow_kernel."""
 
+    panels: Any = None
+    """What shows the panel; given when a session is opened for the shell."""
+
+    def _panel(self, session: Session) -> object:
+        if self.panels is None:
+            raise UsageError("there is no panel here")
+        return self.panels.show(session)
+
     @line_magic  # type: ignore[untyped-decorator]  # IPython's decorators have no types
     def flow(self, line: str) -> object:
         """Look at the flight recorder of this session.
@@ -67,6 +76,7 @@ class FlowMagics(Magics):  # type: ignore[misc]  # IPython's base has no types h
           %flow why NAME               which cells set, changed or mutated NAME, newest first
           %flow report [--task ID|--plan P] [--html F] [--md F] [--json F]
                                        what was planned and done: on the screen, or as files
+          %flow panel                  the timeline of the task, live, with buttons
           %flow pause                  stop recording after this cell
           %flow resume                 record again from the next cell on; the log notes the gap
 
@@ -80,6 +90,8 @@ class FlowMagics(Magics):  # type: ignore[misc]  # IPython's base has no types h
             options = _parser().parse_args(words or ["status"])
             session = current_session()
             with session.recorder.own_imports():
+                if options.verb == "panel":
+                    return self._panel(session)
                 return _ANSWERS[options.verb](session, options)
         except FlowError as error:
             raise IPythonUsageError(f"%flow: {error}") from None

@@ -20,7 +20,10 @@ from flow_kernel.shell.attach import Attachment
 from flow_kernel.shell.input_box import InputBox
 from flow_kernel.shell.isolated_outlet import KernelOutlet
 from flow_kernel.shell.isolated_terminal import TerminalOutlet
-from flow_kernel.shell.magic_set import add_completion
+from flow_kernel.shell.magic_set import add_completion, give_panels
+from flow_kernel.shell.own_comms import OwnComms
+from flow_kernel.shell.panel.buttons import ApproveButtons
+from flow_kernel.shell.panel.panels import Panels
 from flow_kernel.shell.progress_bar import ProgressBars
 from flow_kernel.shell.surroundings import surroundings
 from flow_kernel.shell.terminal_box import TerminalBox
@@ -41,6 +44,7 @@ def open_attachment(
     notebook = env.get("JPY_SESSION_NAME") or _connection_file(kernel)
     bars = ProgressBars(has_displays=kernel is not None)
     around = surroundings(shell)
+    comms = None if kernel is None else OwnComms(kernel)
     outlet = TerminalOutlet() if kernel is None else KernelOutlet(kernel)
     session = assemble(
         where,
@@ -51,9 +55,10 @@ def open_attachment(
         prompter=TerminalBox() if kernel is None else InputBox(kernel),
         around=around,
         ground=outlet,
+        buttons=None if comms is None else ApproveButtons(kernel, comms),
         connection_file=str(getattr(getattr(kernel, "parent", None), "abs_connection_file", "")),
     )
-    attachment = Attachment(shell, session, kernel, look_around=around.look_around)
+    attachment = Attachment(shell, session, kernel, look_around=around.look_around, comms=comms)
     outlet.marks = attachment.marks
     if isinstance(outlet, KernelOutlet):
         outlet.tap = attachment.messages
@@ -62,6 +67,8 @@ def open_attachment(
     elif attachment.terminal is not None:
         attachment.terminal.speaker = outlet.speaker
     attachment.attach()
+    attachment.panels = panels = Panels(kernel, comms)
+    give_panels(shell, panels)
     add_completion(shell)
     around.look_around.begin(is_first=False)
     return attachment

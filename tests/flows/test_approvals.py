@@ -13,6 +13,7 @@ import nbformat
 import pytest
 
 from tests.environments import environment
+from tests.front_ends import displays_without_widgets
 from tests.kernels import DEADLINE_S, FLOW, STOCK, Kernel
 from tests.promises import promise
 
@@ -192,7 +193,7 @@ def test_jupyterlab_closes_the_box_of_a_question_that_was_answered_elsewhere(
     ran = kernel.collect(cell, answers=["ann"])
 
     assert ran.result == "[True, 'ann']"
-    shown, emptied = [m["content"] for m in kernel.iopub if "display_data" in m["msg_type"]]
+    shown, emptied = displays_without_widgets(kernel.iopub)
     assert "jp-Stdin-input" in shown["data"]["text/html"]
     assert (emptied["data"], emptied["transient"]) == ({}, shown["transient"])
 
@@ -209,7 +210,7 @@ def test_no_script_is_sent_for_a_box_that_was_used_or_to_another_client(
         answer(kernel.home, "approve", "A-0001")
 
     assert kernel.collect(cell, answers=["yes"]).reply["status"] == "ok"
-    assert [m for m in kernel.iopub if "display_data" in m["msg_type"]] == []
+    assert displays_without_widgets(kernel.iopub) == []
 
 
 @promise("approval.anywhere")

@@ -33,6 +33,11 @@ async def shell_channel_thread_main(self, msg, more=None):
     await read(self, msg)
 changed.shell_channel_thread_main = shell_channel_thread_main
 """,
+    "buttons heard at once": """
+from jupyter_client.session import Session as changed
+feed = changed.feed_identities
+changed.feed_identities = lambda self, msg_list, copy=True, more=None: feed(self, msg_list, copy)
+""",
     "replies without a hop": """
 from zmq.eventloop.zmqstream import ZMQStream as changed
 handle = changed._handle_events
@@ -95,6 +100,7 @@ _OURS: Final = {
     "messages without a hop": "hasattr(ip.kernel.iopub_thread, 'order')",
     "requests without a hop": "type(ip.kernel.shell_channel_thread).__name__.startswith('Flow')",
     "requests read once": "vars(sys.modules['flow_kernel.shell.quick_dispatch'])['_IS_USABLE']",
+    "buttons heard at once": "vars(sys.modules['flow_kernel.shell.own_comms'])['_IS_USABLE']",
     "replies without a hop": "type(ip.kernel.shell_stream).__name__ == 'SharedStream'",
     "streams that wait for nobody": "hasattr(sys.stdout, 'unsent')",
     "history in batches": "hasattr(ip.history_manager, 'batch')",
@@ -109,7 +115,10 @@ _OURS: Final = {
     "sources without IPython's syntax": "'Plain' in type(ip.input_transformer_manager).__name__",
 }
 
-_NEEDING: Final = {"requests without a hop": {"replies without a hop"}}
+_NEEDING: Final = {
+    "requests without a hop": {"replies without a hop"},
+    "requests read once": {"buttons heard at once"},
+}
 """Others that go with one."""
 
 

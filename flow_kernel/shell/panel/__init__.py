@@ -1,0 +1,1 @@
+"""What a person presses in the notebook: buttons below a question, and the panel of the task."""
