@@ -29,6 +29,7 @@ import approvals
 import background
 import cells
 import checkpoint_store
+import clicks
 import control
 import events
 import forked_start
@@ -80,6 +81,7 @@ FAMILIES: Final = (
     repl,
     agents,
     sandbox,
+    clicks,
 )
 BENCHMARKS: Final[tuple[Benchmark, ...]] = tuple(
     benchmark for family in FAMILIES for benchmark in family.BENCHMARKS
