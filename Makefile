@@ -7,8 +7,8 @@ ARGS   ?=
 BIN  := .venv/bin
 RUN  := $(BIN)/python -m
 PIP  := $(RUN) pip install -qq --disable-pip-version-check
-# An editable install copies kernelspec/, so a changed kernelspec is a reason to install again.
-FROM := pyproject.toml $(wildcard kernelspec/*)
+# An editable install copies these folders, so a change in one is a reason to install again.
+FROM := pyproject.toml $(wildcard kernelspec/* labextension/* labextension/*/* serverconfig/*)
 
 # The tests start some hundred kernels: without bytecode on disk each one compiles this project anew,
 # for 0.3 s to 0.6 s. An environment that forbids it, as images for containers do, is overruled.

@@ -67,6 +67,9 @@ GROUPS: Final = {
         "demo": "run the tour notebook and show its log",
         "lab": "start JupyterLab with the kernel ready",
     },
+    "on pages": {
+        "serve": "the dashboard: tasks, cells, approvals, checkpoints, runs and workers",
+    },
 }
 _NEXT_LINE: Final = "\n  "
 # Verbs that share the module of another.

@@ -1,6 +1,7 @@
 """The lines of a log file from its end.
 
-Called by `logfile` to find a session's last line, without reading the whole file.
+Called by `logfile` to find a session's last line, by `recent` and by the pages of the dashboard,
+without reading the whole file.
 """
 
 import os
@@ -24,7 +25,17 @@ def lines_backward(fd: int) -> Iterator[bytes]:
 
     Holds one block and one line in memory. Moves the file offset of `fd`.
     """
-    end = _lseek(fd, 0, _SEEK_END)
+    for _, line in numbered_backward(fd, _lseek(fd, 0, _SEEK_END)):
+        yield line
+
+
+def numbered_backward(fd: int, end: int) -> Iterator[tuple[int, bytes]]:
+    """Where each line begins, and the line; see `lines_backward`.
+
+    Args:
+        fd: Of the file.
+        end: Only what is before this offset, which is the begin of a line or the end of the file.
+    """
     # Pieces of the line whose start has not been reached yet, last piece first.
     pieces: list[bytes] = []
     while end > 0:
@@ -32,13 +43,15 @@ def lines_backward(fd: int) -> Iterator[bytes]:
         block = _read_at(fd, start, end - start)
         lines = block.split(b"\n")
         pieces.append(lines.pop())
+        begin = end - len(pieces[-1])
         while lines:
             if whole := b"".join(reversed(pieces)):
-                yield whole
+                yield begin, whole
             pieces = [lines.pop()]
+            begin -= len(pieces[0]) + 1
         end = start
     if whole := b"".join(reversed(pieces)):
-        yield whole
+        yield 0, whole
 
 
 def last_line_of(fd: int, session: str) -> bytes | None:

@@ -1,0 +1,82 @@
+"""`jupyter flow serve`: the dashboard on a server of its own.
+
+Called by `cli`. In JupyterLab nothing needs to be started: the same pages are one of its tabs.
+"""
+
+import argparse
+import os
+from importlib.util import find_spec
+from typing import Any, Final
+
+from flow_kernel.apps.sources import find_home
+from flow_kernel.apps.terminal import Terminal
+from flow_kernel.errors import MissingExtra, UsageError
+
+_PORT: Final = 8899
+_SERVICES: Final = ("auth", "security")
+"""All that is needed to let people in; notebooks, files and terminals are not served here."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `serve`."""
+    add = parser.add_argument
+    add("--port", metavar="N", type=int, default=None, help=f"default: {_PORT}, or the next free")
+    add("--no-browser", action="store_true", help="print the address, open nothing")
+    add("--home", metavar="DIR", help="default: the .flow of this directory")
+    parser.epilog = (
+        "Listens on this machine alone, unless jupyter_server_config says otherwise; token, "
+        "password, certificates and users are those of Jupyter Server. "
+        "example: jupyter flow serve --no-browser"
+    )
+
+
+def run(options: argparse.Namespace, terminal: Terminal) -> int:
+    """Serve until Ctrl-C.
+
+    Raises:
+        MissingExtra: Jupyter Server is not installed.
+        UsageError: The port is none.
+    """
+    if find_spec("jupyter_server") is None:
+        raise MissingExtra("Jupyter Server", extra="server")
+    if options.port is not None and not 0 <= options.port <= 65535:
+        raise UsageError(f"a port is a number from 0 to 65535, not {options.port}")
+    home = find_home(terminal, options.home)
+    server = _server_of(str(home.root), str(terminal.cwd), options)
+    terminal.print(f"the dashboard of {home.root}")
+    terminal.print(f"  {server.display_url.splitlines()[0].strip()}")
+    terminal.print("Ctrl-C ends it; everything it shows stays where it is.")
+    terminal.flush()
+    server.start()
+    return 0
+
+
+def _server_of(home: str, root: str, options: argparse.Namespace) -> Any:
+    # Half a second, and an optional extra.
+    from jupyter_server.serverapp import ServerApp
+    from traitlets.config import Config
+
+    class DashboardServer(ServerApp):  # type: ignore[misc]  # the package has no types for it
+        """Jupyter Server with nothing but the dashboard."""
+
+        default_services = _SERVICES
+
+    # What a config file of the user says wins over these, and what is on the line over both.
+    server = DashboardServer(
+        config=Config(ServerApp={"port": _PORT, "log_level": "WARN"}),
+        jpserver_extensions={"flow_kernel.apps.server": True},
+    )
+    line = {
+        "ServerApp.default_url": "/flow/",
+        "ServerApp.root_dir": root,
+        "ServerApp.answer_yes": True,
+        "ServerApp.open_browser": not options.no_browser,
+        # A container runs as root, and this server runs no code of anybody.
+        "ServerApp.allow_root": os.geteuid() == 0,
+        "FlowDashboard.home": home,
+    }
+    if options.port is not None:
+        line["ServerApp.port"] = options.port
+    argv = [f"--{name}={value}" for name, value in line.items()]
+    server.initialize(argv=argv, find_extensions=False)
+    return server

@@ -1,0 +1,219 @@
+"""What is new in a home, for all who watch it: one thread reads, while there is somebody.
+
+Made by `dashboard`; watched by `live_socket`.
+
+The thread compares sizes of log files, the number of the store's last change and the times of the
+pages of workers, ten times a second, and reads only what has grown. A watcher keeps at most
+`MOST_ROWS` rows that it could not send: beyond that they are forgotten, and it is told to load the
+page again.
+"""
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from flow_kernel.apps.follow import Follower
+from flow_kernel.apps.server.rows import row_of
+from flow_kernel.apps.sources import records_of
+from flow_kernel.errors import FlowError
+from flow_kernel.records.backward import numbered_backward
+from flow_kernel.records.home import Home
+
+MOST_ROWS: Final = 200
+EVERY_S: Final = 0.1
+SPACING_S: Final = 0.25
+"""Between two messages to one watcher: four a second."""
+
+Row = dict[str, object]
+Signs = dict[Path, tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """What has changed since the last look.
+
+    Attributes:
+        rows: Of new records, oldest first; the newest `MOST_ROWS` of them.
+        left_out: How many are not among them.
+        has_state: True when the store has changed.
+        has_workers: True when sessions or workers have.
+    """
+
+    rows: list[Row] = field(default_factory=list)
+    left_out: int = 0
+    has_state: bool = False
+    has_workers: bool = False
+
+
+class Watcher:
+    """What one connection has yet to be told; belongs to the event loop it was made in."""
+
+    def __init__(self) -> None:
+        self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
+        self._wake = asyncio.Event()
+        self._rows: list[Row] = []
+        self._must_reload = False
+        self._has_state = False
+        self._has_workers = False
+
+    def take(self, news: News) -> None:
+        """Add what is new."""
+        if news.left_out or len(self._rows) + len(news.rows) > MOST_ROWS:
+            self._rows, self._must_reload = [], True
+        elif not self._must_reload:
+            self._rows += news.rows
+        self._has_state |= news.has_state
+        self._has_workers |= news.has_workers
+        self._wake.set()
+
+    async def message(self) -> dict[str, object]:
+        """What is to be sent, as soon as there is something."""
+        await self._wake.wait()
+        self._wake.clear()
+        told = {
+            "rows": self._rows,
+            "reload": self._must_reload,
+            "state": self._has_state,
+            "workers": self._has_workers,
+        }
+        self._rows, self._must_reload = [], False
+        self._has_state = self._has_workers = False
+        return told
+
+
+class Feed:
+    """The watchers of a home, and the thread that looks for them.
+
+    Args:
+        home: Of the records.
+        version: The number of the store's last change; None where there is no store.
+        sample: Called at each look.
+    """
+
+    def __init__(
+        self, home: Home, *, version: Callable[[], int | None], sample: Callable[[], None]
+    ) -> None:
+        self._home = home
+        self._version = version
+        self._sample = sample
+        self._lock = threading.Lock()
+        self._watchers: set[Watcher] = set()
+        self._thread: threading.Thread | None = None
+        self._stop = threading.Event()
+
+    def join(self, watcher: Watcher) -> None:
+        """Tell this one, too, from now on."""
+        with self._lock:
+            self._watchers.add(watcher)
+            if self._thread is None:
+                self._stop = threading.Event()
+                self._thread = threading.Thread(
+                    target=self._run, args=(self._stop,), name="flow-live", daemon=True
+                )
+                self._thread.start()
+
+    def leave(self, watcher: Watcher) -> None:
+        """Tell this one no more; harmless the second time."""
+        with self._lock:
+            self._watchers.discard(watcher)
+            if not self._watchers:
+                self._stop.set()
+                self._thread = None
+
+    @property
+    def count(self) -> int:
+        """How many watch."""
+        with self._lock:
+            return len(self._watchers)
+
+    def _run(self, stop: threading.Event) -> None:
+        look = _Look(self._home, self._version)
+        while not stop.wait(EVERY_S):
+            self._sample()
+            news = look.news()
+            if news is None:
+                continue
+            with self._lock:
+                watchers = [*self._watchers]
+            for watcher in watchers:
+                with suppress(RuntimeError):  # its loop has ended
+                    watcher.loop.call_soon_threadsafe(watcher.take, news)
+
+
+class _Look:
+    """What one look after the other finds."""
+
+    def __init__(self, home: Home, version: Callable[[], int | None]) -> None:
+        self._home = home
+        self._version = version
+        self._logs = _signs(home.log_files())
+        self._grown: list[Path] = []
+        self._follower = Follower(lambda: self._grown)
+        for path in self._logs:
+            _skip(self._follower, path)
+        self._seen = (self._state(), self._pages())
+
+    def news(self) -> News | None:
+        """What has changed; None where nothing has."""
+        rows, left_out = self._new_rows()
+        before, self._seen = self._seen, (self._state(), self._pages())
+        has_state, has_workers = (old != new for old, new in zip(before, self._seen, strict=True))
+        if not (rows or has_state or has_workers):
+            return None
+        return News(rows=rows, left_out=left_out, has_state=has_state, has_workers=has_workers)
+
+    def _new_rows(self) -> tuple[list[Row], int]:
+        now = _signs(self._home.log_files())
+        self._grown = [path for path, sign in now.items() if self._logs.get(path) != sign]
+        self._logs = now
+        if not self._grown:
+            return [], 0
+        records = [r for raw in self._follower.poll() for r, _ in records_of(raw) if r is not None]
+        return [row_of(record) for record in records[-MOST_ROWS:]], max(
+            len(records) - MOST_ROWS, 0
+        )
+
+    def _state(self) -> int | None:
+        try:
+            return self._version()
+        except FlowError:  # made anew or repaired just now
+            return None
+
+    def _pages(self) -> Signs:
+        with suppress(OSError):
+            return _signs(
+                path
+                for path in self._home.run_dir.iterdir()
+                if path.suffix in (".workers", ".lease")
+            )
+        return {}
+
+
+def _signs(paths: object) -> Signs:
+    found: Signs = {}
+    for path in paths:  # type: ignore[attr-defined]  # an iterable of paths
+        with suppress(OSError):
+            facts = os.stat(path)  # noqa: PTH116 - a third of the time of its method
+            found[path] = (facts.st_size, facts.st_mtime_ns)
+    return found
+
+
+def _skip(follower: Follower, path: Path) -> None:
+    """Take what a file holds as read."""
+    try:
+        fd = os.open(path, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        first = os.pread(fd, 4096, 0).lstrip(b"\n").partition(b"\n")[0]
+        last = next(numbered_backward(fd, os.fstat(fd).st_size), None)
+        if last is not None:
+            begin, line = last
+            follower.skip(first, line, begin + len(line))
+    finally:
+        os.close(fd)

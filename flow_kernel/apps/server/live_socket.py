@@ -1,0 +1,84 @@
+"""The WebSocket on which a page is told what is new.
+
+Added to a server by `extension`.
+
+    {"rows": […], "reload": false, "state": true, "workers": false}     at most four a second
+
+The page sends nothing. One that reads slowly is told to reload; one that does not read at all is
+left.
+"""
+
+import asyncio
+from typing import Any, Final
+
+import orjson
+from jupyter_core.utils import ensure_async
+from jupyter_server.auth.decorator import ws_authenticated
+from jupyter_server.base.websocket import WebSocketMixin
+from tornado import web
+from tornado.iostream import StreamClosedError
+from tornado.websocket import WebSocketClosedError, WebSocketHandler
+
+from flow_kernel.apps.server.base import RESOURCE, Guarded
+from flow_kernel.apps.server.live import SPACING_S, Watcher
+
+SENT_S: Final = 20.0
+"""Longest that a peer may take to read one message."""
+MOST_WATCHERS: Final = 500
+
+
+class LiveSocket(WebSocketMixin, WebSocketHandler, Guarded):  # type: ignore[misc]
+    """One page that watches."""
+
+    _watcher: Watcher | None = None
+    _sending: "asyncio.Task[None] | None" = None
+
+    def set_default_headers(self) -> None:
+        """None: they make no sense here."""
+
+    @ws_authenticated
+    async def get(self, *args: Any, **kwargs: Any) -> None:
+        """Become a WebSocket, for whom the server lets in."""
+        is_allowed = await ensure_async(
+            self.authorizer.is_authorized(self, self.current_user, "read", RESOURCE)
+        )
+        if not is_allowed:
+            raise web.HTTPError(403)
+        if self.dashboard.feed.count >= MOST_WATCHERS:
+            raise web.HTTPError(503)
+        await super().get(*args, **kwargs)
+
+    def open(self, *args: Any, **kwargs: Any) -> None:
+        """Begin to tell."""
+        super().open(*args, **kwargs)
+        self._watcher = Watcher()
+        self.dashboard.feed.join(self._watcher)
+        self._sending = asyncio.create_task(self._send(self._watcher))
+
+    def on_message(self, message: str | bytes) -> None:
+        """Nothing is asked here."""
+
+    def on_close(self) -> None:
+        """Stop."""
+        if self._watcher is not None:
+            self.dashboard.feed.leave(self._watcher)
+        if self._sending is not None:
+            self._sending.cancel()
+        super().on_close()
+
+    async def _send(self, watcher: Watcher) -> None:
+        try:
+            await self.write_message("{}")
+            while True:
+                told = orjson.dumps(await watcher.message(), default=str)
+                await asyncio.wait_for(self.write_message(told.decode()), SENT_S)
+                await asyncio.sleep(SPACING_S)
+        except (WebSocketClosedError, StreamClosedError):
+            pass
+        except TimeoutError:
+            self.close(1013, "too slow")
+            # It would wait for an answer of a peer that reads nothing.
+            if self.ws_connection is not None:
+                self.ws_connection.stream.close()
+        finally:
+            self.dashboard.feed.leave(watcher)

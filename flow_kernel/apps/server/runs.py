@@ -1,0 +1,56 @@
+"""Runs of workflows over HTTP.
+
+Added to a server by `extension`; the picture of a run is a page of its own, see `pages`.
+"""
+
+from typing import Any, Final
+
+from flow_kernel.apps.server.base import Looking, paged
+from flow_kernel.workflow.service import Service
+from flow_kernel.workflow.shortened import lines_of
+
+_LIMIT: Final = 50
+_MOST: Final = 200
+_LOGS_CHARS: Final = 20_000
+_OUTPUT_LINES: Final = 60
+
+
+class RunList(Looking):
+    """`?limit= &cursor=`: runs, the newest first."""
+
+    def look(self, **_: str) -> object:
+        """One page."""
+        if not self.dashboard.has_store:
+            return {"items": [], "next": None}
+        book = Service(self.dashboard.flow()).book
+        found, following = paged(
+            book.rows(), self.word("cursor") or "0", self.count("limit", _LIMIT, most=_MOST)
+        )
+        items = [
+            {
+                "run_id": row.run_id,
+                "workflow": row.workflow,
+                "status": str(row.status),
+                "reason": row.reason,
+                "plan_id": row.plan_id,
+                "task_id": row.task_id,
+                "started_at": row.started_at,
+                "completed_at": row.completed_at,
+            }
+            for row in found
+        ]
+        return {"items": items, "next": following}
+
+
+class RunPage(Looking):
+    """One run with its steps."""
+
+    def look(self, **where: str) -> object:
+        """The facts."""
+        found = Service(self.dashboard.flow()).book.run(where["name"])
+        told: dict[str, Any] = found.as_dict()
+        for step, view in zip(told["steps"], found.steps, strict=True):
+            step["logs"] = (view.logs or "")[-_LOGS_CHARS:]
+        output = told.pop("output_data")
+        told["output"] = [] if output is None else [*lines_of(output)][:_OUTPUT_LINES]
+        return told

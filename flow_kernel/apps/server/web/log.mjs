@@ -1,0 +1,120 @@
+// The log: pages of records, the newest first, with search; new ones arrive by themselves.
+import { html, useState, useEffect, useCallback, useRef } from "./lib.mjs";
+import { ask, listen } from "./data.mjs";
+import { Mark, Time, duration, Names, Trouble, Empty, More, Filters, Search } from "./parts.mjs";
+import { RecordPanel } from "./record.mjs";
+
+const MOST = 2000;
+const SHOWN = [["all", "Everything"], ["cells", "Cells"], ["failed", "Failures"], ["tasks", "Tasks and answers"], ["workers", "Workers"]];
+const KINDS = {
+  cells: ["cell", "death"], failed: ["cell", "death"], workers: ["worker"],
+  tasks: ["task", "plan", "step", "context", "tag", "approval", "run"],
+};
+
+export function LogView({ plans }) {
+  const [show, setShow] = useState("all");
+  const [plan, setPlan] = useState("");
+  const [q, setQ] = useState("");
+  const names = [["", "All plans"], ...plans.map((each) => [each.plan_id, each.plan_id])];
+  return html`<section aria-labelledby="view-title">
+    <header class="bar"><h1 id="view-title" tabindex="-1">Log</h1>
+      <${Search} label="Search code, output, errors, names" value=${q} onChange=${setQ} />
+      <${Filters} label="Show" value=${show} options=${SHOWN} onChange=${setShow} />
+      ${plans.length > 1 ? html`<${Filters} label="Plan" value=${plan} options=${names} onChange=${setPlan} />` : null}
+    </header>
+    <${Records} params=${{ show, plan, q }} hasTask=${true} />
+  </section>`;
+}
+
+export function Records({ params, hasTask }) {
+  const key = JSON.stringify(params);
+  const [list, setList] = useState({ items: [], next: null, isFirst: true, isBusy: true });
+  const [error, setError] = useState(null);
+  const [chosen, setChosen] = useState(null);
+  const current = useRef({});
+  current.current = { key, list };
+
+  const load = useCallback(async (cursor) => {
+    setList((old) => ({ ...old, isBusy: true }));
+    try {
+      const page = await ask("records", { ...params, limit: 100, cursor });
+      if (current.current.key !== key) return;
+      setError(null);
+      setList((old) => merged(old, page, cursor));
+    } catch (found) {
+      if (current.current.key === key) { setError(found); setList((old) => ({ ...old, isBusy: false })); }
+    }
+  }, [key]);
+  const older = useCallback(() => {
+    const { list: now } = current.current;
+    if (now.next && !now.isBusy) load(now.next);
+  }, [load]);
+
+  useEffect(() => { load(""); }, [load]);
+  useEffect(() => listen((news) => {
+    if (news.reload) { load(""); return; }
+    const rows = (news.rows || []).filter((row) => isMeant(row, params));
+    if (!rows.length) return;
+    if (params.q) { setList((old) => ({ ...old, hasNew: true })); return; }
+    setList((old) => (old.isShifted ? { ...old, hasNew: true } : { ...old, items: withNew(old.items, rows) }));
+  }), [key, load]);
+
+  const back = () => { load(""); window.scrollTo(0, 0); };
+  return html`<div class=${chosen ? "split" : ""}><div class="list">
+    <${Trouble} error=${error} />
+    ${list.hasNew || list.isShifted ? html`<p class="new"><button onClick=${back}>${list.hasNew ? "There are newer records: show them" : "Back to the newest"}</button></p>` : null}
+    <ol class="rows" aria-label="Records, the newest first" aria-busy=${list.isBusy}>
+      ${list.items.map((row) => html`<${Row} key=${keyOf(row)} row=${row} hasTask=${hasTask}
+        isChosen=${chosen && keyOf(chosen) === keyOf(row)} onChoose=${setChosen} />`)}
+    </ol>
+    ${!list.items.length && !list.isBusy && !error ? html`<${Empty}>${params.q ? "Nothing found so far." : "No records yet. Run a cell on the kernel flow."}<//>` : null}
+    ${list.isCut ? html`<p class="until">Searched back to ${list.until}.</p>` : null}
+    ${list.next ? html`<${More} onMore=${older} isBusy=${list.isBusy}>${list.isCut ? "Search further back" : "Older records"}<//>` : null}
+  </div>
+  ${chosen ? html`<${RecordPanel} row=${chosen} key=${keyOf(chosen)} onClose=${() => setChosen(null)} />` : null}</div>`;
+}
+
+function Row({ row, hasTask, isChosen, onChoose }) {
+  const label = row.count != null ? `[${row.count}]` : row.kind === "cell" ? "[ ]" : row.kind;
+  return html`<li class=${`row ${row.mark}`}><button aria-pressed=${isChosen ? "true" : "false"} onClick=${() => onChoose(row)}>
+    <${Mark} state=${row.mark} /><span class="hide">${row.mark} </span>
+    <${Time} at=${row.at} /><span class="count">${label}</span>
+    <span class="main"><span class=${row.kind === "cell" || row.kind === "cell_started" ? "code" : "text"}>${row.text || "–"}</span>
+      ${row.note ? html`<span class="note">${row.note}</span>` : null}
+      <span class="diff"><${Names} sign="+" label="added" names=${row.added} /><${Names} sign="~" label="changed" names=${row.changed} />
+        <${Names} sign="−" label="removed" names=${row.removed} /><${Names} sign="↓" label="imported" names=${row.imports} /></span></span>
+    ${hasTask ? html`<span class="task">${row.plan_id === "local" ? "" : `${row.plan_id}/`}${row.task_id}</span>` : null}
+    <span class="took">${duration(row.elapsed_ms)}</span></button></li>`;
+}
+
+export function keyOf(row) {
+  return `${row.session}.${row.seq}`;
+}
+
+function merged(old, page, cursor) {
+  const facts = { next: page.next, isCut: page.is_cut, until: page.until, isBusy: false, hasNew: false };
+  if (!cursor) {
+    const running = old.items.filter((row) => row.kind === "cell_started" && !page.items.some((each) => each.span_id === row.span_id));
+    return { ...facts, items: cursor === "" && old.isFirst ? page.items : [...running.slice(0, 20), ...page.items] };
+  }
+  const known = new Set(old.items.map(keyOf));
+  const items = [...old.items, ...page.items.filter((row) => !known.has(keyOf(row)))];
+  const isShifted = old.isShifted || items.length > MOST;
+  return { ...facts, items: items.slice(-MOST), isShifted, hasNew: old.hasNew };
+}
+
+function isMeant(row, params) {
+  if (params.plan && row.plan_id !== params.plan) return false;
+  if (params.task && row.task_id !== params.task) return false;
+  if (row.kind === "cell_started") return params.show === "all" || params.show === "cells";
+  if (params.show === "failed" && row.kind === "cell" && row.mark === "ok") return false;
+  return !KINDS[params.show] || KINDS[params.show].includes(row.kind);
+}
+
+function withNew(items, rows) {
+  const spans = new Set(rows.filter((row) => row.kind !== "cell_started").map((row) => row.span_id).filter(Boolean));
+  const known = new Set(items.map(keyOf));
+  const fresh = rows.filter((row) => !known.has(keyOf(row)) && !(row.kind === "cell_started" && spans.has(row.span_id)));
+  const kept = items.filter((row) => !(row.kind === "cell_started" && spans.has(row.span_id)));
+  return [...fresh.reverse(), ...kept].slice(0, MOST);
+}
