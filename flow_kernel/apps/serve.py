@@ -56,10 +56,10 @@ def _server_of(home: str, root: str, options: argparse.Namespace) -> Any:
     from jupyter_server.serverapp import ServerApp
     from traitlets.config import Config
 
-    class DashboardServer(ServerApp):  # type: ignore[misc]  # the package has no types for it
+    class DashboardServer(ServerApp):
         """Jupyter Server with nothing but the dashboard."""
 
-        default_services = _SERVICES
+        default_services = _SERVICES  # type: ignore[assignment]  # fewer of them
 
     # What a config file of the user says wins over these, and what is on the line over both.
     server = DashboardServer(

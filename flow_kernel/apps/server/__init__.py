@@ -1,8 +1,8 @@
 """The dashboard: what a home holds, on pages of a Jupyter Server.
 
 Loaded by Jupyter Server, which finds it in `jupyter_server_config.d/flow_kernel.json`, and by
-`jupyter flow serve`, which starts a server with nothing else. It shows and passes on; all truth lies
-in the home, so that ending it loses nothing.
+`jupyter flow serve`, which starts a server with nothing else. It shows and passes on; all truth
+lies in the home, so that ending it loses nothing.
 """
 
 from typing import Any

@@ -7,6 +7,7 @@ Origin is refused with a valid token, too, because no page of ours sends one.
 """
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -25,6 +26,7 @@ from flow_kernel.errors import (
     UntrustedCheckpoint,
     UsageError,
 )
+from flow_kernel.records.plain import one_line
 
 T = TypeVar("T")
 RESOURCE: Final = "flow"
@@ -42,11 +44,13 @@ _STATUSES: Final[tuple[tuple[type[FlowError], int], ...]] = (
     (KernelGone, 409),
     (StoreError, 503),
 )
+_NUMBER: Final = re.compile(r"[0-9a-f]{32}\Z")
+_NAME_CHARS: Final = 100
 _MOST_BYTES: Final = 64 * 1024
 _MOST_CHARS: Final = 4_000
 
 
-class Guarded(JupyterHandler):  # type: ignore[misc]  # the package has no types for it
+class Guarded(JupyterHandler):
     """A handler that answers whom Jupyter Server lets in."""
 
     auth_resource = RESOURCE
@@ -61,7 +65,11 @@ class Guarded(JupyterHandler):  # type: ignore[misc]  # the package has no types
     def who(self) -> str:
         """Who asks, as the server knows them."""
         user = self.current_user
-        return str(getattr(user, "username", "") or getattr(user, "name", "") or "unknown")
+        name = str(getattr(user, "username", ""))
+        # Who has nothing but a token is given a number for a name, and a name to be shown.
+        if not name or _NUMBER.match(name):
+            name = str(getattr(user, "display_name", "") or getattr(user, "name", ""))
+        return one_line(name, _NAME_CHARS) or "unknown"
 
     def skip_check_origin(self) -> bool:
         """Never, whatever the token."""
@@ -90,7 +98,7 @@ class Guarded(JupyterHandler):  # type: ignore[misc]  # the package has no types
         return min(int(found), most)
 
 
-class Json(Guarded, APIHandler):  # type: ignore[misc]
+class Json(Guarded, APIHandler):
     """A handler that answers with one JSON document."""
 
     @property

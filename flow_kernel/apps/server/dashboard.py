@@ -8,8 +8,8 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import StringIO
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 
 from flow_kernel.apps.control_client import ControlClient

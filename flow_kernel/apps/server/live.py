@@ -11,7 +11,7 @@ page again.
 import asyncio
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -174,9 +174,7 @@ class _Look:
         if not self._grown:
             return [], 0
         records = [r for raw in self._follower.poll() for r, _ in records_of(raw) if r is not None]
-        return [row_of(record) for record in records[-MOST_ROWS:]], max(
-            len(records) - MOST_ROWS, 0
-        )
+        return [row_of(record) for record in records[-MOST_ROWS:]], max(len(records) - MOST_ROWS, 0)
 
     def _state(self) -> int | None:
         try:
@@ -194,9 +192,9 @@ class _Look:
         return {}
 
 
-def _signs(paths: object) -> Signs:
+def _signs(paths: Iterable[Path]) -> Signs:
     found: Signs = {}
-    for path in paths:  # type: ignore[attr-defined]  # an iterable of paths
+    for path in paths:
         with suppress(OSError):
             facts = os.stat(path)  # noqa: PTH116 - a third of the time of its method
             found[path] = (facts.st_size, facts.st_mtime_ns)

@@ -36,7 +36,7 @@ def run_cell(lease: Lease, code: str, *, is_recorded: bool, timeout_s: float) ->
             client.load_connection_file(lease.connection_file)
         except (OSError, ValueError, KeyError) as error:
             raise KernelGone(f"the kernel cannot be reached ({error})") from None
-        client.start_channels(shell=True, iopub=True, stdin=False, hb=False, control=False)
+        client.start_channels(stdin=False, hb=False, control=False)
         # What is published before the subscription is there is never seen.
         client.wait_for_ready(timeout=timeout_s)
         request = client.execute(

@@ -27,8 +27,13 @@ SENT_S: Final = 20.0
 MOST_WATCHERS: Final = 500
 
 
-class LiveSocket(WebSocketMixin, WebSocketHandler, Guarded):  # type: ignore[misc]
+class LiveSocket(WebSocketMixin, WebSocketHandler, Guarded):
     """One page that watches."""
+
+    @property
+    def ping_timeout(self) -> int:
+        """In milliseconds: a peer that answers no ping until the next one has gone."""
+        return int(self.ping_interval)
 
     _watcher: Watcher | None = None
     _sending: "asyncio.Task[None] | None" = None
@@ -78,7 +83,8 @@ class LiveSocket(WebSocketMixin, WebSocketHandler, Guarded):  # type: ignore[mis
         except TimeoutError:
             self.close(1013, "too slow")
             # It would wait for an answer of a peer that reads nothing.
-            if self.ws_connection is not None:
-                self.ws_connection.stream.close()
+            stream = getattr(self.ws_connection, "stream", None)
+            if stream is not None:
+                stream.close()
         finally:
             self.dashboard.feed.leave(watcher)

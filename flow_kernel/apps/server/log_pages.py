@@ -49,7 +49,7 @@ class Wanted:
         matches: True for a record that is meant.
     """
 
-    where: Filter = Filter()
+    where: Filter = field(default_factory=Filter)
     kinds: frozenset[str] = frozenset()
     may_match: Callable[[bytes], bool] = lambda _: True
     matches: Callable[[Record], bool] = lambda _: True

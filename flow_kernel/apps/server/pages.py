@@ -77,22 +77,24 @@ class Index(_Page):
         await self.finish(text.replace("{base}", escape(str(self.base_url), quote=True)))
 
 
-class File(_Page, web.StaticFileHandler):  # type: ignore[misc]
+class File(_Page, web.StaticFileHandler):
     """Scripts and style of the page."""
 
-    def initialize(self) -> None:
+    def initialize(self) -> None:  # type: ignore[override]  # there is one folder
         """Serve what lies in `web`."""
         super().initialize(path=str(WEB))
 
     @web.authenticated
     @authorized
-    async def get(self, path: str, include_body: bool = True) -> None:
+    async def get(  # type: ignore[override]  # a decorator without types
+        self, path: str, include_body: bool = True
+    ) -> None:
         """One file."""
         await web.StaticFileHandler.get(self, path, include_body)
 
     @web.authenticated
     @authorized
-    async def head(self, path: str) -> None:
+    async def head(self, path: str) -> None:  # type: ignore[override]  # as above
         """Its headers."""
         await web.StaticFileHandler.get(self, path, include_body=False)
 
@@ -101,7 +103,7 @@ class File(_Page, web.StaticFileHandler):  # type: ignore[misc]
         suffix = Path(str(self.absolute_path)).suffix
         return _TYPES.get(suffix, "text/plain; charset=utf-8")
 
-    def set_extra_headers(self, path: str) -> None:  # noqa: ARG002 - the same for all
+    def set_extra_headers(self, path: str) -> None:
         """A browser asks again, and is mostly told that nothing is new."""
         self.set_header("Cache-Control", "no-cache")
 

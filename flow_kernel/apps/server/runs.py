@@ -3,9 +3,11 @@
 Added to a server by `extension`; the picture of a run is a page of its own, see `pages`.
 """
 
+import re
 from typing import Any, Final
 
 from flow_kernel.apps.server.base import Looking, paged
+from flow_kernel.workflow.picture_stored import draw
 from flow_kernel.workflow.service import Service
 from flow_kernel.workflow.shortened import lines_of
 
@@ -13,6 +15,9 @@ _LIMIT: Final = 50
 _MOST: Final = 200
 _LOGS_CHARS: Final = 20_000
 _OUTPUT_LINES: Final = 60
+_HEIGHT: Final = re.compile(r'<svg [^>]* height="(\d{1,6})"')
+_AROUND_PX: Final = 150
+_MOST_PX: Final = 760
 
 
 class RunList(Looking):
@@ -52,5 +57,12 @@ class RunPage(Looking):
         for step, view in zip(told["steps"], found.steps, strict=True):
             step["logs"] = (view.logs or "")[-_LOGS_CHARS:]
         output = told.pop("output_data")
+        told["picture_px"] = _height_of(draw(self.dashboard.flow(), found.run_id))
         told["output"] = [] if output is None else [*lines_of(output)][:_OUTPUT_LINES]
         return told
+
+
+def _height_of(picture: str) -> int:
+    """How high the frame of a picture is made: nothing in it could say so by a script."""
+    found = _HEIGHT.search(picture)
+    return min(int(found[1]) + _AROUND_PX, _MOST_PX) if found else _AROUND_PX

@@ -43,7 +43,7 @@ class WorkerList(Looking):
 class WorkerInterrupt(Doing):
     """POST `{}`: interrupt what a worker does; it lives on."""
 
-    def do(self, asked: dict[str, Any], **where: str) -> object:  # noqa: ARG002 - nothing is asked
+    def do(self, asked: dict[str, Any], **where: str) -> object:
         """Interrupt."""
         session, worker = where["session"], where["name"]
         if _SESSION.match(session) is None or _WORKER.match(worker) is None:

@@ -63,7 +63,7 @@ export function Records({ params, hasTask }) {
   return html`<div class=${chosen ? "split" : ""}><div class="list">
     <${Trouble} error=${error} />
     ${list.hasNew || list.isShifted ? html`<p class="new"><button onClick=${back}>${list.hasNew ? "There are newer records: show them" : "Back to the newest"}</button></p>` : null}
-    <ol class="rows" aria-label="Records, the newest first" aria-busy=${list.isBusy}>
+    <ol class=${hasTask ? "rows" : "rows alone"} aria-label="Records, the newest first" aria-busy=${list.isBusy}>
       ${list.items.map((row) => html`<${Row} key=${keyOf(row)} row=${row} hasTask=${hasTask}
         isChosen=${chosen && keyOf(chosen) === keyOf(row)} onChoose=${setChosen} />`)}
     </ol>

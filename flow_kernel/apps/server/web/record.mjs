@@ -30,7 +30,7 @@ function Cell({ record }) {
   return html`<${Block} name="Code" text=${record.code} />
     <${Block} name="stdout" text=${record.stdout} /><${Block} name="stderr" text=${record.stderr} tone="warn" />
     <${Block} name="Result" text=${record.result} />
-    ${record.error ? html`<${Block} name=${`${record.error.ename}: ${record.error.evalue}`} text=${[].concat(record.error.traceback || []).join("\n")} tone="bad" />` : null}
+    ${record.error ? html`<${Block} name=${record.error.ename} text=${[].concat(record.error.traceback || []).join("\n") || record.error.evalue || " "} tone="bad" />` : null}
     ${outputs.map((each) => html`<${Output} key=${each.object} output=${each} />`)}
     ${lost.length ? html`<p class="dim">Shown and not kept: ${lost.map((each) => `${each.mime} (${bytes(each.bytes)})`).join(", ")}</p>` : null}
     <${Diff} record=${record} /><${Facts} record=${record} />`;

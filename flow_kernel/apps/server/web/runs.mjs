@@ -1,5 +1,5 @@
 // Runs of workflows: a list, and one with its graph and steps.
-import { html, useState, useEffect } from "./lib.mjs";
+import { html, useState } from "./lib.mjs";
 import { frame, place } from "./data.mjs";
 import { State, Time, duration, Trouble, Empty, useAnswer } from "./parts.mjs";
 
@@ -22,12 +22,10 @@ export function RunView({ runId }) {
   const { data, error } = useAnswer(`runs/${place(runId)}`, {}, ["state"]);
   // The picture is drawn anew when a step has another state, and not more often.
   const version = data ? data.steps.map((step) => `${step.state}${step.attempt}`).join() + data.status : "";
-  const [height, setHeight] = useState(0);
-  useEffect(() => { if (data) setHeight(Math.min(Math.max(260, 190 + data.steps.length * 26), 760)); }, [version]);
   return html`<section aria-labelledby="view-title"><header class="bar"><h1 id="view-title" tabindex="-1"><a href="#/runs">Runs</a> / ${data?.workflow || runId}</h1></header>
     <${Trouble} error=${error} />
     ${data ? html`<p class="facts"><${State} state=${data.status} /><span>${data.run_id}</span><${Time} at=${data.started_at} /><span>${took(data)}</span><a href=${`#/tasks/${place(data.plan_id, data.task_id)}`}>${data.plan_id}/${data.task_id}</a></p>
-      <iframe class="graph" key=${version} height=${height} title=${`The graph of ${data.run_id}: ${data.status}`} sandbox="" src=${frame(`runs/${place(runId)}/picture`, { v: version.length })}></iframe>
+      <iframe class="graph" key=${version} style=${{ height: `${data.picture_px}px` }} title=${`The graph of ${data.run_id}: ${data.status}`} sandbox="" src=${frame(`runs/${place(runId)}/picture`, { v: version.length })}></iframe>
       <h2>Steps</h2><ol class="rows">${data.steps.map((step) => html`<li class="step" key=${step.id}><details><summary><${State} state=${step.state} /><b>${step.name}</b>
         <span class="dim">${step.attempt > 1 ? `attempt ${step.attempt} ` : ""}${step.executor || ""}</span><span class="took">${duration(step.elapsed_ms)}</span>
         ${step.error ? html`<span class="note">${step.error.message || step.error.evalue || ""}</span>` : null}</summary>

@@ -31,7 +31,7 @@ function Worker({ worker, onStop }) {
     <p class="facts"><${State} state=${worker.state} /><span>${worker.kind}</span>${worker.pid ? html`<span>pid ${worker.pid}</span>` : null}<span>up ${duration(worker.uptime_s * 1000)}</span>${worker.restarts ? html`<span>${worker.restarts} restarts</span>` : null}</p>
     <div class="lines"><${Line} name="CPU" values=${cpu} now=${worker.cpu_pct == null ? "–" : `${Math.round(worker.cpu_pct)} %`} floor=${100} />
       <${Line} name="Memory" values=${rss} now=${bytes(worker.rss_bytes) || "–"} floor=${50e6} /></div>
-    <p class="facts"><span>${worker.task_id || ""}</span><span class="dim">session ${worker.session.slice(0, 8)}</span>
+    <p class="facts">${worker.task_id ? html`<span>${worker.task_id}</span>` : null}<span class="dim">session ${worker.session.slice(0, 8)}</span>
       ${worker.state === "busy" || worker.state === "blocked" ? html`<button onClick=${() => onStop(worker)}>Interrupt…</button>` : null}</p></article>`;
 }
 
