@@ -79,4 +79,6 @@ def _server_of(home: str, root: str, options: argparse.Namespace) -> Any:
         line["ServerApp.port"] = options.port
     argv = [f"--{name}={value}" for name, value in line.items()]
     server.initialize(argv=argv, find_extensions=False)
+    # The address is printed above; the server would log it once more, in five lines.
+    server.identity_provider.token_generated = False
     return server

@@ -46,8 +46,8 @@ class ApprovalAnswer(Doing):
         if decision not in _DECISIONS:
             raise UsageError(f"a decision is one of {', '.join(_DECISIONS)}")
         approval_id = checked_id(where["name"])
-        row = self.dashboard.desk().get(approval_id)
         comment = text_of(asked, "comment", "")
+        row = self.dashboard.desk().get(approval_id)
         found = _asked(self.dashboard, row, decision, by=self.who, comment=comment)
         if found is None:
             desk = self.dashboard.desk()
