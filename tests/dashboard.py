@@ -147,7 +147,9 @@ class Served:
     def get(self, path: str, **arguments: object) -> Any:
         """The document at `/flow/api/…`."""
         query = urlencode(arguments)
-        found = self.ask("GET", f"/flow/api/{path}{'?' if query else ''}{query}", headers=self.rights)
+        found = self.ask(
+            "GET", f"/flow/api/{path}{'?' if query else ''}{query}", headers=self.rights
+        )
         assert found.status == 200, found.body
         return found.document
 

@@ -162,7 +162,7 @@ def test_no_path_leads_out_of_what_is_served(served: Served, path: str) -> None:
     ("path", "status"),
     [
         ("records?cursor=..%2f..", 400),
-        ("records?cursor=1.2-", 400),
+        ("records?cursor=9~1.2-", 400),
         ("records?limit=0", 400),
         ("records?limit=1e9", 400),
         ("records?show=nothing", 400),
@@ -220,7 +220,14 @@ def test_an_answer_that_is_no_json_by_its_type_is_refused(served: Served) -> Non
 
 
 def test_it_serves_nothing_but_the_dashboard(served: Served) -> None:
-    paths = ("/api/kernels", "/api/contents", "/api/terminals", "/api/sessions", "/files/x", "/tree")
+    paths = (
+        "/api/kernels",
+        "/api/contents",
+        "/api/terminals",
+        "/api/sessions",
+        "/files/x",
+        "/tree",
+    )
 
     assert {served.ask("GET", path, headers=served.rights).status for path in paths} == {404}
 

@@ -105,17 +105,26 @@ class Feed:
         self._watchers: set[Watcher] = set()
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
+        self._is_ready = threading.Event()
 
-    def join(self, watcher: Watcher) -> None:
-        """Tell this one, too, from now on."""
+    def join(self, watcher: Watcher) -> threading.Event:
+        """Tell this one, too.
+
+        Returns:
+            Is set once all is told that is written from then on.
+        """
         with self._lock:
             self._watchers.add(watcher)
             if self._thread is None:
-                self._stop = threading.Event()
+                self._stop, self._is_ready = threading.Event(), threading.Event()
                 self._thread = threading.Thread(
-                    target=self._run, args=(self._stop,), name="flow-live", daemon=True
+                    target=self._run,
+                    args=(self._stop, self._is_ready),
+                    name="flow-live",
+                    daemon=True,
                 )
                 self._thread.start()
+            return self._is_ready
 
     def leave(self, watcher: Watcher) -> None:
         """Tell this one no more; harmless the second time."""
@@ -131,8 +140,9 @@ class Feed:
         with self._lock:
             return len(self._watchers)
 
-    def _run(self, stop: threading.Event) -> None:
+    def _run(self, stop: threading.Event, is_ready: threading.Event) -> None:
         look = _Look(self._home, self._version)
+        is_ready.set()
         while not stop.wait(EVERY_S):
             self._sample()
             news = look.news()

@@ -2,6 +2,7 @@
 
 Added to a server by `extension`.
 
+    {}                      first: what is written from now on is told
     {"rows": […], "reload": false, "state": true, "workers": false}     at most four a second
 
 The page sends nothing. One that reads slowly is told to reload; one that does not read at all is
@@ -9,6 +10,7 @@ left.
 """
 
 import asyncio
+import threading
 from typing import Any, Final
 
 import orjson
@@ -57,8 +59,8 @@ class LiveSocket(WebSocketMixin, WebSocketHandler, Guarded):
         """Begin to tell."""
         super().open(*args, **kwargs)
         self._watcher = Watcher()
-        self.dashboard.feed.join(self._watcher)
-        self._sending = asyncio.create_task(self._send(self._watcher))
+        is_ready = self.dashboard.feed.join(self._watcher)
+        self._sending = asyncio.create_task(self._send(self._watcher, is_ready))
 
     def on_message(self, message: str | bytes) -> None:
         """Nothing is asked here."""
@@ -71,8 +73,10 @@ class LiveSocket(WebSocketMixin, WebSocketHandler, Guarded):
             self._sending.cancel()
         super().on_close()
 
-    async def _send(self, watcher: Watcher) -> None:
+    async def _send(self, watcher: Watcher, is_ready: threading.Event) -> None:
         try:
+            if not is_ready.is_set():
+                await asyncio.to_thread(is_ready.wait, SENT_S)
             await self.write_message("{}")
             while True:
                 told = orjson.dumps(await watcher.message(), default=str)

@@ -4,8 +4,8 @@ Called by the handlers of records and of tasks.
 
 Files are read backward in batches. One that was last written before the oldest record of a page is
 not opened at all: its name and time are looked at, no more. A cursor says for each file that was
-opened how far it was read, by inode, so that rotation and new records change nothing about the page
-that follows.
+opened how far it was read, by inode, and how old the last record of the page is: rotation and new
+records change nothing about the page that follows.
 """
 
 import heapq
@@ -32,7 +32,9 @@ _MOST_BATCH: Final = 2048
 _HEAD_BYTES: Final = 700
 _STAMP: Final = re.compile(rb'"timestamp":"([^"\\]{20,32})"')
 _REVERSED: Final = str.maketrans("0123456789", "9876543210")
-_CURSOR: Final = re.compile(r"[0-9a-f]{1,16}\.[0-9a-f]{1,12}(?:-[0-9a-f]{1,16}\.[0-9a-f]{1,12})*\Z")
+_CURSOR: Final = re.compile(
+    r"(?P<until>[0-9TZ:.-]{1,32})~(?P<files>[0-9a-f]{1,16}\.[0-9a-f]{1,12}(?:-[0-9a-f]{1,16}\.[0-9a-f]{1,12})*)\Z"
+)
 _NEVER: Final = "9"
 
 Record = dict[str, object]
@@ -123,8 +125,8 @@ def page_of(home: Home, wanted: Wanted, *, limit: int, cursor: str = "") -> Page
     Raises:
         UsageError: The cursor is none.
     """
-    known = _parsed(cursor)
-    reading = _Reading(home, wanted, known)
+    until, known = _parsed(cursor)
+    reading = _Reading(home, wanted, known, until)
     records: list[Record] = []
     left = BUDGET_BYTES
     for line in reading.lines():
@@ -145,8 +147,9 @@ def page_of(home: Home, wanted: Wanted, *, limit: int, cursor: str = "") -> Page
 class _Reading:
     """The lines of several files, merged by their times, newest first."""
 
-    def __init__(self, home: Home, wanted: Wanted, known: dict[int, int]) -> None:
+    def __init__(self, home: Home, wanted: Wanted, known: dict[int, int], until: str) -> None:
         self._known = known
+        self._newest = until
         self._opened: dict[int, _File] = {}
         self._heap: list[tuple[str, int, int, bytes]] = []
         self.until = ""
@@ -166,15 +169,18 @@ class _Reading:
             file = self._opened[inode]
             file.end = begin
             self._push(file)
-            self.until = stamp.translate(_REVERSED)
-            yield line
+            at = stamp.translate(_REVERSED)
+            if inode in self._known or at <= self._newest:  # else written since the first page
+                self.until = at
+                yield line
 
     def cursor(self) -> str | None:
         """Where the next page begins."""
         ends = {inode: file.end for inode, file in self._opened.items()}
         if not self._later and not any(ends.values()):
             return None
-        return "-".join(f"{inode:x}.{end:x}" for inode, end in ends.items())
+        until = min(self.until or _NEVER, self._newest)
+        return f"{until}~{'-'.join(f'{inode:x}.{end:x}' for inode, end in ends.items())}"
 
     def _find(self, path: Path) -> None:
         try:
@@ -250,10 +256,12 @@ def _meant(line: bytes, wanted: Wanted) -> Record | None:
     return record if wanted.where.wants(record) and wanted.matches(record) else None
 
 
-def _parsed(cursor: str) -> dict[int, int]:
+def _parsed(cursor: str) -> tuple[str, dict[int, int]]:
+    """How old the last record was, and how far files were read."""
     if not cursor:
-        return {}
-    if _CURSOR.match(cursor) is None:
+        return _NEVER, {}
+    found = _CURSOR.match(cursor)
+    if found is None:
         raise UsageError(f"{cursor[:40]!r} is no cursor")
-    pairs = (part.split(".") for part in cursor.split("-"))
-    return {int(inode, 16): int(end, 16) for inode, end in pairs}
+    pairs = (part.split(".") for part in found["files"].split("-"))
+    return found["until"], {int(inode, 16): int(end, 16) for inode, end in pairs}

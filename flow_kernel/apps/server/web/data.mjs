@@ -61,7 +61,7 @@ function cookie(name) {
 // -- what is new ---------------------------------------------------------------------------------
 
 const listeners = new Set();
-const status = { isOpen: false, wasOpen: false };
+const status = { isOpen: false };
 let wait = 500;
 
 export function listen(listener) {
@@ -84,11 +84,10 @@ export function watch() {
   socket.onmessage = (event) => {
     const news = JSON.parse(event.data);
     if (!status.isOpen) {
-      // What happened while nobody listened is on no list yet.
-      const isAgain = status.wasOpen;
-      Object.assign(status, { isOpen: true, wasOpen: true });
+      // What was written while nobody listened is on no list yet.
+      status.isOpen = true;
       wait = 500;
-      tell({ rows: [], reload: isAgain, state: isAgain, workers: isAgain, status: true });
+      tell({ rows: [], reload: true, state: true, workers: true, status: true });
     }
     if (news.rows) tell(news);
   };
