@@ -84,8 +84,9 @@ class Served:
         deadline = time.monotonic() + START_S
         facts = known / f"jpserver-{self.process.pid}.json"
         while time.monotonic() < deadline and self.process.poll() is None:
-            with suppress(FileNotFoundError, json.JSONDecodeError):
+            with suppress(FileNotFoundError, json.JSONDecodeError, ConnectionRefusedError):
                 self.port = int(json.loads(facts.read_text("utf-8"))["port"])
+                socket.create_connection(("localhost", self.port), DEADLINE_S).close()
                 return self
             time.sleep(0.02)
         self.process.kill()
@@ -122,7 +123,7 @@ class Served:
         body: bytes | None = None,
     ) -> Answer:
         """Send one request exactly like this; without headers of ours but Host."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE_S)
+        connection = HTTPConnection("localhost", self.port, timeout=DEADLINE_S)
         try:
             sent = {"Host": f"localhost:{self.port}", **(headers or {})}
             connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
@@ -176,11 +177,9 @@ class Listener:
     """
 
     def __init__(self, port: int, path: str, headers: Mapping[str, str], *, room: int = 0) -> None:
-        self.socket = socket.socket()
+        self.socket = socket.create_connection(("localhost", port), DEADLINE_S)
         if room:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
-        self.socket.settimeout(DEADLINE_S)
-        self.socket.connect(("127.0.0.1", port))
         lines = [
             f"GET {path} HTTP/1.1",
             "Upgrade: websocket",
@@ -240,8 +239,13 @@ class Listener:
 
 
 @contextmanager
-def window(*, is_dark: bool = False) -> "Iterator[Page]":
-    """A page of a real Chromium that fails at any error or refusal of the policy."""
+def window(*, is_dark: bool = False, blocked: str = "\0") -> "Iterator[Page]":
+    """A page of a real Chromium that fails at any error or refusal of the policy.
+
+    Args:
+        is_dark: As the user has it.
+        blocked: How the errors begin that the test makes on purpose.
+    """
     from playwright.sync_api import sync_playwright  # missing where nobody tests pages
 
     trouble: list[str] = []
@@ -259,13 +263,17 @@ def window(*, is_dark: bool = False) -> "Iterator[Page]":
             page.on("pageerror", lambda error: trouble.append(str(error)))
             page.on(
                 "console",
-                lambda said: trouble.append(said.text) if said.type == "error" else None,
+                lambda said: (
+                    trouble.append(said.text)
+                    if said.type == "error" and not said.text.startswith(blocked)
+                    else None
+                ),
             )
             page.on("dialog", lambda dialog: trouble.append(f"dialog: {dialog.message}"))
             yield page
         finally:
             chromium.close()
-    assert trouble == []
+    assert trouble == [], trouble
 
 
 def api(*parts: str) -> str:

@@ -185,6 +185,15 @@ PROMISES: Final[dict[str, str]] = {
     "panel.orders": "Going back and stopping a worker are told first, done when that is confirmed, "
     "refused while a cell runs where they must be, and recorded.",
     "panel.seen": "In JupyterLab the buttons are reached by mouse and keyboard, light and dark.",
+    # What pages show
+    "dashboard.live": "What happens in a session is seen on the dashboard while it happens.",
+    "dashboard.fluid": "The log is paged through from its end, however long it is.",
+    "dashboard.decides": "An answer on the dashboard reaches the cell that waits, and counts once.",
+    "dashboard.back": "The dashboard rolls back what it has shown and what was confirmed alone.",
+    "dashboard.harmless": "No text and no output of a user is markup or runs on the dashboard.",
+    "dashboard.reachable": "The dashboard is used with the keyboard, in light and in dark.",
+    "dashboard.tab": "The dashboard is a tab of JupyterLab.",
+    "dashboard.view": "Nothing is lost when the dashboard is killed, and no session notices.",
 }
 
 

@@ -45,6 +45,8 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     server = _server_of(str(home.root), str(terminal.cwd), options)
     terminal.print(f"the dashboard of {home.root}")
     terminal.print(f"  {server.display_url.splitlines()[0].strip()}")
+    # The server would log the address once more, in five lines.
+    server.identity_provider.token_generated = False
     terminal.print("Ctrl-C ends it; everything it shows stays where it is.")
     terminal.flush()
     server.start()
@@ -79,6 +81,4 @@ def _server_of(home: str, root: str, options: argparse.Namespace) -> Any:
         line["ServerApp.port"] = options.port
     argv = [f"--{name}={value}" for name, value in line.items()]
     server.initialize(argv=argv, find_extensions=False)
-    # The address is printed above; the server would log it once more, in five lines.
-    server.identity_provider.token_generated = False
     return server

@@ -236,6 +236,8 @@ def test_ctrl_c_ends_it_at_once_and_it_said_where_it_is(tmp_path: Path) -> None:
     home = tmp_path / "work" / ".flow"
     home.mkdir(parents=True)
     with Served(tmp_path, home, env={"JUPYTER_TOKEN": None}) as served:
+        address = served.said().splitlines()[1].strip()
+        opened = served.ask("GET", address.removeprefix(served.origin))
         os.kill(served.process.pid, signal.SIGINT)
         began = time.monotonic()
         code = served.process.wait(10)
@@ -245,8 +247,8 @@ def test_ctrl_c_ends_it_at_once_and_it_said_where_it_is(tmp_path: Path) -> None:
     assert code == 0
     assert took_s < 5
     assert lines[0] == f"the dashboard of {home}"
-    assert lines[1].startswith("  http://localhost:")
-    assert "/flow/?token=" in lines[1]
+    assert address.startswith(f"{served.origin}/flow/?token=")
+    assert opened.status == 200
     assert lines[2:] == ["Ctrl-C ends it; everything it shows stays where it is."]
     assert [*home.iterdir()] == []
 

@@ -164,7 +164,7 @@ def test_a_client_that_vanishes_in_the_middle_leaves_the_others_and_the_server_a
 def test_sockets_that_never_finish_their_request_harm_nobody(served: Served) -> None:
     with ExitStack() as stack:
         for _ in range(30):
-            half = stack.enter_context(socket.create_connection(("127.0.0.1", served.port)))
+            half = stack.enter_context(socket.create_connection(("localhost", served.port)))
             half.sendall(b"GET /flow/api/live HTTP/1.1\r\nHost: loc")
 
         assert served.get("overview")["approvals"] == 0

@@ -26,6 +26,7 @@ from flow_kernel.apps.server.live import SPACING_S, Watcher
 
 SENT_S: Final = 20.0
 """Longest that a peer may take to read one message."""
+PING_S: Final = 20.0
 MOST_WATCHERS: Final = 500
 
 
@@ -33,9 +34,14 @@ class LiveSocket(WebSocketMixin, WebSocketHandler, Guarded):
     """One page that watches."""
 
     @property
-    def ping_timeout(self) -> int:
-        """In milliseconds: a peer that answers no ping until the next one has gone."""
-        return int(self.ping_interval)
+    def ping_interval(self) -> float:
+        """In seconds: Tornado asks by itself whether the peer is still there."""
+        return PING_S
+
+    @property
+    def ping_timeout(self) -> float:
+        """In seconds: a peer that does not answer in time has gone."""
+        return PING_S
 
     _watcher: Watcher | None = None
     _sending: "asyncio.Task[None] | None" = None
@@ -57,7 +63,7 @@ class LiveSocket(WebSocketMixin, WebSocketHandler, Guarded):
 
     def open(self, *args: Any, **kwargs: Any) -> None:
         """Begin to tell."""
-        super().open(*args, **kwargs)
+        # Not that of the mixin: it would ask a second time, and takes these times for milliseconds.
         self._watcher = Watcher()
         is_ready = self.dashboard.feed.join(self._watcher)
         self._sending = asyncio.create_task(self._send(self._watcher, is_ready))

@@ -9,6 +9,8 @@ from typing import Final
 
 from flow_kernel._version import __version__
 from flow_kernel.apps.server.base import Looking, paged
+from flow_kernel.apps.sources import Filter
+from flow_kernel.errors import NotFound
 from flow_kernel.records.lease import Lease
 from flow_kernel.session.approval_text import document_of
 from flow_kernel.session.task_states import STATUSES
@@ -66,8 +68,15 @@ class TaskPage(Looking):
 
     def look(self, **where: str) -> object:
         """The facts."""
-        flow = self.dashboard.flow()
-        view = flow.view(f"{where['plan_id']}/{where['task_id']}")
+        home, place = self.dashboard.home, (where["plan_id"], where["task_id"])
+        Filter(plan_id=place[0], task_id=place[1])  # an id that is none is refused
+        try:
+            flow = self.dashboard.flow()
+            view = flow.view("/".join(place))
+        except NotFound:
+            if not home.log_path(*place).exists():
+                raise
+            return _of_log_alone(*place)
         place = (view.task.plan_id, view.task.task_id)
         questions = self.dashboard.desk().list()
         return {
@@ -91,6 +100,12 @@ class ContextHistory(Looking):
         task = f"{where['plan_id']}/{where['task_id']}"
         found = self.dashboard.flow().context_history(task, self.word("key"))
         return {"items": [asdict(value) for value in found], "next": None}
+
+
+def _of_log_alone(plan_id: str, task_id: str) -> dict[str, object]:
+    """What is told of cells that belong to no task that was begun."""
+    row = TaskRow(plan_id=plan_id, task_id=task_id, name="Cells outside any task", status="")
+    return _item(row, []) | {"steps": [], "context": [], "approvals": []}
 
 
 def session_document(lease: Lease) -> dict[str, object]:

@@ -35,12 +35,12 @@ export function TaskView({ planId, taskId }) {
   const { data, error, load } = useAnswer(`tasks/${place(planId, taskId)}`, {}, ["state"]);
   return html`<section aria-labelledby="view-title"><header class="bar"><h1 id="view-title" tabindex="-1"><a href="#/tasks">Tasks</a> / ${data?.name || taskId}</h1></header>
     <${Trouble} error=${error} />
-    ${data ? html`<p class="facts"><${State} state=${data.status} /><span>${data.plan_id}/${data.task_id}</span><span>${data.type}</span><span>by ${data.author || "unknown"}</span><${Time} at=${data.created_at} />
+    ${data ? html`<p class="facts">${data.status ? html`<${State} state=${data.status} />` : null}<span>${data.plan_id}/${data.task_id}</span>${data.status ? html`<span>${data.type}</span><span>by ${data.author || "unknown"}</span>` : null}<${Time} at=${data.created_at} />
         ${data.tags.map((tag) => html`<span class="tag" key=${tag}>${tag}</span>`)}</p>
       ${data.description ? html`<p class="about">${data.description}</p>` : null}
       ${data.reason ? html`<p class="about warn">${data.reason}</p>` : null}
       ${data.approvals.filter((a) => a.status === "open").map((a) => html`<${Question} key=${a.approval_id} row=${a} onDecided=${load} />`)}
-      <div class="two"><${Steps} steps=${data.steps} /><${Context} path=${`tasks/${place(planId, taskId)}/history`} items=${data.context} /></div>` : null}
+      ${data.status ? html`<div class="two"><${Steps} steps=${data.steps} /><${Context} path=${`tasks/${place(planId, taskId)}/history`} items=${data.context} /></div>` : null}` : null}
     <h2>Timeline</h2>
     <${Records} params=${{ plan: planId, task: taskId, show: "all" }} hasTask=${false} />
   </section>`;

@@ -27,7 +27,7 @@ export function WorkersView() {
 function Worker({ worker, onStop }) {
   const cpu = worker.history.map((each) => each[1]);
   const rss = worker.history.map((each) => each[2]);
-  return html`<article class="card worker"><h3>${worker.name || worker.worker_id} <span class="dim">${worker.name ? worker.worker_id : ""}</span></h3>
+  return html`<article class="card worker"><h2>${worker.name || worker.worker_id} <span class="dim">${worker.name ? worker.worker_id : ""}</span></h2>
     <p class="facts"><${State} state=${worker.state} /><span>${worker.kind}</span>${worker.pid ? html`<span>pid ${worker.pid}</span>` : null}<span>up ${duration(worker.uptime_s * 1000)}</span>${worker.restarts ? html`<span>${worker.restarts} restarts</span>` : null}</p>
     <div class="lines"><${Line} name="CPU" values=${cpu} now=${worker.cpu_pct == null ? "–" : `${Math.round(worker.cpu_pct)} %`} floor=${100} />
       <${Line} name="Memory" values=${rss} now=${bytes(worker.rss_bytes) || "–"} floor=${50e6} /></div>
