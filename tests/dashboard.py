@@ -239,7 +239,7 @@ class Listener:
 
 
 @contextmanager
-def window(*, is_dark: bool = False, blocked: str = "\0") -> "Iterator[Page]":
+def window(*, is_dark: bool = False, blocked: tuple[str, ...] = ()) -> "Iterator[Page]":
     """A page of a real Chromium that fails at any error or refusal of the policy.
 
     Args:

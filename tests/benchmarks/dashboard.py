@@ -1,0 +1,113 @@
+"""The dashboard with 100,000 records: what a person waits for.
+
+Called by `run.py`. The records lie in the page cache, and the server is running. First paint is the
+time from the navigation to the first row in Chromium, which has nothing in its cache; a page is one
+answer of the server; live is from the write of a record to its message.
+"""
+
+import time
+from pathlib import Path
+from typing import Final
+
+from harness import Bench, Benchmark, Figure, Result, Target, median, spread
+from sample_records import write_home
+
+from tests.apps.sample_log import SampleLog
+from tests.dashboard import Served, window
+
+_RECORDS: Final = 100_000
+_PAINT: Final = Figure(
+    name="dashboard_paint",
+    title="the dashboard's first paint with 100,000 records",
+    unit="ms",
+    target=Target(at_most=1000),
+)
+_PAGE: Final = Figure(
+    name="dashboard_page",
+    title="a page of 100 records out of 100,000",
+    unit="ms",
+    target=Target(at_most=100),
+)
+_SEARCH: Final = Figure(
+    name="dashboard_search",
+    title="a search through 24 MB that finds nothing",
+    unit="ms",
+    target=Target(at_most=1000),
+)
+_LIVE: Final = Figure(
+    name="dashboard_live",
+    title="from the write of a record to the message of a watcher",
+    unit="ms",
+    target=Target(at_most=250),
+)
+
+
+def _home(bench: Bench) -> tuple[Path, Path]:
+    root = bench.folder("dashboard")
+    home = root / "work" / ".flow"
+    write_home(home, records=bench.count(_RECORDS, 500), rng=bench.rng)
+    return root, home
+
+
+def paint(bench: Bench) -> list[Result]:
+    """The first row is on the screen."""
+    root, home = _home(bench)
+    times_ms = []
+    with Served(root, home) as served, window() as page:
+        for _ in range(bench.count(15, 2)):
+            context = page.context.browser.new_context()  # type: ignore[union-attr]  # it was launched
+            fresh = context.new_page()
+            began = time.perf_counter()
+            fresh.goto(served.page, wait_until="commit")
+            fresh.locator(".row").first.wait_for()
+            times_ms.append((time.perf_counter() - began) * 1000)
+            context.close()
+    return [_result(_PAINT, times_ms)]
+
+
+def pages(bench: Bench) -> list[Result]:
+    """One page after the other, and a search."""
+    root, home = _home(bench)
+    pages_ms, searches_ms = [], []
+    with Served(root, home) as served:
+        cursor = ""
+        for _ in range(bench.count(100, 3)):
+            began = time.perf_counter()
+            found = served.get("records", limit=100, cursor=cursor)
+            pages_ms.append((time.perf_counter() - began) * 1000)
+            cursor = found["next"] or ""
+        for _ in range(bench.count(15, 2)):
+            began = time.perf_counter()
+            served.get("records", limit=100, q="nowhere_to_be_found")
+            searches_ms.append((time.perf_counter() - began) * 1000)
+    return [_result(_PAGE, pages_ms), _result(_SEARCH, searches_ms)]
+
+
+def live(bench: Bench) -> list[Result]:
+    """One record at a time, each after the message of the last."""
+    root, home = _home(bench)
+    times_ms = []
+    with Served(root, home) as served, served.listen() as listener:
+        listener.message()
+        log = SampleLog(home, task="T-0500")
+        for number in range(bench.count(60, 3)):
+            text = f"live_{number} = 1"
+            began = time.perf_counter()
+            log.put("cell", code=text, success=True, status="ok")
+            while not any(row["text"] == text for row in listener.message()["rows"]):
+                pass
+            times_ms.append((time.perf_counter() - began) * 1000)
+    return [_result(_LIVE, times_ms)]
+
+
+def _result(figure: Figure, times_ms: list[float]) -> Result:
+    return Result(
+        figure=figure, value=median(times_ms), spread=spread(times_ms), samples=len(times_ms)
+    )
+
+
+BENCHMARKS: Final = [
+    Benchmark(name="dashboard_paint", about=_PAINT.title, run=paint),
+    Benchmark(name="dashboard_pages", about="pages and searches of a long log", run=pages),
+    Benchmark(name="dashboard_live", about=_LIVE.title, run=live),
+]
