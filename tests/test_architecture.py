@@ -75,6 +75,7 @@ LOCAL_IMPORTS: Final[dict[str, str]] = {
     "flow_kernel.apps.mcp.kernels": "a server in a kernel that runs starts none",
     "flow_kernel.apps.mcp.resources": "few agents ask for a report or a checkpoint",
     "flow_kernel.apps.cli": "each verb loads its own module, so `jupyter flow log` starts fast",
+    "flow_kernel.apps.server": "a server that only lists its extensions need not load this one",
 }
 """Modules that import own modules inside a function, and why."""
 

@@ -46,6 +46,9 @@ SHIPPED: Final = {
     f"{SHARED}/flow/notebooks/workflows/etl/etl.toml",
     f"{SHARED}/flow/notebooks/workflows/etl/fetch.py",
     f"{SHARED}/flow/notebooks/workflows/etl/process.py",
+    f"{SHARED}/labextensions/flow-kernel/package.json",
+    f"{SHARED}/labextensions/flow-kernel/static/remoteEntry.js",
+    "data/etc/jupyter/jupyter_server_config.d/flow_kernel.json",
     "flow_kernel/py.typed",
 }
 
@@ -111,7 +114,10 @@ def test_the_wheel_holds_every_module_and_nothing_but_the_package(wheel: ZipFile
         n for n in wheel.namelist() if not re.match(r"flow_kernel-[^/]+\.(data|dist-info)/", n)
     }
 
-    assert files == modules | {"flow_kernel/py.typed"}
+    web = package / "apps" / "server" / "web"
+    pages = {str(p.relative_to(ROOT)) for p in web.rglob("*") if p.is_file()}
+
+    assert files == modules | {"flow_kernel/py.typed"} | pages
 
 
 def test_the_wheel_asks_for_the_base_dependencies_alone_unless_extras_are_named(

@@ -9,9 +9,10 @@ import time
 from pathlib import Path
 from typing import Final
 
-from harness import Bench, Benchmark, Figure, Result, Target, median, spread
+from harness import Bench, Benchmark, Figure, Result, Target, alone
 from sample_records import write_home
 
+from flow_kernel.apps.server.live import SPACING_S
 from tests.apps.sample_log import SampleLog
 from tests.dashboard import Served, window
 
@@ -62,7 +63,7 @@ def paint(bench: Bench) -> list[Result]:
             fresh.locator(".row").first.wait_for()
             times_ms.append((time.perf_counter() - began) * 1000)
             context.close()
-    return [_result(_PAINT, times_ms)]
+    return [alone(_PAINT, times_ms)]
 
 
 def pages(bench: Bench) -> list[Result]:
@@ -80,11 +81,11 @@ def pages(bench: Bench) -> list[Result]:
             began = time.perf_counter()
             served.get("records", limit=100, q="nowhere_to_be_found")
             searches_ms.append((time.perf_counter() - began) * 1000)
-    return [_result(_PAGE, pages_ms), _result(_SEARCH, searches_ms)]
+    return [alone(_PAGE, pages_ms), alone(_SEARCH, searches_ms)]
 
 
 def live(bench: Bench) -> list[Result]:
-    """One record at a time, each after the message of the last."""
+    """One record at a time, each once a watcher may be told something again."""
     root, home = _home(bench)
     times_ms = []
     with Served(root, home) as served, served.listen() as listener:
@@ -92,22 +93,17 @@ def live(bench: Bench) -> list[Result]:
         log = SampleLog(home, task="T-0500")
         for number in range(bench.count(60, 3)):
             text = f"live_{number} = 1"
+            time.sleep(SPACING_S * (1 + bench.rng.random()))
             began = time.perf_counter()
             log.put("cell", code=text, success=True, status="ok")
             while not any(row["text"] == text for row in listener.message()["rows"]):
                 pass
             times_ms.append((time.perf_counter() - began) * 1000)
-    return [_result(_LIVE, times_ms)]
+    return [alone(_LIVE, times_ms)]
 
 
-def _result(figure: Figure, times_ms: list[float]) -> Result:
-    return Result(
-        figure=figure, value=median(times_ms), spread=spread(times_ms), samples=len(times_ms)
-    )
-
-
-BENCHMARKS: Final = [
+BENCHMARKS: Final = (
     Benchmark(name="dashboard_paint", about=_PAINT.title, run=paint),
     Benchmark(name="dashboard_pages", about="pages and searches of a long log", run=pages),
     Benchmark(name="dashboard_live", about=_LIVE.title, run=live),
-]
+)

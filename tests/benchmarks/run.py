@@ -31,6 +31,7 @@ import cells
 import checkpoint_store
 import clicks
 import control
+import dashboard
 import events
 import forked_start
 import isolated
@@ -82,6 +83,7 @@ FAMILIES: Final = (
     agents,
     sandbox,
     clicks,
+    dashboard,
 )
 BENCHMARKS: Final[tuple[Benchmark, ...]] = tuple(
     benchmark for family in FAMILIES for benchmark in family.BENCHMARKS

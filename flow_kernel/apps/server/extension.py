@@ -61,9 +61,9 @@ HANDLERS: list[tuple[str, type]] = [
 class FlowDashboard(LoggingConfigurable):
     """The settings of the dashboard."""
 
-    home = Unicode("", help="The home of records; empty for that of the server's directory.").tag(
-        config=True
-    )
+    home: Unicode[str, str | bytes] = Unicode(
+        "", help="The home of records; empty for that of the server's directory."
+    ).tag(config=True)
 
 
 def load(server: Any) -> None:

@@ -9,6 +9,7 @@ page again.
 """
 
 import asyncio
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterable
@@ -29,6 +30,7 @@ EVERY_S: Final = 0.1
 SPACING_S: Final = 0.25
 """Between two messages to one watcher: four a second."""
 
+_LOG: Final = logging.getLogger(__name__)
 Row = dict[str, object]
 Signs = dict[Path, tuple[int, int]]
 
@@ -144,8 +146,12 @@ class Feed:
         look = _Look(self._home, self._version)
         is_ready.set()
         while not stop.wait(EVERY_S):
-            self._sample()
-            news = look.news()
+            try:
+                self._sample()
+                news = look.news()
+            except Exception:  # noqa: BLE001 - the boundary of the thread: it goes on telling
+                _LOG.warning("a look at %s failed", self._home.root, exc_info=True)
+                continue
             if news is None:
                 continue
             with self._lock:
