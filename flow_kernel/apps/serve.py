@@ -1,4 +1,4 @@
-"""`jupyter flow serve`: the dashboard on a server of its own.
+"""`jupyter flow serve`: the dashboard, and the sandbox for programs, on a server of their own.
 
 Called by `cli`. In JupyterLab nothing needs to be started: the same pages are one of its tabs.
 """
@@ -13,6 +13,7 @@ from flow_kernel.apps.terminal import Terminal
 from flow_kernel.errors import MissingExtra, UsageError
 
 _PORT: Final = 8899
+_EXTENSIONS: Final = ("flow_kernel.apps.server", "flow_kernel.apps.sandbox.extension")
 _SERVICES: Final = ("auth", "security")
 """All that is needed to let people in; notebooks, files and terminals are not served here."""
 
@@ -59,21 +60,21 @@ def _server_of(home: str, root: str, options: argparse.Namespace) -> Any:
     from traitlets.config import Config
 
     class DashboardServer(ServerApp):
-        """Jupyter Server with nothing but the dashboard."""
+        """Jupyter Server with nothing but what is ours."""
 
         default_services = _SERVICES  # type: ignore[assignment]  # fewer of them
 
     # What a config file of the user says wins over these, and what is on the line over both.
     server = DashboardServer(
         config=Config(ServerApp={"port": _PORT, "log_level": "WARN"}),
-        jpserver_extensions={"flow_kernel.apps.server": True},
+        jpserver_extensions=dict.fromkeys(_EXTENSIONS, True),
     )
     line = {
         "ServerApp.default_url": "/flow/",
         "ServerApp.root_dir": root,
         "ServerApp.answer_yes": True,
         "ServerApp.open_browser": not options.no_browser,
-        # A container runs as root, and this server runs no code of anybody.
+        # As containers do; who knows the token may run code as this user, in the sandbox.
         "ServerApp.allow_root": os.geteuid() == 0,
         "FlowDashboard.home": home,
     }

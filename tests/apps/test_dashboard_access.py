@@ -266,5 +266,6 @@ def test_it_is_known_to_jupyter_by_what_the_wheel_installs() -> None:
     package = json.loads((root / "labextension" / "package.json").read_text("utf-8"))
     entry = root / "labextension" / package["jupyterlab"]["_build"]["load"]
 
-    assert setting == {"ServerApp": {"jpserver_extensions": {"flow_kernel.apps.server": True}}}
+    extensions = ("flow_kernel.apps.server", "flow_kernel.apps.sandbox.extension")
+    assert setting == {"ServerApp": {"jpserver_extensions": dict.fromkeys(extensions, True)}}
     assert f'window._JUPYTERLAB["{package["name"]}"]' in entry.read_text("utf-8")

@@ -1,6 +1,7 @@
 """The sandbox as a Jupyter Server extension of its own.
 
-Used by servers that want nothing else: `--ServerApp.jpserver_extensions` with this module.
+Loaded by Jupyter Server, which finds it in `jupyter_server_config.d/flow_kernel.json`, and by
+`jupyter flow serve`.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """The WebSocket of the sandbox in a Jupyter Server: `GET /flow/sandbox`.
 
-Used by the Jupyter Server extension: `Sandbox(…).handlers()` are the handlers to add, `close` ends
+Made by `extension`: `Sandbox(…).handlers()` are the handlers to add, `close` ends
 it. Who may connect is the server's business: its token or cookie, its identity, its authorizer
 (whoever may execute in kernels), its checks of Host and Origin; here a token is no excuse for a
 foreign Origin.
