@@ -17,7 +17,7 @@ def main() -> None:
     from flow_kernel.records.quiet_collector import rest
 
     rests = rest()
-    from flow_kernel.shell import late_client, late_modules
+    from flow_kernel.shell.start import late_client, late_modules
 
     late_client.defer()
     with late_modules.late_modules():

@@ -23,7 +23,7 @@ from tests.kernels import DEADLINE_S, Kernel
 CHECKPOINTS: Final = (
     "flow_kernel.session.assembly_state",
     "flow_kernel.session.checkpoints.rollback",
-    "flow_kernel.shell.checkpoint_answers",
+    "flow_kernel.shell.magics.checkpoint_answers",
 )
 """For a zygote: modules that import what a kernel imports at its first checkpoint."""
 VERBS: Final = (

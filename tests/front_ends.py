@@ -8,7 +8,7 @@ own; JupyterLab closes the box beside the buttons with the press.
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from flow_kernel.shell.input_box import PRESSED
+from flow_kernel.shell.views.input_box import PRESSED
 from tests.kernels import DEADLINE_S, Kernel
 from tests.replies import Message, Ran
 

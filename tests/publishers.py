@@ -17,8 +17,8 @@ from typing import Any, Final
 import zmq
 from jupyter_client.session import DELIM, Session
 
-from flow_kernel.shell.iopub import FlowIOPubThread
-from flow_kernel.shell.outstream import FlowOutStream
+from flow_kernel.shell.channels.iopub import FlowIOPubThread
+from flow_kernel.shell.streams.outstream import FlowOutStream
 
 KEY: Final = b"a key of the tests"
 WAIT_S: Final = 30.0
@@ -27,8 +27,8 @@ WAIT_S: Final = 30.0
 BEGIN: Final = """
 import signal, sys, threading, time, zmq
 from jupyter_client.session import Session
-from flow_kernel.shell.iopub import FlowIOPubThread
-from flow_kernel.shell.outstream import FlowOutStream
+from flow_kernel.shell.channels.iopub import FlowIOPubThread
+from flow_kernel.shell.streams.outstream import FlowOutStream
 
 context = zmq.Context()
 context.setsockopt(zmq.SNDHWM, 0)

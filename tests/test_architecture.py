@@ -50,21 +50,23 @@ LOCAL_IMPORTS: Final[dict[str, str]] = {
     "flow_kernel.session.deferred_redactor": "20 ms that a starting kernel need not pay",
     "flow_kernel.session.history": "5 ms that a starting kernel need not pay",
     "flow_kernel.session.session": "a session without tasks need not load their parts",
-    "flow_kernel.shell.approve_magics": "what asks is loaded with the first question",
-    "flow_kernel.shell.checkpoint_magics": "the time machine is loaded when it is asked for",
-    "flow_kernel.shell.control_channel": "what answers is loaded with the first request",
-    "flow_kernel.shell.magics": "the reports are loaded when one is asked for",
+    "flow_kernel.shell.magics.approve_magics": "what asks is loaded with the first question",
+    "flow_kernel.shell.magics.checkpoint_magics": "the time machine is loaded when it is asked for",
+    "flow_kernel.shell.channels.control_channel": "what answers is loaded with the first request",
+    "flow_kernel.shell.magics.flow_magics": "the reports are loaded when one is asked for",
     "flow_kernel.shell.panel.buttons": "what shows a question is loaded with the first one",
     "flow_kernel.shell.panel.panels": "the panel is loaded when it is asked for",
-    "flow_kernel.shell.task_magics": "the tasks are loaded when one is asked for",
+    "flow_kernel.shell.magics.task_magics": "the tasks are loaded when one is asked for",
     "flow_kernel.shell.kernel": "most kernels have no worker to ask",
-    "flow_kernel.shell.isolated_cell": "what a copy of the session needs is loaded with the first",
-    "flow_kernel.shell.isolated_magics": "jupyter_client is loaded with the first isolated cell",
-    "flow_kernel.shell.workers_magics": "what looks at workers is loaded when one is asked for",
-    "flow_kernel.shell.workflow_magics": "what runs workflows is loaded when one is asked for",
-    "flow_kernel.shell.worker_checkpoints": "the time machine is loaded when it is asked for",
-    "flow_kernel.shell.interrupted_runs": "runs of workflows are interrupted seldom",
-    "flow_kernel.shell.gate": "a session that asks about no cell need not load the scan",
+    "flow_kernel.shell.isolated.cell": "what a copy of the session needs is loaded with the first",
+    "flow_kernel.shell.isolated.magics": "jupyter_client is loaded with the first isolated cell",
+    "flow_kernel.shell.isolated.workers_magics": (
+        "what looks at workers is loaded when one is asked for"
+    ),
+    "flow_kernel.shell.workflows.magics": "what runs workflows is loaded when one is asked for",
+    "flow_kernel.shell.worker.checkpoints": "the time machine is loaded when it is asked for",
+    "flow_kernel.shell.start.interrupted_runs": "runs of workflows are interrupted seldom",
+    "flow_kernel.shell.taps.gate": "a session that asks about no cell need not load the scan",
     "flow_kernel.workers.steps.watch": "most steps are over before they are looked at",
     "flow_kernel.workers.steps.running": "most steps do not die",
     "flow_kernel.workers.steps.leavings": "5 ms that the first step of a run need not wait for",
@@ -79,7 +81,7 @@ LOCAL_IMPORTS: Final[dict[str, str]] = {
 }
 """Modules that import own modules inside a function, and why."""
 
-TAPS: Final = r"shell\.(\w+_tap|guard|stream_tee|outstream)"
+TAPS: Final = r"shell\.(taps\.(\w+_tap|guard|stream_tee)|streams\.outstream)"
 OFF_THE_CELL_PATH: Final[dict[str, str]] = {
     "flow_kernel.records.home": "paths are made when a session or a task starts",
     "flow_kernel.records.names": "file names are made when a session or a task starts",

@@ -13,9 +13,9 @@ import pytest
 
 from flow_kernel.apps import cli
 from flow_kernel.settings import JournalSettings, RecorderSettings
-from flow_kernel.shell import magics
+from flow_kernel.shell.isolated.pool_config import WorkerPool
 from flow_kernel.shell.kernel import FlowKernel
-from flow_kernel.shell.pool_config import WorkerPool
+from flow_kernel.shell.magics import flow_magics
 from tests.environments import environment
 from tests.kernels import FLOW, Kernel
 from tests.logs import Record, TaskLogs
@@ -62,7 +62,7 @@ def test_every_option_that_the_readme_names_is_one_of_its_verb() -> None:
 
 
 def test_every_verb_of_the_flow_magic_is_in_the_readme() -> None:
-    assert [verb for verb in magics._VERBS if f"`%flow {verb}" not in README] == []
+    assert [verb for verb in flow_magics._VERBS if f"`%flow {verb}" not in README] == []
 
 
 def test_every_setting_of_the_kernel_is_in_the_readme_with_its_default() -> None:

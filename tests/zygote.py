@@ -32,8 +32,8 @@ _FIRST_USES: Final = (
     "IPython.extensions.storemagic",
     "flow_kernel.records.redaction",
     "flow_kernel.session.isolation.opening",
-    "flow_kernel.shell.isolated_cell",
-    "flow_kernel.shell.task_answers",
+    "flow_kernel.shell.isolated.cell",
+    "flow_kernel.shell.magics.task_answers",
     "psutil",
     "tornado.platform.asyncio",
 )

@@ -36,7 +36,7 @@ from flow_kernel.session.checkpoints.tree_text import (
     remarks_of,
     taken_at,
 )
-from flow_kernel.shell.checkpoint_display import CheckpointPage
+from flow_kernel.shell.views.checkpoint_display import CheckpointPage
 
 _COLUMNS: Final = (
     Column(title="taken (UTC)"),

@@ -6,7 +6,7 @@ Used by the verbs of the command line, the MCP server and the dashboard.
         kernel.ask("status")                       answered within milliseconds
         kernel.ask("approve", approval_id="A-0001", decision="yes")
 
-The requests and their answers: `shell.control_channel`.
+The requests and their answers: `shell.channels.control_channel`.
 """
 
 import threading

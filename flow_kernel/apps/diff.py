@@ -11,7 +11,7 @@ from flow_kernel.apps.state import add_home
 from flow_kernel.apps.terminal import Terminal
 from flow_kernel.session.checkpoints.checkpoint import differing
 from flow_kernel.session.checkpoints.near import find_near
-from flow_kernel.shell.checkpoint_display import DifferenceCard
+from flow_kernel.shell.views.checkpoint_display import DifferenceCard
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

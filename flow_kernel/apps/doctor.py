@@ -24,8 +24,8 @@ from flow_kernel.apps.terminal import Terminal
 from flow_kernel.errors import FlowError
 from flow_kernel.records.home import Home, network_file_system
 from flow_kernel.session.mirrors import cursor_of, names_of
-from flow_kernel.shell.overrides import override_findings
-from flow_kernel.shell.selftest import findings
+from flow_kernel.shell.overrides.all_overrides import override_findings
+from flow_kernel.shell.taps.selftest import findings
 
 _LEAST_PYTHON: Final = (3, 11)
 _BASE: Final[dict[str, tuple[int, ...]]] = {

@@ -13,7 +13,7 @@ from flow_kernel.apps.terminal import Terminal
 from flow_kernel.errors import NotFound, UsageError
 from flow_kernel.session.checkpoints.near import find_near
 from flow_kernel.session.checkpoints.rollback import go_back
-from flow_kernel.shell.checkpoint_display import RollbackCard
+from flow_kernel.shell.views.checkpoint_display import RollbackCard
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -1,6 +1,6 @@
 """Printed text that looks like an event is shown so that nobody takes it for one (pure).
 
-Called by `shell.event_outlet` for each message of a stream while events are on.
+Called by `shell.taps.event_outlet` for each message of a stream while events are on.
 
 A zero-width space goes between the colons of `MCP::` at the start of a line. Text is looked at as
 it leaves, and what was sent stays sent: where a line came in pieces (`MC`, then `P::x`), the space

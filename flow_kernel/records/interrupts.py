@@ -1,8 +1,8 @@
 """An interrupt that is noted while something must not be torn in two.
 
-Used by `shell.guard` around our part of a cell, by `session.checkpoints` around a fork, around a
-way back and where threads wait for one another, and by `session.isolation` around what it does to a
-worker.
+Used by `shell.taps.guard` around our part of a cell, by `session.checkpoints` around a fork, around
+a way back and where threads wait for one another, and by `session.isolation` around what it does to
+a worker.
 """
 
 import signal

@@ -1,6 +1,7 @@
 """Signals whose handlers wait until something is whole that must not be torn in two.
 
-Used by `shell.iopub` around each message, by `shell.shell_channel` and by `shell.unsent_output`.
+Used by `shell.channels.iopub` around each message, by `shell.channels.shell_channel` and by
+`shell.streams.unsent_output`.
 
 An interrupt is not the only one whose handler may raise: an alarm that ends a loop does as well,
 and ZeroMQ asks for signals between any two parts of a message. `records.interrupts` holds the

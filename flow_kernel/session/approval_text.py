@@ -1,6 +1,6 @@
 """An approval in words and as a document, the same in a terminal and in a notebook (pure).
 
-Called by `session.approvals`, by `shell.approve_display` and by `jupyter flow approvals`.
+Called by `session.approvals`, by `shell.views.approve_display` and by `jupyter flow approvals`.
 """
 
 from typing import Final

@@ -1,6 +1,6 @@
 """Values that a task's context can hold, as JSON (pure).
 
-Called by `session.flow` before anything is written, and by `shell.call_wire`.
+Called by `session.flow` before anything is written, and by `shell.worker.call_wire`.
 """
 
 import json

@@ -30,7 +30,11 @@ _CELL: Final = re.compile(r"<ipython-input-.*|(?:.*[/\\])?ipykernel_\d+[/\\][^/\
 _CURRENT: Final = ("Current thread ", "Stack (most recent call first)")
 _THREAD: Final = re.compile(r"(?:Current t|T)hread 0x|Stack \(most recent")
 _BUSY_PCT: Final = 50.0
-_ASKING: Final = ("ipykernel/kernelbase.py", "flow_kernel/shell/input_box.py", "terminal_box.py")
+_ASKING: Final = (
+    "ipykernel/kernelbase.py",
+    "flow_kernel/shell/views/input_box.py",
+    "terminal_box.py",
+)
 _DEEP: Final = 10
 """Before it asks, it waits until what was printed is out: below the frames of that wait."""
 _ASKS: Final = ("raw_input", "getpass", "_input_request", "poll", "ask")

@@ -1,8 +1,8 @@
 """What a session tells of itself to whoever asks from outside, while a cell may keep it busy.
 
-Called by `shell.control_channel`, in the thread of the control channel. Each answer is bounded: it
-reads the ends of the session's logs and what lies in memory, opens no store, touches no value of
-the user's and waits for nothing that a cell holds.
+Called by `shell.channels.control_channel`, in the thread of the control channel. Each answer is
+bounded: it reads the ends of the session's logs and what lies in memory, opens no store, touches no
+value of the user's and waits for nothing that a cell holds.
 """
 
 import time

@@ -1,7 +1,7 @@
 """What a session does because somebody outside wants it: answer a question, give up, interrupt.
 
-Called by `shell.control_channel`, in the thread of the control channel, while a cell may keep the
-main thread busy.
+Called by `shell.channels.control_channel`, in the thread of the control channel, while a cell may
+keep the main thread busy.
 
     ask        {"message", "payload"?, "code"?, "by"?, "timeout_s"?, "on_timeout"?}
     approve    {"approval_id", "decision": yes|no|skip, "by"?, "channel"?, "comment"?}

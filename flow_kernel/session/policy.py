@@ -1,6 +1,6 @@
 """Which cells need an answer before they run (pure).
 
-Called by `shell.gate` at each cell, and by `shell.opening` when the settings are read.
+Called by `shell.taps.gate` at each cell, and by `shell.opening` when the settings are read.
 
     auto < confirm_if_risky < always
 

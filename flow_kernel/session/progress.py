@@ -1,6 +1,7 @@
 """How far a step has come: when to show it, and how (pure).
 
-Called by `session.steps` for each `progress(i, n)`; what is shown is drawn by `shell.progress_bar`.
+Called by `session.steps` for each `progress(i, n)`; what is shown is drawn by
+`shell.views.progress_bar`.
 """
 
 from dataclasses import dataclass

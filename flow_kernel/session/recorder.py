@@ -7,7 +7,7 @@ Called by the taps of `shell`, in the thread that runs the cell or sends the mes
 
 Outside a kernel, and for a cell that another cell runs, `end` seals at once; inside one the kernel
 seals after it has drained the cell's output. Output that arrives later is a `late` record.
-Nothing here raises into the user's cell: `shell.guard` stands around every call.
+Nothing here raises into the user's cell: `shell.taps.guard` stands around every call.
 """
 
 import os

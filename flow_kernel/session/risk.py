@@ -1,7 +1,7 @@
 """Finds what a cell might do harm with, in its syntax tree (pure).
 
-Called by `shell.gate` before a cell runs, with the tree that IPython is about to run: magics are
-calls of `get_ipython()` by then.
+Called by `shell.taps.gate` before a cell runs, with the tree that IPython is about to run: magics
+are calls of `get_ipython()` by then.
 
 It fails closed. What it knows to be harmless, or has no opinion of, passes; a name that stands for
 something risky counts wherever it is loaded, called or not, and so does each way around the scan

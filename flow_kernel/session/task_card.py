@@ -1,7 +1,7 @@
 """A task, and the report of one that has ended, as answers in a notebook (pure).
 
-Made by `shell.task_answers` and by `session.session`: text in a terminal, HTML in a notebook, a
-value in code. Everything a user named is escaped.
+Made by `shell.magics.task_answers` and by `session.session`: text in a terminal, HTML in a
+notebook, a value in code. Everything a user named is escaped.
 """
 
 from collections.abc import Iterable

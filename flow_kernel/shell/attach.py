@@ -6,8 +6,8 @@ or a terminal IPython.
     pre_run_cell ──▶ begin          post_run_cell ──▶ end          execute_reply ──▶ seal
                       compiled code objects, writes, messages arrive in between
 
-What each tap needs of IPython and ipykernel is checked first (`shell.selftest`); a tap whose check
-fails stays out and the rest works on.
+What each tap needs of IPython and ipykernel is checked first (`shell.taps.selftest`); a tap whose
+check fails stays out and the rest works on.
 """
 
 import threading
@@ -24,21 +24,21 @@ from flow_kernel.session.checkpoints.tracking import Ended
 from flow_kernel.session.glance import Glance
 from flow_kernel.session.hidden import HIDDEN
 from flow_kernel.session.session import Session
-from flow_kernel.shell.captured_fd import drain
-from flow_kernel.shell.compile_tap import CompileTap
-from flow_kernel.shell.control_channel import ControlChannel
-from flow_kernel.shell.event_outlet import EventOutlet
-from flow_kernel.shell.failures import failure_of_reply, failure_of_result, line_in_cell
-from flow_kernel.shell.gate import Gate
-from flow_kernel.shell.guard import Guard, HeldInterrupts, say
-from flow_kernel.shell.isolated_marks import IsolatedMarks
-from flow_kernel.shell.message_tap import MessageTap
-from flow_kernel.shell.own_comms import OwnComms
-from flow_kernel.shell.request_marks import actor_of
-from flow_kernel.shell.selftest import usable_taps
-from flow_kernel.shell.sendable import make_sendable
-from flow_kernel.shell.stream_tee import StreamTee
-from flow_kernel.shell.terminal_tap import TerminalTap
+from flow_kernel.shell.channels.control_channel import ControlChannel
+from flow_kernel.shell.channels.own_comms import OwnComms
+from flow_kernel.shell.channels.request_marks import actor_of
+from flow_kernel.shell.channels.sendable import make_sendable
+from flow_kernel.shell.isolated.marks import IsolatedMarks
+from flow_kernel.shell.streams.captured_fd import drain
+from flow_kernel.shell.taps.compile_tap import CompileTap
+from flow_kernel.shell.taps.event_outlet import EventOutlet
+from flow_kernel.shell.taps.failures import failure_of_reply, failure_of_result, line_in_cell
+from flow_kernel.shell.taps.gate import Gate
+from flow_kernel.shell.taps.guard import Guard, HeldInterrupts, say
+from flow_kernel.shell.taps.message_tap import MessageTap
+from flow_kernel.shell.taps.selftest import usable_taps
+from flow_kernel.shell.taps.stream_tee import StreamTee
+from flow_kernel.shell.taps.terminal_tap import TerminalTap
 
 if TYPE_CHECKING:
     from flow_kernel.shell.panel.panels import Panels

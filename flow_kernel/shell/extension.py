@@ -10,9 +10,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from flow_kernel.settings import Settings
+from flow_kernel.shell.isolated.pool_config import pool_settings
 from flow_kernel.shell.magic_set import register, remove_completion, unregister
 from flow_kernel.shell.opening import open_attachment, settings_of
-from flow_kernel.shell.pool_config import pool_settings
 
 _KEY = "_flow_extension"
 

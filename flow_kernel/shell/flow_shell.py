@@ -10,15 +10,15 @@ from ipykernel.zmqshell import ZMQInteractiveShell
 from traitlets import Type
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
-from flow_kernel.shell import history_batches, kept_prints, packed_outputs
-from flow_kernel.shell.awaited_interrupts import AwaitingShell
-from flow_kernel.shell.flushed_streams import FlushingShell
-from flow_kernel.shell.kept_prints import KeptPrints
-from flow_kernel.shell.lasting_events import LastingEventsShell
 from flow_kernel.shell.magic_set import register
-from flow_kernel.shell.once import OnceShell
-from flow_kernel.shell.plain_source import PlainSourceShell
-from flow_kernel.shell.result_hook import result_hook
+from flow_kernel.shell.overrides import history_batches, kept_prints, packed_outputs
+from flow_kernel.shell.overrides.awaited_interrupts import AwaitingShell
+from flow_kernel.shell.overrides.kept_prints import KeptPrints
+from flow_kernel.shell.overrides.lasting_events import LastingEventsShell
+from flow_kernel.shell.overrides.once import OnceShell
+from flow_kernel.shell.overrides.plain_source import PlainSourceShell
+from flow_kernel.shell.overrides.result_hook import result_hook
+from flow_kernel.shell.streams.flushed_streams import FlushingShell
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 

@@ -21,32 +21,27 @@ from traitlets.utils.importstring import import_item
 from flow_kernel.records.quiet_collector import resume
 from flow_kernel.session.policy import POLICIES
 from flow_kernel.settings import ISOLATED_TYPES
-from flow_kernel.shell import (
-    fallen_child,
-    history_batches,
-    iopub,
-    late_client,
-    late_names,
-    outstream,
-    shell_channel,
-)
-from flow_kernel.shell.awaited_interrupts import AwaitingKernel
-from flow_kernel.shell.deferred_debugger import DeferredDebugger, stand_in
+from flow_kernel.shell.channels import iopub, shell_channel
+from flow_kernel.shell.channels.own_comms import OwnComms, OwnCommsKernel
+from flow_kernel.shell.channels.packed_text import escaped
+from flow_kernel.shell.channels.quick_dispatch import QuickDispatchKernel
+from flow_kernel.shell.channels.quiet_requests import QuietRequestsKernel
 from flow_kernel.shell.flow_shell import FlowShell
-from flow_kernel.shell.interrupted_runs import go_on
-from flow_kernel.shell.once import remember_signatures
+from flow_kernel.shell.isolated.pool_config import WorkerPool, pool_settings
 from flow_kernel.shell.opening import open_attachment, settings_of
-from flow_kernel.shell.outstream import FlowOutStream
-from flow_kernel.shell.own_comms import OwnComms, OwnCommsKernel
-from flow_kernel.shell.packed_text import escaped
-from flow_kernel.shell.pool_config import WorkerPool, pool_settings
-from flow_kernel.shell.quick_dispatch import QuickDispatchKernel
-from flow_kernel.shell.quiet_log import ask_first
-from flow_kernel.shell.quiet_requests import QuietRequestsKernel
-from flow_kernel.shell.sections import SectionsOnce
-from flow_kernel.shell.spare_profile import SpareProfileApp, trouble_of
-from flow_kernel.shell.sure_reply import AnsweringKernel
-from flow_kernel.shell.told_address import ToldAddress
+from flow_kernel.shell.overrides import fallen_child, history_batches
+from flow_kernel.shell.overrides.awaited_interrupts import AwaitingKernel
+from flow_kernel.shell.overrides.once import remember_signatures
+from flow_kernel.shell.overrides.quiet_log import ask_first
+from flow_kernel.shell.overrides.sections import SectionsOnce
+from flow_kernel.shell.overrides.sure_reply import AnsweringKernel
+from flow_kernel.shell.start import late_client, late_names
+from flow_kernel.shell.start.deferred_debugger import DeferredDebugger, stand_in
+from flow_kernel.shell.start.interrupted_runs import go_on
+from flow_kernel.shell.start.spare_profile import SpareProfileApp, trouble_of
+from flow_kernel.shell.start.told_address import ToldAddress
+from flow_kernel.shell.streams import outstream
+from flow_kernel.shell.streams.outstream import FlowOutStream
 from flow_kernel.workers.backlog import HELD_MESSAGES
 
 if TYPE_CHECKING:
@@ -183,7 +178,7 @@ class FlowKernel(
         if _getpid() != self._pid:
             fallen_child.end(reply)
         if are_isolated and reply.get("status") == "ok" and self.attachment is not None:
-            from flow_kernel.shell.isolated_asks import (
+            from flow_kernel.shell.isolated.asks import (
                 expressions_of,
             )  # most kernels have no worker
 
@@ -214,7 +209,7 @@ class FlowKernel(
     async def _of_worker(self, kind: str, content: dict[str, Any]) -> Any:
         if self.attachment is None or not self._isolates_all:
             return None
-        from flow_kernel.shell.isolated_asks import ask_worker  # most kernels have no worker
+        from flow_kernel.shell.isolated.asks import ask_worker  # most kernels have no worker
 
         return await ask_worker(self.attachment.session, kind, content)
 
@@ -298,7 +293,7 @@ class FlowKernelApp(SectionsOnce, ToldAddress, SpareProfileApp):
 
     @default("outstream_class")
     def _default_outstream_class(self) -> str:
-        ours = "flow_kernel.shell.outstream.FlowOutStream"
+        ours = "flow_kernel.shell.streams.outstream.FlowOutStream"
         return ours if outstream.is_usable() else "ipykernel.iostream.OutStream"
 
     @default("blocking_class")

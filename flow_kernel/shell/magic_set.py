@@ -6,19 +6,19 @@ Called by `shell.kernel` when its shell is made and by `shell.extension`.
 from collections.abc import Callable
 from typing import Any, Final
 
-from flow_kernel.shell import (
+from flow_kernel.shell.isolated import magics as isolated_magics
+from flow_kernel.shell.isolated import workers_magics
+from flow_kernel.shell.magics import (
     approve_magics,
     checkpoint_magics,
-    isolated_magics,
-    magics,
+    flow_magics,
     task_magics,
-    workers_magics,
-    workflow_magics,
 )
-from flow_kernel.shell.question_mark import TRANSFORMERS
+from flow_kernel.shell.overrides.question_mark import TRANSFORMERS
+from flow_kernel.shell.workflows import magics as workflow_magics
 
 _CLASSES: Final = (
-    magics.FlowMagics,
+    flow_magics.FlowMagics,
     task_magics.TaskMagics,
     approve_magics.ApproveMagics,
     checkpoint_magics.CheckpointMagics,
@@ -31,7 +31,7 @@ _NAMES: Final = {
     "cell": ("step", "approve", "isolated"),
 }
 _COMPLETIONS: Final[dict[str, Callable[[Any, Any], list[str]]]] = {
-    "%flow": magics.complete,
+    "%flow": flow_magics.complete,
     "%task": task_magics.complete,
     "%approve": approve_magics.complete,
     "%%approve": approve_magics.complete,
@@ -65,7 +65,7 @@ def unregister(shell: Any) -> None:
 
 def give_panels(shell: Any, panels: Any) -> None:
     """Let `%flow panel` show what `panels` shows."""
-    if (flow := shell.magics_manager.registry.get(magics.FlowMagics.__name__)) is not None:
+    if (flow := shell.magics_manager.registry.get(flow_magics.FlowMagics.__name__)) is not None:
         flow.panels = panels
 
 

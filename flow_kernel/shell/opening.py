@@ -17,16 +17,16 @@ from flow_kernel.session.assembly import assemble
 from flow_kernel.session.policy import tightest
 from flow_kernel.settings import CheckpointSettings, PoolSettings, Settings
 from flow_kernel.shell.attach import Attachment
-from flow_kernel.shell.input_box import InputBox
-from flow_kernel.shell.isolated_outlet import KernelOutlet
-from flow_kernel.shell.isolated_terminal import TerminalOutlet
+from flow_kernel.shell.channels.own_comms import OwnComms
+from flow_kernel.shell.isolated.outlet import KernelOutlet
+from flow_kernel.shell.isolated.terminal import TerminalOutlet
 from flow_kernel.shell.magic_set import add_completion, give_panels
-from flow_kernel.shell.own_comms import OwnComms
 from flow_kernel.shell.panel.buttons import ApproveButtons
 from flow_kernel.shell.panel.panels import Panels
-from flow_kernel.shell.progress_bar import ProgressBars
-from flow_kernel.shell.surroundings import surroundings
-from flow_kernel.shell.terminal_box import TerminalBox
+from flow_kernel.shell.taps.surroundings import surroundings
+from flow_kernel.shell.views.input_box import InputBox
+from flow_kernel.shell.views.progress_bar import ProgressBars
+from flow_kernel.shell.views.terminal_box import TerminalBox
 
 _ISOLATE_ALL: Final = "USE_SUBPROCESS_WORKER"
 _POLICY: Final = "FLOW_APPROVE"

@@ -1,6 +1,6 @@
 """What a worker has said and no client has taken yet, and how much of it there may be (both sides).
 
-Made by `shell.isolated_outlet`, which adds what it passes on; looked at by `relay`. A worker that
+Made by `shell.isolated.outlet`, which adds what it passes on; looked at by `relay`. A worker that
 prints faster than a client reads has to wait: neither process grows, and nothing is dropped.
 
     worker   IOPub   flow_mark {spent: n}     behind the first n bytes that it has said; long text

@@ -1,6 +1,6 @@
 """Calls of code in a worker to its session: one at a time, each answered exactly once.
 
-Made by `worker` of what arrives; answered by `shell.isolated_calls` in the thread of the cell.
+Made by `worker` of what arrives; answered by `shell.isolated.calls` in the thread of the cell.
 
     worker   IOPub  flow_call {id, call} ─────▶ Called ─▶ the cell's thread ─▶ answer
              IOPub  flow_call {id} ───────────▶ given up: it was interrupted ─▶ an empty answer

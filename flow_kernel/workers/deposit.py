@@ -1,6 +1,6 @@
 """Large content that a worker leaves in memory which its session sees too (both sides).
 
-Made by `last_words`, in whose memory it lies. Written by the IOPub channel of `shell.worker_app`,
+Made by `last_words`, in whose memory it lies. Written by the IOPub channel of `shell.worker.app`,
 read by `worker`. A megabyte need not go through a socket whose buffer holds a fifth of it: what is
 sent in its place is a reference of a few bytes, and clients are sent what lies here.
 

@@ -1,6 +1,6 @@
 """What a copy of the session and the session say to each other (both sides; pure).
 
-Written by `shell.forked_ways` in the copy, read by `live_fork` in the session, and the other way.
+Written by `shell.forked.ways` in the copy, read by `live_fork` in the session, and the other way.
 
     copy ─▶ OUT, ERR   text of Python's streams, as UTF-8; lone surrogates are escaped
             MESSAGE    the frames of a message of Jupyter that clients may see, or a call

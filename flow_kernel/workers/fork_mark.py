@@ -1,6 +1,6 @@
 """Marks a process that was forked and executes nothing, and all that it forks.
 
-Called by `shell.forked_apart` in a copy of the session.
+Called by `shell.forked.apart` in a copy of the session.
 
 The system shows the environment that a process was *executed* with. `sweep.wear` overwrites a mark
 that is there already; a session has none. So entries at the beginning of that memory are moved out

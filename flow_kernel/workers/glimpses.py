@@ -1,6 +1,6 @@
 """What the sampler of a worker sees of the code of a cell, in memory that both sides share.
 
-Written by `shell.worker_sampler` ten times a second at most; read by `session.isolation.watchdog`.
+Written by `shell.worker.sampler` ten times a second at most; read by `session.isolation.watchdog`.
 Both work while the main thread of the worker is busy; the session reads without a word from the
 worker. That nothing new is written says something too: whoever writes needs the GIL.
 

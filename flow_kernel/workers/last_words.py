@@ -1,6 +1,6 @@
 """The end of what a worker wrote to its streams, in memory that outlives it (both sides).
 
-Written by `shell.worker_streams` in the worker at each `write`; read by `worker` in the session
+Written by `shell.worker.streams` in the worker at each `write`; read by `worker` in the session
 when it has died: what was on its way through queues and threads then is here still.
 
     page 0:          segments begun, for each stream (8) | bytes taken by the session (8): see

@@ -1,6 +1,6 @@
 """What a worker may take of the machine, and how people write that down (pure).
 
-Read by `shell.routing` from the marks of a cell; the pool holds a worker to them.
+Read by `shell.isolated.routing` from the marks of a cell; the pool holds a worker to them.
 
     bytes    2G, 512M, 800k: powers of ten; 1.5GiB, 64Mi: powers of two; a number: bytes
     seconds  30, 0.5, 90s, 10m, 1h, 2d; a number: seconds

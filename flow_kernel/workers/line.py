@@ -1,6 +1,6 @@
 """A line on which a job goes straight to the main thread of its worker (both sides).
 
-Made by `starter`; written by `speech`, read by `shell.worker_line`. What the worker says comes back
+Made by `starter`; written by `speech`, read by `shell.worker.line`. What the worker says comes back
 on it: see `line_words`.
 
 On the shell channel a job wakes five threads: the relay's, one of ZeroMQ in each process, the one

@@ -1,6 +1,6 @@
 """What a worker says on the line that its jobs come on, in one order with its channel (both sides).
 
-Used by `shell.worker_line` in the worker and by `worker` in the session.
+Used by `shell.worker.line` in the worker and by `worker` in the session.
 
 A message of the IOPub channel wakes a thread of ZeroMQ in each process, which takes a tenth of a
 millisecond each. A packet on the line wakes the one that reads it, and is not lost where the worker

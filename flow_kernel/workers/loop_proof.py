@@ -1,6 +1,6 @@
 """Whether a loop of Python code goes round for ever: one pass of it is followed, on paper (pure).
 
-Called by `shell.worker_sampler` with the frame of the cell.
+Called by `shell.worker.sampler` with the frame of the cell.
 
 A loop that only reads and computes with values that cannot change is a machine without memory but
 its variables. Once a pass ends where it began, with the variables that it began with, the next one

@@ -22,7 +22,7 @@ from jupyter_client.session import Session
 from flow_kernel.errors import IsolationUnavailable
 from flow_kernel.settings import PoolSettings
 
-APP: Final = "flow_kernel.shell.worker_app"
+APP: Final = "flow_kernel.shell.worker.app"
 LOCAL: Final = "local-provisioner"
 _HAS_IPC: Final = sys.platform != "win32"
 _KEY_BYTES: Final = 32

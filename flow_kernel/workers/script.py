@@ -1,6 +1,6 @@
 """A script of bash as a child of a worker: begun, fed, interrupted, and ended with all it started.
 
-Called by `shell.worker_script`.
+Called by `shell.worker.script`.
 
 stdout and stderr are those of the worker, which its session reads as they come. The text goes in by
 a descriptor that commands of the script do not see: it may be of any length, and no list of

@@ -3,7 +3,7 @@
 Called by `starts`, in its own thread: the system takes its end for the owner's.
 
     fork     the provisioner `flow-zygote` asks a zygote for it
-    program  jupyter_client's own provisioner starts `python -m flow_kernel.shell.worker_app`
+    program  jupyter_client's own provisioner starts `python -m flow_kernel.shell.worker.app`
 
 `wait_for_ready` of jupyter_client's clients is not used: it waits 200 ms for nothing. A worker says
 that it is ready on a pipe; where a program cannot be given one (Windows), it is asked.

@@ -215,7 +215,7 @@ class Worker(Turning):
             return
         job = self.job
         is_of_job = job is not None and message.parent_id == job.msg_id
-        if message.kind == "execute_reply":  # instead of `idle`, see `shell.worker_replies`
+        if message.kind == "execute_reply":  # instead of `idle`, see `shell.worker.replies`
             self._replied(message, is_idle=True)
         elif message.kind == "status":
             if message.content.get("execution_state") == "idle":

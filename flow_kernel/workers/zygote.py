@@ -30,7 +30,7 @@ from typing import Any, ClassVar, Final, NoReturn
 from flow_kernel.records.process import start_time
 from flow_kernel.workers import sweep, wire
 
-_MODULE: Final = "flow_kernel.shell.worker_app"
+_MODULE: Final = "flow_kernel.shell.worker.app"
 _STANDARD: Final = (
     _MODULE,
     "ipykernel.kernelapp",

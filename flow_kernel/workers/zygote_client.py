@@ -122,7 +122,7 @@ class ZygoteClient:
         """A worker.
 
         Args:
-            argv: Of `shell.worker_app.run`.
+            argv: Of `shell.worker.app.run`.
             env: Its environment.
             cwd: Its directory.
             fds: Its stdout and stderr, and what else it is to keep.

@@ -1,6 +1,6 @@
 """A run as it goes on: what it is told of, as the sight that a picture shows (pure).
 
-Built by `shell.workflow_live`; told from the thread of the run, asked by the one that draws, which
+Built by `shell.workflows.live`; told from the thread of the run, asked by the one that draws, which
 hold one lock.
 """
 

@@ -12,7 +12,7 @@ from flow_kernel.apps.mcp.shaping import LIMIT, ends_of, frames_of, run_answer, 
 from flow_kernel.apps.mcp.spool import MOST_CHARS, Spool
 from flow_kernel.apps.mcp.tools import TOOLS, schema_of
 from flow_kernel.errors import UsageError
-from flow_kernel.shell.request_marks import ACTOR_CHARS, actor_of, staleness_of
+from flow_kernel.shell.channels.request_marks import ACTOR_CHARS, actor_of, staleness_of
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),

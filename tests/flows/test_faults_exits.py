@@ -4,7 +4,7 @@ from typing import Final
 
 import pytest
 
-from flow_kernel.shell import lasting_events
+from flow_kernel.shell.overrides import lasting_events
 from tests.kernels import Kernel, KernelDied
 from tests.promises import promise
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from flow_kernel.shell import awaited_interrupts
+from flow_kernel.shell.overrides import awaited_interrupts
 from tests.kernels import Kernel
 from tests.promises import promise
 from tests.replies import Ran

@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from flow_kernel.shell.overrides import override_findings
+from flow_kernel.shell.overrides.all_overrides import override_findings
 from tests.kernels import Kernel
 from tests.promises import promise
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 
-from flow_kernel.shell.packed_text import escaped, is_usable
+from flow_kernel.shell.channels.packed_text import escaped, is_usable
 from tests.kernels import Kernel
 from tests.promises import promise
 

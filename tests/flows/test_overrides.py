@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from flow_kernel.shell.overrides import OVERRIDES
+from flow_kernel.shell.overrides.all_overrides import OVERRIDES
 from tests.environments import environment
 from tests.kernels import Kernel
 from tests.promises import promise
@@ -99,8 +99,12 @@ changed.do_token_transforms = lambda self, lines, more=None: transform(self, lin
 _OURS: Final = {
     "messages without a hop": "hasattr(ip.kernel.iopub_thread, 'order')",
     "requests without a hop": "type(ip.kernel.shell_channel_thread).__name__.startswith('Flow')",
-    "requests read once": "vars(sys.modules['flow_kernel.shell.quick_dispatch'])['_IS_USABLE']",
-    "buttons heard at once": "vars(sys.modules['flow_kernel.shell.own_comms'])['_IS_USABLE']",
+    "requests read once": (
+        "vars(sys.modules['flow_kernel.shell.channels.quick_dispatch'])['_IS_USABLE']"
+    ),
+    "buttons heard at once": (
+        "vars(sys.modules['flow_kernel.shell.channels.own_comms'])['_IS_USABLE']"
+    ),
     "replies without a hop": "type(ip.kernel.shell_stream).__name__ == 'SharedStream'",
     "streams that wait for nobody": "hasattr(sys.stdout, 'unsent')",
     "history in batches": "hasattr(ip.history_manager, 'batch')",
@@ -110,7 +114,7 @@ _OURS: Final = {
     "work of a cell done once": "hasattr(ipykernel.ipkernel._accepts_parameters, '_found')",
     "results under their own request": "'msg' in vars(type(ip.displayhook))",
     "questions beside the kernel's state": (
-        "vars(sys.modules['flow_kernel.shell.quiet_requests'])['_IS_USABLE']"
+        "vars(sys.modules['flow_kernel.shell.channels.quiet_requests'])['_IS_USABLE']"
     ),
     "sources without IPython's syntax": "'Plain' in type(ip.input_transformer_manager).__name__",
 }

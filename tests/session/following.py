@@ -22,7 +22,7 @@ from flow_kernel.session.checkpoints.reach_facts import facts_of, landmarks
 from flow_kernel.session.checkpoints.reach_look import CellLook, Reach, World
 from flow_kernel.session.checkpoints.reach_tracker import ReachTracker
 from flow_kernel.session.checkpoints.saving import NOTHING_SPECIAL, save
-from flow_kernel.shell.compile_tap import CompileTap
+from flow_kernel.shell.taps.compile_tap import CompileTap
 
 UNSAVED = b"?"
 """What stands for the content of a variable that could not be saved."""

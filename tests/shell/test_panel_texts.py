@@ -6,11 +6,11 @@ from typing import Any, Final
 
 import pytest
 
-from flow_kernel.shell.approve_display import ApprovalCard
 from flow_kernel.shell.panel.orders import read_order
 from flow_kernel.shell.panel.questions import Outcome, QuestionWidget, question_of, take_answer
 from flow_kernel.shell.panel.rows import row_of, row_of_approval
 from flow_kernel.shell.panel.still import StillPanel
+from flow_kernel.shell.views.approve_display import ApprovalCard
 from flow_kernel.store.contract import ApprovalRow
 from tests.hostile_texts import TEXTS
 

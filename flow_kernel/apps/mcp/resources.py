@@ -111,7 +111,7 @@ class Resources:
         from flow_kernel.apps.shelves import files_at, shelf_at  # with all that checkpoints need
         from flow_kernel.session.checkpoints.checkpoint import differing
         from flow_kernel.session.checkpoints.near import find_near
-        from flow_kernel.shell.checkpoint_display import DifferenceCard
+        from flow_kernel.shell.views.checkpoint_display import DifferenceCard
 
         shelf = shelf_at(self._kernels.home)
         after = find_near(shelf, name)

@@ -48,8 +48,8 @@ _NO_SESSION: Final = json.dumps(
         }
     }
 )
-"""The answer to calls of code in a worker, as `shell.call_wire` reads it there: to write it with
-that would load IPython into the server."""
+"""The answer to calls of code in a worker, as `shell.worker.call_wire` reads it there: to write it
+with that would load IPython into the server."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from flow_kernel.session.checkpoints.last_place import last_place
 from flow_kernel.session.checkpoints.near import find_near
 from flow_kernel.session.checkpoints.tree import Gap, Node, tree
 from flow_kernel.session.checkpoints.tree_text import remarks_of
-from flow_kernel.shell.checkpoint_display import DifferenceCard
+from flow_kernel.shell.views.checkpoint_display import DifferenceCard
 
 _LIMIT: Final = 200
 _MOST: Final = 2_000

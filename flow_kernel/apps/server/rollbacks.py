@@ -17,7 +17,7 @@ from flow_kernel.apps.server.live_kernel import run_cell
 from flow_kernel.errors import IllegalTransition, UsageError
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint
 from flow_kernel.session.checkpoints.rollback import go_back
-from flow_kernel.shell.checkpoint_display import RollbackCard
+from flow_kernel.shell.views.checkpoint_display import RollbackCard
 
 WHATS: Final = ("files", "state")
 _CELL_S: Final = 120.0

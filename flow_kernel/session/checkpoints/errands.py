@@ -1,7 +1,7 @@
 """Checkpoints that a session wants of variables that a worker holds.
 
 Where every cell is isolated, the session itself has none. Wanted by `automatic`; taken by
-`shell.worker_checkpoints` in the worker.
+`shell.worker.checkpoints` in the worker.
 
     a cell calls its session ─▶ collected ─▶ they go to the worker with the answer
     no cell runs there       ─▶ sent      ─▶ the worker takes them at once

@@ -1,6 +1,6 @@
 """What people read of the files of a checkpoint (pure).
 
-Called by `shell.checkpoint_display` and `jupyter flow checkpoints`.
+Called by `shell.views.checkpoint_display` and `jupyter flow checkpoints`.
 """
 
 from flow_kernel.records.plain import human_bytes, one_line

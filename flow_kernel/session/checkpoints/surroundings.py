@@ -1,6 +1,6 @@
 """What checkpoints need to know of a shell (pure).
 
-Made by `shell.surroundings` when a kernel starts, so it imports nothing else.
+Made by `shell.taps.surroundings` when a kernel starts, so it imports nothing else.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,6 +1,6 @@
 """Cells that nobody waits for: each in a thread of its own, which waits for its worker.
 
-Made by `opening`; called by `shell.isolated_background`.
+Made by `opening`; called by `shell.isolated.background`.
 
     waiting ─▶ running ─▶ ok | error | cancelled
 """

@@ -1,6 +1,6 @@
 """What is to run in a worker (pure).
 
-Made by `shell.isolated_cell`; called by `service` and `ends`.
+Made by `shell.isolated.cell`; called by `service` and `ends`.
 """
 
 from collections.abc import Mapping

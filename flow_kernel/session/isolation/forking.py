@@ -1,6 +1,6 @@
 """Cells that run in a copy of the session: forked for one cell, with all variables at once.
 
-Made by `opening`; called by `shell.isolated_cell`.
+Made by `opening`; called by `shell.isolated.cell`.
 
     facts ─▶ judge ─▶ fork ─▶ [the copy runs the cell; its thread here passes on what it says]
                                  ─▶ outcome ─▶ variables that were named ─▶ the copy ends

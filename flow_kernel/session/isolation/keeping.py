@@ -1,6 +1,6 @@
 """Checkpoints of the variables of a worker: what the session does for them.
 
-Called by `shell.isolated_calls` while a cell of the worker runs, and by `errands` when none does.
+Called by `shell.isolated.calls` while a cell of the worker runs, and by `errands` when none does.
 The worker freezes, writes and restores; the session says where in the log that is, notes it there,
 and tells agents. Both go as JSON:
 

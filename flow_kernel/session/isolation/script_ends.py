@@ -1,6 +1,6 @@
 """How scripts of bash end that do not end well, in words (pure).
 
-Called by `service` with what `shell.worker_script` has told, which is another process: anything.
+Called by `service` with what `shell.worker.script` has told, which is another process: anything.
 
     128 + n    of a command that signal n has ended: so says bash
     126, 127   the command is no program, or there is none

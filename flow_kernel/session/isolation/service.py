@@ -1,6 +1,6 @@
 """Isolated cells of one session: variables in, the cell in a worker, variables out, what is told.
 
-Built by `session.assembly` when the first cell is isolated; called by `shell.isolated_cell`.
+Built by `session.assembly` when the first cell is isolated; called by `shell.isolated.cell`.
 
     wanted names ─▶ pack ─▶ lease ─▶ send ─▶ [worker runs; relay passes on what it says] ─▶ outcome
 """

@@ -1,6 +1,6 @@
 """What a person does to the workers of this session: looks at them, stops one, begins one anew.
 
-Built by `opening`; called by `shell.workers_answers`.
+Built by `opening`; called by `shell.isolated.workers_answers`.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,7 @@
 """Workers in words and as documents (pure).
 
-Called by `shell.workers_display` and by the verb `jupyter flow workers`, so that both say the same.
+Called by `shell.views.workers_display` and by the verb `jupyter flow workers`, so that both say the
+same.
 """
 
 from collections.abc import Sequence

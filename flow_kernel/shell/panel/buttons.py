@@ -10,7 +10,7 @@ none, and all is as it was.
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from flow_kernel.shell.own_comms import OwnComms
+from flow_kernel.shell.channels.own_comms import OwnComms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,9 +51,9 @@ class ApproveButtons:
 
         if not wire.is_there():
             return None
-        from flow_kernel.shell.approve_display import ApprovalCard  # as above
         from flow_kernel.shell.panel.output import WidgetOutput  # as above
         from flow_kernel.shell.panel.questions import QuestionWidget  # as above
+        from flow_kernel.shell.views.approve_display import ApprovalCard  # as above
 
         question = QuestionWidget(row)
         widget = wire.Widget(

@@ -16,7 +16,7 @@ from flow_kernel.errors import FlowError
 from flow_kernel.session.approval_buttons import CHANNEL, Answer
 from flow_kernel.session.person import user_name
 from flow_kernel.session.session import Session
-from flow_kernel.shell.own_comms import OwnComms
+from flow_kernel.shell.channels.own_comms import OwnComms
 from flow_kernel.shell.panel.board import Board
 from flow_kernel.shell.panel.main_thread import MainThread
 from flow_kernel.shell.panel.orders import Orders, read_order

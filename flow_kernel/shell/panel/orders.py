@@ -12,8 +12,8 @@ from flow_kernel.session.checkpoints.rollback import Rollback
 from flow_kernel.session.isolation.worker_looks import find
 from flow_kernel.session.isolation.worker_text import title_of
 from flow_kernel.session.session import Session
-from flow_kernel.shell.checkpoint_display import RollbackCard
 from flow_kernel.shell.panel.main_thread import MainThread
+from flow_kernel.shell.views.checkpoint_display import RollbackCard
 
 _MOST_LINES: Final = 30
 

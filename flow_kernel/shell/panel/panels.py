@@ -1,13 +1,13 @@
 """What `%flow panel` answers: the live panel where the front end shows widgets, else a still one.
 
-Built by `shell.opening`; called by `shell.magics`. A kernel has one live panel: the one before is
-left as it stood.
+Built by `shell.opening`; called by `shell.magics.flow_magics`. A kernel has one live panel: the one
+before is left as it stood.
 """
 
 from typing import TYPE_CHECKING, Any
 
 from flow_kernel.session.session import Session
-from flow_kernel.shell.own_comms import OwnComms
+from flow_kernel.shell.channels.own_comms import OwnComms
 
 if TYPE_CHECKING:
     from flow_kernel.shell.panel.live import LivePanel

@@ -18,8 +18,8 @@ from typing import Final
 from flow_kernel.records.plain import human_bytes, human_ms, one_line
 from flow_kernel.session.approval_text import MARKS as APPROVAL_MARKS
 from flow_kernel.session.task_text import MARKS as STEP_MARKS
-from flow_kernel.shell.display import changes_of
 from flow_kernel.shell.panel.questions import TONES, question_of, said_of
+from flow_kernel.shell.views.display import changes_of
 from flow_kernel.store.contract import ApprovalRow
 
 Row = dict[str, object]

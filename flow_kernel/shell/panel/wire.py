@@ -4,7 +4,7 @@ Built by `shell.panel.buttons` and `shell.panel.live`.
 
 The comm is spoken by hand. ipywidgets would be loaded into the user's process for it (0.2 s), and
 its widgets may be used in the thread that runs the cells only; this one sends from any thread, and
-what it hears comes in whichever thread `shell.own_comms` hears it.
+what it hears comes in whichever thread `shell.channels.own_comms` hears it.
 
     kernel ──▶ comm_open {state}, comm_msg {method: custom | update}, comm_close
     client ──▶ comm_msg {method: custom | update | request_state}, comm_close
@@ -19,7 +19,7 @@ from importlib.resources import files
 from importlib.util import find_spec
 from typing import Any, Final
 
-from flow_kernel.shell.own_comms import OwnComms
+from flow_kernel.shell.channels.own_comms import OwnComms
 
 VIEW: Final = "application/vnd.jupyter.widget-view+json"
 _TARGET: Final = "jupyter.widget"

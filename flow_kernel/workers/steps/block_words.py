@@ -16,7 +16,7 @@ Frame = tuple[str, int, str]
 """File, line, function."""
 _SHOWN: Final = 8
 _LINE_CHARS: Final = 100
-_OURS: Final = ("workers/steps/", "shell/worker_sampler.py")
+_OURS: Final = ("workers/steps/", "shell/worker/sampler.py")
 
 
 def document(found: Finding, at_s: float, usage: Usage, stack: Sequence[str]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ SLOT_BYTES = 4096
 """What `glimpses` needs for each, which a host loads later."""
 _GLIMPSES = "flow_kernel.workers.glimpses"
 _LOOKS = "flow_kernel.workers.thread_looks"
-_SAMPLER = "flow_kernel.shell.worker_sampler"
+_SAMPLER = "flow_kernel.shell.worker.sampler"
 NUMBER = getattr(_signal, "SIGRTMAX", 64) - 7
 """The signal; hardly any program uses it."""
 

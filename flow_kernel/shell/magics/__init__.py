@@ -1,0 +1,1 @@
+"""The magics of a session, and what they answer: flow, task, approve, checkpoint."""

@@ -1,0 +1,1 @@
+"""How a kernel starts: what it loads late, where it writes, what it goes on with."""

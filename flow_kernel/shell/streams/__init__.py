@@ -1,0 +1,1 @@
+"""What becomes of printed text, also where a cell has broken `sys.stdout`."""

@@ -1,0 +1,1 @@
+"""What sees a cell for the recorder, holds it up for an answer, and keeps our failures away."""

@@ -1,0 +1,1 @@
+"""What a person sees and answers: tables, cards, bars and boxes, as text and as HTML."""

@@ -1,0 +1,1 @@
+"""What runs inside a worker, and the wire on which it calls its session."""

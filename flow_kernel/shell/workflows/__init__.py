@@ -1,0 +1,1 @@
+"""The magic of workflows, and the picture of a run."""
