@@ -156,6 +156,17 @@ class _Collector:
             os.write(self._wake, b"\0")
 
 
+class _Resized:
+    """Whether the window has another size; a handler of signals may not wait for a lock."""
+
+    def __init__(self) -> None:
+        self.is_so: bool = False
+
+    def note(self) -> None:
+        """It has."""
+        self.is_so = True
+
+
 class _Canvas:
     """What stands on the screen: only what is another line is written."""
 
@@ -181,7 +192,7 @@ class _Canvas:
             self._terminal.flush()
 
 
-def _watch(collector: _Collector, terminal: Terminal, resized: threading.Event) -> None:
+def _watch(collector: _Collector, terminal: Terminal, resized: "_Resized") -> None:
     hand, painter, canvas = Hand(), Painter.of(terminal), _Canvas(terminal)
     stdin, drawn_s, is_new = sys.stdin.fileno(), 0.0, False
     while not hand.is_done and collector.error is None:
@@ -198,9 +209,9 @@ def _watch(collector: _Collector, terminal: Terminal, resized: threading.Event) 
         if collector.message is not None:
             hand, collector.message = Hand(selected=hand.selected, message=collector.message), None
             is_new = True
-        is_new = is_new or resized.is_set()
+        is_new = is_new or resized.is_so
         if is_new and collector.snapshot is not None and time.monotonic() - drawn_s >= _EACH_S:
-            resized.clear()
+            resized.is_so = False
             size = shutil.get_terminal_size()
             lines = render(collector.snapshot, hand, painter, columns=size.columns, rows=size.lines)
             canvas.draw(lines, (size.columns, size.lines))
@@ -227,20 +238,20 @@ def _keys(text: str) -> Iterator[str]:
 
 
 @contextmanager
-def _screen(terminal: Terminal) -> Iterator[threading.Event]:
+def _screen(terminal: Terminal) -> Iterator["_Resized"]:
     """A screen of its own, and keys as they are pressed; as it was afterwards, whatever happens.
 
     Yields:
-        Set whenever the screen has another size.
+        Told whenever the screen has another size.
     """
-    stdin, resized = sys.stdin.fileno(), threading.Event()
+    stdin, resized = sys.stdin.fileno(), _Resized()
     before = termios.tcgetattr(stdin)
     now = termios.tcgetattr(stdin)
     now[3] &= ~(termios.ICANON | termios.ECHO)
     now[6] = [*now[6]]
     now[6][termios.VSUSP] = b"\0"  # a stopped program would leave the screen as it is
     handlers = {
-        signal.SIGWINCH: lambda *_: resized.set(),
+        signal.SIGWINCH: lambda *_: resized.note(),
         signal.SIGTERM: _interrupt,
         signal.SIGHUP: _interrupt,
     }

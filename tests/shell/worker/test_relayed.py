@@ -1,7 +1,7 @@
 """Errors of a worker as the session raises them again."""
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flow_kernel.shell.worker.relayed import RelayedError, relayed
@@ -26,6 +26,7 @@ def test_any_other_keeps_its_words(name: str) -> None:
     assert str(error) == "why"
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.dictionaries(st.sampled_from(["ename", "evalue", "traceback"]), st.text() | st.none()
                        | st.lists(st.text() | st.integers())))  # fmt: skip
 def test_whatever_a_worker_says_becomes_an_error(reply: dict[str, object]) -> None:
