@@ -110,3 +110,25 @@ def test_variables_that_a_stranger_put_under_our_signature_are_never_read(tmp_pa
     assert trouble.reason.endswith("its manifest names other variables than were signed")
     with pytest.raises(CheckpointDamaged, match=found.checkpoint_id):
         _ = found.groups
+
+
+@pytest.mark.parametrize("name", ["{1}", "abcd --trust", "ABCDEFABCDEF", "abcdef", "a" * 40])
+def test_a_manifest_whose_name_is_no_id_is_damaged_whoever_signed_it(
+    tmp_path: Path, name: str
+) -> None:
+    shelf = shelf_at(tmp_path)
+    kept = taken(shelf, VALUES)
+    taken(shelf, VALUES, checkpoint_id=name)
+    assert shelf.all() == [kept]
+    assert shelf.damaged == {name: "has a name that is no id"}
+
+
+@pytest.mark.parametrize("fact", [{"name": ["x"]}, {"created_at": 5}, {"seq": "1"}, {"seq": None}])
+def test_a_manifest_that_cannot_be_sorted_spoils_no_list(
+    tmp_path: Path, fact: dict[str, object]
+) -> None:
+    shelf = shelf_at(tmp_path)
+    kept = taken(shelf, VALUES)
+    odd = taken(shelf, VALUES, **fact)
+    assert shelf.all() == [kept]
+    assert shelf.damaged == {odd.checkpoint_id: "has a name or a time that is none"}

@@ -14,7 +14,7 @@ from typing import Final
 from flow_kernel.apps.rollback_session import checkpoints_at
 from flow_kernel.apps.server.dashboard import Dashboard
 from flow_kernel.apps.server.live_kernel import run_cell
-from flow_kernel.errors import IllegalTransition, UsageError
+from flow_kernel.errors import IllegalTransition, UntrustedCheckpoint, UsageError
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint
 from flow_kernel.session.checkpoints.rollback import go_back
 from flow_kernel.shell.views.checkpoint_display import RollbackCard
@@ -41,10 +41,18 @@ def go_back_to(
 
     Raises:
         IllegalTransition: The session runs a cell.
+        UntrustedCheckpoint: Variables of a stranger would run their code.
         FlowError: It cannot go back; nothing was changed.
     """
     if what == "state" and not session:
         raise UsageError("variables belong to a running kernel: name its session")
+    if what == "state" and not target.is_trusted:
+        # Before a kernel hears of it.
+        raise UntrustedCheckpoint(
+            f"checkpoint {target.checkpoint_id} was not signed with your key: restoring it would "
+            "run whatever code is in it; nothing was changed",
+            hint=f"if you know where it comes from: %rollback {target.checkpoint_id} --trust",
+        )
     with board.rollback_lock:
         lines = _went(board, target, what, session=session, is_dry_run=True)
         digest = hashlib.sha256("\n".join([target.checkpoint_id, what, session, *lines]).encode())

@@ -3,6 +3,7 @@
 Called by `session.checkpoints.service`, by the magics and by the command line.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
@@ -25,6 +26,7 @@ from flow_kernel.store.snapshots.reading import read_content, read_into
 from flow_kernel.store.snapshots.segments import ChunkLost, Chunks
 
 _FEWEST_OF_ID: Final = 4
+_ID: Final = re.compile(r"[0-9a-f]{12}\Z")
 
 
 class Trouble(NamedTuple):
@@ -277,6 +279,9 @@ _REPAIR: Final = 'try "jupyter flow check --repair"'
 
 def _checked(unsealed: Unsealed, checkpoint_id: str) -> Checkpoint:
     head = unsealed.head
+    # Ids are written into cells and addresses: a stranger's file must not say more than an id.
+    if _ID.match(checkpoint_id) is None:
+        raise ManifestDamaged("has a name that is no id")
     try:
         body = Body(head, unsealed.body)
         count = head["counts"]["variables"]
@@ -288,6 +293,8 @@ def _checked(unsealed: Unsealed, checkpoint_id: str) -> Checkpoint:
         raise ManifestDamaged("names other variables than its head") from None
     except (KeyError, TypeError, AttributeError) as error:
         raise ManifestDamaged(f"lacks something: {error}") from None
+    if not (type(found.name) is type(found.created_at) is str and type(found.seq) is int):
+        raise ManifestDamaged("has a name or a time that is none")  # all are sorted by it
     if found.checkpoint_id != checkpoint_id:
         raise ManifestDamaged(f"belongs to checkpoint {str(found.checkpoint_id)[:40]}")
     return found

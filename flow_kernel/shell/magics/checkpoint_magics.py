@@ -3,6 +3,7 @@
 Called by IPython; each answer prints as text, shows as HTML and is a Python value.
 """
 
+import re
 import shlex
 from typing import Any, Final
 
@@ -15,6 +16,8 @@ from flow_kernel.session.checkpoints.surroundings import FLAGS, VERBS
 
 _TAKE_NAMES: Final = ("show", "diff", "verify")
 _OPTIONS: Final = {"prune": ("--keep", "--yes")}
+_EVALUATED: Final = re.compile(r"[{}$?!]|\A-")
+"""What IPython would make something else of on a line, and what is an option."""
 
 
 @magics_class
@@ -92,9 +95,13 @@ def complete(_: Any, event: Any) -> list[str]:
 
 
 def _names() -> list[str]:
-    """The names of all checkpoints, the newest first."""
+    """The names of all checkpoints, the newest first; the id of one whose name would not stay."""
     try:
         known = current_session().checkpoints.shelf.all()
     except FlowError:
         return []
-    return [shlex.quote(name) for name in dict.fromkeys(one.name for one in reversed(known))]
+    # A name may be a stranger's: what stands in braces would run.
+    names = (
+        one.checkpoint_id if _EVALUATED.search(one.name) else one.name for one in reversed(known)
+    )
+    return [shlex.quote(name) for name in dict.fromkeys(names)]

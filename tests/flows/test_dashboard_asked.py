@@ -1,0 +1,102 @@
+"""The dashboard in front of a real kernel, asked as a program asks it: no answer does too much."""
+
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from flow_kernel.errors import CheckpointDamaged
+from flow_kernel.session.checkpoints.shelf import Shelf
+from tests.dashboard import Answer, Served, api
+from tests.isolating import ok as all_of
+from tests.kernels import Kernel
+from tests.promises import promise
+from tests.session.shelves import shelf_at, taken
+
+pytest.importorskip("jupyter_server")
+pytestmark = [
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks on Linux only"),
+    pytest.mark.timeout(120),
+]
+
+CODE = "{open('sprung', 'w')}"
+
+
+
+def ok(kernel: Kernel, code: str) -> str:
+    return all_of(kernel, code).strip()
+
+
+@pytest.fixture(scope="module")
+def kernel() -> Iterator[Kernel]:
+    """One whose home lies in its project, and is not where anybody would look for one."""
+    with Kernel(env={"FLOW_HOME": "kept"}) as kernel:
+        kernel.home = kernel.cwd / "kept"
+        (kernel.cwd / "made.txt").write_text("at first", encoding="utf-8")
+        ok(kernel, "n = 1")
+        ok(kernel, "%checkpoint first")
+        yield kernel
+
+
+@pytest.fixture(scope="module")
+def served(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with Served(tmp_path_factory.mktemp("served"), kernel.home) as served:
+        yield served
+
+
+@pytest.fixture
+def shelf(kernel: Kernel) -> Iterator[Shelf]:
+    """A stranger's: what it seals is not signed with the user's key."""
+    shelf = shelf_at(kernel.home)
+    before = {*shelf.manifests_dir.iterdir()}
+    yield shelf
+    for path in {*shelf.manifests_dir.iterdir()} - before:
+        path.unlink()
+
+
+def back(served: Served, name: str, what: str, **more: str) -> Answer:
+    (lease,) = [each for each in served.get("overview")["sessions"] if each["has_kernel"]]
+    asked = {"what": what, "session": lease["session"], **more}
+    return served.post(f"checkpoints/{api(name)}/rollback", asked)
+
+
+@promise("dashboard.harmless", "checkpoint.foreign")
+@pytest.mark.parametrize("name", [CODE, "abcd --trust", "0123456789AB"])
+def test_a_manifest_whose_id_is_more_than_an_id_is_damaged_and_runs_nothing(
+    kernel: Kernel, served: Served, shelf: Shelf, name: str
+) -> None:
+    taken(shelf, {"x": b"1"}, checkpoint_id=name)
+    answer = back(served, name, "state")
+
+    assert (answer.status, answer.document["error"]["type"]) == (422, "CheckpointDamaged")
+    assert served.get("checkpoints")["damaged"] == [
+        {"checkpoint_id": name, "reason": "has a name that is no id"}
+    ]
+    assert not (kernel.cwd / "sprung").exists()
+    with pytest.raises(CheckpointDamaged):
+        shelf.find(name)
+
+
+@promise("checkpoint.foreign")
+def test_variables_of_a_stranger_are_refused_before_a_kernel_hears_of_them(
+    kernel: Kernel, served: Served, shelf: Shelf
+) -> None:
+    one = taken(shelf, {"x": b"1"}, name="strange")
+    count = ok(kernel, "get_ipython().execution_count")
+    answers = [back(served, "strange", "state", confirm=each) for each in ("", "0" * 64)]
+
+    assert {(each.status, each.document["error"]["type"]) for each in answers} == {
+        (403, "UntrustedCheckpoint")
+    }
+    assert one.checkpoint_id in answers[0].document["error"]["message"]
+    assert int(ok(kernel, "get_ipython().execution_count")) == int(count) + 1
+
+
+@promise("checkpoint.foreign")
+def test_a_name_that_is_code_is_completed_as_the_id(kernel: Kernel, shelf: Shelf) -> None:
+    code, option = (taken(shelf, {"x": b"1"}, name=name, seq=7) for name in (CODE, "--trust"))
+    for line in ("%rollback ", "%checkpoint show "):
+        found = kernel.ask("complete_request", {"code": line, "cursor_pos": len(line)})["matches"]
+
+        assert {code.checkpoint_id, option.checkpoint_id, "first"} <= {*found}
+        assert CODE not in "".join(found)
