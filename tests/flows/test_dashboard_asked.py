@@ -6,11 +6,13 @@ from collections.abc import Iterator
 import pytest
 
 from flow_kernel.errors import CheckpointDamaged
+from flow_kernel.sandbox import connect
 from flow_kernel.session.checkpoints.shelf import Shelf
-from tests.dashboard import Answer, Served, api
+from tests.dashboard import DEADLINE_S, Answer, Served, api
 from tests.isolating import ok as all_of
 from tests.kernels import Kernel
 from tests.promises import promise
+from tests.sandboxes import wait_for
 from tests.session.shelves import shelf_at, taken
 
 pytest.importorskip("jupyter_server")
@@ -20,7 +22,6 @@ pytestmark = [
 ]
 
 CODE = "{open('sprung', 'w')}"
-
 
 
 def ok(kernel: Kernel, code: str) -> str:
@@ -100,3 +101,23 @@ def test_a_name_that_is_code_is_completed_as_the_id(kernel: Kernel, shelf: Shelf
 
         assert {code.checkpoint_id, option.checkpoint_id, "first"} <= {*found}
         assert CODE not in "".join(found)
+
+
+@promise("dashboard.view")
+def test_what_the_sandbox_does_is_in_the_home_that_is_shown(
+    served: Served,
+) -> None:
+    def busy() -> list[dict[str, object]]:
+        return [each for each in served.get("workers")["items"] if each["state"] == "busy"]
+
+    with connect(served.origin, served.token) as client:
+        task = client.run("while :; do sleep 0.01; done")
+        wait_for(busy)
+        (worker,) = busy()
+        has_kernel = {
+            each["session"]: each["has_kernel"] for each in served.get("workers")["sessions"]
+        }
+        task.terminate()
+        task.wait(DEADLINE_S)
+
+    assert has_kernel[worker["session"]] is False

@@ -5,7 +5,6 @@ Loaded by Jupyter Server, which finds it in `jupyter_server_config.d/flow_kernel
 """
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 from jupyter_server.extension.application import ExtensionApp
@@ -13,6 +12,7 @@ from traitlets import Float, Int
 
 from flow_kernel.apps.sandbox.engine import SandboxSettings
 from flow_kernel.apps.sandbox.server import Sandbox
+from flow_kernel.apps.server.served_home import home_of, root_of
 
 _DEFAULT = SandboxSettings()
 
@@ -43,7 +43,7 @@ class FlowSandboxApp(ExtensionApp):
             heartbeat_s=self.heartbeat_s,
         )
         self._sandbox = Sandbox(
-            Path(str(getattr(self.serverapp, "root_dir", "."))), settings=settings
+            home_of(self.serverapp), root=root_of(self.serverapp), settings=settings
         )
         self.handlers.extend(self._sandbox.handlers())
 

@@ -7,11 +7,9 @@ foreign Origin.
 """
 
 import logging
-import os
 from pathlib import Path
 from typing import Any, Final
 
-from jupyter_core.paths import jupyter_data_dir
 from jupyter_core.utils import ensure_async
 from jupyter_server.auth.decorator import ws_authenticated
 from jupyter_server.auth.identity import (
@@ -28,7 +26,7 @@ from flow_kernel.apps.sandbox.connection import Connection, Gate
 from flow_kernel.apps.sandbox.engine import Engine, SandboxSettings
 from flow_kernel.apps.sandbox.task import Owner
 from flow_kernel.apps.sandbox.wire import MOST_BYTES
-from flow_kernel.records.home import resolve
+from flow_kernel.records.home import Home
 from flow_kernel.session.person import user_name
 
 PATH: Final = "/flow/sandbox"
@@ -40,13 +38,13 @@ class Sandbox:
     """One for a server; nothing is started before somebody connects.
 
     Args:
+        home: Of the records; that of the dashboard at the same server.
         root: The directory that the server shows.
         settings: Bounds.
     """
 
-    def __init__(self, root: Path, *, settings: SandboxSettings | None = None) -> None:
+    def __init__(self, home: Home, *, root: Path, settings: SandboxSettings | None = None) -> None:
         self.settings: SandboxSettings = settings or SandboxSettings()
-        home = resolve(root, os.environ, user_home=Path.home(), data_dir=Path(jupyter_data_dir()))
         self.engine: Engine = Engine(home, root=root, settings=self.settings)
         self.gate: Gate = Gate(self.settings.max_connections, self.settings.connections_per_s)
 

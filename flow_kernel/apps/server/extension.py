@@ -1,17 +1,9 @@
-"""What the dashboard adds to a Jupyter Server: its addresses, and its setting `home`.
+"""What the dashboard adds to a Jupyter Server: its addresses.
 
-Called by Jupyter Server through the package.
-
-    c.FlowDashboard.home = "/data/project/.flow"     by default that of the server's own directory
+Called by Jupyter Server through the package; its setting `home` is in `served_home`.
 """
 
-import os
-from pathlib import Path
 from typing import Any, Final
-
-from jupyter_core.paths import jupyter_data_dir
-from traitlets import Unicode
-from traitlets.config import LoggingConfigurable
 
 from flow_kernel.apps.server.approvals import ApprovalAnswer, ApprovalList
 from flow_kernel.apps.server.checkpoints import (
@@ -25,9 +17,9 @@ from flow_kernel.apps.server.live_socket import LiveSocket
 from flow_kernel.apps.server.pages import File, Index, OutputFrame, RunFrame
 from flow_kernel.apps.server.records import RecordList, RecordPage
 from flow_kernel.apps.server.runs import RunList, RunPage
+from flow_kernel.apps.server.served_home import home_of, root_of
 from flow_kernel.apps.server.tasks import ContextHistory, Overview, TaskList, TaskPage
 from flow_kernel.apps.server.workers import StackList, WorkerInterrupt, WorkerList
-from flow_kernel.records.home import Home, resolve
 
 _TASK: Final = r"(?P<plan_id>[^/]+)/(?P<task_id>[^/]+)"
 _NAME: Final = r"(?P<name>[^/]+)"
@@ -58,33 +50,16 @@ HANDLERS: list[tuple[str, type]] = [
 """Paths below the server's own and what answers there; a part of the server adds its own here."""
 
 
-class FlowDashboard(LoggingConfigurable):
-    """The settings of the dashboard."""
-
-    home: Unicode[str, str | bytes] = Unicode(
-        "", help="The home of records; empty for that of the server's directory."
-    ).tag(config=True)
-
-
 def load(server: Any) -> None:
     """Add the dashboard to a server.
 
     Args:
         server: A `ServerApp` whose web application is made.
     """
-    settings = FlowDashboard(parent=server)
-    root = Path(server.root_dir).absolute()
-    home = _home(root, settings.home)
-    dashboard = Dashboard(home, root=root)
+    home = home_of(server)
+    dashboard = Dashboard(home, root=root_of(server))
     application = server.web_app
     application.settings["flow_dashboard"] = dashboard
     base = str(application.settings["base_url"]).rstrip("/")
     application.add_handlers(".*$", [(base + path, handler) for path, handler in HANDLERS])
     server.log.info("flow_kernel: the dashboard of %s is at %s/flow/", home.root, base)
-
-
-def _home(root: Path, asked: str) -> Home:
-    if asked:
-        return Home((root / Path(asked).expanduser()).absolute())
-    data_dir = Path(jupyter_data_dir())
-    return resolve(root, os.environ, user_home=Path.home(), data_dir=data_dir)
