@@ -6,7 +6,7 @@ process does, and the stack comes on a signal, see `records.stacks`.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +25,9 @@ _SHORTEST_S: Final = 0.05
 """Within less, the ticks that the system counts in say nothing."""
 HELD_S: Final = 1.0
 """A cell that runs for less holds nobody up."""
+
+
+LookAt = Callable[[Callable[[Lease], "KernelView"], Iterable[Lease]], Iterable["KernelView"]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,14 +101,15 @@ class KernelLooks:
         """True where a session lives."""
         return bool(self._leases)
 
-    def views(self) -> list[KernelView]:
-        """Those that live, the oldest first."""
+    def views(self, look_at: LookAt = map) -> list[KernelView]:
+        """Those that live, the oldest first.
+
+        Args:
+            look_at: As `map`; that of a pool looks at all of them at once.
+        """
         passed_s = time.monotonic() - self._began_s
-        return [
-            self._view(lease, passed_s)
-            for lease in self._leases
-            if is_alive(lease.process, self._here)
-        ]
+        there = [lease for lease in self._leases if is_alive(lease.process, self._here)]
+        return [*look_at(lambda lease: self._view(lease, passed_s), there)]
 
     # -- inside ------------------------------------------------------------------------------------
 

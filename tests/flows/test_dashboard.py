@@ -1,13 +1,17 @@
 """The dashboard in front of a real kernel, as a person in a real browser sees and uses it."""
 
+import os
 import re
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import pytest
 
+from tests.apps.sample_log import SampleLog
 from tests.dashboard import DEADLINE_S, Answer, Served, api, window
 from tests.isolating import ok as all_of
 from tests.kernels import Kernel
@@ -231,6 +235,30 @@ def test_a_worker_is_watched_at_work_and_seen_to_die(
     assert ran.status == "error"
     page.locator(".row", has_text=re.compile(r"worker w\d+: dead")).first.wait_for()
     card.locator(".state", has_text="busy").wait_for(state="detached")
+
+
+@promise("dashboard.live")
+def test_a_kernel_that_is_stuck_hides_nothing_while_records_go_on_coming(
+    kernel: Kernel, served: Served, page: "Page"
+) -> None:
+    log, stop = SampleLog(served.home, session="e" * 32, task="T-9000"), threading.Event()
+
+    def write() -> None:
+        while not stop.wait(0.02):
+            log.cell("flood")
+
+    writer = threading.Thread(target=write)
+    os.kill(kernel.process.pid, signal.SIGSTOP)
+    writer.start()
+    try:
+        page.locator(".row", has_text="flood").first.wait_for()
+        view(page, "Workers")
+        page.locator(".card .about.warn", has_text="did not answer").wait_for()
+    finally:
+        stop.set()
+        writer.join()
+        os.kill(kernel.process.pid, signal.SIGCONT)
+    page.locator(".card .about.warn").wait_for(state="detached")
 
 
 @promise("dashboard.live")

@@ -1,7 +1,13 @@
 """The dashboard in front of a real kernel, asked as a program asks it: no answer does too much."""
 
+import json
+import os
+import signal
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 
 import pytest
 
@@ -55,6 +61,16 @@ def shelf(kernel: Kernel) -> Iterator[Shelf]:
         path.unlink()
 
 
+@contextmanager
+def stopped(kernel: Kernel) -> "Iterator[Callable[[], None]]":
+    """A kernel that answers nothing, until the block ends or what it gives is called."""
+    os.kill(kernel.process.pid, signal.SIGSTOP)
+    try:
+        yield lambda: os.kill(kernel.process.pid, signal.SIGCONT)
+    finally:
+        os.kill(kernel.process.pid, signal.SIGCONT)
+
+
 def back(served: Served, name: str, what: str, **more: str) -> Answer:
     (lease,) = [each for each in served.get("overview")["sessions"] if each["has_kernel"]]
     asked = {"what": what, "session": lease["session"], **more}
@@ -101,6 +117,47 @@ def test_a_name_that_is_code_is_completed_as_the_id(kernel: Kernel, shelf: Shelf
 
         assert {code.checkpoint_id, option.checkpoint_id, "first"} <= {*found}
         assert CODE not in "".join(found)
+
+
+@promise("dashboard.back")
+def test_one_at_a_time_goes_back_and_the_other_is_told_at_once(
+    kernel: Kernel, served: Served
+) -> None:
+    with stopped(kernel) as goes_on, ThreadPoolExecutor(2) as pool:
+        asked = [pool.submit(back, served, "first", "state") for _ in range(2)]
+        done, _ = wait(asked, DEADLINE_S, return_when=FIRST_COMPLETED)
+        refused = [each.result() for each in done]
+        goes_on()
+        answers = [each.result(DEADLINE_S) for each in asked]
+
+    assert [(each.status, each.document["error"]["message"]) for each in refused] == [
+        (409, "somebody goes back just now; nothing was changed")
+    ]
+    assert sorted(each.status for each in answers) == [200, 409]
+
+
+@promise("dashboard.live")
+def test_sessions_that_are_stuck_are_asked_all_at_once(
+    kernel: Kernel, served: Served, request: pytest.FixtureRequest
+) -> None:
+    (path,) = [
+        each
+        for each in (kernel.home / "run").glob("*.lease")
+        if json.loads(each.read_bytes())["connection_file"]
+    ]
+    own = path.read_text("utf-8")
+    for number in range(12):
+        other = path.with_name(f"{number:032x}.lease")
+        request.addfinalizer(other.unlink)
+        other.write_text(own.replace(path.stem, other.stem), encoding="utf-8")
+    with stopped(kernel):
+        began = time.monotonic()
+        sessions = served.get("workers")["sessions"]
+        took_s = time.monotonic() - began
+
+    told = [each.get("trouble") for each in sessions if each["has_kernel"]]
+    assert told == ["the kernel did not answer within 0.5 s"] * 13
+    assert took_s < 13 * 0.5 / 2
 
 
 @promise("dashboard.view")

@@ -7,10 +7,12 @@ has no store yet is not given one by a look.
 import os
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
+from typing import Final
 
 from flow_kernel.apps.control_client import ControlClient
 from flow_kernel.apps.server.live import Feed
@@ -24,6 +26,9 @@ from flow_kernel.records.redaction import Redactor
 from flow_kernel.session.approval_desk import ApprovalDesk
 from flow_kernel.session.flow import Flow
 from flow_kernel.session.open_home import flow_of
+
+_MOST_ANSWERS: Final = 16
+_MOST_ASKED: Final = 16
 
 
 class Dashboard:
@@ -40,6 +45,10 @@ class Dashboard:
         self.history: WorkerHistory = WorkerHistory(home)
         self.feed: Feed = Feed(home, version=self._version, sample=self.history.sample)
         self.rollback_lock: threading.Lock = threading.Lock()
+        # Not those of the server: what is stuck here must not hold up its files and notebooks.
+        self.answering: ThreadPoolExecutor = ThreadPoolExecutor(_MOST_ANSWERS, "flow-dashboard")
+        self.asking: ThreadPoolExecutor = ThreadPoolExecutor(_MOST_ASKED, "flow-asking")
+        """For the questions of one answer: never for an answer, which would wait for itself."""
         self._lock = threading.Lock()
         self._flow: Flow | None = None
 

@@ -7,7 +7,6 @@ Their own policy holds wherever they are opened: no script, no origin, nothing f
 `srcdoc` would inherit the policy of the page around it, which lets no style in.
 """
 
-import asyncio
 import hashlib
 import re
 from html import escape
@@ -133,7 +132,7 @@ class OutputFrame(_Frame):
             raise web.HTTPError(404)
         path = self.dashboard.home.outputs_dir / name[:2] / name
         try:
-            data = await asyncio.to_thread(_read, path)
+            data = await self.in_thread(lambda: _read(path))
         except OSError:
             raise web.HTTPError(404) from None
         if hashlib.sha256(data).hexdigest() != name:
@@ -158,7 +157,7 @@ class RunFrame(_Frame):
     async def get(self, name: str) -> None:
         """The picture."""
         try:
-            html = await asyncio.to_thread(lambda: draw(self.dashboard.flow(), name))
+            html = await self.in_thread(lambda: draw(self.dashboard.flow(), name))
         except FlowError as error:
             raise web.HTTPError(status_of(error)) from None
         await self.show(html)

@@ -22,6 +22,7 @@ from flow_kernel.shell.views.checkpoint_display import RollbackCard
 WHATS: Final = ("files", "state")
 _CELL_S: Final = 120.0
 _STATUS_S: Final = 2.0
+_AGAIN: Final = "ask once more in a moment"
 
 
 def go_back_to(
@@ -40,7 +41,7 @@ def go_back_to(
         `done`, the `lines` that a person reads, and what confirms them: `confirm`, None once done.
 
     Raises:
-        IllegalTransition: The session runs a cell.
+        IllegalTransition: The session runs a cell, or somebody else goes back.
         UntrustedCheckpoint: Variables of a stranger would run their code.
         FlowError: It cannot go back; nothing was changed.
     """
@@ -53,7 +54,9 @@ def go_back_to(
             "run whatever code is in it; nothing was changed",
             hint=f"if you know where it comes from: %rollback {target.checkpoint_id} --trust",
         )
-    with board.rollback_lock:
+    if not board.rollback_lock.acquire(blocking=False):
+        raise IllegalTransition("somebody goes back just now; nothing was changed", hint=_AGAIN)
+    try:
         lines = _went(board, target, what, session=session, is_dry_run=True)
         digest = hashlib.sha256("\n".join([target.checkpoint_id, what, session, *lines]).encode())
         expected = digest.hexdigest()
@@ -62,6 +65,8 @@ def go_back_to(
             return {"done": False, "lines": lines, "confirm": expected, "is_stale": is_stale}
         done = _went(board, target, what, session=session, is_dry_run=False)
         return {"done": True, "lines": done, "confirm": None, "is_stale": False}
+    finally:
+        board.rollback_lock.release()
 
 
 def _went(

@@ -29,13 +29,20 @@ class WorkerList(Looking):
         """The facts."""
         history = self.dashboard.history
         views = history.views()
+        leases = self.dashboard.sessions()
+        # At once: one that is stuck takes its half second from nobody else.
+        sessions = [*self.dashboard.asking.map(_session, leases)]
         return {
             "health": health_of(views, history.queue()),
             "items": [
-                document_of(view) | {"session": view.session, "history": history.of(view)}
+                document_of(view)
+                | {
+                    "session": view.session,
+                    "history": history.of(view),
+                }
                 for view in views
             ],
-            "sessions": [_session(lease) for lease in self.dashboard.sessions()],
+            "sessions": sessions,
             "next": None,
         }
 
@@ -56,11 +63,12 @@ class StackList(Looking):
     """Where the main threads of sessions that a cell holds are."""
 
     def look(self, **_: str) -> object:
-        """The facts; takes a second and a half where a session does not tell."""
+        """The facts; takes a second and a half where one does not tell."""
         looks = KernelLooks(self.dashboard.home)
         if looks.has_any:
             time.sleep(_BETWEEN_LOOKS_S)  # what they use now, and not since their start
-        return {"items": [held_text.document_of(view) for view in looks.views()], "next": None}
+        views = looks.views(self.dashboard.asking.map)
+        return {"items": [held_text.document_of(view) for view in views], "next": None}
 
 
 def _session(lease: Lease) -> dict[str, object]:

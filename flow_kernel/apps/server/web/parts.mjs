@@ -71,20 +71,28 @@ export function More({ onMore, isBusy, children }) {
   return html`<div class="more" ref=${place}><button onClick=${onMore} disabled=${isBusy}>${isBusy ? "Loading…" : children}</button></div>`;
 }
 
-// The answer to a question, asked again when the server says that something of `topics` is new.
+// The answer to a question, asked again when the server says that something of `topics` is new:
+// once the answer is there that is waited for, or a slow one would never be seen.
 export function useAnswer(path, params, topics = ["state"]) {
   const [found, setFound] = useState({ data: null, error: null, isBusy: true });
   const key = JSON.stringify([path, params]);
   const running = useRef(null);
   const load = useCallback(async () => {
-    running.current?.abort();
-    const stop = (running.current = new AbortController());
-    try {
-      const data = await ask(path, params, stop.signal);
-      setFound({ data, error: null, isBusy: false });
-    } catch (error) {
-      if (error.name !== "AbortError") setFound((old) => ({ ...old, error, isBusy: false }));
+    if (running.current) { running.current.again = true; return; }
+    const one = (running.current = { stop: new AbortController(), again: true });
+    while (one.again) {
+      one.again = false;
+      let told;
+      try {
+        const data = await ask(path, params, one.stop.signal);
+        told = () => ({ data, error: null, isBusy: false });
+      } catch (error) {
+        told = (old) => ({ ...old, error, isBusy: false });
+      }
+      if (running.current !== one) return; // another question has taken its place
+      setFound(told);
     }
+    running.current = null;
   }, [key]);
   useEffect(() => {
     setFound((old) => ({ ...old, isBusy: true }));
@@ -92,7 +100,7 @@ export function useAnswer(path, params, topics = ["state"]) {
     const stop = listen((news) => {
       if (news.reload || topics.some((topic) => news[topic] === true || news[topic]?.length)) load();
     });
-    return () => { stop(); running.current?.abort(); };
+    return () => { stop(); running.current?.stop.abort(); running.current = null; };
   }, [load]);
   return { ...found, load };
 }
