@@ -161,7 +161,7 @@ def test_sessions_that_are_stuck_are_asked_all_at_once(
 
 
 @promise("dashboard.view")
-def test_what_the_sandbox_does_is_in_the_home_that_is_shown(
+def test_what_the_sandbox_does_is_in_the_home_that_is_shown_and_cannot_be_interrupted_there(
     served: Served,
 ) -> None:
     def busy() -> list[dict[str, object]]:
@@ -177,4 +177,4 @@ def test_what_the_sandbox_does_is_in_the_home_that_is_shown(
         task.terminate()
         task.wait(DEADLINE_S)
 
-    assert has_kernel[worker["session"]] is False
+    assert (worker["can_interrupt"], has_kernel[worker["session"]]) == (False, False)

@@ -32,6 +32,7 @@ class WorkerList(Looking):
         leases = self.dashboard.sessions()
         # At once: one that is stuck takes its half second from nobody else.
         sessions = [*self.dashboard.asking.map(_session, leases)]
+        with_kernel = {lease.session for lease in leases if lease.connection_file}
         return {
             "health": health_of(views, history.queue()),
             "items": [
@@ -39,6 +40,7 @@ class WorkerList(Looking):
                 | {
                     "session": view.session,
                     "history": history.of(view),
+                    "can_interrupt": view.session in with_kernel,
                 }
                 for view in views
             ],

@@ -32,7 +32,7 @@ function Worker({ worker, onStop }) {
     <div class="lines"><${Line} name="CPU" values=${cpu} now=${worker.cpu_pct == null ? "–" : `${Math.round(worker.cpu_pct)} %`} floor=${100} />
       <${Line} name="Memory" values=${rss} now=${bytes(worker.rss_bytes) || "–"} floor=${50e6} /></div>
     <p class="facts">${worker.task_id ? html`<span>${worker.task_id}</span>` : null}<span class="dim">session ${worker.session.slice(0, 8)}</span>
-      ${worker.state === "busy" || worker.state === "blocked" ? html`<button onClick=${() => onStop(worker)}>Interrupt…</button>` : null}</p></article>`;
+      ${worker.can_interrupt && (worker.state === "busy" || worker.state === "blocked") ? html`<button onClick=${() => onStop(worker)}>Interrupt…</button>` : null}</p></article>`;
 }
 
 function Line({ name, values, now, floor }) {
