@@ -1,5 +1,6 @@
 """What watchers of the dashboard are told: new records, changes of state, and never too much."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from flow_kernel.apps.server.live import Feed, Watcher
 from flow_kernel.records.home import Home
 from flow_kernel.session.open_home import flow_of
 from tests.apps.sample_log import SampleLog
@@ -211,3 +213,36 @@ def test_nobody_watches_means_that_nothing_is_looked_at(served: Served, tmp_path
         served.get("overview")
 
     assert names() < watched
+
+
+def test_a_first_look_that_fails_is_tried_again_and_nobody_is_told_before_it_that_they_watch(
+    tmp_path: Path,
+) -> None:
+    log = SampleLog(tmp_path)
+    log.cell("old")
+    looks = iter([RuntimeError("no memory"), RuntimeError("no memory")])
+
+    def version() -> None:
+        for trouble in looks:
+            raise trouble
+
+    async def watch() -> tuple[bool, dict[str, object], dict[str, object]]:
+        feed = Feed(Home(tmp_path), version=version, sample=lambda: None)
+        watcher = Watcher()
+        feed.join(watcher)
+        was_ready = watcher.is_ready.is_set()
+        first = await asyncio.wait_for(watcher.message(), DEADLINE_S)
+        assert watcher.is_ready.is_set()
+        log.cell("new")
+        second = await asyncio.wait_for(watcher.message(), DEADLINE_S)
+        feed.leave(watcher)
+        return was_ready, first, second
+
+    threads = {*threading.enumerate()}
+    was_ready, first, second = asyncio.run(watch())
+    for thread in {*threading.enumerate()} - threads:
+        thread.join(DEADLINE_S)
+
+    assert not was_ready
+    assert first == {"rows": [], "reload": True, "state": True, "workers": True}
+    assert (second["reload"], "'new'" in str(second["rows"])) == (False, True)

@@ -52,11 +52,16 @@ class News:
     has_workers: bool = False
 
 
+_ALL_IS_NEW: Final = News(left_out=1, has_state=True, has_workers=True)
+
+
 class Watcher:
     """What one connection has yet to be told; belongs to the event loop it was made in."""
 
     def __init__(self) -> None:
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
+        self.is_ready: asyncio.Event = asyncio.Event()
+        """Set once all is told that is written from then on."""
         self._wake = asyncio.Event()
         self._rows: list[Row] = []
         self._must_reload = False
@@ -107,26 +112,20 @@ class Feed:
         self._watchers: set[Watcher] = set()
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
-        self._is_ready = threading.Event()
+        self._is_looking = False
 
-    def join(self, watcher: Watcher) -> threading.Event:
-        """Tell this one, too.
-
-        Returns:
-            Is set once all is told that is written from then on.
-        """
+    def join(self, watcher: Watcher) -> None:
+        """Tell this one, too; see `Watcher.is_ready`."""
         with self._lock:
             self._watchers.add(watcher)
             if self._thread is None:
-                self._stop, self._is_ready = threading.Event(), threading.Event()
+                self._stop, self._is_looking = threading.Event(), False
                 self._thread = threading.Thread(
-                    target=self._run,
-                    args=(self._stop, self._is_ready),
-                    name="flow-live",
-                    daemon=True,
+                    target=self._run, args=(self._stop,), name="flow-live", daemon=True
                 )
                 self._thread.start()
-            return self._is_ready
+            elif self._is_looking:
+                watcher.is_ready.set()
 
     def leave(self, watcher: Watcher) -> None:
         """Tell this one no more; harmless the second time."""
@@ -142,22 +141,44 @@ class Feed:
         with self._lock:
             return len(self._watchers)
 
-    def _run(self, stop: threading.Event, is_ready: threading.Event) -> None:
-        look = _Look(self._home, self._version)
-        is_ready.set()
-        while not stop.wait(EVERY_S):
+    def _run(self, stop: threading.Event) -> None:
+        look: _Look | None = None
+        has_failed, has_sampled = False, True
+        while True:
+            try:
+                if look is None:
+                    look = _Look(self._home, self._version)
+                    # What was written while nothing could be read is on no list.
+                    news = _ALL_IS_NEW if has_failed else None
+                else:
+                    news = look.news()
+                has_failed = False
+                self._tell(stop, news)
+            except Exception:  # noqa: BLE001 - the boundary of the thread: it looks again
+                if not has_failed:  # ten times a second would fill the log
+                    _LOG.warning("a look at %s failed", self._home.root, exc_info=True)
+                look, has_failed = None, True
             try:
                 self._sample()
-                news = look.news()
-            except Exception:  # noqa: BLE001 - the boundary of the thread: it goes on telling
-                _LOG.warning("a look at %s failed", self._home.root, exc_info=True)
-                continue
-            if news is None:
-                continue
-            with self._lock:
-                watchers = [*self._watchers]
-            for watcher in watchers:
-                with suppress(RuntimeError):  # its loop has ended
+                has_sampled = True
+            except Exception:  # noqa: BLE001 - the same boundary; the records are told without it
+                if has_sampled:
+                    _LOG.warning("a look at workers failed", exc_info=True)
+                has_sampled = False
+            if stop.wait(EVERY_S):
+                return
+
+    def _tell(self, stop: threading.Event, news: News | None) -> None:
+        with self._lock:
+            if stop.is_set():  # those who watch now have a thread of their own
+                return
+            is_first, self._is_looking = not self._is_looking, True
+            watchers = [*self._watchers] if is_first or news is not None else []
+        for watcher in watchers:
+            with suppress(RuntimeError):  # its loop has ended
+                if is_first:
+                    watcher.loop.call_soon_threadsafe(watcher.is_ready.set)
+                if news is not None:
                     watcher.loop.call_soon_threadsafe(watcher.take, news)
 
 

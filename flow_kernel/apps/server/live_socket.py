@@ -10,7 +10,6 @@ left.
 """
 
 import asyncio
-import threading
 from typing import Any, Final
 
 import orjson
@@ -65,8 +64,8 @@ class LiveSocket(WebSocketMixin, WebSocketHandler, Guarded):
         """Begin to tell."""
         # Not that of the mixin: it would ask a second time, and takes these times for milliseconds.
         self._watcher = Watcher()
-        is_ready = self.dashboard.feed.join(self._watcher)
-        self._sending = asyncio.create_task(self._send(self._watcher, is_ready))
+        self.dashboard.feed.join(self._watcher)
+        self._sending = asyncio.create_task(self._send(self._watcher))
 
     def on_message(self, message: str | bytes) -> None:
         """Nothing is asked here."""
@@ -79,10 +78,10 @@ class LiveSocket(WebSocketMixin, WebSocketHandler, Guarded):
             self._sending.cancel()
         super().on_close()
 
-    async def _send(self, watcher: Watcher, is_ready: threading.Event) -> None:
+    async def _send(self, watcher: Watcher) -> None:
         try:
-            if not is_ready.is_set():
-                await asyncio.to_thread(is_ready.wait, SENT_S)
+            # Not before: a page that says it is live has to be. Ends with the connection.
+            await watcher.is_ready.wait()
             await self.write_message("{}")
             while True:
                 told = orjson.dumps(await watcher.message(), default=str)
