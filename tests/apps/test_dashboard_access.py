@@ -118,6 +118,34 @@ def test_a_browser_with_a_cookie_needs_the_word_against_forgery(served: Served) 
     ] == [404, 403, 403, 403]
 
 
+def test_a_server_that_was_started_anew_refuses_the_token_of_before(
+    served: Served, tmp_path: Path
+) -> None:
+    before, home = served, served.home
+    let_in = before.ask("GET", "/flow/api/tasks", headers=before.rights)
+    with Served(tmp_path, home) as now:
+        answers = [
+            now.ask("GET", path, headers=headers).status
+            for path, headers in (
+                ("/flow/api/tasks", now.rights),
+                ("/flow/api/tasks", before.rights),
+                (f"/flow/api/tasks?token={before.token}", {}),
+                (f"/flow/?token={before.token}", {}),
+            )
+        ]
+        posted = now.ask(
+            "POST",
+            "/flow/api/approvals/A-0001",
+            headers=before.rights | {"Content-Type": "application/json"},
+            body=b'{"decision": "approve"}',
+        )
+        with now.listen(headers={"Host": f"localhost:{now.port}", **before.rights}) as listener:
+            answers.append(listener.status)
+
+    assert (let_in.status, posted.status) == (200, 403)
+    assert answers == [200, 403, 403, 302, 403]
+
+
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "POST", "HEAD"])
 def test_another_method_is_refused(served: Served, method: str) -> None:
     answer = served.ask(method, "/flow/api/tasks", headers=served.rights)

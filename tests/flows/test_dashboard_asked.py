@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,11 @@ pytestmark = [
 ]
 
 CODE = "{open('sprung', 'w')}"
+WORKFLOW = '{"name": "two", "steps": [{"id": "load<b>", "code": "pass"}]}'
+HELD = (
+    "%%isolated --worker long\n"
+    "import pathlib, time\npathlib.Path('begun').touch()\nwhile True: time.sleep(0.01)"
+)
 
 
 def ok(kernel: Kernel, code: str) -> str:
@@ -120,6 +126,26 @@ def test_a_name_that_is_code_is_completed_as_the_id(kernel: Kernel, shelf: Shelf
 
 
 @promise("dashboard.back")
+def test_files_go_back_once_what_would_change_was_seen_and_confirmed(
+    kernel: Kernel, served: Served
+) -> None:
+    made = kernel.cwd / "made.txt"
+    made.write_text("changed", encoding="utf-8")
+    first = back(served, "first", "files").document
+    (kernel.cwd / "late.txt").write_text("late", encoding="utf-8")
+    stale = back(served, "first", "files", confirm=first["confirm"]).document
+
+    assert (first["done"], first["is_stale"]) == (False, False)
+    assert "made.txt" in "\n".join(first["lines"])
+    assert (stale["done"], stale["is_stale"]) == (False, True)
+    assert "late.txt" in "\n".join(stale["lines"])
+    assert made.read_text("utf-8") == "changed"
+    done = back(served, "first", "files", confirm=stale["confirm"]).document
+    assert (done["done"], done["confirm"]) == (True, None)
+    assert (made.read_text("utf-8"), (kernel.cwd / "late.txt").exists()) == ("at first", False)
+
+
+@promise("dashboard.back")
 def test_one_at_a_time_goes_back_and_the_other_is_told_at_once(
     kernel: Kernel, served: Served
 ) -> None:
@@ -158,6 +184,63 @@ def test_sessions_that_are_stuck_are_asked_all_at_once(
     told = [each.get("trouble") for each in sessions if each["has_kernel"]]
     assert told == ["the kernel did not answer within 0.5 s"] * 13
     assert took_s < 13 * 0.5 / 2
+
+
+@promise("dashboard.view")
+def test_the_difference_of_two_checkpoints_is_told_by_names(kernel: Kernel, served: Served) -> None:
+    ok(kernel, "n = 1")
+    ok(kernel, "%checkpoint one")
+    ok(kernel, "n = 2; more = 1")
+    (kernel.cwd / "third.txt").write_text("3", encoding="utf-8")
+    ok(kernel, "%checkpoint two")
+    found = served.get("checkpoints/diff", a="one", b="two")
+
+    assert (found["before"], found["after"]) == ("one", "two")
+    assert [(each["sign"], each["name"]) for each in found["changes"]] == [
+        ("+", "more"), ("~", "n"),
+    ]  # fmt: skip
+    assert "third.txt" in found["files"]["added"]
+
+
+@promise("dashboard.harmless")
+def test_the_picture_of_a_run_is_a_page_that_runs_nothing(kernel: Kernel, served: Served) -> None:
+    (kernel.cwd / "two.json").write_text(WORKFLOW, encoding="utf-8")
+    ok(kernel, "run = %workflow run two.json --on inline")
+    (run,) = served.get("runs")["items"]
+    page = served.ask("GET", f"/flow/runs/{run['run_id']}/picture", headers=served.rights)
+    told = page.body.decode()
+
+    assert (page.status, run["status"]) == (200, "success")
+    assert page.headers["content-security-policy"].startswith("sandbox; default-src 'none'; ")
+    assert "<svg" in told
+    assert "load&lt;b&gt;" in told
+    assert "load<b>" not in told
+
+
+@promise("dashboard.live")
+def test_a_worker_is_interrupted_and_lives_on_and_where_its_session_waits_is_told(
+    kernel: Kernel, served: Served
+) -> None:
+    request = kernel.send(HELD)
+    kernel.wait((kernel.cwd / "begun").exists)
+    stacks: list[dict[str, Any]] = []
+
+    def is_held() -> bool:
+        stacks[:] = [each for each in served.get("stacks")["items"] if each["stack"]]
+        return bool(stacks)
+
+    kernel.wait(is_held)
+    (held,) = stacks
+    (worker,) = [each for each in served.get("workers")["items"] if each["name"] == "long"]
+    place = api(worker["session"], worker["worker_id"])
+    told = served.post(f"workers/{place}/interrupt", {})
+    ran = kernel.collect(request)
+
+    assert held["cell"]["code"] == "%%isolated --worker long"
+    assert {*held["stack"][0]} == {"file", "line", "function"}
+    assert (worker["state"], worker["can_interrupt"]) == ("busy", True)
+    assert (told.status, ran.reply["ename"]) == (200, "KeyboardInterrupt")
+    assert int(ok(kernel, "%%isolated --worker long\nimport os\nos.getpid()")) == worker["pid"]
 
 
 @promise("dashboard.view")
