@@ -95,6 +95,10 @@ class Deposit:
         self._memory[place.number] = 1
         return _REFERENCE.pack(_MARK, place.number, place.begin, nbytes)
 
+    def give_back(self, reference: bytes) -> None:
+        """What `left` has returned was not sent: nobody will look at the content."""
+        self._memory[_REFERENCE.unpack(reference)[1]] = 0
+
     def wait(self) -> None:
         """Have most of it taken first, for a while; what somebody keeps is waited for once."""
         if self._nbytes() <= self._most:

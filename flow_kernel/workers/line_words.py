@@ -38,7 +38,8 @@ class Speaker:
         self._sock = sock
         self._fd = sock.fileno()
         self._inode = os.fstat(self._fd).st_ino
-        self._number = 0
+        self.number: int = 0
+        """Messages that were said on the channel."""
         self.is_heard: bool = False
         """True once the session has said something here: then it hears all that is said."""
 
@@ -50,19 +51,26 @@ class Speaker:
         """
         if not self.is_heard:
             return message
-        lengths = [*map(len, message)]
-        if sum(lengths) <= MOST_BYTES and {*map(type, message)} == _BYTES:
+        if {*map(type, message)} == _BYTES and sum(lengths := [*map(len, message)]) <= MOST_BYTES:
             try:
                 # A cell may have closed it, and have got the number for a file of its own.
                 if os.fstat(self._fd).st_ino == self._inode:
-                    head = head_of(self._number, lengths)
+                    head = head_of(self.number, lengths)
                     self._sock.sendmsg([head, *message], [], AT_ONCE)
                     return None
             except OSError:  # it is full, or closed
                 pass
-        self._number += 1
+        self.number += 1
         at = 0 if message[0] == _DELIMITER else 1
-        return [*message[:at], b"%b%d" % (_NUMBER, self._number), *message[at:]]
+        return [*message[:at], b"%b%d" % (_NUMBER, self.number), *message[at:]]
+
+    def take_back(self, number: int) -> None:
+        """What was to be said on the channel was not: nobody is to wait for it.
+
+        Args:
+            number: As it was before.
+        """
+        self.number = number
 
 
 class Hearer:

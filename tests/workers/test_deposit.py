@@ -92,6 +92,14 @@ def test_a_place_is_free_once_the_last_view_is_gone(pair: Pair) -> None:
     assert [view[0] for view in views] == [0, 1, 2, 0, 4, 5, 6, 7]
 
 
+def test_the_place_of_what_was_not_sent_is_free_at_once(pair: Pair) -> None:
+    worker, session = pair
+    reference = sent(worker, b"x" * (8 * MB))[-1]
+    assert is_through_socket(sent(worker, b"y" * MB))
+    worker.give_back(reference)
+    assert bytes(taken(session, sent(worker, b"z" * (8 * MB)))) == b"z" * (8 * MB)
+
+
 def test_little_at_a_time_stays_in_the_same_place(pair: Pair) -> None:
     worker, session = pair
     references = set()

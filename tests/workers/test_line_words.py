@@ -1,5 +1,6 @@
 """What a worker says on its line and on its channel arrives in one order."""
 
+import ctypes
 import os
 import socket
 from collections import deque
@@ -109,6 +110,25 @@ def test_a_message_without_a_topic_and_one_in_parts_that_are_no_bytes_arrive_as_
     ]
     both.hear_channel()
     assert both.heard == [[b"<IDS|MSG>", bytes(MOST_BYTES)]]
+
+
+def test_a_buffer_that_has_no_length_goes_on_the_channel(both: Both) -> None:
+    scalar = memoryview(ctypes.c_int(3))
+    assert both.speaker.pass_on([b"topic", scalar]) == [b"topic", b"flow_number:1", scalar]
+
+
+def test_what_could_not_be_said_on_the_channel_is_waited_for_by_nobody(both: Both) -> None:
+    number = both.speaker.number
+    assert not both.say(b"lost", bytes(MOST_BYTES))
+    both.channel.clear()
+    both.speaker.take_back(number)
+    both.say(b"then")
+    both.say(b"large", bytes(MOST_BYTES))
+    both.say(b"last")
+    both.hearer.on_line()
+    assert both.heard == [[b"then"]]
+    both.hear_channel()
+    assert both.heard == [[b"then"], [b"large", bytes(MOST_BYTES)], [b"last"]]
 
 
 def test_a_line_that_a_cell_has_closed_is_written_to_no_more(both: Both) -> None:

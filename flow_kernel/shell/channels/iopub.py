@@ -21,7 +21,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import repeat
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import zmq
 from ipykernel import kernelapp
@@ -31,6 +31,10 @@ from zmq.backend import Socket
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.records.noted_signals import NotedSignals
 from flow_kernel.shell.channels.in_flight import InFlight
+
+if TYPE_CHECKING:
+    from flow_kernel.workers.deposit import Deposit
+    from flow_kernel.workers.line_words import Speaker
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
@@ -60,10 +64,10 @@ class FlowIOPubThread(IOPubThread):  # type: ignore[misc]  # ipykernel has no ty
         """Held while something is sent: what has to stand together is sent under it."""
         self.in_flight: InFlight = InFlight()
         """What clients have not taken yet."""
-        self.leave: Callable[[Sequence[Any]], bytes | None] | None = None
-        """Leaves the end of a message where its reader finds it; returns what is sent instead."""
-        self.past: Callable[[Sequence[Any]], Sequence[Any] | None] | None = None
-        """Given each message first: what is still to be sent; None for nothing. Under `order`."""
+        self.deposit: Deposit | None = None
+        """Where large content is left, under `order`: a reference is sent in its place."""
+        self.speaker: Speaker | None = None
+        """Given each message, under `order`: what it has not said is sent."""
         self.last_calls: list[Callable[[], None]] = []
         """Called before the socket is closed: they send what waits."""
         self._is_sending = False
@@ -135,14 +139,29 @@ class FlowIOPubThread(IOPubThread):  # type: ignore[misc]  # ipykernel has no ty
             raise wrong
 
     def _send_one(self, msg: Any, args: Any, kwargs: Any) -> None:
-        if self.past is not None and (msg := self.past(msg)) is None:
-            return
+        deposit, speaker = self.deposit, self.speaker
+        number = 0 if speaker is None else speaker.number
+        left: bytes | None = None
+        try:
+            # Content first: the reference to it is small enough for the line, which outlives us.
+            if deposit is not None and (left := deposit.left(msg)) is not None:
+                msg = [*msg[:-1], left]
+            if speaker is not None and (msg := speaker.pass_on(msg)) is None:
+                return
+            self._send_on_channel(msg, args, kwargs)
+        except BaseException:  # else its reader waits for it, and its place is in use, for ever
+            if speaker is not None:
+                speaker.take_back(number)
+            if deposit is not None and left is not None:
+                deposit.give_back(left)
+            raise
+
+    def _send_on_channel(self, msg: Any, args: Any, kwargs: Any) -> None:
         socket = self.socket
         if type(socket) is not zmq.Socket or args or kwargs.keys() - _COPY:
             super()._really_send(msg, *args, **kwargs)
         elif not socket.closed:
-            last = None if self.leave is None else self.leave(msg)
-            parts = [*msg[:-1], last or self.in_flight.watched(msg[-1])]
+            parts = [*msg[:-1], self.in_flight.watched(msg[-1])]
             send_frames(socket, parts, copy=kwargs.get("copy", True))
             if _option(socket, _EVENTS) & _POLLIN:
                 # To send takes the sign of a new client from what the loop watches.

@@ -319,7 +319,7 @@ def run(argv: Sequence[str], kept: Sequence[int] = ()) -> int:
         for stream in _streams(app):
             stream.begin(words)
         if isinstance(app.iopub_thread, iopub.FlowIOPubThread):
-            app.iopub_thread.leave = words.deposit.left
+            app.iopub_thread.deposit = words.deposit
         _give_credit(app, words)
         app.kernel.sampler = sampler = Sampler(words.glimpses, has_comms=app.kernel.has_comms)
         app.kernel.control_handlers[REQUEST] = sampler.answer

@@ -44,7 +44,7 @@ class WorkerLine:
         self._pair = pair
         self._sock = sock
         self._speaker = Speaker(sock)
-        kernel.iopub_thread.past = self._speaker.pass_on
+        kernel.iopub_thread.speaker = self._speaker
         self._reading = threading.Lock()
         self._tasks: set[asyncio.Future[Any]] = set()
         self._passed = 0
