@@ -14,9 +14,9 @@ import os
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from flow_kernel.workers.line import AT_ONCE, Line, Packet, head_of
+from flow_kernel.workers.line import AT_ONCE, Line, head_of
 
 MOST_BYTES: Final = 1 << 13
 """What is larger costs less on the channel, where nobody copies it."""
@@ -73,20 +73,36 @@ class Speaker:
         self.number = number
 
 
+class _Said(NamedTuple):
+    """What has arrived.
+
+    Attributes:
+        before: So many messages of the channel come before it.
+        after: So many have come with it.
+        frames: Of the message.
+    """
+
+    before: int
+    after: int
+    frames: Sequence[bytes]
+
+
 class Hearer:
     """The session's side; in the relay's thread.
 
     Args:
         line: To the worker; None where there is none.
-        take: Told each message, in the order in which they were said.
+        take: Told each message, in the order in which they were said. It may have more of them
+            arrive meanwhile.
     """
 
     def __init__(self, line: Line | None, take: Callable[[Sequence[bytes]], None]) -> None:
         self._line = line
         self._take = take
         self._seen = 0
-        """Number of the last message of the channel that was passed on."""
-        self._waiting: deque[Packet] = deque()
+        """So many messages of the channel have come, or never will."""
+        self._waiting: deque[_Said] = deque()
+        """In the order in which they were said; those of the channel wait for nothing else."""
         self.is_over: bool = line is None
         """Nothing comes on the line any more."""
 
@@ -112,15 +128,13 @@ class Hearer:
         number, frames = _numbered(frames)
         while not self._has_read(number) and self._read_one():
             pass
-        if number is not None:
-            self._seen = max(self._seen, number - 1)
+        before = self._seen if number is None else number - 1
+        self._seen = max(self._seen, before)
+        waiting = self._waiting
+        # A place of its own: whoever is told what stands before it may have the next one arrive.
+        at = next((at for at, each in enumerate(waiting) if each.before > before), len(waiting))
+        waiting.insert(at, _Said(before, before if number is None else number, frames))
         self._pass_on()
-        try:
-            self._take(frames)
-        finally:
-            if number is not None:
-                self._seen = max(self._seen, number)
-                self._pass_on()
 
     # -- inside ------------------------------------------------------------------------------------
 
@@ -134,21 +148,24 @@ class Hearer:
             return False
         try:
             try:
-                self._waiting.append(self._line.receive())
+                before, frames = self._line.receive()
             except ConnectionResetError:  # told once, before what is there, if a job was not read
-                self._waiting.append(self._line.receive())
+                before, frames = self._line.receive()
         except BlockingIOError:
             return False
         except (EOFError, OSError):
             self.is_over = True
             return False
+        self._waiting.append(_Said(before, before, frames))
         return True
 
     def _pass_on(self) -> None:
         waiting = self._waiting
         while waiting and waiting[0].before <= self._seen:
+            _, after, frames = waiting.popleft()
+            self._seen = max(self._seen, after)
             try:
-                self._take(waiting.popleft().frames)
+                self._take(frames)
             except Exception:  # noqa: BLE001 - as in the relay: one message costs itself only
                 _LOG.exception("flow: a message of a worker was dropped")
 

@@ -84,6 +84,52 @@ def test_whatever_way_messages_go_they_arrive_in_the_order_in_which_they_were_sa
     assert both.heard == said
 
 
+@given(STEPS, st.integers(1, 3))
+def test_the_order_holds_where_who_is_told_a_message_has_more_of_them_arrive(
+    steps: list[tuple[str, int]], each: int
+) -> None:
+    both = Both()
+    said: list[list[bytes]] = []
+    heard = both.heard
+
+    def take(frames: Sequence[bytes]) -> None:
+        heard.append([*frames])
+        if len(heard) % each == 0:  # as at the end of a cell
+            both.hear_channel()
+            both.hearer.on_line()
+
+    both.hearer = Hearer(both.line, take)
+    for what, nbytes in steps:
+        if what == "say":
+            said.append([b"topic", b"<IDS|MSG>", b"%d:" % len(said) + bytes(nbytes)])
+            both.say(*said[-1])
+        elif what == "line":
+            both.hearer.on_line()
+        else:
+            both.hear_channel()
+        assert heard == said[: len(heard)]
+    while both.channel:
+        both.hear_channel()
+    both.hearer.on_line()
+    both.close()
+    assert heard == said
+
+
+def test_a_message_behind_the_one_that_a_reply_waited_for_is_told_behind_it(both: Both) -> None:
+    large = bytes(MOST_BYTES)
+    for each in (b"reply", b"first" + large, b"second" + large):
+        both.say(each)
+
+    def take(frames: Sequence[bytes]) -> None:
+        both.heard.append([*frames])
+        if frames[0] == b"reply":  # read with the first one: the cell ends, the channel is drained
+            both.hear_channel()
+
+    both.hearer = Hearer(both.line, take)
+    both.hear_channel()
+    assert both.heard == [[b"reply"], [b"first" + large], [b"second" + large]]
+
+
 def test_before_the_session_has_said_something_everything_goes_on_the_channel(both: Both) -> None:
     both.speaker.is_heard = False
     assert both.speaker.pass_on([b"topic", b"text"]) == [b"topic", b"text"]
