@@ -34,6 +34,7 @@ _HEAD: Final = -(-(_GLIMPSES + glimpses.NBYTES) // _PAGE) * _PAGE
 _ALL: Final = _HEAD + 2 * len(STREAMS) * RING_BYTES
 _MOST: Final = (1 << 64) - 1
 _NO_TEXT: Final = b"\xff"
+_TRIES: Final = 3
 CAN_SHARE: Final = hasattr(os, "memfd_create")
 
 
@@ -99,8 +100,12 @@ class LastWords:
 
     def count(self, stream: int) -> int:
         """Bytes that were ever written."""
-        begun = self._begun(stream)
-        return 0 if not begun else (begun - 1) * RING_BYTES + self._length(stream, begun)
+        for _ in range(_TRIES):
+            begun = self._begun(stream)
+            length = self._length(stream, begun)
+            if self._begun(stream) == begun:  # else it may have been written over meanwhile
+                break
+        return 0 if not begun else (begun - 1) * RING_BYTES + length
 
     @property
     def taken(self) -> int:

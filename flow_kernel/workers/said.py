@@ -71,16 +71,23 @@ class Said:
             return 0
         self._settle()
         nbytes = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
-        self._seen[STREAMS.index(name)] += nbytes
+        self._count(STREAMS.index(name), nbytes)
         self._tail.add(text[-TAIL_BYTES:].encode("utf-8", "surrogatepass"))
         return nbytes
 
     def _heard_long(self, long: Long) -> int:
         self._long, nbytes = long.text, long.text.utf8_bytes
-        self._seen[STREAMS.index(long.name)] += nbytes
+        self._count(STREAMS.index(long.name), nbytes)
         if nbytes > HELD_BYTES:
             self._settle()
         return nbytes
+
+    def _count(self, stream: int, nbytes: int) -> None:
+        """More of a stream was heard; what `catch_up` has counted by then is no more of it."""
+        seen = self._seen[stream]
+        if self._words is not None:
+            nbytes = max(0, min(nbytes, self._words.count(stream) - seen))
+        self._seen[stream] = seen + nbytes
 
     def _settle(self) -> None:
         """Keep no more of a long text than its end."""

@@ -313,8 +313,9 @@ class Worker(Turning):
             self._end(job, end_of(reply, was_torn=job.is_torn))
 
     def _end(self, job: Job, done: Done) -> None:
-        # What it wrote before its reply is in the pipes by now.
+        # What it wrote before its reply is in the pipes by now, and what threads say, on the line.
         self._relay.drain(self._channels, self._started.pipes)
+        self._hearer.on_line()
         if self.job is not job or (done.was_lost and job.reply is not None):  # died, or found
             return
         self.job = None
