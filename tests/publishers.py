@@ -23,6 +23,8 @@ from flow_kernel.shell.streams.outstream import FlowOutStream
 KEY: Final = b"a key of the tests"
 WAIT_S: Final = 30.0
 """For one message; reached only when something is broken."""
+CANNOT_LEAVE: Final = memoryview(b"in pieces")[::2]
+"""A frame that looks like one until ZeroMQ wants its bytes."""
 
 BEGIN: Final = """
 import signal, sys, threading, time, zmq

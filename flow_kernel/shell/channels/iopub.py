@@ -14,12 +14,14 @@ override, and the stock class stays where it has not.
 """
 
 import inspect
+import logging
 import os
 import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final
 
@@ -49,6 +51,9 @@ _POLLIN: Final = int(zmq.POLLIN)
 _COPY: Final = frozenset(("copy",))
 _LEVELS: Final = 10
 """Functions that call one another until a message is sent, and some more."""
+
+_NOT_SENT: Final = "flow: a message was not sent"
+_LOG: Final = logging.getLogger(__name__)
 
 _Message = tuple[Any, tuple[Any, ...], dict[str, Any]]
 
@@ -133,6 +138,8 @@ class FlowIOPubThread(IOPubThread):  # type: ignore[misc]  # ipykernel has no ty
                 except Exception as error:  # noqa: BLE001 - it is that of who sent the message
                     if message is mine:
                         wrong = error
+                    else:  # with no lock of ours: a handler of the log may want to send
+                        self.schedule(partial(_LOG.error, _NOT_SENT, exc_info=error))
         finally:
             self._is_sending = False
         if wrong is not None:

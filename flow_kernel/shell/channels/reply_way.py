@@ -16,6 +16,7 @@ go as requests come.
 """
 
 import inspect
+import logging
 import os
 import threading
 from collections import deque
@@ -35,6 +36,10 @@ _getpid: Final = os.getpid
 _option: Final[Callable[[Any, int], Any]] = Socket.get
 _EVENTS: Final = int(zmq.EVENTS)
 _POLLIN: Final = int(zmq.POLLIN)
+_NOT_SENT: Final = "flow: a reply was not sent"
+_LOG: Final = logging.getLogger(__name__)
+
+_Reply = tuple[Sequence[Any], bool]
 
 
 class SharedStream(ZMQStream):
@@ -99,7 +104,7 @@ class ReplyWay:
         self._check = check
         self._send_frames = send_frames
         self._pid = _getpid()
-        self._behind: deque[tuple[Sequence[Any], bool]] = deque()
+        self._behind: deque[_Reply] = deque()
         self._is_sending = False
 
     @property
@@ -119,34 +124,47 @@ class ReplyWay:
             return
         self._check(parts)
         held = NotedSignals()
+        reply = (parts, copy)
         try:
             with held:  # half of a message would spoil the next one as well
-                self._behind.append((parts, copy))
-                self._send_behind()
+                self._behind.append(reply)
+                self._send_behind(reply)
         finally:
             held.pass_on()
 
-    def _send_behind(self) -> None:
-        """Send all that waits for its turn."""
+    def _send_behind(self, mine: _Reply | None = None) -> None:
+        """Send all that waits for its turn; what is wrong with `mine` is raised."""
         stream = self._stream
         if not stream.order.acquire(True, self.patience_s):
             stream.io_loop.add_callback(self._send_behind)
             return
         try:
             if not self._is_sending:  # else from a finalizer, in the midst of another one
-                self._is_sending = True
-                try:
-                    self._send_all(stream)
-                finally:
-                    self._is_sending = False
+                self._send_all(stream, mine)
         finally:
             stream.order.release()
 
-    def _send_all(self, stream: Any) -> None:
-        while self._behind:
-            parts, copy = self._behind.popleft()
-            if stream.socket is None or stream.socket.closed:
-                continue
-            self._send_frames(stream.socket, parts, copy=copy)
-            if _option(stream.socket, _EVENTS) & _POLLIN:
-                stream.io_loop.add_callback(stream._handle_events, stream.socket, 0)
+    def _send_all(self, stream: Any, mine: _Reply | None) -> None:
+        wrong: Exception | None = None
+        self._is_sending = True
+        try:
+            while self._behind:
+                reply = self._behind.popleft()
+                try:
+                    self._send_one(stream, *reply)
+                except Exception as error:  # noqa: BLE001 - it is that of who sent the reply
+                    if reply is mine:
+                        wrong = error
+                    else:  # with no lock of ours: a handler of the log may want to send
+                        stream.io_loop.add_callback(_LOG.error, _NOT_SENT, exc_info=error)
+        finally:
+            self._is_sending = False
+        if wrong is not None:
+            raise wrong
+
+    def _send_one(self, stream: Any, parts: Sequence[Any], copy: bool) -> None:
+        if stream.socket is None or stream.socket.closed:
+            return
+        self._send_frames(stream.socket, parts, copy=copy)
+        if _option(stream.socket, _EVENTS) & _POLLIN:
+            stream.io_loop.add_callback(stream._handle_events, stream.socket, 0)

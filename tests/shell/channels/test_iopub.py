@@ -17,7 +17,7 @@ from flow_kernel.workers.deposit import LEAST_BYTES, NBYTES, Deposit
 from flow_kernel.workers.line import CAN_BE, line_pair
 from flow_kernel.workers.line_words import Hearer, Speaker
 from tests.promises import promise
-from tests.publishers import WAIT_S, Client, Publisher, published_by, publisher
+from tests.publishers import CANNOT_LEAVE, WAIT_S, Client, Publisher, published_by, publisher
 
 _STRUCK = """
 raised = lost = number = 0
@@ -333,6 +333,24 @@ def test_frames_that_cannot_be_sent_are_the_failure_of_who_sent_them() -> None:
 
 
 @promise("send.whole")
+def test_a_message_that_cannot_leave_is_logged_and_no_failure_of_who_sends_it_for_another(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with publisher() as channel:
+        channel.thread.patience_s = 0.05
+        client = channel.client()
+        with channel.thread.order:  # the one does not come to it in its time
+            one = threading.Thread(target=lambda: channel.thread.send_multipart([CANNOT_LEAVE]))
+            one.start()
+            one.join()
+            channel.send("numbered", number=1)
+        channel.send("last")
+
+        assert _numbers(client) == [1]
+    assert [each.message for each in caplog.records] == ["flow: a message was not sent"]
+
+
+@promise("send.whole")
 def test_what_is_sent_in_the_midst_of_a_welcome_does_not_wait_for_the_next_message() -> None:
     with publisher() as channel:
         welcome = channel.thread._send_welcome_message
@@ -348,7 +366,6 @@ def test_what_is_sent_in_the_midst_of_a_welcome_does_not_wait_for_the_next_messa
 
 
 _LARGE = [b"topic", b"<IDS|MSG>", b"signature", b"{}", b"{}", b"{}"]
-_CANNOT_LEAVE = memoryview(b"in pieces")[::2]
 has_line = pytest.mark.skipif(not CAN_BE, reason="no such sockets")
 
 
@@ -378,7 +395,7 @@ def test_after_a_message_that_could_not_leave_the_next_ones_are_heard_at_once() 
     with publisher() as channel, _worker(channel) as (hearer, heard):
         for _ in range(10):  # each would keep an eighth of the memory
             with pytest.raises((BufferError, ValueError)):
-                channel.thread.send_multipart([_CANNOT_LEAVE, *_LARGE[1:], content])
+                channel.thread.send_multipart([CANNOT_LEAVE, *_LARGE[1:], content])
         channel.thread.send_multipart([b"small"])
         channel.thread.send_multipart([*_LARGE, 8 * content])
         hearer.on_line()

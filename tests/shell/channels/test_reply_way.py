@@ -14,7 +14,7 @@ from zmq.eventloop.zmqstream import ZMQStream
 from flow_kernel.shell.channels.iopub import check_message, send_frames
 from flow_kernel.shell.channels.reply_way import ReplyWay, share
 from tests.promises import promise
-from tests.publishers import WAIT_S
+from tests.publishers import CANNOT_LEAVE, WAIT_S
 
 
 @contextmanager
@@ -79,6 +79,35 @@ def test_a_reply_that_cannot_be_sent_spoils_no_other_one() -> None:
     with _way() as (way, _, client):
         with pytest.raises(TypeError):
             way.send_multipart([b"1", "a text"])
+        with pytest.raises((BufferError, ValueError)):
+            way.send_multipart([CANNOT_LEAVE])
         way.send_multipart([b"2", b"two"])
 
         assert client.recv_multipart() == [b"2", b"two"]
+
+
+@promise("send.whole")
+def test_a_reply_that_cannot_be_sent_is_no_failure_of_who_sends_it_for_another(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with _way() as (way, stream, client):
+        way.patience_s = 0.05
+        is_held, lets_go = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            with stream.order:
+                is_held.set()
+                lets_go.wait(WAIT_S)
+
+        holder = threading.Thread(target=hold)
+        holder.start()
+        assert is_held.wait(WAIT_S)
+        way.send_multipart([CANNOT_LEAVE])  # whoever has the next turn sends it
+        way.send_multipart([b"1", b"one"])
+        lets_go.set()
+        holder.join()
+        way.send_multipart([b"2", b"two"])
+
+        got = [client.recv_multipart() for _ in range(2)]
+    assert got == [[b"1", b"one"], [b"2", b"two"]]
+    assert [each.message for each in caplog.records] == ["flow: a reply was not sent"]
