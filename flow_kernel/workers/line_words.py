@@ -64,6 +64,14 @@ class Speaker:
         at = 0 if message[0] == _DELIMITER else 1
         return [*message[:at], b"%b%d" % (_NUMBER, self.number), *message[at:]]
 
+    def is_there(self) -> bool:
+        """False where a cell has got the number of the line for a file of its own.
+
+        Raises:
+            OSError: A cell has closed it.
+        """
+        return os.fstat(self._fd).st_ino == self._inode
+
     def take_back(self, number: int) -> None:
         """What was to be said on the channel was not: nobody is to wait for it.
 

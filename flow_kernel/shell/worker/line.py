@@ -11,6 +11,7 @@ Proven for ipykernel 7.0 to 7.4 with `shell.channels.shell_channel`; where that 
 """
 
 import asyncio
+import os
 import socket
 import threading
 from collections import deque
@@ -43,6 +44,7 @@ class WorkerLine:
         self._kernel = kernel
         self._pair = pair
         self._sock = sock
+        self._pid = os.getpid()
         self._speaker = Speaker(sock)
         kernel.iopub_thread.speaker = self._speaker
         self._reading = threading.Lock()
@@ -94,8 +96,10 @@ class WorkerLine:
             self._pair.send_multipart(_frames(packet))
 
     def _read(self) -> None:
+        if os.getpid() != self._pid:  # a fork has the jobs of its parent before it
+            return
         try:
-            while True:
+            while self._speaker.is_there():
                 self._early.append(receive(self._sock))
                 self._speaker.is_heard = True
         except BlockingIOError:
@@ -137,11 +141,13 @@ class LineKernel(QuickDispatchKernel):
         if line is None:
             return super().shell_channel_thread_main(msg)
         line.before()
-        found = super().shell_channel_thread_main(msg)
-        if found is not None:
-            return _to_its_end(found, line)
-        line.passed()
-        return None
+        found: Any = None
+        try:
+            found = super().shell_channel_thread_main(msg)
+        finally:  # what failed counts as well: jobs behind it wait for its number
+            if found is None:
+                line.passed()
+        return None if found is None else _to_its_end(found, line)
 
 
 async def _to_its_end(passing: Any, line: WorkerLine) -> None:
