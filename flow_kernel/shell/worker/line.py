@@ -76,13 +76,16 @@ class WorkerLine:
         """In the loop of the main thread: behind what it has been given already."""
         with self._reading:
             self._read()
-            for packet in self._due():
-                if self._pair._sockets is not None:
-                    self._pair.send_multipart(_frames(packet))
-                elif self._pair._waiting:
-                    self._loop.call_soon(self._run, _frames(packet))
-                else:  # one turn of the loop less
-                    self._run(_frames(packet))
+        while (packet := self._next_to_run()) is not None:
+            self._run(_frames(packet))  # a loop of the user's may run all of the cell in it
+
+    def _next_to_run(self) -> Packet | None:
+        """A job that may run here, which is one turn of the loop less; others are passed on."""
+        with self._reading:
+            if self._pair._sockets is None and not self._pair._waiting:
+                return next(self._due(), None)
+            self._pass_on()  # behind those that wait, before any that may come
+            return None
 
     def _run(self, frames: list[Any]) -> None:
         callback: Any = self._pair._callback

@@ -6,6 +6,7 @@ The kernel around the line is left out: what the line asks it for is real.
 import asyncio
 import os
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -76,6 +77,45 @@ def _in_fork(call: Callable[[], object]) -> None:
 def runner() -> Iterator[asyncio.Runner]:
     with asyncio.Runner() as made:
         yield made
+
+
+@promise("isolated.relay")
+def test_a_job_runs_behind_what_was_passed_on_and_before_what_is_passed_on_later(
+    runner: asyncio.Runner,
+) -> None:
+    async def go() -> list[bytes]:
+        ground = Ground()
+        ground.pair.send(b"first")
+        ground.session.send([b"job"], before=0)
+        ground.line._on_job()
+        ground.pair.send(b"last")
+        ran = await ground.until(3)
+        ground.close()
+        return ran
+
+    assert runner.run(go()) == [b"first", b"job", b"last"]
+
+
+@promise("isolated.relay")
+def test_while_a_job_runs_requests_are_passed_on(runner: asyncio.Runner) -> None:
+    async def go() -> tuple[list[bytes], list[bool]]:
+        ground = Ground()
+        has_waited: list[bool] = []
+
+        def on_run() -> None:
+            other = threading.Thread(target=ground.line.before)
+            other.start()
+            other.join(_WAIT_S)
+            has_waited.append(other.is_alive())
+
+        ground.on_run = on_run
+        for job in (b"one", b"two"):
+            ground.session.send([job], before=0)
+        ran = await ground.until(2)
+        ground.close()
+        return ran, has_waited
+
+    assert runner.run(go()) == ([b"one", b"two"], [False, False])
 
 
 @promise("isolated.relay")
