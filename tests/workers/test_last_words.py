@@ -2,7 +2,9 @@
 
 import os
 import signal
+import sys
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,4 +54,15 @@ def test_the_words_of_a_killed_process_are_there() -> None:
     os.waitpid(pid, 0)
     assert reader.since(1, 0) == b"the end"
     writer.close()
+    reader.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no seals")
+def test_nobody_can_make_the_memory_shorter_for_who_reads_it() -> None:
+    fd = create()
+    with pytest.raises(PermissionError):
+        os.ftruncate(fd, 0)
+    reader = LastWords(fd)
+    os.close(fd)
+    assert [reader.count(0), reader.since(1, 0), reader.taken] == [0, b"", 0]
     reader.close()

@@ -316,6 +316,7 @@ def run(argv: Sequence[str], kept: Sequence[int] = ()) -> int:
         for stream in _streams(app):
             stream.flush()
         words = LastWords(kept[2])
+        os.close(kept[2])
         for stream in _streams(app):
             stream.begin(words)
         if isinstance(app.iopub_thread, iopub.FlowIOPubThread):
