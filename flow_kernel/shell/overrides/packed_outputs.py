@@ -30,10 +30,17 @@ _TEXT: Final = "text/plain"
 _RESULT: Final = "execute_result"
 _KEYS: Final = {_PRINTED: _STREAM, "err_stream": _STREAM, _RESULT: _TEXT}
 _references: Final = sys.getrefcount
-_OUR_REFERENCES: Final = 3
-"""That of the dict, that of who asks, and that of the question."""
 _LONGEST: Final = 1000
 """Characters of a text that is looked for among those of late."""
+
+
+def _references_to(lists: dict[int, list[Any]], count: int) -> int:
+    outputs = dict.get(lists, count)
+    return _references(outputs)
+
+
+_OUR_REFERENCES: Final = _references_to({0: []}, 0)
+"""To a list that the dict alone holds: what asking adds differs between versions of Python."""
 
 
 class PackedOutputs(defaultdict[int, list[Any]]):
@@ -46,9 +53,9 @@ class PackedOutputs(defaultdict[int, list[Any]]):
 
     def pack(self, count: int) -> None:
         """A cell is over: keep its texts alone."""
-        outputs = dict.get(self, count)
-        if outputs is None or _references(outputs) > _OUR_REFERENCES:
+        if _references_to(self, count) > _OUR_REFERENCES:
             return  # a thread may be about to append to it
+        outputs: Any = dict.get(self, count)
         packed = _packed(outputs)
         if packed is not None:
             if sum(map(len, packed)) <= _LONGEST:
