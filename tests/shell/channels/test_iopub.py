@@ -1,23 +1,16 @@
 """Messages are sent whole and in order by whoever has them."""
 
-import os
 import signal
-import socket
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
 import pytest
 
 from flow_kernel.shell.channels.iopub import FlowIOPubThread
-from flow_kernel.workers.deposit import LEAST_BYTES, NBYTES, Deposit
-from flow_kernel.workers.line import CAN_BE, line_pair
-from flow_kernel.workers.line_words import Hearer, Speaker
 from tests.promises import promise
-from tests.publishers import CANNOT_LEAVE, WAIT_S, Client, Publisher, published_by, publisher
+from tests.publishers import CANNOT_LEAVE, WAIT_S, Client, published_by, publisher
 
 _STRUCK = """
 raised = lost = number = 0
@@ -363,51 +356,3 @@ def test_what_is_sent_in_the_midst_of_a_welcome_does_not_wait_for_the_next_messa
         client = channel.client()
 
         assert client.receive() == ("numbered", {"number": 1})
-
-
-_LARGE = [b"topic", b"<IDS|MSG>", b"signature", b"{}", b"{}", b"{}"]
-has_line = pytest.mark.skipif(not CAN_BE, reason="no such sockets")
-
-
-@contextmanager
-def _worker(channel: Publisher) -> Iterator[tuple[Hearer, list[list[bytes]]]]:
-    """Has the channel speak on a line and leave content in memory; what its session hears."""
-    line, fd = line_pair(b"w1")
-    memory = os.memfd_create("test")
-    os.ftruncate(memory, NBYTES)
-    theirs, ours = Deposit(memory, 0), Deposit(memory, 0)
-    os.close(memory)
-    heard: list[list[bytes]] = []
-    with socket.socket(fileno=fd) as sock:
-        channel.thread.deposit, channel.thread.speaker = theirs, Speaker(sock)
-        channel.thread.speaker.is_heard = True
-        yield Hearer(line, lambda frames: heard.append([*map(bytes, ours.whole(frames))])), heard
-        channel.thread.deposit = channel.thread.speaker = None
-    line.close()
-    theirs.close()
-    ours.close()
-
-
-@has_line
-@promise("isolated.survives")
-def test_after_a_message_that_could_not_leave_the_next_ones_are_heard_at_once() -> None:
-    content = b"x" * (8 * LEAST_BYTES)
-    with publisher() as channel, _worker(channel) as (hearer, heard):
-        for _ in range(10):  # each would keep an eighth of the memory
-            with pytest.raises((BufferError, ValueError)):
-                channel.thread.send_multipart([CANNOT_LEAVE, *_LARGE[1:], content])
-        channel.thread.send_multipart([b"small"])
-        channel.thread.send_multipart([*_LARGE, 8 * content])
-        hearer.on_line()
-    assert heard == [[b"small"], [*_LARGE, 8 * content]]
-
-
-@has_line
-@promise("isolated.survives")
-def test_large_content_that_was_said_before_a_death_is_heard() -> None:
-    with publisher() as channel, _worker(channel) as (hearer, heard):
-        said = [[*_LARGE, b"%d" % number * LEAST_BYTES] for number in range(5)]
-        for each in said:
-            channel.thread.send_multipart(each)
-        hearer.on_death()  # what ZeroMQ has dies with it
-    assert heard == said
