@@ -7,6 +7,8 @@ millisecond each. A packet on the line wakes the one that reads it, and is not l
 is killed. What is large, or finds the line full, goes on the channel, with its number in a frame
 behind the topic; a packet tells the number of the last one before it. The line is there at once, so
 what was said on it before a message of the channel is read before that message is passed on.
+
+Of content in the `deposit` the line carries the reference: a megabyte is not lost either.
 """
 
 import logging

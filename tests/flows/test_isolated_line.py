@@ -97,6 +97,20 @@ def test_what_a_cell_displays_right_before_its_worker_is_killed_is_shown(own: Ke
 
 
 @promise("isolated.survives")
+def test_megabytes_that_a_cell_prints_right_before_its_worker_is_killed_are_shown(
+    own: Kernel,
+) -> None:
+    for n in range(3):
+        ran = own.run(
+            f"%%isolated --worker m{n}\nimport os, signal\n"
+            "for c in 'abc':\n    print(c * 2_000_000, flush=True)\n"
+            "print('end')\nos.kill(os.getpid(), signal.SIGKILL)"
+        )
+        assert ran.status == "error"
+        assert ran.stdout == "".join(c * 2_000_000 + "\n" for c in "abc") + "end\n"
+
+
+@promise("isolated.survives")
 def test_a_cell_that_cuts_off_the_memory_of_its_last_words_harms_nobody(own: Kernel) -> None:
     printed = ok(own, CUT_OFF)
     assert printed == "PermissionError\n" * printed.count("\n") != ""
