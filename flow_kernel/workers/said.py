@@ -30,6 +30,8 @@ class Said:
         """Said last, and long enough for the end of it."""
         self._fault = bytearray()
         self._seen = [0] * len(STREAMS)
+        self._seen_before: list[int | None] = [None] * len(STREAMS)
+        """Where the end of a cell has counted more than was heard: what was."""
 
     @property
     def last_output(self) -> str:
@@ -62,16 +64,24 @@ class Said:
         self._settle()
         self._tail.add(data)
 
-    def heard(self, message: Message) -> int:
-        """Text of a stream: count it, keep its end. Returns how many bytes."""
+    def heard(self, message: Message, *, is_late: bool = False) -> int:
+        """Text of a stream: count it, keep its end. Returns how many bytes.
+
+        Args:
+            message: What was said.
+            is_late: Not by the cell that runs: the end of the last one may have counted it.
+        """
         if message.long is not None:
             return self._heard_long(message.long)
         name, text = message.content.get("name"), message.content.get("text")
         if name not in STREAMS or not isinstance(text, str):
             return 0
         self._settle()
+        stream = STREAMS.index(name)
         nbytes = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
-        self._count(STREAMS.index(name), nbytes)
+        if is_late:
+            self._count_back(stream, text, nbytes)
+        self._count(stream, nbytes)
         self._tail.add(text[-TAIL_BYTES:].encode("utf-8", "surrogatepass"))
         return nbytes
 
@@ -84,10 +94,18 @@ class Said:
 
     def _count(self, stream: int, nbytes: int) -> None:
         """More of a stream was heard; what `catch_up` has counted by then is no more of it."""
-        seen = self._seen[stream]
+        seen, self._seen_before[stream] = self._seen[stream], None
         if self._words is not None:
             nbytes = max(0, min(nbytes, self._words.count(stream) - seen))
         self._seen[stream] = seen + nbytes
+
+    def _count_back(self, stream: int, text: str, nbytes: int) -> None:
+        """What was not heard at the end of the cell was on its way, if this is where it begins."""
+        before = self._seen_before[stream]
+        if self._words is not None and before is not None:
+            unheard = self._words.since(stream, before)[:nbytes]
+            if unheard == text.encode("utf-8", "surrogatepass"):
+                self._seen[stream] = before
 
     def _settle(self) -> None:
         """Keep no more of a long text than its end."""
@@ -108,7 +126,9 @@ class Said:
         """All that it wrote has arrived: whatever did not was taken back by the user's own code."""
         self._settle()
         if self._words is not None:
-            self._seen = [self._words.count(number) for number in range(len(STREAMS))]
+            for number, seen in enumerate(self._seen):
+                self._seen[number] = count = self._words.count(number)
+                self._seen_before[number] = seen if count > seen else None
 
     def last_words(self) -> Iterator[tuple[str, bytes]]:
         """What it wrote and could not send any more, by stream; nothing comes after that."""

@@ -376,9 +376,10 @@ class Worker(Turning):
 
     def _hears(self, message: Message) -> bool:
         """Text of a stream; False for what it said while it started, which is no cell's."""
-        nbytes = self.said.heard(message)
-        if self.job is not None:
-            self.job.output_bytes += nbytes
+        job = self.job
+        nbytes = self.said.heard(message, is_late=job is None or message.parent_id != job.msg_id)
+        if job is not None:
+            job.output_bytes += nbytes
         return bool(message.parent_id)
 
     def _take(self, spent: object) -> None:

@@ -47,6 +47,29 @@ def test_text_that_is_heard_after_the_end_of_its_cell_is_counted_once(
     assert [*said.last_words()] == [("stdout", b"the end")]
 
 
+def test_text_that_was_on_its_way_at_the_end_of_a_cell_hides_no_last_words(
+    sides: tuple[LastWords, Said],
+) -> None:
+    words, said = sides
+    words.write(0, b"one two ")
+    said.heard(stream("one "))
+    said.catch_up()
+    words.write(0, b"three")
+    said.heard(stream("two "), is_late=True)
+    assert [*said.last_words()] == [("stdout", b"three")]
+
+
+def test_text_that_a_cell_has_taken_back_is_not_told_though_another_one_says_the_same(
+    sides: tuple[LastWords, Said],
+) -> None:
+    words, said = sides
+    words.write(0, b"same")
+    said.catch_up()
+    words.write(0, b"same")
+    said.heard(stream("same"))
+    assert [*said.last_words()] == []
+
+
 def test_text_of_a_process_that_has_no_such_memory_hides_no_last_words(
     sides: tuple[LastWords, Said],
 ) -> None:
