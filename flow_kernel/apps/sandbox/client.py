@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
-from flow_kernel.apps.sandbox.client_task import Message, SandboxTask
+from flow_kernel.apps.sandbox.client_task import SandboxTask, message_of
 from flow_kernel.errors import FlowError, KernelGone, UsageError
 
 T = TypeVar("T")
@@ -25,7 +25,8 @@ _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 2.0
 _CLOSE_S: Final = 1.0
 _MOST_BYTES: Final = 16 << 20
-_REFUSED: Final = 400
+_REFUSALS: Final = frozenset({401, 403, 404})
+"""Of HTTP: it would be refused the next time as well."""
 
 
 @dataclass(slots=True)
@@ -53,6 +54,8 @@ class Sandbox:
         self._state = _State()
         self._loop = asyncio.new_event_loop()
         self._connection: Any = None
+        self._server: str = ""
+        """Which server that is: one that was started anew is another one."""
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="flow-sandbox-client", daemon=True
         )
@@ -85,7 +88,7 @@ class Sandbox:
         order = {"type": "execute_command", "timeout": timeout_s * 1000, **more}
         order |= {"command": command} if command else {"code": code}
         order["taskId"] = task_id = task_id or uuid.uuid4().hex
-        return self._begin(SandboxTask(self, task_id, order, 1), order)
+        return self._begin(SandboxTask(self, task_id, order, 1))
 
     def attach(self, task_id: str, *, resume_from: int = 1) -> SandboxTask:
         """Go on with a task that was begun before, over whichever connection.
@@ -94,8 +97,9 @@ class Sandbox:
             task_id: It.
             resume_from: The number of the first message that is wanted.
         """
-        order = {"type": "execute_command", "taskId": task_id, "resumeFrom": resume_from}
-        return self._begin(SandboxTask(self, task_id, order, resume_from), order)
+        first = max(resume_from, 1)
+        order = {"type": "execute_command", "taskId": task_id, "resumeFrom": first}
+        return self._begin(SandboxTask(self, task_id, order, first))
 
     def terminate(self, task_id: str) -> None:
         """End a task, whichever connection has begun it."""
@@ -114,7 +118,7 @@ class Sandbox:
             KernelGone: The server does not answer.
         """
         told = self._ask({"type": "getHealth"})
-        ours = ("type", "taskId", "workerId", "seq", "timestamp", "id")
+        ours = ("type", "taskId", "workerId", "seq", "timestamp", "id", "server")
         return {key: value for key, value in told.items() if key not in ours}
 
     def close(self) -> None:
@@ -141,10 +145,15 @@ class Sandbox:
 
     # -- inside, in the thread of the caller -------------------------------------------------------
 
-    def _begin(self, task: SandboxTask, order: dict[str, Any]) -> SandboxTask:
+    def _begin(self, task: SandboxTask) -> SandboxTask:
+        before = self._state.tasks.get(task.task_id)
+        if before is not None and not task.is_attached:
+            raise UsageError(f"exists: this client runs a task {task.task_id} already")
         self._state.tasks[task.task_id] = task
+        if before is not None:
+            before.fail(UsageError(f"the task {task.task_id} was attached to anew"))
         try:
-            self.send(order)
+            self._wait(self._say(task.order, task))
         except BaseException:
             self._state.tasks.pop(task.task_id, None)
             raise
@@ -194,9 +203,10 @@ class Sandbox:
         from tornado.websocket import websocket_connect
 
         try:
-            return await websocket_connect(self._request(), max_message_size=_MOST_BYTES)
+            connection = await websocket_connect(self._request(), max_message_size=_MOST_BYTES)
+            self._server = await self._server_of(connection)
         except HTTPClientError as error:
-            if error.code >= _REFUSED and error.code != 599:
+            if error.code in _REFUSALS:
                 raise UsageError(
                     f"the server refuses the connection (HTTP {error.code})",
                     hint="is the token right, and is the sandbox enabled there?",
@@ -204,19 +214,33 @@ class Sandbox:
             raise KernelGone(f"no server answers: {error}") from None
         except (OSError, EOFError) as error:
             raise KernelGone(f"no server answers: {error}") from None
+        return connection
 
-    async def _say(self, said: dict[str, Any]) -> None:
-        from tornado.websocket import WebSocketClosedError
+    async def _server_of(self, connection: Any) -> str:
+        """Which server has taken a connection."""
+        told: dict[str, Any] = {}
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await _write(connection, {"type": "ping"})
+                while told.get("type") != "pong":
+                    told = _read(await connection.read_message())
+        except BaseException:
+            connection.close()
+            raise
+        return str(told.get("server", ""))
 
+    async def _say(self, said: dict[str, Any], task: SandboxTask | None = None) -> None:
+        """Send a message; one that begins a task only to the server that it was sent to before."""
         until_s = self._loop.time() + self._timeout_s
         while True:
-            connection = self._connection
-            try:
-                if connection is not None:
-                    await connection.write_message(json.dumps(said))
+            if (connection := self._connection) is not None:
+                if task is not None and not task.may_begin_at(self._server):
+                    self._let_go(task)
                     return
-            except WebSocketClosedError:
-                pass
+                if await _write(connection, said):
+                    if task is not None:
+                        task.was_sent = True
+                    return
             if self._state.is_closed or self._state.is_lost or self._loop.time() > until_s:
                 raise KernelGone("the connection to the server is closed")
             await asyncio.sleep(_FIRST_PAUSE_S)  # it is being made anew
@@ -255,9 +279,15 @@ class Sandbox:
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
     async def _resume(self) -> None:
+        """Ask for what was missed; what waits to be sent is sent by whoever waits."""
         for task in [*self._state.tasks.values()]:
-            said = {"type": "execute_command", "taskId": task.task_id, "resumeFrom": task.seq}
-            await self._say(said)
+            if task.was_sent and task.is_at(self._server):
+                await self._ask_for(task)
+            self._let_go(task)
+
+    async def _ask_for(self, task: SandboxTask) -> None:
+        said = {"type": "execute_command", "taskId": task.task_id, "resumeFrom": task.seq}
+        await _write(self._connection, said)  # where it fails, the next connection does it
 
     async def _took(self, said: dict[str, Any]) -> None:
         answer = self._state.asked.get(str(said.get("id")))
@@ -268,16 +298,26 @@ class Sandbox:
         if task is None:
             return
         if said["seq"]:
-            await task.take(_message(said))
+            await task.take(message_of(said))
         elif said["type"] == "task_error":
-            if said["reason"] == "not_found" and task.seq == 1 and "resumeFrom" not in task.order:
-                await self._say(task.order)  # the connection broke before it had arrived
-                return
-            if said["reason"] in ("not_running", "busy") and task.seq > 1:
-                return  # of an input that came too late
-            task.fail(_error_of(said))
-        if task.end is not None or task.error is not None:
-            self._state.tasks.pop(task.task_id, None)
+            await self._refused(task, said)
+        self._let_go(task)
+
+    async def _refused(self, task: SandboxTask, said: dict[str, Any]) -> None:
+        match said["reason"]:
+            case "not_found" if task.seq == 1 and not task.is_attached:
+                if task.may_begin_at(self._server):  # its connection broke before it had arrived
+                    await _write(self._connection, task.order)
+            case "exists" if task.writes > 1:  # it had arrived after all
+                await self._ask_for(task)
+            case "not_running" | "busy" if task.seq > 1:
+                pass  # of an input that came too late
+            case _:
+                task.fail(_error_of(said))
+
+    def _let_go(self, task: SandboxTask) -> None:
+        if task.has_ended and self._state.tasks.get(task.task_id) is task:
+            del self._state.tasks[task.task_id]
 
     async def _end(self) -> None:
         others = asyncio.all_tasks(self._loop) - {asyncio.current_task(self._loop)}
@@ -297,15 +337,21 @@ class Sandbox:
                 stream.close()
 
 
-def _message(said: dict[str, Any]) -> Message:
-    ours = ("type", "taskId", "workerId", "seq", "timestamp")
-    return Message(
-        kind=said["type"],
-        seq=said["seq"],
-        worker_id=said["workerId"],
-        timestamp_ms=said["timestamp"],
-        fields={key: value for key, value in said.items() if key not in ours},
-    )
+async def _write(connection: Any, said: dict[str, Any]) -> bool:
+    """Send a message; False where the connection is broken."""
+    from tornado.websocket import WebSocketClosedError
+
+    try:
+        await connection.write_message(json.dumps(said))
+    except WebSocketClosedError:
+        return False
+    return True
+
+
+def _read(data: str | bytes | None) -> dict[str, Any]:
+    if data is None:
+        raise ConnectionResetError("it has closed the connection")
+    return dict(json.loads(data))
 
 
 def _answer(future: "Future[dict[str, Any]]", said: dict[str, Any]) -> None:

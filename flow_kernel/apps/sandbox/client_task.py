@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from flow_kernel.errors import CellTimeout, FlowError
+from flow_kernel.errors import CellTimeout, FlowError, KernelGone
 
 _HELD: Final = 512
 """Messages of a task that nobody has taken; then nothing more is read."""
@@ -61,6 +61,18 @@ class Message:
         return self.kind in _LAST
 
 
+def message_of(said: Mapping[str, Any]) -> Message:
+    """A message, from what was heard."""
+    ours = ("type", "taskId", "workerId", "seq", "timestamp")
+    return Message(
+        kind=said["type"],
+        seq=said["seq"],
+        worker_id=said["workerId"],
+        timestamp_ms=said["timestamp"],
+        fields={key: value for key, value in said.items() if key not in ours},
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskResult:
     """How a task has ended.
@@ -100,6 +112,8 @@ class SandboxTask:
         order: What was sent for it.
         end: Its last message, once it is here.
         error: Why nothing more comes; None while that is not so.
+        was_sent: True once its order has left.
+        writes: How often that was tried: an order whose connection broke may have arrived.
     """
 
     def __init__(self, line: Line, task_id: str, order: dict[str, Any], seq: int) -> None:
@@ -112,6 +126,19 @@ class SandboxTask:
         self._room = asyncio.Event()
         self.end: Message | None = None
         self.error: FlowError | None = None
+        self.was_sent: bool = False
+        self.writes: int = 0
+        self._server = ""
+
+    @property
+    def is_attached(self) -> bool:
+        """True where its order runs nothing."""
+        return "resumeFrom" in self.order
+
+    @property
+    def has_ended(self) -> bool:
+        """True when nothing more will come."""
+        return self.end is not None or self.error is not None
 
     @property
     def seq(self) -> int:
@@ -188,7 +215,27 @@ class SandboxTask:
     # -- in the thread of the connection -----------------------------------------------------------
 
     def _has_news(self) -> bool:
-        return bool(self._messages) or self.end is not None or self.error is not None
+        return bool(self._messages) or self.has_ended
+
+    def is_at(self, server: str) -> bool:
+        """True where a server may know it; else it is lost, and whoever waits is told."""
+        if self.writes and server != self._server:
+            self.fail(
+                KernelGone(
+                    f"lost: the server was started anew; what became of the task {self.task_id}"
+                    " is not known, and it was not run again"
+                )
+            )
+            return False
+        return True
+
+    def may_begin_at(self, server: str) -> bool:
+        """True where its order may be sent to a server, which is about to be done."""
+        if not self.is_at(server):
+            return False
+        self._server = server
+        self.writes += 1
+        return True
 
     async def take(self, message: Message) -> None:
         """The next message; waits while there are too many that nobody has taken."""

@@ -107,7 +107,8 @@ class Connection:
             case Input():
                 self._type(self._running(request.task_id), request)
             case Ping():
-                await self._send(frame("pong", None, None, 0, **_id_of(request)))
+                server = self._engine.server_id
+                await self._send(frame("pong", None, None, 0, server=server, **_id_of(request)))
             case GetHealth():
                 health = await asyncio.to_thread(self._engine.health)
                 health["connections"] = self._connections()

@@ -62,6 +62,7 @@ class Engine:
         self._home = home
         self._root = root
         self.settings: SandboxSettings = settings
+        self.server_id: str = uuid.uuid4().hex
         self._outlet = SandboxOutlet()
         self._names = Names(
             max(1, settings.pool.max_workers - SHELLS - 1), keep_s=settings.keep_s, end=self._end
@@ -165,7 +166,7 @@ class Engine:
         isolation = None if session is None else session.find_isolation()
         views = [] if isolation is None else isolation.steering.views()
         queue = 0 if isolation is None else isolation.pool.turnstile.queue
-        return {**health_of(views, queue), "tasks": self.running}
+        return {**health_of(views, queue), "tasks": self.running, "server": self.server_id}
 
     def close(self) -> None:
         """End all tasks and workers; nothing is left afterwards."""

@@ -1,0 +1,203 @@
+"""The client of the sandbox when its connection breaks: nothing runs twice, nothing waits for ever.
+
+At the other end is a server of ours that says what the test has it say, since the real one cannot
+be had to lose a connection between two given bytes.
+"""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any, Self
+
+import pytest
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+from tornado.web import Application, HTTPError
+from tornado.websocket import WebSocketHandler
+
+from flow_kernel.errors import KernelGone, UsageError
+from flow_kernel.sandbox import connect
+from tests.sandboxes import wait_for
+
+
+class Peer:
+    """See the module.
+
+    Attributes:
+        name: By which it says which server it is.
+        heard: What clients have said, but pings.
+        refusals: Statuses that the next handshakes are answered with.
+        is_open: Cleared to have handshakes wait.
+    """
+
+    def __init__(self) -> None:
+        self.name = "one"
+        self.heard: list[dict[str, Any]] = []
+        self.refusals: list[int] = []
+        self.is_open = threading.Event()
+        self.is_open.set()
+        self.socket: WebSocketHandler | None = None
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="peer")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        (socket,) = bind_sockets(0, "127.0.0.1")
+        self.url = f"http://127.0.0.1:{socket.getsockname()[1]}"
+
+        async def listen() -> HTTPServer:
+            handlers = [("/flow/sandbox", _Handler, {"peer": self})]
+            server = HTTPServer(Application(handlers))
+            server.add_sockets([socket])
+            return server
+
+        self._server = self.do(listen())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        async def end() -> None:
+            self._server.stop()
+            await self._server.close_all_connections()
+            await self._loop.shutdown_default_executor()
+
+        self.do(end())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def do(self, doing: Any) -> Any:
+        """Run something in its loop."""
+        return asyncio.run_coroutine_threadsafe(doing, self._loop).result(20)
+
+    def say(self, kind: str, task_id: str, seq: int, **more: Any) -> None:
+        """Send a message."""
+        told = {"type": kind, "taskId": task_id, "workerId": None, "seq": seq, "timestamp": 0}
+
+        async def send() -> None:
+            assert self.socket is not None
+            await self.socket.write_message(json.dumps(told | more))
+
+        self.do(send())
+
+    def refuse(self, reason: str, task_id: str) -> None:
+        """Refuse a message."""
+        self.say("task_error", task_id, 0, reason=reason, message="no", hint="")
+
+    def cut(self) -> None:
+        """Break the connection."""
+        before: Any = self.socket
+
+        async def cut() -> None:
+            before.ws_connection.stream.close()
+
+        self.do(cut())
+
+    def hears(self, *kinds: str) -> None:
+        """Wait until this is what it has heard: what each message asks for."""
+
+        def said() -> list[str]:
+            return [
+                f"{each['type']} {each.get('resumeFrom', 'run')}"
+                if each["type"] == "execute_command" else each["type"]
+                for each in self.heard
+            ]  # fmt: skip
+
+        try:
+            wait_for(lambda: said() == list(kinds), 10)
+        except AssertionError:
+            assert said() == list(kinds)
+
+
+class _Handler(WebSocketHandler):
+    def initialize(self, peer: Peer) -> None:
+        self.peer = peer
+
+    async def prepare(self) -> None:
+        await asyncio.to_thread(self.peer.is_open.wait, 20)
+        if self.peer.refusals:
+            raise HTTPError(self.peer.refusals.pop(0))
+
+    def open(self, *_: str, **__: str) -> None:
+        self.peer.socket = self
+
+    def on_message(self, message: str | bytes) -> None:
+        said = json.loads(message)
+        if said["type"] != "ping":
+            self.peer.heard.append(said)
+            return
+        answer = {"type": "pong", "taskId": None, "workerId": None, "seq": 0, "timestamp": 0}
+        more = {"id": said["id"]} if "id" in said else {}
+        self.write_message(json.dumps({**answer, **more, "server": self.peer.name}))
+
+
+@pytest.fixture
+def peer() -> Iterator[Peer]:
+    with Peer() as peer:
+        yield peer
+
+
+RUN = "execute_command run"
+
+
+def test_an_order_that_is_given_while_the_connection_is_remade_is_sent_once(peer: Peer) -> None:
+    with connect(peer.url) as client:
+        before = client._connection
+        peer.is_open.clear()
+        peer.cut()
+        wait_for(lambda: client._connection is None)
+        ordering = threading.Thread(target=client.run, args=("true",), kwargs={"task_id": "t"})
+        ordering.start()
+        wait_for(lambda: "t" in client._state.tasks)
+        peer.is_open.set()
+        ordering.join(10)
+        client.ping()
+
+        peer.hears(RUN)
+        assert client._connection is not before
+
+
+def test_an_order_that_did_not_arrive_is_sent_again_to_the_same_server_alone(peer: Peer) -> None:
+    with connect(peer.url) as client:
+        task = client.run("true", task_id="t")
+        peer.hears(RUN)
+        peer.cut()
+        peer.hears(RUN, "execute_command 1")
+        peer.refuse("not_found", "t")
+        peer.hears(RUN, "execute_command 1", RUN)
+        peer.refuse("exists", "t")
+        peer.hears(RUN, "execute_command 1", RUN, "execute_command 1")
+        assert task.error is None
+
+        peer.name = "two"
+        peer.cut()
+        with pytest.raises(KernelGone, match="lost: the server was started anew"):
+            task.wait(10)
+        client.ping()
+        assert len(peer.heard) == 4
+
+
+def test_an_order_whose_id_is_taken_is_refused(peer: Peer) -> None:
+    with connect(peer.url) as client:
+        task = client.run("true", task_id="t")
+        with pytest.raises(UsageError, match="this client runs a task t already"):
+            client.run("true", task_id="t")
+        peer.refuse("exists", "t")
+        with pytest.raises(UsageError, match="exists: no"):
+            task.wait(10)
+
+
+def test_a_server_that_is_busy_is_tried_again_and_one_that_refuses_is_not(peer: Peer) -> None:
+    with connect(peer.url, reconnect_s=20) as client:
+        task = client.attach("t", resume_from=0)
+        peer.refusals = [502, 429, 503, 504, 500]
+        peer.cut()
+        peer.hears("execute_command 1", "execute_command 1")
+        peer.say("task_complete", "t", 1, exitCode=0, elapsedMs=1.0)
+        assert task.wait(10).exit_code == 0
+
+        other = client.attach("u")
+        peer.refusals = [403]
+        peer.cut()
+        with pytest.raises(UsageError, match="HTTP 403"):
+            other.wait(10)
