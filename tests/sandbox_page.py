@@ -33,6 +33,15 @@ end: a client that comes back sends `resumeFrom` with the number that it wants n
 it has missed in order, each message once. A client that reads slowly holds up nobody: what waits
 for it lies on the disk, at most 256 MB of output a task; a task that says more is ended.
 
+Of each user the 200 tasks that ended last are kept, and those that somebody reads. All files
+together may have 2 GB, and leave 512 MB of the disk free: where there is no room, the task that
+ended first and that nobody reads is not kept any more; where there is none of those, what a task
+says beyond its newest 128 kB is dropped, and `droppedBytes` tells how much.
+
+A server that was started anew knows none of these tasks. It says who it is as `server` in `pong`
+and `health`; the client of Python does not run a task again that another server may have run, and
+says that it is lost.
+
 ```python
 from flow_kernel import sandbox
 
@@ -56,6 +65,7 @@ text in it 512k characters. |
 | `terminated` | | By `terminate_task`. |
 | `timeout`, `limit`, `memory_limit`, `blocked` | | It passed a limit. |
 | `segfault`, `oom_kernel`, `killed`, `exit`, `lost` | | What its worker has died of. |
+| `lost` | yes | What the task has said is not kept any more. |
 | `error` | | Anything else, in words. |
 """
 _TITLES: Final = {"in": "What a client says", "out": "What the server says"}

@@ -142,11 +142,13 @@ class Connection:
             before.cancel()
         following = asyncio.create_task(self._stream(task, seq, before))
         self._streams[task.task_id] = following
-        following.add_done_callback(lambda done: self._followed(task.task_id, done))
+        task.stream.followers += 1  # before anybody looks for room
+        following.add_done_callback(lambda done: self._followed(task, done))
 
-    def _followed(self, task_id: str, done: "asyncio.Task[None]") -> None:
-        if self._streams.get(task_id) is done:
-            del self._streams[task_id]
+    def _followed(self, task: Task, done: "asyncio.Task[None]") -> None:
+        task.stream.followers -= 1
+        if self._streams.get(task.task_id) is done:
+            del self._streams[task.task_id]
         if not done.cancelled() and (error := done.exception()) is not None:
             _LOG.warning("flow: a stream of the sandbox has ended: %s", error)
 
@@ -157,7 +159,10 @@ class Connection:
         while True:
             is_last = stream.has_ended
             try:
-                frames = stream.read(seq, _BATCH_BYTES)
+                if stream.is_in_memory(seq):
+                    frames = stream.read(seq, _BATCH_BYTES)
+                else:
+                    frames = await asyncio.to_thread(stream.read, seq, _BATCH_BYTES)
             except OSError:
                 await self._send(_lost(task.task_id))
                 return
@@ -217,7 +222,7 @@ def _id_of(request: Request) -> dict[str, Any]:
 def _lost(task_id: str) -> bytes:
     return frame(
         "task_error", task_id, None, 0,
-        reason="not_found", message="what the task has said is not kept any more", hint="",
+        reason="lost", message="what the task has said is not kept any more", hint="",
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import os
 import threading
 import time
 import uuid
+from collections import Counter
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from typing import Any, Final
 
 from flow_kernel.apps.sandbox.names import SHELLS, Names
 from flow_kernel.apps.sandbox.outlet import SandboxOutlet
+from flow_kernel.apps.sandbox.spools import Spools
 from flow_kernel.apps.sandbox.stream import TaskStream
 from flow_kernel.apps.sandbox.task import Owner, Task, warm_up
 from flow_kernel.apps.sandbox.wire import Execute, Refused
@@ -40,11 +42,15 @@ class SandboxSettings:
     max_tasks: int = 200
     """That run or wait, of all users."""
     kept_tasks: int = 200
-    """That have ended."""
+    """Of each user that have ended; those that are read are not counted, and kept."""
     keep_s: float = 600.0
     """How long what a task has said can be asked for after its end."""
     output_bytes: int = 256 * 1024 * 1024
     """Of one task; one that says more is ended."""
+    spool_bytes: int = 2 << 30
+    """Of all tasks on the disk; where they are more, those that ended first are not kept."""
+    reserve_bytes: int = 512 << 20
+    """That the tasks leave free on the disk."""
     heartbeat_s: float = 30.0
     pool: PoolSettings = field(default_factory=lambda: PoolSettings(spares=2))
 
@@ -66,6 +72,11 @@ class Engine:
         self._outlet = SandboxOutlet()
         self._names = Names(
             max(1, settings.pool.max_workers - SHELLS - 1), keep_s=settings.keep_s, end=self._end
+        )
+        self._spools = Spools(
+            home.run_dir,
+            most_bytes=settings.spool_bytes,
+            reserve_bytes=settings.reserve_bytes,
         )
         self._tasks: dict[tuple[str, str], Task] = {}
         self._lock = threading.Lock()
@@ -108,6 +119,7 @@ class Engine:
                 task_id,
                 directory=self._home.run_dir,
                 most_bytes=self.settings.output_bytes * 2,  # it counts as JSON there
+                spools=self._spools,
             ),
             most_output_bytes=self.settings.output_bytes,
         )
@@ -248,9 +260,15 @@ class Engine:
     def _forget(self) -> None:
         """Let go of tasks that have ended long ago, or that are too many."""
         now_s = time.monotonic()
-        ended = [(key, task) for key, task in self._tasks.items() if task.ended_s is not None]
-        surplus = len(ended) - self.settings.kept_tasks
-        for number, (key, task) in enumerate(sorted(ended, key=lambda one: one[1].ended_s or 0.0)):
-            if number < surplus or now_s - (task.ended_s or now_s) > self.settings.keep_s:
+        ended = [
+            (task.ended_s, key, task)
+            for key, task in self._tasks.items()
+            if task.ended_s is not None and not task.stream.followers
+        ]
+        kept: Counter[str] = Counter()
+        for ended_s, key, task in sorted(ended, key=lambda one: -one[0]):
+            kept[task.owner.name] += 1
+            is_surplus = kept[task.owner.name] > self.settings.kept_tasks
+            if is_surplus or task.stream.is_closed or now_s - ended_s > self.settings.keep_s:
                 task.stream.close()
                 del self._tasks[key]
