@@ -1,13 +1,20 @@
 """What the sandbox keeps of tasks that have ended, and what makes room for what."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
+from flow_kernel.apps.sandbox.engine import Engine, SandboxSettings
 from flow_kernel.apps.sandbox.spools import LEASE_BYTES, Spools
 from flow_kernel.apps.sandbox.stream import TaskStream
+from flow_kernel.apps.sandbox.task import Owner, Task
+from flow_kernel.apps.sandbox.wire import Execute
+from flow_kernel.records.home import Home
+from flow_kernel.settings import PoolSettings
+from tests.sandboxes import wait_for
 
 _SIZE: Final = 10_000
 
@@ -48,10 +55,10 @@ def test_where_the_files_are_too_large_the_task_that_ended_first_and_is_not_read
         each.end("task_complete", "w", exitCode=0)
 
     _say(running, 1)
-    assert [each.is_closed for each in (running, read, first, second)] == [False] * 2 + [True, False]
+    assert (first.is_closed, second.is_closed) == (True, False)
     _say(running, 10)
     running.end("task_complete", "w", exitCode=0)
-    assert [each.is_closed for each in (running, read, first, second)] == [False] * 2 + [True] * 2
+    assert (running.is_closed, read.is_closed, second.is_closed) == (False, False, True)
     assert running.dropped_bytes > 0
     kept: list[int] = []
     while frames := running.read(len(kept) + 1, 1 << 30):
@@ -71,3 +78,33 @@ def test_a_disk_that_is_nearly_full_is_not_filled(tmp_path: Path) -> None:
     assert stream.is_in_memory(1)
     assert stream.dropped_bytes > 500_000
     stream.close()
+
+
+def test_a_session_that_cannot_be_opened_is_tried_again_and_each_user_keeps_tasks_of_his_own(
+    tmp_path: Path,
+) -> None:
+    right = SandboxSettings(kept_tasks=1)
+    engine = Engine(Home(tmp_path / "home"), root=tmp_path, settings=right)
+    nothing: Any = None
+
+    def ran(user: str, task_id: str) -> Task:
+        order = Execute(id=None, task_id=task_id, source="true", is_command=True)
+        task = engine.begin(order, Owner(name=user))
+        wait_for(lambda: task.stream.has_ended)
+        return task
+
+    try:
+        engine.settings = replace(right, pool=PoolSettings(spares=nothing))  # it cannot be opened
+        read = ran("ada", "read")
+        read.stream.followers = 1
+        tasks = [read, *(ran(user, name) for user in ("ada", "bob") for name in ("old", "new"))]
+        failed = [json.loads(each.stream.read(1, 1)[0])["reason"] for each in (read, tasks[-1])]
+        engine.settings = right
+        last = json.loads(ran("cyd", "last").stream.read(2, 1)[0])
+        kept = [not each.stream.is_closed for each in tasks]
+    finally:
+        engine.close()
+
+    assert failed == ["error", "error"]
+    assert (last["type"], last["exitCode"]) == ("task_complete", 0)
+    assert kept == [True, False, True, False, True]

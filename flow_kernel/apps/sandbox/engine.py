@@ -4,6 +4,7 @@ Made by `server`; called by `connection` in the loop of the server. One session 
 as isolated cells, each in a thread of its own that waits for its worker.
 """
 
+import logging
 import os
 import threading
 import time
@@ -22,7 +23,7 @@ from flow_kernel.apps.sandbox.stream import TaskStream
 from flow_kernel.apps.sandbox.task import Owner, Task, warm_up
 from flow_kernel.apps.sandbox.wire import Execute, Refused
 from flow_kernel.apps.sandbox.workspace import workspace_of
-from flow_kernel.errors import FlowError, NotFound
+from flow_kernel.errors import NotFound
 from flow_kernel.records.home import Home
 from flow_kernel.session.assembly import assemble
 from flow_kernel.session.isolation.worker_text import health_of
@@ -30,6 +31,7 @@ from flow_kernel.session.session import Session
 from flow_kernel.settings import PoolSettings, Settings
 
 _CLOSE_S: Final = 10.0
+_LOG: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,12 +167,25 @@ class Engine:
 
     # -- the session -------------------------------------------------------------------------------
 
-    def warm_up(self) -> None:
-        """Open the session, in a thread: the first task finds its worker ready."""
+    def warm_up(self) -> "Future[Session] | None":
+        """Open the session, in a thread: the first task finds its worker ready.
+
+        Returns:
+            The session to come; None where nothing is begun any more. After a failure the next
+            call tries anew.
+        """
         with self._lock:
-            if self._session is None and not self._is_closed:
-                self._session = Future()
-                threading.Thread(target=self._open, name="flow-sandbox", daemon=True).start()
+            if self._session is not None or self._is_closed:
+                return self._session
+            opening = self._session = Future()
+            thread = threading.Thread(
+                target=self._open, args=(opening,), name="flow-sandbox", daemon=True
+            )
+        try:
+            thread.start()
+        except RuntimeError as error:
+            self._failed(opening, error)
+        return opening
 
     def health(self) -> dict[str, Any]:
         """How the workers are, as `jupyter flow workers --health` tells it."""
@@ -192,10 +207,8 @@ class Engine:
         for thread in [*self._threads]:  # their records are written before the log is closed
             thread.join(max(0.0, until_s - time.monotonic()))
         if opening is not None:
-            try:
+            with suppress(Exception):  # there is none
                 opening.result(_CLOSE_S).close()
-            except (FlowError, OSError, TimeoutError):
-                pass  # there is none
         for task in self._tasks.values():
             task.stream.close()
         self._tasks.clear()
@@ -203,30 +216,41 @@ class Engine:
     # -- inside ------------------------------------------------------------------------------------
 
     def _opened(self) -> Session | None:
-        is_there = self._session is not None and self._session.done()
-        failed = not is_there or self._session is None or self._session.exception() is not None
-        return None if failed or self._session is None else self._session.result()
-
-    def _open(self) -> None:
         opening = self._session
-        if opening is None:
-            return
+        is_there = opening is not None and opening.done() and opening.exception() is None
+        return opening.result() if opening is not None and is_there else None
+
+    def _open(self, opening: "Future[Session]") -> None:
+        session: Session | None = None
         try:
             settings = Settings(actor="sandbox", pool=self.settings.pool)
             session = assemble(self._home, env=os.environ, settings=settings, ground=self._outlet)
             self._outlet.recorder = session.recorder
             session.isolation.pool.keep_spares()
             session.warm_up()
-            self._warm_shells(session)
         except BaseException as error:  # noqa: BLE001 - the boundary of the thread: tasks are told
-            opening.set_exception(error)
-        else:
-            opening.set_result(session)
+            if session is not None:
+                with suppress(Exception):
+                    session.close()
+            self._failed(opening, error)
+            return
+        try:
+            self._warm_shells(session)
+        except Exception:  # noqa: BLE001 - commands are slower then, and that is all
+            _LOG.warning("flow: no worker of the sandbox is warm", exc_info=True)
+        opening.set_result(session)
+
+    def _failed(self, opening: "Future[Session]", error: BaseException) -> None:
+        """There is no session; the next one who needs it tries again."""
+        with self._lock:
+            if self._session is opening:
+                self._session = None
+            self._outlet.recorder = None
+        opening.set_exception(error)
 
     def _live(self, task: Task) -> None:
         try:
-            self.warm_up()
-            opening = self._session
+            opening = self.warm_up()
             if opening is None:
                 raise RuntimeError("the sandbox has ended")  # noqa: TRY301 - told like any failure
             task.run(opening.result(), self._outlet)
@@ -254,8 +278,11 @@ class Engine:
         """The first command of a worker takes three times as long as the second."""
         names = [self._names.shell() for _ in range(SHELLS)]
         for name in names:
-            is_well = name is not None and warm_up(session, name)
-            self._names.give_back(name, is_well=is_well)
+            is_well = False
+            try:
+                is_well = name is not None and warm_up(session, name)
+            finally:
+                self._names.give_back(name, is_well=is_well)
 
     def _forget(self) -> None:
         """Let go of tasks that have ended long ago, or that are too many."""

@@ -102,11 +102,11 @@ class SandboxHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
         super().open(*args, **kwargs)
         self.set_nodelay(True)
         gate = self._sandbox.gate
-        gate.open += 1
-        self._sandbox.engine.warm_up()
         self._connection = Connection(
             self._sandbox.engine, self._owner(), self._send, connections=lambda: gate.open
         )
+        gate.open += 1  # as it is given back: where there is a connection
+        self._sandbox.engine.warm_up()
 
     async def on_message(self, message: str | bytes) -> None:
         """A message; the next one is read when it is done with."""
