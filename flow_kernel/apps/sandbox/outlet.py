@@ -39,6 +39,9 @@ class Listener(Protocol):
     def blocked(self, block: Mapping[str, object]) -> None:
         """Its worker does not go on."""
 
+    def left(self) -> None:
+        """It has ended in its worker, which is another one's from now on."""
+
 
 class SandboxOutlet:
     """The ground of the isolated cells of a server."""
@@ -118,8 +121,9 @@ class SandboxOutlet:
 
     def set_apart(self, worker_id: str, key: str | None) -> None:
         """A cell begins in a worker, or has ended there."""
-        if key is None:
-            self._by_worker.pop(worker_id, None)
+        task = self._by_worker.pop(worker_id, None) if key is None else None
+        if task is not None:
+            task.left()
 
     def let_go(self) -> None:
         """Nothing is held back here."""

@@ -104,6 +104,10 @@ class Task:
         """True where its code has run to its end."""
         self.worker: str | None = worker
         self._worker: Worker | None = None
+        self._guard = threading.Lock()
+        """Held by who kills that worker: what is another task's by then is not killed."""
+        self._killer: threading.Timer | None = None
+        self._has_left = False
         self._session: Session | None = None
         self._began_s = time.monotonic()
         self._counted = Counted()
@@ -148,6 +152,7 @@ class Task:
             end = end_of(finished)
         except BaseException as error:  # noqa: BLE001 - the boundary of its thread: its client is told
             finished, end = None, error_end(error)
+        self.left()
         outlet.forget(self._job_id)
         self.is_well = end.reason is None
         if self.is_terminated and end.failure is not None:  # else it was done before
@@ -171,13 +176,25 @@ class Task:
             isolation.look_again()
         timer = threading.Timer(_KILL_S, self.kill)
         timer.daemon = True
-        timer.start()
+        with self._guard:
+            if self.state == "ended" or self._has_left:
+                return
+            self._killer = timer
+            timer.start()
 
     def kill(self) -> None:
         """Kill what it still runs in."""
-        isolation = None if self._session is None else self._session.find_isolation()
-        if self.state != "ended" and self._worker is not None and isolation is not None:
-            isolation.pool.end(self._worker)
+        with self._guard:
+            isolation = None if self._session is None else self._session.find_isolation()
+            if self._worker is not None and isolation is not None:
+                isolation.pool.end(self._worker)
+
+    def left(self) -> None:
+        """It has ended in its worker; told by the outlet before another task gets that."""
+        with self._guard:
+            self._worker, self._has_left = None, True
+            if self._killer is not None:
+                self._killer.cancel()
 
     def type(self, text: str | None) -> bool:
         """A line for it, None for the end of its input; False where it has too many."""
