@@ -66,7 +66,7 @@ text in it 512k characters. |
 | `timeout`, `limit`, `memory_limit`, `blocked` | | It passed a limit. |
 | `segfault`, `oom_kernel`, `killed`, `exit`, `lost` | | What its worker has died of. |
 | `lost` | yes | What the task has said is not kept any more. |
-| `error` | | Anything else, in words. |
+| `error` | yes, or not | Anything else, in words. |
 """
 _TITLES: Final = {"in": "What a client says", "out": "What the server says"}
 

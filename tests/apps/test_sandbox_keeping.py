@@ -89,7 +89,7 @@ def test_a_session_that_cannot_be_opened_is_tried_again_and_each_user_keeps_task
 
     def ran(user: str, task_id: str) -> Task:
         order = Execute(id=None, task_id=task_id, source="true", is_command=True)
-        task = engine.begin(order, Owner(name=user))
+        task = engine.begin(order, Owner(name=user), tmp_path)
         wait_for(lambda: task.stream.has_ended)
         return task
 

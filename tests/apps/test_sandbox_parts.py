@@ -1,5 +1,6 @@
 """The parts of the sandbox without a server: messages, streams, names of workers, workspaces."""
 
+import asyncio
 import json
 import threading
 from pathlib import Path
@@ -11,15 +12,20 @@ from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
 from flow_kernel.apps.sandbox import wire
+from flow_kernel.apps.sandbox.connection import Connection
+from flow_kernel.apps.sandbox.engine import Engine, SandboxSettings
 from flow_kernel.apps.sandbox.names import SHELLS, Names
 from flow_kernel.apps.sandbox.stream import RING_BYTES, TaskStream
+from flow_kernel.apps.sandbox.task import Owner, Task
 from flow_kernel.apps.sandbox.wire import Execute, Refused
 from flow_kernel.apps.sandbox.workspace import workspace_of
 from flow_kernel.errors import KernelGone, UsageError
+from flow_kernel.records.home import Home
 from flow_kernel.sandbox import connect
 from flow_kernel.workers.limits import Requirements
 from tests import sandbox_page
 from tests.sandbox_page import schemas
+from tests.sandboxes import checked
 
 _PIECES: dict[str, st.SearchStrategy[Any]] = {
     "type": st.sampled_from([*schemas("in"), "other", 5]),
@@ -202,3 +208,33 @@ def test_an_address_that_is_none_and_a_server_that_is_not_there_are_told_apart()
         connect("nonsense")
     with pytest.raises(KernelGone, match="no server answers"):
         connect("http://127.0.0.1:9", "x")
+
+
+class _Broken(Engine):
+    """One that fails in a way that nobody has thought of: none is known."""
+
+    def find(self, task_id: str, owner: Owner) -> Task:
+        raise LookupError(task_id)
+
+
+def test_a_failure_that_nobody_has_thought_of_is_told_and_the_connection_lives_on(
+    tmp_path: Path,
+) -> None:
+    heard: list[dict[str, Any]] = []
+
+    async def take(data: bytes) -> None:
+        heard.append(checked(json.loads(data)))
+
+    async def talk() -> None:
+        engine = _Broken(Home(tmp_path), root=tmp_path, settings=SandboxSettings())
+        connection = Connection(engine, Owner(name="ada"), take, connections=lambda: 1)
+        await connection.take('{"type": "terminate_task", "taskId": "t", "id": "m"}')
+        await connection.take('{"type": "ping", "id": "p"}')
+        connection.close()
+
+    asyncio.run(talk())
+    said = [{key: each.get(key) for key in ("type", "id", "taskId", "reason")} for each in heard]
+    assert said == [
+        {"type": "task_error", "id": "m", "taskId": "t", "reason": "error"},
+        {"type": "pong", "id": "p", "taskId": None, "reason": None},
+    ]

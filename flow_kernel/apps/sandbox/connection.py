@@ -10,6 +10,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+from tornado.websocket import WebSocketClosedError
+
 from flow_kernel.apps.sandbox.engine import Engine
 from flow_kernel.apps.sandbox.task import Owner, Task
 from flow_kernel.apps.sandbox.wire import (
@@ -27,6 +29,7 @@ from flow_kernel.apps.sandbox.wire import (
 _BATCH_BYTES: Final = 256 * 1024
 _MOST_STREAMS: Final = 200
 """That one connection hears at a time."""
+_MOST_CHARS: Final = 2000
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -63,20 +66,15 @@ class Connection:
             await self._do(request)
         except Refused as error:
             known = error.id if request is None else request.id
-            more: dict[str, Any] = {} if known is None else {"id": known}
             task_id = error.task_id or getattr(request, "task_id", "")
-            await self._send(
-                frame(
-                    "task_error",
-                    task_id or None,
-                    None,
-                    0,
-                    reason=error.reason,
-                    message=error.message,
-                    hint=error.hint,
-                    **more,
-                )
-            )
+            await self._send(_refusal(error.reason, error.message, task_id, known, error.hint))
+        except WebSocketClosedError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the boundary of a message: its client is told
+            _LOG.exception("flow: a message to the sandbox could not be followed")
+            task_id, known = getattr(request, "task_id", ""), getattr(request, "id", None)
+            text = f"{type(error).__name__}: {error}"[:_MOST_CHARS]
+            await self._send(_refusal("error", text, task_id, known))
 
     def close(self) -> None:
         """The client is gone; its tasks are not."""
@@ -91,7 +89,8 @@ class Connection:
         match request:
             case Execute(resume_from=None):
                 self._mind_streams(request.task_id)
-                self._follow(self._engine.begin(request, self._owner), 1)
+                place = await asyncio.to_thread(self._engine.place, request)
+                self._follow(self._engine.begin(request, self._owner, place), 1)
             case Execute():
                 self._mind_streams(request.task_id)
                 task = self._engine.find(request.task_id, self._owner)
@@ -220,9 +219,14 @@ def _id_of(request: Request) -> dict[str, Any]:
 
 
 def _lost(task_id: str) -> bytes:
+    return _refusal("lost", "what the task has said is not kept any more", task_id, None)
+
+
+def _refusal(reason: str, message: str, task_id: str, known: str | None, hint: str = "") -> bytes:
+    more: dict[str, Any] = {} if known is None else {"id": known}
     return frame(
-        "task_error", task_id, None, 0,
-        reason="lost", message="what the task has said is not kept any more", hint="",
+        "task_error", task_id or None, None, 0,
+        reason=reason, message=message, hint=hint, **more,
     )  # fmt: skip
 
 

@@ -88,8 +88,21 @@ class Engine:
 
     # -- tasks -------------------------------------------------------------------------------------
 
-    def begin(self, order: Execute, owner: Owner) -> Task:
+    def place(self, order: Execute) -> Path:
+        """The directory where a task is to run; it looks at the disk.
+
+        Raises:
+            Refused: There is none.
+        """
+        return workspace_of(order.workspace, (self._root, self._home.root))
+
+    def begin(self, order: Execute, owner: Owner, directory: Path) -> Task:
         """Begin a task.
+
+        Args:
+            order: What its client wants.
+            owner: Whose it is.
+            directory: What `place` has found for it.
 
         Raises:
             Refused: It cannot be; nothing was run.
@@ -110,7 +123,6 @@ class Engine:
                 task_id=task_id,
                 hint="try again when some have ended",
             )
-        directory = workspace_of(order.workspace, (self._root, self._home.root))
         task = Task(
             order,
             task_id=task_id,
@@ -163,7 +175,7 @@ class Engine:
     @property
     def running(self) -> int:
         """How many run or wait."""
-        return sum(task.state != "ended" for task in self._tasks.values())
+        return sum(task.state != "ended" for task in [*self._tasks.values()])
 
     # -- the session -------------------------------------------------------------------------------
 
@@ -209,7 +221,7 @@ class Engine:
         if opening is not None:
             with suppress(Exception):  # there is none
                 opening.result(_CLOSE_S).close()
-        for task in self._tasks.values():
+        for task in [*self._tasks.values()]:
             task.stream.close()
         self._tasks.clear()
 
