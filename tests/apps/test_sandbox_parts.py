@@ -69,6 +69,15 @@ def test_what_a_message_leaves_out_has_the_values_of_the_page() -> None:
     )  # fmt: skip
 
 
+def test_what_json_cannot_hold_is_left_out_of_a_message_which_is_sent() -> None:
+    deep: list[Any] = []
+    for _ in range(5_000):
+        deep = [deep]
+    for data in ({"application/json": deep}, {"application/json": 2**70}):
+        said = json.loads(wire.frame("task_output", "t", "w", 1, output="x\ud800", data=data))
+        assert (said["output"], "data" in said) == ("x\\ud800", False)
+
+
 def test_the_schemas_are_schemas_and_their_page_is_up_to_date() -> None:
     for folder in ("in", "out"):
         for name, schema in schemas(folder).items():

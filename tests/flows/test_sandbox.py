@@ -106,6 +106,21 @@ def test_a_cell_is_heard_with_its_result_its_displays_and_its_error(server: Sand
 
 
 @promise("sandbox.runs")
+def test_what_is_too_long_or_too_deep_is_shown_as_far_as_it_goes(server: SandboxServer) -> None:
+    code = (
+        "from IPython.display import display\ndeep = []\nfor _ in range(500): deep = [deep]\n"
+        "display({'application/json': deep, 'text/plain': 'deep'}, raw=True)\ninput('x' * 100_000)"
+    )
+    with Raw(server) as raw:
+        raw.say({"type": "execute_command", "taskId": "deep", "code": code})
+        _, shown, asked = (raw.hear() for _ in range(3))
+        raw.say({"type": "send_input", "taskId": "deep", "eof": True})
+        raw.hear_until("task_complete")
+    assert (shown["output"], "data" in shown) == ("deep", False)
+    assert asked["output"] == "x" * 32 * 1024
+
+
+@promise("sandbox.runs")
 def test_a_task_that_reads_is_sent_lines_and_the_end_of_its_input(client: Sandbox) -> None:
     cell = client.run(code="name = input('Who? ')\nprint('hello', name)\ninput()")
     for message in cell:

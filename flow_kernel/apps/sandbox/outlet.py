@@ -8,6 +8,7 @@ import os
 import re
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from flow_kernel.workers.backlog import Backlog
@@ -147,8 +148,9 @@ class SandboxOutlet:
             self.recorder.display(task.key, data, is_result=is_result)
         kept = {mime: text for mime, text in data.items() if mime != "text/plain"}
         more: dict[str, object] = {"mimetypes": sorted(map(str, data))}
-        if kept and len(str(kept)) <= _MOST_SHOWN_CHARS:
-            more["data"] = kept
+        with suppress(RecursionError):  # deeper than anybody shows
+            if kept and len(str(kept)) <= _MOST_SHOWN_CHARS:
+                more["data"] = kept
         text = str(data.get("text/plain", ""))
         first, rest = text[:CHUNK_CHARS], text[CHUNK_CHARS:]
         name = "result" if is_result else "display"

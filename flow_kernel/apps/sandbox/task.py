@@ -19,7 +19,7 @@ from queue import Empty, Full, Queue
 from typing import Any, Final, Literal
 
 from flow_kernel.apps.sandbox.ends import End, end_of, error_end
-from flow_kernel.apps.sandbox.outlet import SandboxOutlet
+from flow_kernel.apps.sandbox.outlet import CHUNK_CHARS, SandboxOutlet
 from flow_kernel.apps.sandbox.stream import TaskStream
 from flow_kernel.apps.sandbox.wire import Execute
 from flow_kernel.errors import CellTimeout, FlowError, IsolationUnavailable
@@ -177,7 +177,7 @@ class Task:
         timer = threading.Timer(_KILL_S, self.kill)
         timer.daemon = True
         with self._guard:
-            if self.state == "ended" or self._has_left:
+            if self._has_left:
                 return
             self._killer = timer
             timer.start()
@@ -233,7 +233,7 @@ class Task:
         """The next line; nobody thinks for longer than the task may run."""
         if self._inputs.empty():
             self.stream.append(
-                "task_output", self.worker_id, stream="stdin", output=wanted.prompt,
+                "task_output", self.worker_id, stream="stdin", output=wanted.prompt[:CHUNK_CHARS],
                 password=wanted.is_password,
             )  # fmt: skip
         until_s = self._began_s + self.order.timeout_s

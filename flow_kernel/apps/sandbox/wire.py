@@ -11,6 +11,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -151,7 +152,10 @@ def frame(kind: str, task_id: str | None, worker_id: str | None, seq: int, /, **
     try:
         return orjson.dumps(told)
     except (TypeError, ValueError):  # half a character
-        return orjson.dumps(_sound(told))
+        with suppress(TypeError, ValueError, RecursionError):
+            return orjson.dumps(_sound(told))
+    told.pop("data", None)  # too deep, or a number too great: its other forms are enough
+    return orjson.dumps(_sound(told))
 
 
 def _request(said: Mapping[str, Any]) -> Request:
