@@ -251,6 +251,8 @@ class Task:
             if text is None:
                 raise EOFError
             return text.removesuffix("\n")
+        if self._counted.count:  # with an empty line it could go on, and end well
+            raise KeyboardInterrupt
         return ""
 
     def _ends(self, end: End) -> None:
