@@ -247,6 +247,12 @@ def _task_id(said: Mapping[str, Any], *, is_needed: bool) -> str:
     return value
 
 
+def _asked(said: Mapping[str, Any]) -> str | None:
+    if not isinstance(said.get("taskId"), str | None):
+        raise Refused("taskId is no text")
+    return said.get("id")
+
+
 def _text(said: Mapping[str, Any], key: str, most: int, *, may_be_empty: bool = False) -> str:
     value = said.get(key)
     if not isinstance(value, str) or not (value or may_be_empty):
@@ -295,6 +301,6 @@ _READERS: Final[dict[str, tuple[frozenset[str], Callable[[Mapping[str, Any]], Re
         lambda said: Terminate(id=said.get("id"), task_id=_task_id(said, is_needed=True)),
     ),
     "send_input": (frozenset({"taskId", "input", "eof"}), _input),
-    "ping": (frozenset({"taskId"}), lambda said: Ping(id=said.get("id"))),
-    "getHealth": (frozenset({"taskId"}), lambda said: GetHealth(id=said.get("id"))),
+    "ping": (frozenset({"taskId"}), lambda said: Ping(id=_asked(said))),
+    "getHealth": (frozenset({"taskId"}), lambda said: GetHealth(id=_asked(said))),
 }
