@@ -61,7 +61,7 @@ _REASONS: Final = """
 text in it 512k characters. |
 | `exists`, `not_found`, `not_running` | yes | There is one, there is none, or it has ended. |
 | `busy` | yes | Too many tasks, workers with names, or lines that nobody has read. |
-| `refused` | | Nothing has run: requirements that cannot be met, no worker. |
+| `refused` | yes, or not | Nothing has run: requirements that cannot be met, no worker. |
 | `terminated` | | By `terminate_task`. |
 | `timeout`, `limit`, `memory_limit`, `blocked` | | It passed a limit. |
 | `segfault`, `oom_kernel`, `killed`, `exit`, `lost` | | What its worker has died of. |

@@ -18,7 +18,7 @@ from flow_kernel.apps.sandbox.names import SHELLS, Names
 from flow_kernel.apps.sandbox.stream import RING_BYTES, TaskStream
 from flow_kernel.apps.sandbox.task import Owner, Task
 from flow_kernel.apps.sandbox.wire import Execute, Refused
-from flow_kernel.apps.sandbox.workspace import workspace_of
+from flow_kernel.apps.sandbox.workspace import needs_at, workspace_of
 from flow_kernel.errors import KernelGone, UsageError
 from flow_kernel.records.home import Home
 from flow_kernel.sandbox import connect
@@ -210,6 +210,16 @@ def test_a_workspace_is_named_relative_to_the_root_or_whole(tmp_path: Path) -> N
     for name in ("..", str(tmp_path), "sub/none", "~", "\0"):
         with pytest.raises(Refused):
             workspace_of(name, bases)
+
+
+def test_the_disk_that_a_task_requires_is_that_of_its_workspace() -> None:
+    here, elsewhere = Path.cwd(), Path("/dev/shm")
+    little, much = Requirements(cores=1, disk_bytes=1), Requirements(disk_bytes=1 << 60)
+
+    assert needs_at(here, much) == much
+    assert needs_at(elsewhere, little) == Requirements(cores=1)
+    with pytest.raises(Refused, match="on the disk of its workspace"):
+        needs_at(elsewhere, much)
 
 
 def test_an_address_that_is_none_and_a_server_that_is_not_there_are_told_apart() -> None:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from tornado.websocket import WebSocketClosedError
@@ -25,6 +26,7 @@ from flow_kernel.apps.sandbox.wire import (
     frame,
     read,
 )
+from flow_kernel.apps.sandbox.workspace import needs_at
 
 _BATCH_BYTES: Final = 256 * 1024
 _MOST_STREAMS: Final = 200
@@ -90,7 +92,9 @@ class Connection:
             case Execute(resume_from=None):
                 self._mind_streams(request.task_id)
                 place = await asyncio.to_thread(self._engine.place, request)
-                self._follow(self._engine.begin(request, self._owner, place), 1)
+                needs = await asyncio.to_thread(needs_at, place, request.needs)
+                order = replace(request, needs=needs)
+                self._follow(self._engine.begin(order, self._owner, place), 1)
             case Execute():
                 self._mind_streams(request.task_id)
                 task = self._engine.find(request.task_id, self._owner)

@@ -5,11 +5,14 @@ leads out. That keeps accidents out, and no code: what runs there may go anywher
 """
 
 import os
+import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from flow_kernel.apps.sandbox.wire import Refused
-from flow_kernel.records.plain import one_line
+from flow_kernel.records.plain import human_bytes, one_line
+from flow_kernel.workers.limits import Requirements
 
 
 def workspace_of(name: str, bases: Sequence[Path]) -> Path:
@@ -42,3 +45,30 @@ def workspace_of(name: str, bases: Sequence[Path]) -> Path:
             f'there is no directory "{shown}"', hint="make it with a command, or leave it out"
         )
     return Path(found)
+
+
+def needs_at(directory: Path, needs: Requirements) -> Requirements:
+    """What the pool is to promise to a task that runs in a directory.
+
+    It promises the disk of the server's own directory; of another one it is seen here that the room
+    is there now.
+
+    Raises:
+        Refused: It is not.
+    """
+    if not needs.disk_bytes:
+        return needs
+    try:
+        if directory.stat().st_dev == Path.cwd().stat().st_dev:
+            return needs
+        free_bytes = shutil.disk_usage(directory).free
+    except OSError:
+        return needs
+    if free_bytes < needs.disk_bytes:
+        raise Refused(
+            f"the task requires {human_bytes(needs.disk_bytes)} on the disk of its workspace, where"
+            f" {human_bytes(free_bytes)} are free; nothing was run",
+            reason="refused",
+            hint="make room there, or require less",
+        )
+    return replace(needs, disk_bytes=0)
