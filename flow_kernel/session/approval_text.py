@@ -95,13 +95,18 @@ def detail_of(row: ApprovalRow) -> list[str]:
         following = f", the next at {row.next_remind_at}" if row.next_remind_at else ""
         lines.append(f"  reminders every {row.remind_s:g} s, {row.reminded} so far{following}")
     lines += [
-        *_quoted("code", row.code),
+        *code_lines(row),
         *payload_lines(row),
         f"  code    SHA-256 {row.code_sha256 or 'unknown'}",
         *([f"  payload SHA-256 {row.payload_sha256}"] if row.payload_sha256 else []),
         f"  bound   SHA-256 {row.approval_hash}",
     ]
     return lines
+
+
+def code_lines(row: ApprovalRow) -> list[str]:
+    """The code that the answer is bound to, under its title; nothing without one."""
+    return _quoted("code", row.code)
 
 
 def payload_lines(row: ApprovalRow) -> list[str]:

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from flow_kernel.apps.mcp import magics
 from flow_kernel.apps.mcp.arguments import checked
 from flow_kernel.apps.mcp.cell_run import CellRun
+from flow_kernel.apps.mcp.elicited import LIMIT as SHOWN_CHARS
+from flow_kernel.apps.mcp.elicited import question_of
 from flow_kernel.apps.mcp.shaping import LIMIT, ends_of, frames_of, run_answer, squeezed, text_of
 from flow_kernel.apps.mcp.spool import MOST_CHARS, Spool
 from flow_kernel.apps.mcp.tools import TOOLS, schema_of
@@ -176,3 +178,26 @@ def test_a_request_is_stale_where_a_cell_ended_since_the_rev_that_it_knows(
     metadata = {"flow": {"expect_rev": expected}}
 
     assert staleness_of(metadata, cells_seq=10, last_seq=12) == why
+
+
+def test_a_person_is_shown_all_of_the_code_or_is_not_asked() -> None:
+    row = {"approval_id": "A-0001", "message": "m" * 5000, "payload": None, "code": "x" * 3000}
+
+    shown = question_of(row)
+
+    assert shown is not None
+    assert len(shown) <= SHOWN_CHARS
+    message, _, code = shown.partition("\n\ncode:\n")
+    assert code == row["code"]
+    kept = message.partition("\n…")[0]
+    left = 5000 - len(kept)
+    assert message == f"{kept}\n… {left} more characters, see `jupyter flow approvals A-0001`"
+    assert question_of(row | {"code": "x" * 3700}) is None
+    assert question_of(row | {"payload": "y" * 900}) is None
+
+
+def test_what_a_person_is_shown_has_no_controls_and_no_false_code() -> None:
+    row = {"approval_id": "A-0001", "message": "Go?\x1b[2J\n\ncode:\nfine()", "payload": None,
+           "code": "# fine\rdrop()\u202e"}  # fmt: skip
+
+    assert question_of(row) == "Go?\n│ \n│ code:\n│ fine()\n\ncode:\n# fine\ndrop()"

@@ -317,11 +317,14 @@ def test_a_client_that_can_ask_its_person_passes_the_answer_on(flow: Kernel, mod
         yes = agent.call("request_approval", message=f"yes {mode}?", payload={"a": 1}).said
         no = agent.call("request_approval", message=f"no {mode}?").said
         none = agent.call("request_approval", message=f"decline {mode}").said
+        long = agent.call("request_approval", message=f"yes {mode}!", code="x = 1\n" * 700).said
 
         assert agent.asked[0] == f'yes {mode}?\n\npayload:\n{{\n  "a": 1\n}}'
         assert (yes["status"], yes["by"], yes["channel"]) == ("approved", "mcp:asker", "mcp")
         assert (yes["comment"], no["status"], "ok" in no) == ("as agreed", "rejected", False)
         assert none["status"] == "open"
+        assert (long["status"], len(agent.asked)) == ("open", 3)
+        assert long["note"] == "code and payload are too long to be shown through this client"
 
 
 @promise("mcp.asks", "approval.policy")

@@ -1,6 +1,7 @@
 """What buttons and panel show: records in short lines, and three hundred hostile texts as texts."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any, Final
 
@@ -41,6 +42,7 @@ def question(text: str, status: str = "open") -> ApprovalRow:
         channel=None if is_open else "button",
         comment=text,
         payload=text,
+        code=text,
     )
 
 
@@ -96,6 +98,18 @@ def test_no_control_character_reaches_a_view() -> None:
         shown += [row_of_approval(question(text)), question_of(question(text))]
         for value in _strings(shown):
             assert not _CONTROLS.search(value), (text, value)
+
+
+def test_a_question_shows_its_code_and_says_of_each_part_what_is_cut() -> None:
+    row = replace(question("m" * 2010), code="x = 1\n" * 61, payload="{}\n" * 70)
+    whole = "see `jupyter flow approvals A-0001`"
+
+    shown = question_of(row)
+
+    assert shown["message"] == f"{'m' * 2000}\n… 10 more characters, {whole}"
+    assert shown["code"] == [*["  │ x = 1"] * 59, f"… 3 more lines, {whole}"]
+    assert shown["payload"] == [*["  │ {}"] * 59, f"… 12 more lines, {whole}"]
+    assert question_of(row, shows_code=False)["code"] == []
 
 
 def test_a_cell_is_a_line_with_duration_worker_changes_and_error() -> None:

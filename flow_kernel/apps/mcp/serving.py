@@ -25,6 +25,7 @@ from flow_kernel.apps.mcp.arguments import checked
 from flow_kernel.apps.mcp.calls import Caller
 from flow_kernel.apps.mcp.cell_run import CellRun
 from flow_kernel.apps.mcp.cells import Cells
+from flow_kernel.apps.mcp.elicited import question_of
 from flow_kernel.apps.mcp.kernels import Kernels
 from flow_kernel.apps.mcp.questions import SCHEMA, Questions
 from flow_kernel.apps.mcp.reading import Reading
@@ -168,7 +169,10 @@ class _Serving:
         row = await self._questions.ask(given, caller)
         if row["status"] != "open":
             return _result(await self._questions.answered(given, wait_s, caller))
-        question = types.ElicitRequestFormParams(message=_question_of(row), requested_schema=SCHEMA)
+        if (shown := question_of(row)) is None:
+            note = "code and payload are too long to be shown through this client"
+            return _result({**await self._questions.answered(given, wait_s, caller), "note": note})
+        question = types.ElicitRequestFormParams(message=shown, requested_schema=SCHEMA)
         if ctx.protocol_version >= _MODERN:
             return types.InputRequiredResult(
                 input_requests={_ASKED: types.ElicitRequest(params=question)},
@@ -274,12 +278,6 @@ def _failure(error: FlowError) -> types.CallToolResult:
     told = {"type": type(error).__name__, "msg": error.message, "hint": error.hint}
     text = text_of({"ok": False, "err": {key: value for key, value in told.items() if value}})
     return types.CallToolResult(content=[types.TextContent(type="text", text=text)], is_error=True)
-
-
-def _question_of(row: Mapping[str, Any]) -> str:
-    shown = [str(row["message"])]
-    shown += [f"{name}:\n{row[name]}" for name in ("payload", "code") if row.get(name)]
-    return "\n\n".join(shown)[:4000]
 
 
 def _can_elicit(ctx: _Context) -> bool:

@@ -10,6 +10,7 @@ none, and all is as it was.
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
+from flow_kernel.session.approval_terms import source_hash
 from flow_kernel.shell.channels.own_comms import OwnComms
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class ApproveButtons:
         from flow_kernel.shell.panel.questions import QuestionWidget  # as above
         from flow_kernel.shell.views.approve_display import ApprovalCard  # as above
 
-        question = QuestionWidget(row)
+        question = QuestionWidget(row, shows_code=not self._is_cell(row))
         widget = wire.Widget(
             self._kernel,
             self._comms,
@@ -74,3 +75,10 @@ class ApproveButtons:
                 self._ended.popleft().close()
 
         return end
+
+    def _is_cell(self, row: "ApprovalRow") -> bool:
+        """True where the code that is asked about is the cell above the buttons, or its body."""
+        code = (self._kernel.get_parent("shell").get("content") or {}).get("code")
+        if not isinstance(code, str):
+            return False
+        return row.code_sha256 in (None, *map(source_hash, (code, code.partition("\n")[2])))

@@ -110,7 +110,9 @@ function drawQuestion({ model, el, root }) {
   const title = make("div", "title");
   title.append(make("span", "warn", `${question.id} `), document.createTextNode(question.message));
   box.append(title);
-  if (question.payload.length) box.append(make("pre", "", question.payload.join("\n")));
+  for (const lines of [question.code, question.payload]) {
+    if (lines.length) box.append(make("pre", "", lines.join("\n")));
+  }
   if (question.until) box.append(make("div", "dim", `until ${question.until}, then: ${question.then}`));
   const said = make("div", "said");
   said.setAttribute("role", "alert");
@@ -284,7 +286,9 @@ class Panel {
 
   question(item, row) {
     const { question } = row;
-    if (question.payload.length) item.more.append(make("pre", "", question.payload.join("\n")));
+    for (const lines of [question.code, question.payload]) {
+      if (lines.length) item.more.append(make("pre", "", lines.join("\n")));
+    }
     if (question.until) {
       item.more.append(make("div", "dim", `until ${question.until}, then: ${question.then}`));
     }

@@ -11,27 +11,49 @@ from typing import Any, Final
 from flow_kernel.errors import FlowError
 from flow_kernel.records.plain import one_line, strip_controls
 from flow_kernel.session.approval_buttons import Answer
-from flow_kernel.session.approval_text import MARKS, level_of, payload_lines, ways_to_answer
+from flow_kernel.session.approval_text import (
+    MARKS,
+    code_lines,
+    level_of,
+    payload_lines,
+    ways_to_answer,
+)
 from flow_kernel.store.contract import ApprovalRow
 
 DECISIONS: Final = ("approve", "reject", "skip")
 TONES: Final = {"open": "warn", "approved": "good", "rejected": "bad", "expired": "bad"}
 _MOST_COMMENT: Final = 2000
 _MOST_MESSAGE: Final = 2000
-_MOST_LINES: Final = 60
+_MOST_LINES: Final = 59
 
 
-def question_of(row: ApprovalRow) -> dict[str, object]:
-    """What stands above the buttons."""
+def question_of(row: ApprovalRow, *, shows_code: bool = True) -> dict[str, object]:
+    """What stands above the buttons.
+
+    Args:
+        row: The question.
+        shows_code: False where the code stands beside it already: it is the cell itself.
+    """
+    whole = f"see `jupyter flow approvals {row.approval_id}`"
+    message = strip_controls(row.message[:_MOST_MESSAGE], keep="\n")
+    if (left := len(row.message) - _MOST_MESSAGE) > 0:
+        message += f"\n… {left} more characters, {whole}"
     return {
         "id": row.approval_id,
-        "message": strip_controls(row.message[:_MOST_MESSAGE], keep="\n"),
+        "message": message,
         "level": level_of(row),
         "until": row.expires_at,
         "then": row.on_timeout,
-        "payload": payload_lines(row)[1:_MOST_LINES],
+        "code": _first(code_lines(row)[1:], whole) if shows_code else [],
+        "payload": _first(payload_lines(row)[1:], whole),
         "elsewhere": ways_to_answer(row),
     }
+
+
+def _first(lines: list[str], whole: str) -> list[str]:
+    """The first lines, and how many more there are."""
+    left = len(lines) - _MOST_LINES
+    return [*lines[:_MOST_LINES], f"… {left} more lines, {whole}"] if left > 0 else lines
 
 
 def said_of(row: ApprovalRow) -> str:
@@ -62,11 +84,12 @@ class QuestionWidget:
 
     Args:
         row: The question.
+        shows_code: False where the code is the cell above it.
     """
 
-    def __init__(self, row: ApprovalRow) -> None:
+    def __init__(self, row: ApprovalRow, *, shows_code: bool = True) -> None:
         self._approval_id = row.approval_id
-        self._question = question_of(row)
+        self._question = question_of(row, shows_code=shows_code)
         self.outcome: dict[str, object] = {}
         """What the views are told at the end; empty while it is open."""
 
