@@ -73,6 +73,26 @@ class ApprovalDesk:
             raise rules.refusal(row)
         return row
 
+    def use(self, approval_id: str, *, by: str) -> ApprovalRow | None:
+        """The answer to a question that `by` has asked, used by this call.
+
+        Returns:
+            None where it is open, used already, or a question of somebody else.
+
+        Raises:
+            UsageError: That is no approval id.
+            NotFound: There is no such question.
+        """
+        approval_id = checked_id(approval_id)
+        with self._store.write(is_durable=True) as change:
+            at = self._now()
+            row = _as_seen(_known(change, approval_id), at)
+            if row.requested_by != by or row.is_used or row.status in ("open", "cancelled"):
+                return None
+            row = rules.use(row)
+            put_approval(change, row, at=at)
+        return row
+
 
 def _known(view: Reading, approval_id: str) -> ApprovalRow:
     row = view.approval(approval_id)

@@ -174,6 +174,11 @@ class Approvals:
         finally:
             self._given += 1
 
+    def use(self, approval_id: str, *, by: str) -> ApprovalRow | None:
+        """The answer to a question of `by`, used by this call; see `ApprovalDesk.use`."""
+        row = self.desk.use(approval_id, by=by)
+        return None if row is None else self._told(row)
+
     # -- the question ------------------------------------------------------------------------------
 
     def _question(self, wish: Wish) -> rules.Question:

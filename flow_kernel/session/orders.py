@@ -5,6 +5,7 @@ keep the main thread busy.
 
     ask        {"message", "payload"?, "code"?, "by"?, "timeout_s"?, "on_timeout"?}
     approve    {"approval_id", "decision": yes|no|skip, "by"?, "channel"?, "comment"?}
+    use        {"approval_id", "by"} the answer to a question of one's own
     cancel     {"msg_id"} the running cell | {"approval_id"} a question | {"job_id"} a cell apart
     interrupt  {"worker_id"} what a worker does
 """
@@ -95,6 +96,23 @@ def approve(session: Session, asked: Mapping[str, object]) -> dict[str, object]:
             comment=_text(asked, "comment", ""),
         )
     return document_of(row)
+
+
+def use(session: Session, asked: Mapping[str, object]) -> dict[str, object]:
+    """Act on the answer to a question of one's own: once.
+
+    Returns:
+        `used`: True where this call has used it. `approval`: the question.
+
+    Raises:
+        UsageError: An argument cannot be used.
+        NotFound: There is no such question.
+    """
+    approval_id = _text(asked, "approval_id")
+    with session.recorder.own_imports():
+        row = session.approvals.use(approval_id, by=_text(asked, "by"))
+        known = row or session.approvals.desk.get(approval_id)
+    return {"used": row is not None, "approval": document_of(known)}
 
 
 def cancel(

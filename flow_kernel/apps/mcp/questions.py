@@ -56,9 +56,8 @@ class Questions:
         """The same as an answer for the agent, after `wait_s` seconds at most."""
         row = await self.ask(given, caller)
         if row["status"] == "open" and wait_s:
-            await self.wait(row["approval_id"], wait_s, caller)
-            row = await self.ask(given, caller)
-        return _answer(row)
+            return await self.status(row["approval_id"], wait_s, caller)
+        return _answer(row, is_ours=True)
 
     async def takes_answers(self) -> bool:
         """False where only people may answer, and no program for them."""
@@ -89,11 +88,16 @@ class Questions:
             return
 
     async def status(self, approval_id: str, wait_s: float, caller: Caller) -> Answer:
-        """A question by its id, whoever asked it."""
+        """A question by its id, whoever asked it; an answer to this agent is used by telling it."""
         row = await self.wait(approval_id, wait_s, caller)
         link = await self._kernels.link()
-        await link.ask("status", actor=caller.actor, tool="run_status")
-        return _answer(row)
+        if row["status"] == "open":
+            await link.ask("status", actor=caller.actor, tool="run_status")
+            return _answer(row, is_ours=False)
+        asked = {"approval_id": approval_id, "by": caller.actor}
+        told = await link.ask("use", **asked, actor=caller.actor, tool="run_status")
+        known = told["approval"]
+        return _answer(known if isinstance(known, dict) else row, is_ours=told["used"] is True)
 
     async def wait(self, approval_id: str, wait_s: float, caller: Caller) -> dict[str, Any]:
         """A question once it is answered, or as it is after `wait_s` seconds."""
@@ -112,12 +116,14 @@ class Questions:
                 await asyncio.sleep(_TICK_S)
 
 
-def _answer(row: Mapping[str, Any]) -> Answer:
-    is_open = row["status"] == "open"
+def _answer(row: Mapping[str, Any], *, is_ours: bool) -> Answer:
+    """What the agent is told; only the call that uses a yes may act on it."""
+    status = row["status"]
+    is_open, is_spent = status == "open", status == "approved" and row["is_used"] and not is_ours
     return {
-        "ok": row["status"] == "approved" or None,
+        "ok": (status == "approved" and is_ours) or None,
         "approval": row["approval_id"],
-        "status": row["status"],
+        "status": "used" if is_spent else status,
         "message": row["message"],
         "by": row["decided_by"],
         "channel": row["channel"],

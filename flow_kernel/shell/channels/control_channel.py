@@ -12,6 +12,7 @@ Built by `shell.attach` in the Flow kernel and in a stock ipykernel; asked by `a
     record       the record that one request has left                `session.inquiries`
     ask          a question that nobody waits for                    `session.orders`
     approve      the answer to a question                            `session.orders`
+    use          the answer to a question of one's own               `session.orders`
     cancel       the running cell, a question, a cell apart          `session.orders`
     interrupt    what a worker does                                  `session.orders`
 
@@ -139,6 +140,7 @@ OPS: Final[dict[str, _Op]] = {
     "record": _inquiry("record"),
     "ask": _order("ask"),
     "approve": _order("approve"),
+    "use": _order("use"),
     "cancel": _order("cancel"),
     "interrupt": _order("interrupt_worker"),
 }
