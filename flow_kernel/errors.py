@@ -10,6 +10,7 @@ Raised by all floors, caught by apps (which turn them into one sentence and an e
     │   └── StoreDamaged (StoreError)         1   the database fails its checks
     ├── JournalDamaged                        1   lines of a log fail their checksum
     ├── StaleRevision                         1   other cells ran meanwhile; the cell did not run
+    ├── RepeatedRequest                       1   a cell that may run once has run; it did not again
     ├── ApprovalPending                       3   a question waits for an answer
     ├── ApprovalRejected (PermissionError)    1   the answer was no
     ├── CheckpointDamaged                     1   a part of a checkpoint fails its hash
@@ -125,6 +126,10 @@ class StaleRevision(_Quiet, FlowError):
     def __init__(self, message: str, *, rev: int, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.rev = rev
+
+
+class RepeatedRequest(_Quiet, FlowError):
+    """A request that may run once came before; nothing was run."""
 
 
 class CheckpointDamaged(FlowError):

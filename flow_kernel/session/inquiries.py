@@ -12,7 +12,7 @@ from typing import Final
 import orjson
 
 from flow_kernel._version import __version__
-from flow_kernel.errors import UsageError
+from flow_kernel.errors import RepeatedRequest, UsageError
 from flow_kernel.records.recent import recent_records
 from flow_kernel.session.approval_text import document_of as approval_document
 from flow_kernel.session.cell import OpenCell
@@ -142,13 +142,18 @@ def record(session: Session, asked: Mapping[str, object]) -> dict[str, object]:
         budget_bytes=_READ_BYTES,
     )
     mine = (one for one in reversed(found.records) if one.get("msg_id") == msg_id)
-    is_mine = (one for one in mine if one.get("parent_span_id") is None)
+    is_mine = (one for one in mine if one.get("parent_span_id") is None and not _is_repeat(one))
     return {
         "record": next(is_mine, None),
         "is_complete": found.is_complete,
         "is_running": cell is not None and cell.request.msg_id == msg_id,
         "last_seq": session.journal.last_seq,
     }
+
+
+def _is_repeat(one: Mapping[str, object]) -> bool:
+    error = one.get("error")
+    return isinstance(error, Mapping) and error.get("ename") == RepeatedRequest.__name__
 
 
 def _running(cell: OpenCell) -> dict[str, object]:

@@ -272,6 +272,15 @@ def test_a_cell_of_the_person_in_between_stops_an_agent_that_expects_none(
     assert beside.run("ours")["result"] == "'of the person'"
 
 
+@promise("mcp.once")
+def test_the_kernel_runs_a_cell_that_may_run_once_no_second_time(flow: Kernel) -> None:
+    once = {"flow": {"once": "name of a run"}}
+    ran, again = (flow.run("n = globals().get('n', 0) + 1\nn", metadata=once) for _ in range(2))
+
+    assert (ran.result, again.error["ename"] if again.error else "") == ("1", "RepeatedRequest")
+    assert flow.run("n").result == "1"
+
+
 @promise("mcp.beside")
 def test_while_a_cell_of_the_person_runs_the_agent_can_look(beside: Agent, flow: Kernel) -> None:
     flow.run("seen = [1, 2]")

@@ -17,6 +17,7 @@ from tests.environments import environment
 from tests.kernels import Kernel
 from tests.promises import promise
 
+_COUNTS = "counts = globals().get('counts', 0) + 1\ncounts"
 _LONG = "import time\nprint('begun', flush=True)\nwhile True: time.sleep(0.01)"
 
 
@@ -140,13 +141,18 @@ def test_a_new_server_knows_what_the_killed_one_has_begun(flow: Kernel) -> None:
     with Agent(home=flow.home) as first:
         done = first.run("done = 'once'; done", idempotency_key="a")
         begun = first.run(code, idempotency_key="b", wait_s=0.1)
+        queued = first.run(_COUNTS, idempotency_key="c", wait_s=0)
         first.kill()
     with Agent(home=flow.home, mode=LEGACY) as second:
         again = second.run("done = 'once'; done", idempotency_key="a")
+        early = second.begin("run_cell", code=_COUNTS, idempotency_key="c")
         joined = second.run(code, idempotency_key="b")
+        late = early.result(20).said
 
         assert (again["run"], again["result"]) == (done["run"], "'once'")
         assert begun["state"] == "running"
+        assert (queued["state"], late["run"], late["result"]) == ("queued", queued["run"], "1")
+        assert second.run("counts")["result"] == "1"
         assert (joined["run"], joined["result"], joined["out"]) == (begun["run"], "1", "out\n")
         assert second.run("runs")["result"] == "1"
         assert second.read(f"flow://run/{begun['run']}/stdout") == "out\n"

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from flow_kernel.apps.mcp.spool import Spool
+from flow_kernel.errors import RepeatedRequest
 
 Message = Mapping[str, Any]
 _MOST_SHOWN: Final = 20
@@ -29,6 +30,7 @@ class CellRun:
         shown: Media types of what is no text.
         reply: The answer of the kernel; None while there is none.
         loss: Why there will be none.
+        loss_kind: Of that, as agents read it.
         is_joined: An earlier server has sent it: its reply goes there.
         is_cancelled: Somebody wants it to end.
         ended: Set at its end.
@@ -45,6 +47,7 @@ class CellRun:
         self.shown: list[str] = []
         self.reply: Message | None = None
         self.loss: str = ""
+        self.loss_kind: str = "KernelDied"
         self.record: dict[str, object] | None = None
         self.progress: str = ""
         self.is_cancelled: bool = False
@@ -76,10 +79,16 @@ class CellRun:
         if self._is_idle and (self.reply is not None or self.is_joined):
             self._end("done")
 
-    def lose(self, reason: str) -> None:
+    @property
+    def is_repeat(self) -> bool:
+        """True where the kernel says that this request came before, and did not run it again."""
+        content = (self.reply or {}).get("content") or {}
+        return content.get("ename") == RepeatedRequest.__name__
+
+    def lose(self, reason: str, *, kind: str = "KernelDied") -> None:
         """No reply will come."""
         if not self.has_ended:
-            self.loss = reason
+            self.loss, self.loss_kind = reason, kind
             self._end("lost")
 
     def settle(self, record: dict[str, object]) -> None:

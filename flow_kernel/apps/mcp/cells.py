@@ -83,8 +83,11 @@ class Cells:
             if wanted.key and await self._found(started):
                 return _same(started, sha256)
             self._send(started, wanted, caller)
-        except FlowError:
+        except BaseException as error:  # a call that was given up, too: nothing was sent
             self._runs.pop(run_id, None)
+            why = error.message if isinstance(error, FlowError) else "its call was given up"
+            started.run.lose(f"{why}; it was not sent: call again", kind="NotSent")
+            started.run.close()
             raise
         return started
 
@@ -110,6 +113,8 @@ class Cells:
     async def answer(self, started: Started, caller: Caller) -> Answer:
         """What came of a run that has ended."""
         run = started.run
+        if run.is_repeat:
+            return await self._repeated(started)
         record = run.record
         facts = ((run.reply or {}).get("metadata") or {}).get("flow") or {}
         if record is None and not run.loss:
@@ -174,6 +179,8 @@ class Cells:
             timer = asyncio.create_task(self._interrupt_after(started, wanted.timeout_s))
             self._timers.add(timer)
             timer.add_done_callback(self._timers.discard)
+        if wanted.key:
+            flow["once"] = started.run.run_id
         if wanted.expect_rev is not None:
             flow["expect_rev"] = wanted.expect_rev
         content = {
@@ -209,6 +216,22 @@ class Cells:
         started.link.follow(started.run)
         self._keep(started)
         return True
+
+    async def _repeated(self, started: Started) -> Answer:
+        """The kernel knows the run, though the log did not when it was asked for."""
+        run = started.run
+        told = await started.link.ask("record", msg_id=run.run_id)
+        record = told["record"]
+        if not isinstance(record, dict):
+            raise UsageError(
+                "this idempotency_key has run before, and its record is further back than is read"
+                " (8 MiB); nothing was run",
+                hint="look with get_history, or take another key",
+            )
+        asked, started.sha256 = started.sha256, str(record.get("code_sha256"))
+        run.reply, run.record = None, record
+        _same(started, asked)
+        return {**run_answer(run, record), "notes": self._kernels.notes()}
 
     async def _look(self, started: Started) -> None:
         record = await self._record(started, {})

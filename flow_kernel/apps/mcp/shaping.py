@@ -95,7 +95,7 @@ def run_answer(run: CellRun, record: Mapping[str, object] | None) -> Answer:
         "stderr": ends_of(run.err, _ERR_CHARS) if run.err.chars else _of(record, "stderr"),
         "result": _result_of(run, record),
         "shown": run.shown,
-        "err": error or ({"type": "KernelDied", "msg": run.loss} if run.loss else None),
+        "err": error or ({"type": run.loss_kind, "msg": run.loss} if run.loss else None),
         "diff": diff_of(facts, record),
         "worker": facts.get("worker"),
         "rev": facts.get("seq"),

@@ -2,12 +2,13 @@
 
 Used by `shell.attach` for the record of a cell, and by `shell.taps.gate` before it runs.
 
-    {"flow": {"actor": "mcp:agent", "expect_rev": 41}}
+    {"flow": {"actor": "mcp:agent", "expect_rev": 41, "once": "0f3a…"}}
 
 `actor` is told and believed: whoever can send a request has the key of the connection. It changes
 nothing but the name in the records. `expect_rev` is the number of the last record that the client
 knows: where a cell has ended since, this one does not run. It is looked at in the kernel, so that
-no cell of another client can slip in between.
+no cell of another client can slip in between. `once` is a name under which one cell runs: a second
+one does not, whoever sends it and whatever became of the first.
 """
 
 from typing import Final
@@ -26,6 +27,13 @@ def actor_of(metadata: object) -> str:
     flow = metadata.get("flow") if type(metadata) is dict else None
     actor = flow.get("actor") if type(flow) is dict else None
     return one_line(actor, ACTOR_CHARS) if type(actor) is str else ""
+
+
+def once_of(metadata: object) -> str:
+    """The name under which the cell may run once; empty where it may run as often as it comes."""
+    flow = metadata.get("flow") if type(metadata) is dict else None
+    name = flow.get("once") if type(flow) is dict else None
+    return name if type(name) is str and len(name) <= ACTOR_CHARS else ""
 
 
 def staleness_of(metadata: object, *, cells_seq: int, last_seq: int) -> str:

@@ -25,11 +25,12 @@ from flow_kernel import errors
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.session import policy as policies
 from flow_kernel.session.session import Session
-from flow_kernel.shell.channels.request_marks import staleness_of
+from flow_kernel.shell.channels.request_marks import once_of, staleness_of
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
 _get_ident: Final = threading.get_ident
+_MOST_ONCE: Final = 100_000
 
 
 class ApprovalPending(errors.ApprovalPending, InputRejected):  # type: ignore[misc]  # no types there
@@ -42,6 +43,10 @@ class ApprovalRejected(errors.ApprovalRejected, InputRejected):  # type: ignore[
 
 class StaleRevision(errors.StaleRevision, InputRejected):  # type: ignore[misc]  # no types there
     """The session is not as the client of the cell knows it."""
+
+
+class RepeatedRequest(errors.RepeatedRequest, InputRejected):  # type: ignore[misc]  # no types there
+    """A cell of that name has run before."""
 
 
 class Interrupted(InputRejected):  # type: ignore[misc]  # no types there
@@ -66,6 +71,7 @@ class Gate:
         self._policy = session.settings.approve
         self._cells: dict[int, _Cell] = {}
         self._is_blind = False
+        self._once: dict[str, None] = {}
 
     def open(self) -> None:
         """Look at each cell from now on, where the policy of the session wants that."""
@@ -88,7 +94,7 @@ class Gate:
         if is_nested:
             return
         asked = policies.tightest(self._policy, policies.of_metadata(info.cell_meta))
-        stale = self._stale(info.cell_meta)
+        stale = self._stale(info.cell_meta) or self._repeated(info.cell_meta)
         if asked != "auto" or stale is not None:
             self._cells[_get_ident()] = _Cell(
                 info.raw_cell, asked, is_hidden=not info.store_history, stale=stale
@@ -141,6 +147,17 @@ class Gate:
             rev=journal.last_seq,
             hint="look at what they did, then send it with the present rev",
         )
+
+    def _repeated(self, metadata: Any) -> RepeatedRequest | None:
+        """Why the cell does not run; else it is the one of its name."""
+        name = once_of(metadata)
+        if name in self._once:
+            return RepeatedRequest("this request has run before; the cell did not run again")
+        if name:
+            self._once[name] = None
+            if len(self._once) > _MOST_ONCE:
+                del self._once[next(iter(self._once))]
+        return None
 
     def _judge(self, cell: "_Cell", tree: ast.Module) -> None:
         # 10 ms that a session whose policy is `auto` need not pay.
@@ -218,7 +235,7 @@ class _Cell:
     __slots__ = ("is_hidden", "is_judged", "policy", "source", "stale")
 
     def __init__(
-        self, source: str, policy: str, *, is_hidden: bool, stale: StaleRevision | None = None
+        self, source: str, policy: str, *, is_hidden: bool, stale: InputRejected | None = None
     ) -> None:
         self.source = source
         self.policy = policy

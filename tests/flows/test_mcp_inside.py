@@ -1,0 +1,60 @@
+"""The server's own parts against a real kernel, where no client could hit the moment."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from flow_kernel.apps.mcp.calls import Caller
+from flow_kernel.apps.mcp.cell_run import CellRun
+from flow_kernel.apps.mcp.cells import Cells, Wanted
+from flow_kernel.apps.mcp.kernels import Kernels
+from flow_kernel.records.home import Home
+from tests.environments import environment
+from tests.kernels import Kernel
+from tests.promises import promise
+
+
+async def _silent(_elapsed_s: float, _message: str) -> None:
+    return
+
+
+def _forget(_run: CellRun) -> None:
+    return
+
+
+CALLER = Caller(actor="mcp:inside", progress=_silent, started=_forget)
+
+
+@pytest.fixture
+def kernels(flow: Kernel) -> Iterator[Kernels]:
+    with Kernels(Home(flow.home), env=environment({}), word="", is_new=False) as kernels:
+        kernels.begin()
+        yield kernels
+
+
+@promise("mcp.once")
+def test_a_call_given_up_before_its_cell_was_sent_frees_its_key(kernels: Kernels) -> None:
+    async def go() -> tuple[str, str, str]:
+        cells = Cells(kernels)
+        wanted = Wanted(code="given_up = 1; given_up", key="given up")
+        await kernels.link()
+        first = asyncio.create_task(cells.start(wanted, CALLER))
+        await asyncio.sleep(0)
+        second = await cells.start(wanted, CALLER)
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        assert await cells.wait(second, 5, CALLER)
+        lost = await cells.answer(second, CALLER)
+        third = await cells.start(wanted, CALLER)
+        assert await cells.wait(third, 20, CALLER)
+        done = await cells.answer(third, CALLER)
+        cells.close()
+        await kernels.close_link()
+        return lost["err"]["type"], lost["err"]["msg"], done["result"]
+
+    assert asyncio.run(go()) == (
+        "NotSent",
+        "its call was given up; it was not sent: call again",
+        "1",
+    )
