@@ -147,13 +147,16 @@ def find_kernel(home: Home, word: str = "") -> Lease:
     Args:
         home: Where it records.
         word: The beginning of its id, its pid, the name of its notebook or of its connection file;
-            empty means the only one, or else the one that was begun last.
+            empty means the only one, or else the one that was begun last, of those that are not
+            some program's own.
 
     Raises:
         NotFound: None of that name lives, or several do.
     """
     leases = [lease for lease in living(home.run_dir) if lease.connection_file]
-    found = [lease for lease in leases if not word or _is_named(lease, word)]
+    found = [
+        lease for lease in leases if (_is_named(lease, word) if word else not lease.is_private)
+    ]
     if not found:
         what = f"named {word[:60]!r} " if word else ""
         raise errors.NotFound(

@@ -21,6 +21,7 @@ from flow_kernel.apps.kernelspec import private_transport
 from flow_kernel.apps.repl_events import EventFilter
 from flow_kernel.apps.repl_pipes import Ended, Signals
 from flow_kernel.errors import FlowError
+from flow_kernel.records.lease import owned
 from flow_kernel.records.process import oom_kills
 
 START_S: Final = 60.0
@@ -72,7 +73,7 @@ class ReplKernel:
         # A socket that keeps frames alive after it was closed would cost a thread.
         self._session.copy_threshold = 1 << 40
         try:
-            self._manager.start_kernel(env=dict(env), stdout=stderr, stderr=stderr)
+            self._manager.start_kernel(env=owned(env), stdout=stderr, stderr=stderr)
             self.pidfd = os.pidfd_open(self._process.pid)
         except BaseException:
             self.close()

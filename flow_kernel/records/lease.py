@@ -10,13 +10,16 @@ claimed in turn.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Final
 
 import orjson
 
 from flow_kernel.records.process import ProcessId, is_alive, oom_kills, this_process
+
+_OWNER: Final = "FLOW_OWNER_PID"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +35,7 @@ class Lease:
         notebook: Path of the notebook when the client tells it, else empty.
         oom_kills: Counters of the kernel at the start, for comparison.
         connection_file: Where its kernel can be reached; empty where there is none.
+        is_private: A program has started the kernel for itself; who looks for one passes it by.
     """
 
     session: str
@@ -42,6 +46,17 @@ class Lease:
     notebook: str
     oom_kills: dict[str, int]
     connection_file: str = ""
+    is_private: bool = False
+
+
+def owned(env: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a kernel that the program which starts it wants for itself."""
+    return {**env, _OWNER: str(os.getpid())}
+
+
+def is_owned(env: Mapping[str, str]) -> bool:
+    """True where `env` is such a one of this very process; what it starts has another parent."""
+    return env.get(_OWNER) == str(os.getppid())
 
 
 def take(  # noqa: PLR0913 - the assembly passes them once, each by name
@@ -53,6 +68,7 @@ def take(  # noqa: PLR0913 - the assembly passes them once, each by name
     started_at: str,
     notebook: str,
     connection_file: str = "",
+    is_private: bool = False,
 ) -> Path:
     """Write the lease of this process's session.
 
@@ -71,12 +87,16 @@ def take(  # noqa: PLR0913 - the assembly passes them once, each by name
         notebook=notebook,
         oom_kills=oom_kills(),
         connection_file=connection_file,
+        is_private=is_private,
     )
+    told = asdict(lease)
+    if not is_private:
+        del told["is_private"]  # versions that do not know it read the lease, too
     path = run_dir / f"{session}.lease"
     draft = run_dir / f"{session}.lease.new"
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        os.write(fd, orjson.dumps(asdict(lease)))
+        os.write(fd, orjson.dumps(told))
     finally:
         os.close(fd)
     draft.replace(path)

@@ -16,6 +16,7 @@ from flow_kernel.records.headroom import Headroom
 from flow_kernel.records.home import Home
 from flow_kernel.records.journal import Journal
 from flow_kernel.records.kept_outputs import OutputKeeper
+from flow_kernel.records.lease import is_owned
 from flow_kernel.records.names import ADHOC_TASK
 from flow_kernel.records.process import ResidentMemory, peak_rss_bytes
 from flow_kernel.records.tail import OutputTail
@@ -100,6 +101,7 @@ def assemble(  # noqa: PLR0913 - the shell passes them once, each by name
         session=identity.session,
         notebook=env.get("JPY_SESSION_NAME", ""),
         connection_file=connection_file,
+        is_private=is_owned(env),
     )
     wake_mirrors = _open_mirrors(home, settings, closers)
     if is_writable:

@@ -25,12 +25,14 @@ class Presence:
         session: 32 hex.
         notebook: Path of the notebook where the client tells it, else empty.
         connection_file: Where its kernel can be reached; empty where there is none.
+        is_private: A program has started the kernel for itself.
     """
 
     home: Home
     session: str
     notebook: str = ""
     connection_file: str = ""
+    is_private: bool = False
 
     def begin(self, plan_id: str, task_id: str) -> list[Callable[[], None]]:
         """Take the lease and watch for fatal signals.
@@ -68,6 +70,7 @@ class Presence:
                 started_at=utc_now_ms(),
                 notebook=self.notebook,
                 connection_file=self.connection_file,
+                is_private=self.is_private,
             )
         except OSError:
             return None

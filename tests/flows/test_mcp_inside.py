@@ -6,9 +6,10 @@ from collections.abc import Iterator
 import pytest
 
 from flow_kernel.apps.mcp.calls import Caller
-from flow_kernel.apps.mcp.cell_run import CellRun
+from flow_kernel.apps.mcp.cell_run import CellRun, Message
 from flow_kernel.apps.mcp.cells import Cells, Wanted
 from flow_kernel.apps.mcp.kernels import Kernels
+from flow_kernel.apps.mcp.link import KernelLink
 from flow_kernel.records.home import Home
 from tests.environments import environment
 from tests.kernels import Kernel
@@ -19,8 +20,17 @@ async def _silent(_elapsed_s: float, _message: str) -> None:
     return
 
 
-def _forget(_run: CellRun) -> None:
+def _forget(_run: CellRun, _link: KernelLink) -> None:
     return
+
+
+class FullDisk(CellRun):
+    """A run whose output finds no room: a full disk cannot be had in a test."""
+
+    def hear(self, message: Message) -> None:
+        if message["msg_type"] == "stream":
+            raise OSError(28, "No space left on device")
+        super().hear(message)
 
 
 CALLER = Caller(actor="mcp:inside", progress=_silent, started=_forget)
@@ -57,4 +67,38 @@ def test_a_call_given_up_before_its_cell_was_sent_frees_its_key(kernels: Kernels
         "NotSent",
         "its call was given up; it was not sent: call again",
         "1",
+    )
+
+
+@promise("mcp.survives")
+def test_a_kernel_that_dies_before_it_is_reached_is_passed_by(flow: Kernel) -> None:
+    async def go(kernels: Kernels) -> int:
+        link = await kernels.link()
+        await kernels.close_link()
+        return link.lease.process.pid
+
+    with Kernels(Home(flow.home), env=environment({}), word="", is_new=False) as kernels:
+        with Kernel(home=flow.home) as newer:
+            newer.ready()
+            kernels.begin()
+            newer.kill()
+        assert asyncio.run(go(kernels)) == flow.pid
+
+
+@promise("mcp.survives")
+def test_output_that_cannot_be_kept_loses_its_run_and_no_other(kernels: Kernels) -> None:
+    async def go() -> tuple[str, str, str]:
+        link = await kernels.link()
+        content = {"code": "print('out')", "silent": False, "store_history": True}
+        lost, fine = FullDisk("f" * 16, "run_cell"), CellRun("e" * 16, "run_cell")
+        for run in (lost, fine):
+            link.send(run, content, {})
+            await asyncio.wait_for(run.ended.wait(), 20)
+        await kernels.close_link()
+        return lost.loss_kind, lost.loss, fine.out.head
+
+    assert asyncio.run(go()) == (
+        "OutputLost",
+        "its output cannot be kept ([Errno 28] No space left on device); it runs on",
+        "out\n",
     )

@@ -12,6 +12,9 @@ import psutil
 import pytest
 from mcp.shared.exceptions import MCPError
 
+from flow_kernel.apps.control_client import find_kernel
+from flow_kernel.errors import NotFound
+from flow_kernel.records.home import Home
 from tests.agents import LEGACY, Agent
 from tests.environments import environment
 from tests.kernels import Kernel
@@ -126,6 +129,26 @@ def test_all_calls_in_flight_end_when_the_kernel_is_killed(agent: Agent) -> None
     assert "SIGKILL" in answers[0]["err"]["msg"]
     assert set(kinds) == {"KernelDied"}
     assert agent.run("1 + 1")["result"] == "2"
+
+
+@promise("mcp.beside")
+def test_an_agent_that_works_elsewhere_comes_back_to_its_own_kernel(agent: Agent) -> None:
+    own = str(agent.kernel_pid())
+    with pytest.raises(NotFound, match="no kernel runs on"):
+        find_kernel(Home(agent.home))
+    with Kernel(home=agent.home) as other:
+        other.ready()
+        assert find_kernel(Home(agent.home)).process.pid == other.pid
+        running = agent.begin("run_cell", code="import time; time.sleep(0.3); mine = 1")
+        _wait(lambda: agent.call("run_status").said["busy"])
+        agent.call("kernel", action="attach", name=str(other.pid))
+        left = running.result(20).said
+        elsewhere = agent.run("'mine' in globals()")["result"]
+        agent.call("kernel", action="attach", name=own)
+
+        assert left["err"]["type"] == "KernelLeft"
+        assert (elsewhere, agent.run("mine")["result"]) == ("False", "1")
+        assert agent.kernel_pid() == int(own)
 
 
 @promise("mcp.survives")

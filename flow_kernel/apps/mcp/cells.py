@@ -8,6 +8,7 @@ import hashlib
 import time
 import uuid
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -122,8 +123,9 @@ class Cells:
         answer = run_answer(run, record)
         if started.is_timed_out and answer["err"]:
             answer["err"] = {"type": "CellTimeout", "msg": "its time was over; it was interrupted"}
-        if answer["rev"] is None and not started.link.death:
-            answer["rev"] = (await started.link.ask("status"))["last_seq"]
+        if answer["rev"] is None and not run.loss:
+            with suppress(KernelGone):
+                answer["rev"] = (await started.link.ask("status"))["last_seq"]
         answer["notes"] = self._kernels.notes()
         return answer
 
@@ -191,7 +193,7 @@ class Cells:
             "allow_stdin": False,
             "stop_on_error": False,
         }
-        caller.started(started.run)
+        caller.started(started.run, started.link)
         started.link.send(started.run, content, flow)
 
     async def _interrupt_after(self, started: Started, timeout_s: float) -> None:

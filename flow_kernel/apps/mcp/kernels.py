@@ -19,6 +19,7 @@ from flow_kernel.errors import KernelGone, NotFound
 from flow_kernel.records.home import Home
 from flow_kernel.records.lease import Lease, living
 from flow_kernel.records.plain import one_line
+from flow_kernel.records.process import is_alive, this_process
 from flow_kernel.records.recent import recent_records
 from flow_kernel.session.deaths import explain_end, logs_of
 
@@ -50,17 +51,13 @@ class Kernels:
         self._word = word
         self._is_new = is_new
         self._own: OwnKernel | None = None
+        self._own_session = ""
         self._lease: Lease | None = None
         self._link: KernelLink | None = None
         self._notes: list[str] = []
         self._lock = asyncio.Lock()
         # Short, because the name of a socket is.
         self._folder = Path(tempfile.mkdtemp(prefix="flow-"))
-
-    @property
-    def is_own(self) -> bool:
-        """True where the server has started the kernel."""
-        return self._own is not None
 
     def begin(self) -> None:
         """Find the kernel, or start one; it need not answer yet.
@@ -88,11 +85,15 @@ class Kernels:
                 return self._link
             if self._link is not None:
                 await self._replace(self._link)
-            self._link = await self._opened()
+            try:
+                self._link = await self._opened()
+            except KernelGone:
+                await self._drop_dead()
+                self._link = await self._opened()
             return self._link
 
     async def attach(self, word: str) -> KernelLink:
-        """Work in another kernel from now on.
+        """Work in another kernel from now on; one of our own goes on until the server ends.
 
         Raises:
             NotFound: None of that name lives.
@@ -100,11 +101,14 @@ class Kernels:
         """
         lease = await asyncio.to_thread(find_kernel, self.home, word)
         async with self._lock:
-            if self._link is None or self._link.lease.session != lease.session:
-                await self._leave()
-                self._lease = lease
-                self._link = await self._opened()
-            return self._link
+            old = self._link
+            if old is not None and not old.death and old.lease.session == lease.session:
+                return old
+            self._link = link = await self._open(lease)
+            self._lease = lease
+            if old is not None:
+                await old.close()
+            return link
 
     def notes(self) -> list[str]:
         """What the agent has not been told yet."""
@@ -132,28 +136,58 @@ class Kernels:
         from flow_kernel.apps.mcp.own_kernel import OwnKernel  # 0.1 s: what starts kernels
 
         self._own = OwnKernel(Path(tempfile.mkdtemp(dir=self._folder)), env=self._env)
+        self._own_session = ""
 
     async def _opened(self) -> KernelLink:
         if self._lease is None and self._own is not None:
-            self._lease, root = await asyncio.to_thread(self._own.ready)
+            lease, root = await asyncio.to_thread(self._own.ready)
+            self._lease, self._own_session = lease, lease.session
             self.home = Home(root)
         if self._lease is None:
             raise KernelGone("no kernel runs", hint="open a notebook with the kernel flow")
-        link = KernelLink(self._lease, partial(self._why, self._lease, self._own))
-        await link.open()
-        if self._own is not None:
-            told = await link.ask("register")
-            link.events.key = bytes.fromhex(str(told["key"]))
-            link.events.session, link.events.nonce = str(told["session"]), str(told["nonce"])
-            seq = told["seq"]
-            link.events.latest = seq if isinstance(seq, int) else 0
+        return await self._open(self._lease)
+
+    async def _open(self, lease: Lease) -> KernelLink:
+        own = self._own if lease.session == self._own_session else None
+        link = KernelLink(lease, partial(self._why, lease, own))
+        try:
+            await link.open()
+            if own is not None:
+                told = await link.ask("register")
+                link.events.key = bytes.fromhex(str(told["key"]))
+                link.events.session, link.events.nonce = str(told["session"]), str(told["nonce"])
+                seq = told["seq"]
+                link.events.latest = seq if isinstance(seq, int) else 0
+        except BaseException as error:
+            await link.close()
+            if isinstance(error, OSError):  # its file went with it
+                raise KernelGone(f"the kernel cannot be reached ({error})") from None
+            raise
         return link
+
+    async def _drop_dead(self) -> None:
+        """Find or start another kernel, where there is none or it died before it was reached.
+
+        Raises:
+            KernelGone: The one that does not answer lives.
+        """
+        is_own = self._lease is None or self._lease.session == self._own_session
+        if is_own and self._own is not None and self._own.exit_code is None:
+            raise KernelGone("the kernel does not answer")
+        if self._lease is not None and is_alive(self._lease.process, this_process()):
+            raise KernelGone("the kernel does not answer")
+        self._lease = None
+        if is_own:
+            await self._end_own()
+        await asyncio.to_thread(self.begin)
 
     async def _replace(self, dead: KernelLink) -> None:
         """Find who follows a kernel that has died."""
         old = dead.lease
-        if self._own is not None:
-            await self._leave()
+        if self._own is not None and old.session == self._own_session:
+            await self.close_link()
+            self._lease = None
+            await self._end_own()
             await asyncio.to_thread(self._start)
         else:
             following = await asyncio.to_thread(self._following, old)
@@ -162,7 +196,7 @@ class Kernels:
                     f"{dead.death}; nobody has started it again yet",
                     hint="restart it in the notebook, or attach to another one",
                 )
-            await self._leave()
+            await self.close_link()
             self._lease = following
         self._notes.append(f"{dead.death}; this is a new kernel: the variables of the old are gone")
 
@@ -176,9 +210,8 @@ class Kernels:
         except NotFound:
             return None
 
-    async def _leave(self) -> None:
-        await self.close_link()
-        own, self._own, self._lease = self._own, None, None
+    async def _end_own(self) -> None:
+        own, self._own, self._own_session = self._own, None, ""
         if own is not None:
             await asyncio.to_thread(own.close)
 

@@ -120,7 +120,10 @@ class KernelLink:
                 await self.ask("cancel", msg_id=run.run_id)
 
     async def close(self) -> None:
-        """Disconnect; what still runs there runs on."""
+        """Disconnect; what still runs there runs on, and whoever waits for it is told so."""
+        runs, self._runs = self._runs, {}
+        for run in runs.values():
+            run.lose("the server has left this kernel; the cell runs on there", kind="KernelLeft")
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -148,8 +151,13 @@ class KernelLink:
             except (ValueError, TypeError, KeyError):  # no message of the protocol, or not signed
                 continue
             run = self._runs.get(str(message.get("parent_header", {}).get("msg_id")))
-            if run is not None and isinstance(message.get("content"), dict):
+            if run is None or not isinstance(message.get("content"), dict):
+                continue
+            try:
                 self._tell(run, message)
+            except Exception as error:  # noqa: BLE001 - one run's output; the others are heard on
+                self._runs.pop(run.run_id, None)
+                run.lose(f"its output cannot be kept ({error}); it runs on", kind="OutputLost")
 
     def _tell(self, run: CellRun, message: dict[str, Any]) -> None:
         content = message["content"]

@@ -19,7 +19,7 @@ from jupyter_client.manager import KernelManager
 from flow_kernel.apps.control_client import ControlClient
 from flow_kernel.apps.kernelspec import NAME, private_transport
 from flow_kernel.errors import KernelGone
-from flow_kernel.records.lease import Lease
+from flow_kernel.records.lease import Lease, owned
 from flow_kernel.records.process import oom_kills, start_time, this_process
 
 START_S: Final = 60.0
@@ -47,7 +47,7 @@ class OwnKernel:
             **private_transport(folder),
         )
         # What it says of itself goes where a client shows it, and never into the protocol.
-        self._manager.start_kernel(env=dict(env), stdout=2, stderr=2)
+        self._manager.start_kernel(env=owned(env), stdout=2, stderr=2)
 
     @property
     def _process(self) -> Any:
@@ -85,6 +85,7 @@ class OwnKernel:
             notebook="",
             oom_kills=oom_kills(),
             connection_file=str(file),
+            is_private=True,
         )
         return lease, Path(str(told["home"]))
 

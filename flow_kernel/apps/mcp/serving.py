@@ -27,6 +27,7 @@ from flow_kernel.apps.mcp.cell_run import CellRun
 from flow_kernel.apps.mcp.cells import Cells
 from flow_kernel.apps.mcp.elicited import question_of
 from flow_kernel.apps.mcp.kernels import Kernels
+from flow_kernel.apps.mcp.link import KernelLink
 from flow_kernel.apps.mcp.questions import SCHEMA, Questions
 from flow_kernel.apps.mcp.reading import Reading
 from flow_kernel.apps.mcp.resources import Resources
@@ -76,7 +77,7 @@ class _Serving:
             "run_workflow": self._working.run_workflow,
             "kernel": reading.kernel,
         }
-        self._started: OrderedDict[str, CellRun] = OrderedDict()
+        self._started: OrderedDict[str, tuple[CellRun, KernelLink]] = OrderedDict()
         self._server: Server[Any] = Server(
             _NAME,
             version=__version__,
@@ -135,8 +136,8 @@ class _Serving:
         async def progress(elapsed_s: float, message: str) -> None:
             await ctx.session.report_progress(elapsed_s, None, one_line(message, 200))
 
-        def started(run: CellRun) -> None:
-            self._started[str(ctx.request_id)] = run
+        def started(run: CellRun, link: KernelLink) -> None:
+            self._started[str(ctx.request_id)] = (run, link)
             while len(self._started) > _MOST_CALLS:
                 self._started.popitem(last=False)
 
@@ -145,9 +146,9 @@ class _Serving:
     async def _cancelled(self, ctx: _Context, call_next: CallNext) -> HandlerResult:
         """A client that gives up a call means the cell, too; one that vanishes does not."""
         if ctx.method == _CANCELLED:
-            run = self._started.pop(str((ctx.params or {}).get("requestId")), None)
-            if run is not None and not run.has_ended:
-                link = await self._kernels.link()
+            known = self._started.pop(str((ctx.params or {}).get("requestId")), None)
+            if known is not None and not known[0].has_ended:
+                run, link = known
                 await link.cancel(run)
         return await call_next(ctx)
 

@@ -151,7 +151,8 @@ TOOLS: Final[dict[str, ToolText]] = {
         destroys=True,
     ),
     "kernel": ToolText(
-        about="list: the sessions that run here. attach (name): work in another one.",
+        about="list: the sessions that run here. attach (name): work in another one; "
+        "one of your own goes on, to come back to, until this server ends.",
         arguments={"action": _one_of("list", "attach"), "name": _TEXT},
         required=("action",),
     ),
