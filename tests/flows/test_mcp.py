@@ -161,6 +161,7 @@ def test_a_task_holds_whatever_names_and_values_it_is_given(agent: Agent) -> Non
     agent.call("task", action="step", name="a {b}")
     agent.call("task", action="log", text="cost $5 {n}?")
     agent.call("task", action="set", values={"k": {"it's": [1, None]}, "s": "{x}$y"})
+    agent.call("task", action="set", values={"two  blanks": 'a  "b  c"\nd\te'})
     failed = agent.call("task", action="fail", text="why {not}?").said
 
     logs = TaskLogs(agent.home)
@@ -168,6 +169,7 @@ def test_a_task_holds_whatever_names_and_values_it_is_given(agent: Agent) -> Non
     context = {r["key"]: r["value"] for r in logs.records("context", task_id=started["task"])}
     assert (task["name"], task["description"], task["author"]) == (name, text, "mcp:tester")
     assert (context["k"], context["s"]) == ({"it's": [1, None]}, "{x}$y")
+    assert context["two  blanks"] == 'a  "b  c"\nd\te'
     assert (failed["ok"], failed["task"]) == (True, "T-0000")
 
 

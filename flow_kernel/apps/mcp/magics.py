@@ -12,14 +12,14 @@ from typing import Final
 
 from flow_kernel.errors import UsageError
 
-_PLAIN: Final = re.compile(r"[^{}$?;\\\n\r!]*\Z")
+_PLAIN: Final = re.compile(r"[^{}$?;\\!]*\Z")
 RESERVED: Final = frozenset({"list", "show", "diff", "verify", "prune", "status", "tree"})
 
 
 def magic(name: str, line: str) -> str:
     """The code that runs a magic with exactly this line."""
-    line = " ".join(line.split())
-    if _PLAIN.match(line):
+    # What is no blank and cannot be printed may be the end of a line to whoever splits the cell.
+    if _PLAIN.match(line) and line.isprintable() and line == line.strip():
         return f"%{name} {line}".rstrip()
     return f"get_ipython().find_line_magic({name!r})({line!r})"
 
