@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -98,11 +99,17 @@ class Agent:
         self._client: Client = self._stack.enter_context(
             self._portal.wrap_async_context_manager(client)
         )
-        self.server = next(
-            child
-            for child in psutil.Process().children()
-            if child.pid not in known and "mcp" in child.cmdline()
-        )
+        # A process that has just begun has no command line for a moment.
+        deadline_s = time.monotonic() + _DEADLINE_S
+        servers: list[psutil.Process] = []
+        while not servers:
+            assert time.monotonic() < deadline_s
+            servers = [
+                child
+                for child in psutil.Process().children()
+                if child.pid not in known and "mcp" in child.cmdline()
+            ]
+        self.server = servers[0]
 
     async def _on_elicit(self, _context: Any, params: Any) -> types.ElicitResult:
         self.asked.append(params.message)

@@ -10,8 +10,16 @@ from flow_kernel.apps.mcp.arguments import checked
 from flow_kernel.apps.mcp.cell_run import CellRun
 from flow_kernel.apps.mcp.elicited import LIMIT as SHOWN_CHARS
 from flow_kernel.apps.mcp.elicited import question_of
-from flow_kernel.apps.mcp.shaping import LIMIT, ends_of, frames_of, run_answer, squeezed, text_of
-from flow_kernel.apps.mcp.spool import MOST_CHARS, Spool
+from flow_kernel.apps.mcp.shaping import (
+    LIMIT,
+    ends_of,
+    frames_of,
+    run_answer,
+    running_answer,
+    squeezed,
+    text_of,
+)
+from flow_kernel.apps.mcp.spool import MOST_CHARS, Budget, Spool
 from flow_kernel.apps.mcp.tools import TOOLS, schema_of
 from flow_kernel.errors import UsageError
 from flow_kernel.shell.channels.request_marks import ACTOR_CHARS, actor_of, staleness_of
@@ -89,6 +97,35 @@ def test_a_spool_gives_any_page_of_what_it_kept_and_says_when_it_kept_less() -> 
         MOST_CHARS,
     )
     spool.close()
+
+
+def test_where_the_budget_of_spools_is_spent_the_oldest_let_go_and_say_so() -> None:
+    budget = Budget(most_bytes=1_000_000)
+    old, new = Spool(budget), Spool(budget)
+    old.add("o" * 600_000)
+    new.add("n" * 600_000)
+    old.add("end")
+
+    assert (old.is_let_go, old.chars, old.tail[-4:], old.page(0, 9)) == (True, 600_003, "oend", "")
+    assert (new.is_let_go, new.page(599_990, 99)) == (False, "n" * 10)
+    new.close()
+
+
+def test_what_a_running_cell_says_is_clean_and_pages_skip_nothing() -> None:
+    run = CellRun("r" * 16, "run_cell")
+    text = "".join(f'\x1b[31m"☃\\{n}"\x1b[0m\n' for n in range(300))
+    run.hear({"msg_type": "stream", "content": {"name": "stdout", "text": text}})
+    told, since = "", 0
+    while since < len(text):
+        answer = running_answer(run, since)
+        assert len(text_of(answer)) <= LIMIT
+        assert "left out" not in text_of(answer)
+        told, since = told + answer["out"], answer["next"]
+
+    last = running_answer(run, None)
+    assert told.count("☃") == 300
+    assert "\x1b" not in told + last["out"]
+    assert last["out"] == told[-600:]
 
 
 def test_of_a_traceback_the_users_own_last_frames_are_told() -> None:

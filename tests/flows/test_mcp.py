@@ -89,6 +89,17 @@ def test_a_flood_is_answered_in_2400_characters_and_read_in_pages(agent: Agent) 
 
 
 @promise("mcp.small")
+def test_a_long_value_and_a_long_stderr_are_read_in_pages_too(agent: Agent) -> None:
+    answer = agent.call("run_cell", code="import sys; sys.stderr.write('e' * 3000); 'v' * 3000")
+    stderr, value = answer.links
+
+    assert len(answer.text) <= _LIMIT
+    assert answer.said["more_stderr"] == {"uri": stderr, "chars": 3000}
+    assert answer.said["more_result"] == {"uri": value, "chars": 3002}
+    assert (agent.read(stderr), agent.read(value)) == ("e" * 3000, repr("v" * 3000))
+
+
+@promise("mcp.small")
 def test_no_control_character_and_no_rewritten_line_reaches_the_agent(agent: Agent) -> None:
     said = agent.run(r"print('\x1b[31mred\x1b[0m\x07'); print('10 %\r90 %\r100 %')")
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from flow_kernel.apps.mcp.spool import Spool
+from flow_kernel.apps.mcp.spool import Budget, Spool
 from flow_kernel.errors import RepeatedRequest
 
 Message = Mapping[str, Any]
@@ -21,12 +21,13 @@ class CellRun:
     Args:
         run_id: The id of the message that asks the kernel.
         label: What it is of, for people: a tool.
+        budget: Of what it prints, shared with other runs.
 
     Attributes:
         state: queued, running, done or lost.
         out: What it printed, and what it displayed as text.
         err: What it wrote to stderr.
-        results: Its value, as text.
+        result: Its value, as text.
         shown: Media types of what is no text.
         reply: The answer of the kernel; None while there is none.
         loss: Why there will be none.
@@ -36,14 +37,16 @@ class CellRun:
         ended: Set at its end.
     """
 
-    def __init__(self, run_id: str, label: str, *, is_joined: bool = False) -> None:
+    def __init__(
+        self, run_id: str, label: str, *, budget: Budget | None = None, is_joined: bool = False
+    ) -> None:
         self.run_id = run_id
         self.label = label
         self.is_joined = is_joined
         self.state: str = "queued"
-        self.out: Spool = Spool()
-        self.err: Spool = Spool()
-        self.results: list[str] = []
+        self.out: Spool = Spool(budget)
+        self.err: Spool = Spool(budget)
+        self.result: Spool = Spool(budget)
         self.shown: list[str] = []
         self.reply: Message | None = None
         self.loss: str = ""
@@ -80,6 +83,11 @@ class CellRun:
             self._end("done")
 
     @property
+    def elapsed_s(self) -> float:
+        """Since it was sent."""
+        return round(time.monotonic() - self.began_s, 1)
+
+    @property
     def is_repeat(self) -> bool:
         """True where the kernel says that this request came before, and did not run it again."""
         content = (self.reply or {}).get("content") or {}
@@ -100,6 +108,7 @@ class CellRun:
         """Let go of what it printed."""
         self.out.close()
         self.err.close()
+        self.result.close()
 
     def _end(self, state: str) -> None:
         self.state = state
@@ -111,7 +120,7 @@ class CellRun:
             return
         text = data.get("text/plain")
         if isinstance(text, str) and is_result:
-            self.results.append(text)
+            self.result.add(f"\n{text}" if self.result.chars else text)
         elif isinstance(text, str):
             self.out.add(f"{text}\n")
         media = [str(kind)[:60] for kind in data if str(kind).startswith(("image/", "video/"))]

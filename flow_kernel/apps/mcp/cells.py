@@ -17,6 +17,7 @@ from flow_kernel.apps.mcp.cell_run import CellRun
 from flow_kernel.apps.mcp.kernels import Kernels
 from flow_kernel.apps.mcp.link import KernelLink
 from flow_kernel.apps.mcp.shaping import Answer, run_answer
+from flow_kernel.apps.mcp.spool import Budget
 from flow_kernel.errors import FlowError, KernelGone, NotFound, UsageError
 
 WAIT_S: Final = 20.0
@@ -63,6 +64,7 @@ class Cells:
 
     def __init__(self, kernels: Kernels) -> None:
         self._kernels = kernels
+        self._budget = Budget()
         self._runs: OrderedDict[str, Started] = OrderedDict()
         self._timers: set[asyncio.Task[None]] = set()
 
@@ -78,7 +80,7 @@ class Cells:
         run_id = _run_id(link.lease.session, wanted.key)
         if (known := self._runs.get(run_id)) is not None:
             return _same(known, sha256)
-        started = Started(CellRun(run_id, wanted.label), link, sha256)
+        started = Started(CellRun(run_id, wanted.label, budget=self._budget), link, sha256)
         self._keep(started)
         try:
             if wanted.key and await self._found(started):
@@ -106,8 +108,7 @@ class Cells:
             except TimeoutError:
                 if run.is_joined:
                     await self._look(started)  # its end may have been told before we listened
-                elapsed_s = round(time.monotonic() - run.began_s, 1)
-                await caller.progress(elapsed_s, run.progress or run.state)
+                await caller.progress(run.elapsed_s, run.progress or run.state)
                 tick_s = tick_s if run.is_joined else _TICK_S
         return True
 
@@ -138,24 +139,10 @@ class Cells:
         if (known := self._runs.get(run_id)) is not None:
             return known
         link = await self._kernels.link()
-        started = Started(CellRun(run_id, "run_cell"), link, "")
+        started = Started(CellRun(run_id, "run_cell", budget=self._budget), link, "")
         if not await self._found(started):
             raise NotFound(f"no run {run_id[:40]!r} is known", hint="see get_history")
         return started
-
-    def running_answer(self, started: Started, since: int | None) -> Answer:
-        """What a run that goes on has said so far."""
-        run = started.run
-        out = run.out.tail[-600:] if since is None else run.out.page(since, 1200)
-        return {
-            "state": run.state,
-            "run": run.run_id,
-            "s": round(time.monotonic() - run.began_s, 1),
-            "progress": run.progress,
-            "out": out,
-            "chars": run.out.chars,
-            "next": None if since is None else since + len(out),
-        }
 
     def known(self, run_id: str) -> CellRun | None:
         """A run of ours, while it is remembered."""

@@ -18,7 +18,7 @@ from flow_kernel.apps.mcp.cells import Cells
 from flow_kernel.apps.mcp.kernels import Kernels
 from flow_kernel.apps.mcp.link import KernelLink
 from flow_kernel.apps.mcp.questions import Questions
-from flow_kernel.apps.mcp.shaping import Answer, clean, diff_of, fits, head_of
+from flow_kernel.apps.mcp.shaping import Answer, clean, diff_of, fits, head_of, running_answer
 from flow_kernel.errors import NotFound, UsageError
 from flow_kernel.records.lease import living
 from flow_kernel.records.plain import one_line
@@ -64,7 +64,7 @@ class Reading:
         await self._note(started.link, caller, "run_status")
         if await self._cells.wait(started, given.get("wait_s", 0.0), caller):
             return await self._cells.answer(started, caller)
-        return self._cells.running_answer(started, given.get("since"))
+        return running_answer(started.run, given.get("since"))
 
     async def get_history(self, given: Arguments, caller: Caller) -> Answer:
         """The newest records."""

@@ -2,7 +2,7 @@
 
 Used by `serving`.
 
-    flow://run/{id}/stdout{?start,chars}     what a run has printed
+    flow://run/{id}/stdout{?start,chars}     what a run has printed; stderr, result likewise
     flow://session/timeline                  what was done in this session, a line each
     flow://report/{task}                     plan, steps, cells, answers and files of a task
     flow://checkpoint/{id}/diff              what it holds that the one before it does not
@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from flow_kernel.apps.mcp.calls import Caller
 from flow_kernel.apps.mcp.cells import Cells
 from flow_kernel.apps.mcp.kernels import Kernels
-from flow_kernel.apps.mcp.shaping import clean
+from flow_kernel.apps.mcp.shaping import clean, uri_of
 from flow_kernel.apps.terminal import Terminal
 from flow_kernel.errors import NotFound, UsageError
 from flow_kernel.records.plain import human_ms, one_line
@@ -31,6 +31,8 @@ class Resources:
 
     templates: Final[tuple[tuple[str, str, str], ...]] = (
         ("stdout", "flow://run/{id}/stdout{?start,chars}", "what a run printed, in pages"),
+        ("stderr", "flow://run/{id}/stderr{?start,chars}", "what it wrote to stderr"),
+        ("result", "flow://run/{id}/result{?start,chars}", "its value"),
         ("report", "flow://report/{task}", "a task: plan, steps, cells, answers, files"),
         ("diff", "flow://checkpoint/{id}/diff", "what changed since the checkpoint before it"),
     )
@@ -53,8 +55,8 @@ class Resources:
             raise NotFound(f"{uri[:80]!r} is no address") from None
         words = [parts.netloc, *filter(None, map(unquote, parts.path.split("/")))]
         match words if parts.scheme == "flow" else ():
-            case ["run", run_id, "stdout"]:
-                return await self._stdout(run_id, parse_qs(parts.query), caller)
+            case ["run", run_id, ("stdout" | "stderr" | "result") as name]:
+                return await self._of_run(run_id, name, parse_qs(parts.query), caller)
             case ["session", "timeline"]:
                 return await self._timeline(caller)
             case ["report", task_id]:
@@ -63,22 +65,28 @@ class Resources:
                 return await self._in_thread(caller, "diff", lambda: self._diff(name))
         raise NotFound(f"there is no resource {uri[:80]!r}")
 
-    async def _stdout(self, run_id: str, query: Mapping[str, list[str]], caller: Caller) -> str:
+    async def _of_run(
+        self, run_id: str, name: str, query: Mapping[str, list[str]], caller: Caller
+    ) -> str:
         start = _number(query, "start", 0, most=2**53)
         chars = _number(query, "chars", _PAGE_CHARS, most=_MOST_CHARS)
         started = await self._cells.find(run_id, caller)
-        out, record = started.run.out, started.run.record
+        run, record = started.run, started.run.record
+        out = {"stdout": run.out, "stderr": run.err, "result": run.result}[name]
         if record is not None and not out.chars:
-            text = str(record.get("stdout") or "")
+            text = str(record.get(name) or "")
             page, full = text[start : start + chars], len(text)
-            cut = " (head and tail, as the log keeps them)" if _is_cut(record) else ""
+            cut = " (head and tail, as the log keeps them)" if _is_cut(record, name) else ""
         else:
             page, full = out.page(start, chars), out.chars
             cut = " (the rest was not kept)" if out.is_cut else ""
+            if out.is_let_go:
+                cut = " (no more is kept of it: newer output took the room)"
+                page, start = "", min(start, full)
         end = start + len(page)
         if end >= full and not start and not cut:
             return clean(page)
-        after = f"; next: flow://run/{run_id}/stdout?start={end}" if page and end < full else ""
+        after = f"; next: {uri_of(run_id, name)}?start={end}" if page and end < full else ""
         return f"{clean(page)}\n[characters {start} to {end} of {full}{cut}{after}]"
 
     async def _timeline(self, caller: Caller) -> str:
@@ -133,9 +141,9 @@ def _line(record: Mapping[str, Any]) -> str:
     return f"{record.get('seq')} {when} {kind} {who} {what}{ms}{mark}".rstrip()
 
 
-def _is_cut(record: Mapping[str, object]) -> bool:
+def _is_cut(record: Mapping[str, object], name: str) -> bool:
     cut = record.get("truncated")
-    return isinstance(cut, Mapping) and "stdout" in cut
+    return isinstance(cut, Mapping) and name in cut
 
 
 def _number(query: Mapping[str, list[str]], key: str, default: int, *, most: int) -> int:

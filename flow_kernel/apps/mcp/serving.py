@@ -268,10 +268,12 @@ def definitions() -> list[types.Tool]:
 
 def _result(answer: Answer) -> types.CallToolResult:
     content: list[types.ContentBlock] = [types.TextContent(type="text", text=text_of(answer))]
-    more = answer.get("more")
-    if isinstance(more, Mapping):
-        uri = str(more["uri"])
-        content.append(types.ResourceLink(type="resource_link", uri=uri, name="stdout"))
+    for key in ("more", "more_stderr", "more_result"):
+        more = answer.get(key)
+        if isinstance(more, Mapping):
+            uri = str(more["uri"])
+            name = uri.rpartition("/")[2]
+            content.append(types.ResourceLink(type="resource_link", uri=uri, name=name))
     return types.CallToolResult(content=content, is_error=answer.get("ok") is False)
 
 

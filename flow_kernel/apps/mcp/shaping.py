@@ -19,6 +19,8 @@ _OUT_CHARS: Final = 1500
 _ERR_CHARS: Final = 400
 _RESULT_CHARS: Final = 700
 _ERROR_CHARS: Final = 500
+_TAIL_CHARS: Final = 600
+_PAGE_CHARS: Final = 1200
 _LEAST: Final = 60
 _NAMES: Final = 12
 _SUMMARY_CHARS: Final = 70
@@ -104,12 +106,47 @@ def run_answer(run: CellRun, record: Mapping[str, object] | None) -> Answer:
     full = cut.get("stdout") if isinstance(cut, Mapping) else None
     if run.out.chars > len(answer["out"]) or full or len(out) > _OUT_CHARS:
         answer["more"] = {"uri": uri_of(run.run_id), "chars": full or run.out.chars or len(out)}
+    for name, spool, most in (
+        ("stderr", run.err, _ERR_CHARS),
+        ("result", run.result, _RESULT_CHARS),
+    ):
+        if (chars := spool.chars or len(str((record or {}).get(name) or ""))) > most:
+            answer[f"more_{name}"] = {"uri": uri_of(run.run_id, name), "chars": chars}
     return answer
 
 
-def uri_of(run_id: str) -> str:
-    """Where the whole output of a run is."""
-    return f"flow://run/{run_id}/stdout"
+def running_answer(run: CellRun, since: int | None) -> Answer:
+    """What a run that goes on has said so far.
+
+    Args:
+        run: The run.
+        since: The first character to tell of; None for the end of it.
+    """
+    answer: Answer = {
+        "state": run.state,
+        "run": run.run_id,
+        "s": run.elapsed_s,
+        "progress": run.progress,
+        "chars": run.out.chars,
+    }
+    last = clean(run.out.tail)[-_TAIL_CHARS:]
+    if since is None:
+        return {**answer, "out": last}
+    page = run.out.page(since, _PAGE_CHARS)
+    if not page and since < run.out.chars:
+        return {**answer, "out": last, "next": run.out.chars, "note": "the rest was not kept"}
+    while True:  # what is not told now is told from `next` on
+        if since + len(page) < run.out.chars and "\n" in page:
+            page = page[: page.rindex("\n") + 1]  # whole lines: no escape sequence is cut in two
+        told = {**answer, "out": clean(page), "next": since + len(page)}
+        if len(page) <= 1 or fits(told):
+            return told
+        page = page[: len(page) * 3 // 4]
+
+
+def uri_of(run_id: str, name: str = "stdout") -> str:
+    """Where the whole of what a run has printed, or its value, is."""
+    return f"flow://run/{run_id}/{name}"
 
 
 def diff_of(facts: Mapping[str, Any], record: Mapping[str, object] | None) -> Answer:
@@ -174,8 +211,9 @@ def frames_of(trace: str) -> tuple[list[str], int | None]:
 
 
 def _result_of(run: CellRun, record: Mapping[str, object] | None) -> str:
-    text = "\n".join(run.results) if run.results else str((record or {}).get("result") or "")
-    return squeezed(clean(text), _RESULT_CHARS)
+    if run.result.chars:
+        return ends_of(run.result, _RESULT_CHARS)
+    return squeezed(clean(str((record or {}).get("result") or "")), _RESULT_CHARS)
 
 
 def _of(record: Mapping[str, object] | None, field: str) -> str:

@@ -15,7 +15,7 @@ from flow_kernel.apps.mcp import magics
 from flow_kernel.apps.mcp.calls import Caller
 from flow_kernel.apps.mcp.cells import WAIT_S, Cells, Wanted
 from flow_kernel.apps.mcp.kernels import Kernels
-from flow_kernel.apps.mcp.shaping import Answer
+from flow_kernel.apps.mcp.shaping import Answer, running_answer
 from flow_kernel.errors import UsageError
 
 _STATE_WAIT_S: Final = 60.0
@@ -113,7 +113,7 @@ class Working:
         started = await self._cells.start(wanted, caller)
         if await self._cells.wait(started, wait_s, caller):
             return await self._cells.answer(started, caller)
-        return self._cells.running_answer(started, None)
+        return running_answer(started.run, None)
 
     async def _dry_run(self, to: str, what: str, session: str, caller: Caller) -> Answer:
         code = magics.rollback(to, what, is_dry=True)
