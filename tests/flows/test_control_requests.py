@@ -178,6 +178,22 @@ def test_a_question_is_answered_while_its_cell_waits(
 
 
 @promise("control.obeyed")
+def test_an_answer_is_used_once_and_by_whoever_has_asked(asked: ControlClient) -> None:
+    approval_id = asked.ask("ask", message="Mine?", code="mine()", by="mcp:me")["approval_id"]
+    early = asked.ask("use", approval_id=approval_id, by="mcp:me")
+    asked.ask("approve", approval_id=approval_id, decision="yes", by="ann")
+    used = [
+        asked.ask("use", approval_id=approval_id, by=by)["used"]
+        for by in ("mcp:other", "mcp:me", "mcp:me")
+    ]
+
+    assert (early["used"], used) == (False, [False, True, False])
+    again = asked.ask("ask", message="Mine?", code="mine()", by="mcp:me")
+    assert (again["status"], again["approval_id"] == approval_id) == ("open", False)
+    asked.ask("cancel", approval_id=again["approval_id"])
+
+
+@promise("control.obeyed")
 def test_of_two_who_decide_at_once_one_wins(kernel: Kernel, asked: ControlClient) -> None:
     msg_id, approval_id = _question(kernel, "Race?")
     won: list[str] = []
@@ -280,6 +296,8 @@ def test_a_cell_in_the_background_is_given_up_by_its_name(
             UsageError,
             "at most 200",
         ),
+        ({"op": "use", "approval_id": "A-0001"}, UsageError, "by is a text"),
+        ({"op": "use", "approval_id": "A-9999", "by": "me"}, NotFound, "A-9999"),
         ({"op": "cancel"}, UsageError, "name one of"),
         ({"op": "cancel", "msg_id": "a", "job_id": "b"}, UsageError, "name one of"),
         ({"op": "cancel", "job_id": "j999"}, NotFound, "j999"),

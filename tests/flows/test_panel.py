@@ -53,6 +53,7 @@ def test_a_press_answers_the_cell_that_blocks(front: FrontEnd) -> None:
     answered = front.kernel.logs.records("approval", status="approved")[-1]
     assert (answered["channel"], answered["comment"]) == ("button", "as agreed")
     assert widget.flow["question"]["message"] == "Delete 3 files?"
+    assert widget.flow["question"]["code"] == []  # it is the cell above
     assert widget.heard("ended")[0]["tone"] == "good"
 
 
