@@ -102,6 +102,8 @@ def test_the_panel_is_live_and_its_buttons_work(lab: Lab) -> None:
 
     notebook.begin(6)
     notebook.wait_for_text(6, "spins")
+    panel.get_by_text("│ %approve 'Delete the rest?' --park").wait_for()
+    lab.picture("asks")
     press(notebook, 1, "Approve A-").click()
     panel.get_by_text("approved by").wait_for()
     notebook.wait_for_text(1, "runs, ")
