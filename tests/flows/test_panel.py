@@ -73,7 +73,8 @@ def test_reject_ends_the_cell_and_skip_passes_over_its_body(front: FrontEnd) -> 
     front.widget(rejected).answers("reject", "not today")
     no = front.ended(rejected)
     skipped = front.begin("%%approve Drop it?\nran = True")
-    front.widget(skipped).answers("skip")
+    widget = front.widget(skipped)
+    widget.answers("skip")
     passed = front.ended(skipped)
 
     assert no.error is not None
@@ -81,6 +82,7 @@ def test_reject_ends_the_cell_and_skip_passes_over_its_body(front: FrontEnd) -> 
     assert "(button)" in no.error["evalue"]
     assert "not today" in no.error["evalue"]
     assert passed.status == "ok"
+    assert widget.flow["question"]["code"] == []  # the body of the cell
     assert front.run("'ran' in globals()").result == "False"
 
 
