@@ -13,7 +13,6 @@ library takes for code. It is a seat belt, not a lock.
 """
 
 import ast
-import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -22,6 +21,16 @@ from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.records.plain import one_line
 from flow_kernel.records.secret_names import is_secret_in_environment
 from flow_kernel.session import risk_tables as tables
+from flow_kernel.session.risk_forms import (
+    allows_pickle,
+    attributes_of,
+    found_magic,
+    is_safe_loader,
+    is_script,
+    is_shell,
+    text_of,
+    without_options,
+)
 from flow_kernel.session.risk_tables import Kind
 
 globals()["__builtins__"] = FROZEN_BUILTINS
@@ -192,26 +201,27 @@ class _Scan:
     ) -> Iterator[ast.AST] | None:
         """A call that says more than the name of what is called; None for all others."""
         if not isinstance(node.func, ast.Name | ast.Attribute):
-            return None
+            found = found_magic(node)
+            return None if found is None else self._magic(found)
         name = self._name_of(node.func) or ""
         first = node.args[0] if node.args else None
         short = name.removeprefix("builtins.")
-        if _is_shell(node.func):
+        if is_shell(node.func):
             return self._magic(node)
         if short in _BUILTIN_CALLS and name.startswith("builtins."):
             return self._evaluated(node, first, is_import=short == "__import__")
-        if name == "importlib.import_module" and _text(first) is not None:
+        if name == "importlib.import_module" and text_of(first) is not None:
             return self._evaluated(node, first, is_import=True)
         if short in _COMPUTED and name.startswith("builtins."):
             return self._computed(node)
         if name in _GETENV:
             return self._environment(node, first)
-        if name.rpartition(".")[2] == "load" and _allows_pickle(node):
+        if name.rpartition(".")[2] == "load" and allows_pickle(node):
             self._note(Kind.CODE, node)
-        if name.startswith(("yaml.load",)) and _is_safe_loader(node):
+        if name.startswith(("yaml.load",)) and is_safe_loader(node):
             return iter([*node.args])
         takes_url = isinstance(node.func, ast.Attribute) and node.func.attr.startswith("read_")
-        if takes_url and tables.URL.match(_text(first) or ""):
+        if takes_url and tables.URL.match(text_of(first) or ""):
             self._note(Kind.NETWORK, node)
         return None
 
@@ -220,8 +230,8 @@ class _Scan:
             return ast.iter_child_nodes(node)
         name = self._name_of(node)
         kind = _kind_of(name)
-        if kind is None and isinstance(node, ast.Attribute):
-            kind = tables.METHODS.get(node.attr)
+        if kind is None:
+            kind = next(filter(None, map(tables.METHODS.get, attributes_of(node))), None)
         if kind is not None:
             self._note(kind, node)
             return iter(())
@@ -235,7 +245,7 @@ class _Scan:
 
     def _environment(self, node: ast.AST, key: ast.AST | None) -> Iterator[ast.AST]:
         is_written = isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load)
-        text = _text(key)
+        text = text_of(key)
         if not is_written and (text is None or is_secret_in_environment(text)):
             self._note(Kind.CREDENTIALS, node)
         rest = node.args[1:] if isinstance(node, ast.Call) else [key] if key is not None else []
@@ -244,7 +254,7 @@ class _Scan:
     def _evaluated(
         self, node: ast.Call, first: ast.AST | None, *, is_import: bool
     ) -> Iterator[ast.AST]:
-        text = _text(first)
+        text = text_of(first)
         if text is None:
             self._note(Kind.CODE, node)
         elif is_import:
@@ -261,7 +271,7 @@ class _Scan:
             return iter(())
         base, *rest = node.args
         name = self._name_of(base) or ""
-        attribute = _text(rest[0]) if rest else None
+        attribute = text_of(rest[0]) if rest else None
         if attribute is not None and attribute.isidentifier():
             loaded = ast.copy_location(ast.Attribute(base, attribute, ast.Load()), node)
             return iter([loaded, *rest[1:]])
@@ -274,17 +284,19 @@ class _Scan:
 
     def _magic(self, node: ast.Call) -> Iterator[ast.AST]:
         """A call on `get_ipython()`."""
-        texts = [_text(arg) for arg in node.args]
+        texts = [text_of(arg) for arg in node.args]
         method = getattr(node.func, "attr", "")
         if method in _SHELL_CALLS:
             self._command(node, " ".join(text or "" for text in texts))
         elif method in _MAGIC_CALLS:
-            if not texts or any(text is None for text in texts):
+            if not texts or node.keywords or any(text is None for text in texts):
                 self._note(Kind.CODE, node)
             elif method == "run_line_magic":
                 self._line_magic(node, texts[0] or "", "".join(t or "" for t in texts[1:2]))
             else:
                 self._cell_magic(node, *(text or "" for text in (*texts, "", "")[:3]))
+        elif method in tables.METHODS:
+            self._note(tables.METHODS[method], node)
         return iter(node.args if method not in (*_SHELL_CALLS, *_MAGIC_CALLS) else ())
 
     def _command(self, node: ast.AST, text: str) -> None:
@@ -296,7 +308,7 @@ class _Scan:
 
     def _line_magic(self, node: ast.Call, name: str, line: str) -> None:
         if name in tables.PYTHON_LINE_MAGICS:
-            self._take(self.of_source(_without_options(line), node.lineno - 1))
+            self._take(self.of_source(without_options(line), node.lineno - 1))
         elif name == "env" and "=" in line:
             return
         elif name in tables.PROGRAMS or name in ("sx", "system", "sc"):
@@ -305,12 +317,12 @@ class _Scan:
             self._note(tables.LINE_MAGICS.get(name, Kind.CODE), node)
 
     def _cell_magic(self, node: ast.Call, name: str, line: str, body: str) -> None:
-        if name == "isolated" and _is_script(line):
+        if name == "isolated" and is_script(line):
             self._command(node, body)
         elif name in tables.PYTHON_CELL_MAGICS:
             self._take(self.of_source(body, node.lineno))
             if name in ("timeit", "time") and line.strip():
-                self._take(self.of_source(_without_options(line), node.lineno - 1))
+                self._take(self.of_source(without_options(line), node.lineno - 1))
         elif name in tables.CELL_MAGICS:
             self._command(node, body)
         elif name in ("sql", "bigquery", "duckdb"):
@@ -349,50 +361,3 @@ def _below(node: ast.Name | ast.Attribute) -> Iterator[ast.AST]:
     while isinstance(value, ast.Attribute):
         value = value.value
     return iter(() if isinstance(value, ast.Name) else (value,))
-
-
-def _is_shell(function: ast.AST) -> bool:
-    if not isinstance(function, ast.Attribute):
-        return False
-    owner = function.value
-    if isinstance(owner, ast.Call):
-        owner = owner.func
-    return isinstance(owner, ast.Name) and owner.id in ("get_ipython", "ip", "shell")
-
-
-def _text(node: ast.AST | None) -> str | None:
-    return node.value if isinstance(node, ast.Constant) and type(node.value) is str else None
-
-
-def _allows_pickle(node: ast.Call) -> bool:
-    return any(
-        word.arg == "allow_pickle"
-        and not (isinstance(word.value, ast.Constant) and word.value.value is False)
-        for word in node.keywords
-    )
-
-
-def _is_safe_loader(node: ast.Call) -> bool:
-    given = [*node.args[1:], *(word.value for word in node.keywords if word.arg == "Loader")]
-    names = [getattr(each, "attr", getattr(each, "id", "")) for each in given]
-    return bool(names) and all(
-        name in ("SafeLoader", "CSafeLoader", "BaseLoader") for name in names
-    )
-
-
-def _is_script(line: str) -> bool:
-    """True for the line of `%%isolated --shell`, whatever quotes it is written with."""
-    try:
-        return "--shell" in shlex.split(line)
-    except ValueError:  # the magic refuses it
-        return False
-
-
-def _without_options(line: str) -> str:
-    """The statement of `%timeit -n 10 f(x)`."""
-    words = line.split(" ")
-    while words and words[0].startswith("-"):
-        option = words.pop(0)
-        if len(option) == 2 and option[1] in "nrtpDTs" and words:
-            words.pop(0)
-    return " ".join(words)

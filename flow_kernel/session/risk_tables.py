@@ -206,11 +206,17 @@ METHODS: Final[dict[str, Kind]] = {
             "__reduce_ex__",
             "read_pickle",
             "import_module",
+            "run_line_magic",
+            "run_cell_magic",
+            "find_line_magic",
+            "find_cell_magic",
+            "find_magic",
+            "magics_manager",
         ],
         Kind.CODE,
     ),
 }
-"""By the last part alone, whatever it is a part of."""
+"""By one part behind a dot, whatever it is a part of."""
 
 MODULES: Final = frozenset(
     [
