@@ -42,6 +42,7 @@ PROMISES: Final[dict[str, str]] = {
     "record.always": "No content of a cell costs its record.",
     "record.late": "Output after the end of a cell is recorded under the cell that made it.",
     "record.hidden": "Hidden requests are not cells; a burst of them leaves one record.",
+    "record.actor": "All that a cell does, and the cells that it runs, are of whoever has sent it.",
     "record.off": "Recording can be switched off, and the log notes the gap.",
     "record.secrets": "No secret reaches the disk in any file.",
     "record.kept": "What cells display is kept when that is asked for, by checksum and in bounds.",

@@ -115,14 +115,14 @@ class StateParts:
             self.home,
             self.store,
             plan_id=where.now.plan_id,
-            author=self._actor,
+            author=self.recorder.actor,
             now=utc_now_ms,
             carry=carry,
         )
         return Tasks(
             flow,
             where,
-            author=self._actor,
+            author=self.recorder.actor,
             notebook=self.notebook,
             now=utc_now_ms,
             carry=carry,
@@ -145,7 +145,7 @@ class StateParts:
                 running=self.recorder.innermost,
                 prompter=self.prompter,
                 session=self.session,
-                actor=self._actor,
+                actor=self.recorder.actor,
                 person=user_name,
                 now=utc_now_ms,
                 carry=self._carry_durably,
@@ -214,11 +214,6 @@ class StateParts:
         if self.errands.send is not None:
             automatic.follow()  # no capture here ever has it begin
         return automatic
-
-    def _actor(self) -> str:
-        """Who makes a change now: whoever has sent the cell that runs in this thread."""
-        cell = self.recorder.innermost()
-        return (cell.request.actor if cell is not None else "") or self.parts.settings.actor
 
     def _tell(self, name: str, /, **fields: Scalar) -> None:
         # A line between two cells would be nobody's: it is told with the next one.

@@ -13,43 +13,30 @@ Nothing here raises into the user's cell: `shell.taps.guard` stands around every
 import os
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Final
 
 from flow_kernel.records.cell_changes import Watches
-from flow_kernel.records.codec import clean_text
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.records.long_text import LongText
+from flow_kernel.session.acting import Acting
 from flow_kernel.session.apart import Apart
 from flow_kernel.session.asked import AskedBurst
 from flow_kernel.session.cell import CellRequest, Failure, OpenCell, facts
 from flow_kernel.session.glance import Glance
 from flow_kernel.session.hidden import HiddenBurst
 from flow_kernel.session.housekeeping import Housekeeper
-from flow_kernel.session.place import Place
+from flow_kernel.session.late import LateOutput, Sealed
 from flow_kernel.session.sealing import RecorderParts, cell_fields, started_fields
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
-_RECENT: Final = 128
 _CALM_S: Final = 0.1
 _SPANS: Final = 1 << 64
 _getpid: Final = os.getpid
 _get_ident: Final = threading.get_ident
 _perf_ns: Final = time.perf_counter_ns
-
-
-class _Sealed:
-    """What is remembered of a written cell, for output that arrives late."""
-
-    __slots__ = ("place", "room", "span_id")
-
-    def __init__(self, place: Place, span_id: str, room: int) -> None:
-        self.place = place
-        self.span_id = span_id
-        self.room = room
 
 
 class Recorder:
@@ -61,7 +48,7 @@ class Recorder:
         self._lock = threading.Lock()
         self._stacks: dict[int, list[OpenCell]] = {}
         self._open: dict[str, list[OpenCell]] = {}
-        self._recent: OrderedDict[str, _Sealed] = OrderedDict()
+        self._past = LateOutput(parts)
         self._latest_key = ""
         self._count = 0
         # Random once, then counted: as unique as random ones, and no call to the system a cell.
@@ -70,12 +57,14 @@ class Recorder:
         self._apart = Apart(parts, self._watches)
         self._hidden = HiddenBurst(parts.journal, parts.where)
         self._asked = AskedBurst(parts.journal, parts.where)
+        self.acting: Acting = Acting()
         self._housekeeper = Housekeeper(
             on_busy=self._measure,
             on_dirty=self._sync,
             first_s=parts.memory_watch.first_look_s,
         )
         self.cells_seq: int = 0  # number of the last record that a cell has left
+        self._is_behind = False  # cells have ended since that leave no record of their own
         self.is_paused: bool = not parts.settings.record
         self._note_memory(parts.memory())
 
@@ -95,9 +84,9 @@ class Recorder:
         if self._open and not stack:
             self._seal_forgotten(thread)
         if self.is_paused:
-            self._hidden.add(request.code, "paused")
+            self.hidden(request.code, "paused", request.actor)
             return None
-        self._hidden.flush()
+        self._flush_hidden()
         self._asked.flush()
         cell = self._open_cell(request, thread, stack)
         parts = self._parts
@@ -193,10 +182,26 @@ class Recorder:
         cell = self._open_cell(request, _get_ident(), [])
         self._write(cell, Failure(ename="Aborted", evalue="an earlier cell failed", traceback=()))
 
-    def hidden(self, code: str, reason: str) -> None:
+    def hidden(self, code: str, reason: str, actor: str = "") -> None:
         """Code that ran and is not a cell: a tool's request, or a cell that wants no record."""
         if _getpid() == self._pid:
-            self._hidden.add(code, reason)
+            self._hidden.add(code, reason, self.acting.now() or actor)
+
+    def changed_unseen(self) -> None:
+        """Variables may be others now, and no cell that is recorded has made them so."""
+        self._is_behind = True
+
+    def rev(self) -> int:
+        """Number of the last record, which tells of all cells that have ended; in any thread."""
+        if self._is_behind and _getpid() == self._pid:
+            self._flush_hidden()
+        return self._parts.journal.last_seq
+
+    def actor(self) -> str:
+        """Who has sent the cell that runs in this thread; outside any, who the session is of."""
+        cell = self.innermost()
+        told = cell.request.actor if cell is not None else self.acting.now()
+        return told or self._parts.settings.actor
 
     def asked(self, actor: str, tool: str) -> None:
         """Somebody has looked at the session from outside; callable in any thread."""
@@ -240,9 +245,9 @@ class Recorder:
             if cells:
                 cells[0].output.stream(name, text)
                 return
-            sealed = self._recent.get(key)
+            sealed = self._past.find(key)
         if sealed is not None:
-            self._late(key, sealed, name, str(text))
+            self._late(sealed, name, str(text))
 
     def display(self, key: str | None, data: dict[str, object], *, is_result: bool) -> None:
         """A MIME bundle was displayed for request `key`."""
@@ -272,7 +277,7 @@ class Recorder:
     def resume(self) -> None:
         """Record again from the next cell on; the log notes how many were left out."""
         self.is_paused = False
-        self._hidden.flush()
+        self._flush_hidden()
 
     def disown_imports(self, names: Iterable[str]) -> None:
         """Modules `names` were imported on behalf of no cell."""
@@ -288,7 +293,7 @@ class Recorder:
             return
         for key in list(self._open):
             self.seal(key, None)  # among them the cell that unloads the extension
-        self._hidden.flush()
+        self._flush_hidden()
         self._housekeeper.close()
         self._sync()
         self._parts.memory.close()
@@ -307,6 +312,8 @@ class Recorder:
 
     def _new_cell(self, request: CellRequest, thread: int, stack: list[OpenCell]) -> OpenCell:
         recorder = self._parts.settings.recorder
+        if stack:  # part of the cell that runs it, whoever says what
+            request = request._replace(actor=stack[0].request.actor)
         self._count += 1
         key = stack[0].key if stack else request.msg_id or f"cell-{self._count}"
         cell = OpenCell(
@@ -334,7 +341,7 @@ class Recorder:
                 cells.remove(cell)
             if not cell.is_nested:
                 self._open.pop(cell.key, None)
-                self._remember(cell)
+                self._past.remember(cell)
         parts = self._parts
         fields = cell_fields(cell, failure, parts)
         self._note_memory(fields["rss_bytes"])
@@ -347,37 +354,21 @@ class Recorder:
             self._housekeeper.busy(False)
         return facts(cell, seq=seq)
 
-    def _remember(self, cell: OpenCell) -> None:
-        self._recent[cell.key] = _Sealed(
-            cell.place, cell.span_id, self._parts.settings.recorder.stream_chars
-        )
-        while len(self._recent) > _RECENT:
-            self._recent.popitem(last=False)
-
     def _seal_forgotten(self, thread: int) -> None:
         # A kernel that failed between the cell and its reply never sealed it.
         for cells in list(self._open.values()):
             if cells[0].thread == thread and cells[0].has_ended:
                 self._write(cells[0], None)
 
-    def _late(self, key: str, sealed: _Sealed, name: str, text: str) -> None:
-        if sealed.room <= 0:
-            return
-        clean, redacted = self._parts.redactor.text(text)
-        full, clean = len(clean), clean[: sealed.room]
-        sealed.room -= len(clean)
-        fields: dict[str, object] = {
-            "msg_id": key,
-            "span_id": sealed.span_id,
-            "stream": name,
-            "text": clean_text(clean),
-            "redacted": redacted,
-        }
-        if len(clean) < full:
-            fields["truncated"] = {"text": full}
-        place = sealed.place
-        self._parts.journal.append("late", place.plan_id, place.task_id, fields)
-        self._housekeeper.busy(bool(self._open))
+    def _late(self, sealed: Sealed, name: str, text: str) -> None:
+        if self._past.write(sealed, name, text):
+            self._housekeeper.busy(bool(self._open))
+
+    def _flush_hidden(self) -> None:
+        seq = self._hidden.flush()
+        if self._is_behind:
+            self._is_behind = False
+            self.cells_seq = seq or self._parts.journal.last_seq
 
     def _sync(self) -> None:
         self._asked.flush()

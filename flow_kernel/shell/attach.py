@@ -161,7 +161,11 @@ class Attachment:
         if (expressions or silent) and self.session.tracking.is_on:
             self.session.tracking.doubt("evaluated expressions of a client")
         if self.is_attached and (silent or not store_history):
-            self._guard(self._recorder.hidden, code, HIDDEN)
+            self._guard(self._note_hidden, code)
+
+    def _note_hidden(self, code: str) -> None:
+        asked = {} if self._kernel is None else self._kernel.get_parent("shell")
+        self._recorder.hidden(code, HIDDEN, actor_of(asked.get("metadata")))
 
     def seal(self, parent: Mapping[str, Any], reply: dict[str, Any]) -> dict[str, object] | None:
         """The reply to `parent` is about to leave: write its cell.
@@ -182,6 +186,7 @@ class Attachment:
         if self._running.pop(_get_ident(), None):
             self._tee.reset()
             self._gate.end()
+            self._recorder.acting.end()
         if reply.get("status") == "aborted":
             content = parent["content"]
             if content.get("store_history", True) and not content.get("silent", False):
@@ -205,6 +210,8 @@ class Attachment:
                 must_interrupt = True
         with HeldInterrupts() as held:
             is_nested = bool(self._running.get(_get_ident()))
+            if not is_nested:
+                self._recorder.acting.begin(actor_of(info.cell_meta))
             self._gate.begin(info, is_nested=is_nested)
             cell = self._guard(self._begin, info)
             if cell is None and not is_nested and self.session.tracking.is_on:
@@ -259,7 +266,7 @@ class Attachment:
             msg_id=msg_id,
             cell_id=cell_id if type(cell_id) is str else None,
             execution_count=count,
-            actor=actor_of(metadata),
+            actor=self._recorder.acting.now() or actor_of(metadata),
         )
 
     def _post_run_cell(self, result: Any) -> None:
@@ -278,8 +285,11 @@ class Attachment:
             del self._running[_get_ident()]
             self.session.announcer.end_cell()
             self._gate.end()
+            self._recorder.acting.end()
             self.session.watch_reminders()
         if cell is None:
+            if info.store_history and not running:
+                self._recorder.changed_unseen()
             glance = None if running else self._glances.pop(_get_ident(), None)
             if not running and self.session.tracking.is_on:
                 self.session.tracking.end_cell(_ended_unrecorded(info.raw_cell, glance, result))

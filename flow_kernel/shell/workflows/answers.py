@@ -96,7 +96,7 @@ _ANSWERS: Final[dict[str, Callable[[Session, argparse.Namespace], object]]] = {
 
 def _service(session: Session) -> Service:
     flow = session.tasks.flow
-    return Service(flow, session=session.identity.session, by=session.settings.actor)
+    return Service(flow, session=session.identity.session, by=session.recorder.actor())
 
 
 def _task_of(session: Session) -> str:
