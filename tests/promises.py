@@ -94,6 +94,7 @@ PROMISES: Final[dict[str, str]] = {
     # Questions from outside
     "control.answered": "A session tells its state, history and variables while a cell runs.",
     "control.obeyed": "Answers, interrupts and givings-up reach what they name, and nothing else.",
+    "request.expects": "A cell whose client knows too little of the session does not run.",
     "control.bounded": "A question costs a bounded time, changes no state of the kernel's own.",
     # Programs
     "repl.task": "A program drives a whole task over the lines of repl alone.",

@@ -46,7 +46,7 @@ def status(session: Session, _asked: Mapping[str, object]) -> dict[str, object]:
         "recording": not session.recorder.is_paused,
         "events": session.announcer.is_on,
         "seq": session.announcer.seq,
-        "last_seq": session.journal.last_seq,
+        "last_seq": session.recorder.rev(),
         "busy": cell is not None,
         "cell": None if cell is None else _running(cell),
         "approvals": [
@@ -66,6 +66,7 @@ def history(session: Session, asked: Mapping[str, object]) -> dict[str, object]:
     """
     limit = _number(asked, "limit", HISTORY_LIMIT, most=_MOST_RECORDS)
     fields = _names(asked, "fields")
+    last_seq = session.recorder.rev()
     found = recent_records(
         session.journal.paths,
         session.identity.session,
@@ -80,7 +81,7 @@ def history(session: Session, asked: Mapping[str, object]) -> dict[str, object]:
     if fields:
         kept = {"seq", "kind", *fields}
         items = [{key: each[key] for key in each if key in kept} for each in items]
-    return {"items": items, "next": following, "last_seq": session.journal.last_seq}
+    return {"items": items, "next": following, "last_seq": last_seq}
 
 
 def variables(session: Session, asked: Mapping[str, object]) -> dict[str, object]:
@@ -147,7 +148,7 @@ def record(session: Session, asked: Mapping[str, object]) -> dict[str, object]:
         "record": next(is_mine, None),
         "is_complete": found.is_complete,
         "is_running": cell is not None and cell.request.msg_id == msg_id,
-        "last_seq": session.journal.last_seq,
+        "last_seq": session.recorder.rev(),
     }
 
 

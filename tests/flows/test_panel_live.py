@@ -175,6 +175,8 @@ def test_going_back_is_told_first_then_done_and_recorded(front: FrontEnd, panel:
     assert after == "(1, False)"
     assert back["title"] == "to before it"
     record = front.kernel.logs.records("rollback")[-1]
+    stale = {"flow": {"expect_rev": record["seq"] - 1}}
+    assert front.kernel.run("kept", metadata=stale).reply["ename"] == "StaleRevision"
     assert (record["restored"], record["removed"]) == (["kept"], ["more"])
 
 

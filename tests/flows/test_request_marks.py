@@ -1,15 +1,32 @@
 """What a client says of its request: who it is, and what it knows of the session."""
 
+from collections.abc import Iterator
 from typing import Final
 
+import pytest
+
+from flow_kernel.apps.control_client import ControlClient, find_kernel
+from flow_kernel.records.home import Home
 from tests.kernels import Kernel
 from tests.promises import promise
+from tests.replies import Ran
 
 ASKS: Final = """{
     "name": "asks", "steps": [{"id": "ask", "step_type": "APPROVAL", "code": "Of the run?"}]
 }"""
 AGENT: Final = {"flow": {"actor": "mcp:a"}}
 UNSEEN: Final = {"flow": {"record": False, "actor": "mcp:b"}}
+
+
+@pytest.fixture(scope="module")
+def asked(kernel: Kernel) -> Iterator[ControlClient]:
+    kernel.ready()
+    with ControlClient.of(find_kernel(Home(kernel.home))) as client:
+        yield client
+
+
+def _expecting(kernel: Kernel, code: str, rev: object) -> Ran:
+    return kernel.run(code, metadata={"flow": {"expect_rev": rev}})
 
 
 @promise("record.actor")
@@ -73,3 +90,24 @@ def test_the_gap_that_unrecorded_cells_leave_names_who_has_sent_them(kernel: Ker
         ("record: false", 2, "mcp:b"),
         ("record: false", 1, None),
     ]
+
+
+@promise("request.expects")
+def test_a_cell_without_a_record_makes_what_others_know_stale(
+    kernel: Kernel, asked: ControlClient
+) -> None:
+    rev = kernel.run("value = 1").seq
+    fine = _expecting(kernel, "value", rev)
+    kernel.run("value = 2", metadata={"flow": {"record": False}})
+    stale = _expecting(kernel, "value = 3", fine.seq)
+    kernel.run("%flow pause")
+    told = asked.ask("status")["last_seq"]
+    paused = _expecting(kernel, "value", told)
+    after_its_own = _expecting(kernel, "value", asked.ask("status")["last_seq"])
+    kernel.run("value = 4")
+    stale_paused = _expecting(kernel, "value = 5", told)
+    kernel.run("%flow resume")
+
+    assert (fine.result, paused.result, after_its_own.result) == ("1", "2", "2")
+    assert stale.reply["ename"] == stale_paused.reply["ename"] == "StaleRevision"
+    assert kernel.run("value").result == "4"

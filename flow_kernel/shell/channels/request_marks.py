@@ -36,6 +36,12 @@ def once_of(metadata: object) -> str:
     return name if type(name) is str and len(name) <= ACTOR_CHARS else ""
 
 
+def has_expectation(metadata: object) -> bool:
+    """True where the client says what it knows of the session."""
+    flow = metadata.get("flow") if type(metadata) is dict else None
+    return type(flow) is dict and flow.get("expect_rev") is not None
+
+
 def staleness_of(metadata: object, *, cells_seq: int, last_seq: int) -> str:
     """Why the cell is not to run; empty where its client knows the session as it is.
 

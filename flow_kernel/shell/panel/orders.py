@@ -46,7 +46,12 @@ class Orders:
         def go_back() -> Rollback:
             if is_sure:
                 session.still.stir()  # workers have to be sent what comes back
-            return session.rollback(checkpoint_id, dry_run=not is_sure)
+            try:
+                return session.rollback(checkpoint_id, dry_run=not is_sure)
+            finally:
+                if is_sure:  # no cell of anybody's has done it
+                    session.recorder.changed_unseen()
+                    session.recorder.rev()
 
         back = self._main.do(go_back)
         assert isinstance(back, Rollback)  # noqa: S101 - it is what was done

@@ -25,7 +25,11 @@ from flow_kernel import errors
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.session import policy as policies
 from flow_kernel.session.session import Session
-from flow_kernel.shell.channels.request_marks import once_of, staleness_of
+from flow_kernel.shell.channels.request_marks import (
+    has_expectation,
+    once_of,
+    staleness_of,
+)
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
@@ -138,13 +142,16 @@ class Gate:
 
     def _stale(self, metadata: Any) -> StaleRevision | None:
         """Why the cell does not run; its own record is not written yet."""
-        recorder, journal = self._session.recorder, self._session.journal
-        why = staleness_of(metadata, cells_seq=recorder.cells_seq, last_seq=journal.last_seq)
+        if not has_expectation(metadata):
+            return None
+        recorder = self._session.recorder
+        rev = recorder.rev()
+        why = staleness_of(metadata, cells_seq=recorder.cells_seq, last_seq=rev)
         if not why:
             return None
         return StaleRevision(
             f"{why}; the cell did not run",
-            rev=journal.last_seq,
+            rev=rev,
             hint="look at what they did, then send it with the present rev",
         )
 
