@@ -1,6 +1,6 @@
 """Where the questions of a home are found and answered, by any process.
 
-Called by `session.approvals` and by `jupyter flow approvals | approve | reject`.
+Called by `session.approvals`, `session.beside` and by `jupyter flow approvals | approve | reject`.
 """
 
 from collections.abc import Callable
@@ -27,6 +27,13 @@ class ApprovalDesk:
         self._store = store
         self._redact = redact
         self._now = now
+
+    def open_of(self, session: str, *, limit: int) -> list[ApprovalRow]:
+        """The newest open questions that a session has asked, in the order of asking."""
+        at = self._now()
+        with self._store.read() as view:
+            rows = view.newest_open_approvals(session, limit=limit)
+        return [row for row in rows if _as_seen(row, at).status == "open"]
 
     def list(self, *, status: str | None = None) -> list[ApprovalRow]:
         """The questions in the order in which they were asked; one whose time is over says so."""

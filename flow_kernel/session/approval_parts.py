@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from flow_kernel.session.approval_buttons import Buttons
+from flow_kernel.session.approval_buttons import Answering, Buttons
 from flow_kernel.session.cell import OpenCell
 from flow_kernel.session.person import Author
 from flow_kernel.session.place import Whereabouts
@@ -88,6 +88,7 @@ class ApprovalParts:
         remind: Run for each reminder that this session gives, in a thread of its own.
         on_approved: Told of a yes before what was approved runs.
         buttons: Shows buttons below the cell; None where nobody can.
+        answer: Takes what is pressed there, in another thread; None for the way of all others.
     """
 
     store: Store
@@ -104,3 +105,4 @@ class ApprovalParts:
     remind: Callable[[ApprovalRow], object] = _nobody_listens
     on_approved: Callable[[ApprovalRow], object] = _nobody_listens
     buttons: Buttons | None = None
+    answer: Answering | None = None

@@ -3,6 +3,7 @@
 Called by `session.approvals`, by `shell.views.approve_display` and by `jupyter flow approvals`.
 """
 
+import re
 from typing import Final
 
 from flow_kernel.records.agent_events import NEED_APPROVAL_CODE
@@ -19,6 +20,7 @@ MARKS: Final = {
     "cancelled": "–",
 }
 _WIDTH: Final = 200
+_WORD: Final = re.compile(r"[a-z]+\b", re.IGNORECASE | re.ASCII)
 _FIELDS: Final = (
     "approval_id", "plan_id", "task_id", "step", "message", "code", "code_sha256", "payload",
     "payload_sha256", "approval_hash", "level", "status", "requested_by", "requested_at",
@@ -128,3 +130,16 @@ def _quoted(title: str, text: str | None) -> list[str]:
 
 def _lines(text: str) -> list[str]:
     return [strip_controls(line.replace("\t", "    ")) for line in text.split("\n")]
+
+
+def prompt_of(row: ApprovalRow) -> str:
+    """What stands before the box in the cell."""
+    return f"{row.approval_id}: yes, no or skip? "
+
+
+def word_and_comment(text: str) -> tuple[str, str]:
+    """`yes, as agreed` in its two parts."""
+    clean = text.strip()
+    word = _WORD.match(clean)
+    end = word.end() if word else 0
+    return clean[:end], clean[end:].lstrip(" ,;:.-")

@@ -11,7 +11,6 @@ waiter watches the store, so all ways to answer are alike and the first valid on
 cannot undo an answer: it is synced to the disk when it is given, and again when it is used.
 """
 
-import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -30,8 +29,10 @@ from flow_kernel.session.approval_text import (
     decision_of,
     level_of,
     need_of,
+    prompt_of,
     title_of,
     ways_to_answer,
+    word_and_comment,
 )
 from flow_kernel.session.cell import OpenCell
 from flow_kernel.session.person import name_of
@@ -42,7 +43,6 @@ TICK_S: Final = 0.005  # how long an answer of another process goes unseen
 _CELLS_COUNTED: Final = 64
 _GONE: Final = "gone"
 """The channel by which whoever asked and waits no more takes a question back."""
-_WORD: Final = re.compile(r"[a-z]+\b", re.IGNORECASE | re.ASCII)
 _ANSWERS: Final = {
     "yes": "approve",
     "y": "approve",
@@ -130,7 +130,7 @@ class Approvals:
             with shown_while_open(
                 self._parts.buttons,
                 row,
-                decide=self.decide,
+                decide=self._parts.answer or self.decide,
                 person=self._parts.person,
                 look=self.desk.get,
             ) as ended:
@@ -149,14 +149,28 @@ class Approvals:
         self, approval_id: str, decision: str, *, by: str, channel: str, comment: str = ""
     ) -> ApprovalRow:
         """Answer a question of this home, from any thread; see `ApprovalDesk.decide`."""
+        row: ApprovalRow | None = None
         try:
             row = self.desk.decide(approval_id, decision, by=by, channel=channel, comment=comment)
         finally:
-            self._given += 1
-        self._answers[row.approval_id] = row
-        if len(self._answers) > _CELLS_COUNTED:
-            self._answers.pop(next(iter(self._answers)), None)
+            self.given(row)
         return row
+
+    def given(self, row: ApprovalRow | None) -> None:
+        """A question has ended, in this process: whoever waits for it looks at once.
+
+        Args:
+            row: It, with its answer; None where somebody has to look.
+        """
+        self._given += 1
+        if row is not None:
+            self._answers[row.approval_id] = row
+            if len(self._answers) > _CELLS_COUNTED:
+                self._answers.pop(next(iter(self._answers)), None)
+
+    def approved(self, row: ApprovalRow) -> None:
+        """What was approved is about to run."""
+        self._parts.on_approved(row)
 
     def withdraw(self, approval_id: str, *, by: str, channel: str) -> ApprovalRow:
         """Take a question back, from any thread; whoever waits for it is told.
@@ -172,7 +186,7 @@ class Approvals:
         try:
             return self._taken_back(row, by=by, channel=channel)
         finally:
-            self._given += 1
+            self.given(None)
 
     def use(self, approval_id: str, *, by: str) -> ApprovalRow | None:
         """The answer to a question of `by`, used by this call; see `ApprovalDesk.use`."""
@@ -277,7 +291,7 @@ class Approvals:
         deadline = None if left_s is None else time.monotonic() + left_s
         if prompter is None:
             return self._watched(row, None, deadline, is_wanted)
-        prompter.ask(_prompt(row))
+        prompter.ask(prompt_of(row))
         try:
             return self._watched(row, prompter, deadline, is_wanted)
         finally:
@@ -309,10 +323,10 @@ class Approvals:
 
     def _answered(self, row: ApprovalRow, text: str, prompter: Prompter) -> None:
         """Take what was typed into the box as a decision, or ask again."""
-        word, comment = _word_and_comment(text)
+        word, comment = word_and_comment(text)
         decision = _ANSWERS.get(word.lower())
         if decision is None:
-            prompter.ask(f"Please type yes, no or skip. {_prompt(row)}")
+            prompter.ask(f"Please type yes, no or skip. {prompt_of(row)}")
             return
         try:
             by = self._parts.person()
@@ -379,18 +393,6 @@ class Approvals:
 
 class _End(Protocol):
     def __call__(self, row: ApprovalRow, /, *, at: str) -> ApprovalRow: ...
-
-
-def _word_and_comment(text: str) -> tuple[str, str]:
-    """`yes, as agreed` in its two parts."""
-    clean = text.strip()
-    word = _WORD.match(clean)
-    end = word.end() if word else 0
-    return clean[:end], clean[end:].lstrip(" ,;:.-")
-
-
-def _prompt(row: ApprovalRow) -> str:
-    return f"{row.approval_id}: yes, no or skip? "
 
 
 def _print(text: str) -> None:

@@ -29,6 +29,7 @@ from flow_kernel.session.identity import identify
 from flow_kernel.session.isolation.lazily import LazyIsolation
 from flow_kernel.session.isolation.parts import IsolationParts
 from flow_kernel.session.isolation.stillness import Stillness
+from flow_kernel.session.lazy_beside import LazyBeside
 from flow_kernel.session.memory_watch import MemoryWatch
 from flow_kernel.session.notices import Notices
 from flow_kernel.session.place import Whereabouts
@@ -41,6 +42,7 @@ from flow_kernel.settings import Settings
 if TYPE_CHECKING:
     from flow_kernel.session.approval_buttons import Buttons
     from flow_kernel.session.approval_parts import Prompter
+    from flow_kernel.session.approvals import Approvals
     from flow_kernel.session.assembly_state import StateParts
     from flow_kernel.session.checkpoints.automatic import Automatic
     from flow_kernel.session.checkpoints.surroundings import Surroundings
@@ -149,11 +151,21 @@ def assemble(  # noqa: PLR0913 - the shell passes them once, each by name
             show_progress=show_progress,
             prompter=prompter,
             buttons=buttons,
+            answer=beside.decide,
         )
         state.carry()
         return state
 
     opened = _Opened(open_state)
+    beside = LazyBeside(
+        home,
+        parts,
+        recorder,
+        emit=announcer.emit,
+        on_carried=wake_mirrors,
+        closers=closers,
+        waiting=opened.find_approvals,
+    )
     still = Stillness(None if around is None else around.look_around.within)
     isolation = LazyIsolation(
         IsolationParts(
@@ -182,7 +194,8 @@ def assemble(  # noqa: PLR0913 - the shell passes them once, each by name
         open_tasks=lambda: opened(lambda state: state.tasks),
         open_texts=lambda: opened(lambda state: state.texts),
         open_approvals=lambda: opened(lambda state: state.approvals),
-        find_approvals=lambda: next((state.approvals for state in opened.states), None),
+        find_approvals=opened.find_approvals,
+        open_beside=beside,
         open_checkpoints=lambda: opened(lambda state: state.checkpoints),
         note_checkpoint=lambda kind, fields: opened(lambda state: state.note(kind, fields)),
         way_back=lambda: _way_back(home, identity.session, around),
@@ -238,6 +251,10 @@ class _Opened:
             if not self.states:
                 self.states.append(self._open_state())
             return part(self.states[0])
+
+    def find_approvals(self) -> "Approvals | None":
+        """The questions, if the store has been opened yet."""
+        return next((state.approvals for state in self.states), None)
 
 
 def _follow(open_automatic: "Callable[[], Automatic]", notices: Notices) -> None:

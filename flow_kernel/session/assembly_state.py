@@ -12,7 +12,7 @@ from flow_kernel.errors import UsageError
 from flow_kernel.records.home import Home
 from flow_kernel.records.journal import utc_now_ms
 from flow_kernel.session.announcer import Emit, Scalar
-from flow_kernel.session.approval_buttons import Buttons
+from flow_kernel.session.approval_buttons import Answering, Buttons
 from flow_kernel.session.approval_parts import ApprovalParts, Prompter
 from flow_kernel.session.approvals import Approvals
 from flow_kernel.session.carrier import Carrier
@@ -59,6 +59,7 @@ class StateParts:
         show_progress: Draws the progress of steps.
         prompter: Asks the person in the cell itself.
         buttons: Shows buttons below it.
+        answer: Takes what is pressed there.
     """
 
     home: Home
@@ -78,6 +79,7 @@ class StateParts:
     show_progress: ShowProgress | None
     prompter: Prompter | None
     buttons: Buttons | None
+    answer: Answering
 
     @cached_property
     def store(self) -> Store:
@@ -154,6 +156,7 @@ class StateParts:
                 on_approved=lambda row: self._keep(lambda one: one.approved(row.approval_id)),
                 remind=RemindCommand(command, self.env) if command else lambda _row: None,
                 buttons=self.buttons,
+                answer=self.answer,
             )
         )
         self.closers.append(approvals.reminders.close)

@@ -1,7 +1,7 @@
 """What a session tells of itself to whoever asks from outside, while a cell may keep it busy.
 
 Called by `shell.channels.control_channel`, in the thread of the control channel. Each answer is
-bounded: it reads the ends of the session's logs and what lies in memory, opens no store, touches no
+bounded: it reads the ends of the session's logs, open questions and what lies in memory, touches no
 value of the user's and waits for nothing that a cell holds.
 """
 
@@ -30,8 +30,8 @@ _ID_CHARS: Final = 200
 def status(session: Session, _asked: Mapping[str, object]) -> dict[str, object]:
     """Where the session stands: its task, the cell that runs, open questions and workers."""
     place = session.where.now
-    approvals, isolation = session.find_approvals(), session.find_isolation()
-    questions = [] if approvals is None else approvals.desk.list(status="open")
+    isolation = session.find_isolation()
+    questions = [] if session.find_approvals() is None else session.beside.open()
     views = [] if isolation is None else isolation.steering.views()
     cell = session.recorder.running()
     return {
@@ -49,9 +49,7 @@ def status(session: Session, _asked: Mapping[str, object]) -> dict[str, object]:
         "last_seq": session.recorder.rev(),
         "busy": cell is not None,
         "cell": None if cell is None else _running(cell),
-        "approvals": [
-            approval_document(row) for row in questions if row.session == session.identity.session
-        ],
+        "approvals": [approval_document(row) for row in questions],
         "workers": [worker_document(view) for view in views],
     }
 

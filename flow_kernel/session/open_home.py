@@ -14,7 +14,7 @@ from flow_kernel.session.flow import Flow
 from flow_kernel.session.logged_changes import keep_ids
 from flow_kernel.session.person import user_name
 from flow_kernel.settings import JournalSettings
-from flow_kernel.store.sqlite import SqliteStore
+from flow_kernel.store.sqlite import WAIT_S, SqliteStore
 
 
 def flow_of(home: Home, *, author: str | None = None) -> Flow:
@@ -36,7 +36,12 @@ def flow_of(home: Home, *, author: str | None = None) -> Flow:
     )
 
 
-def store_of(home: Home) -> SqliteStore:
-    """The store of `home`; nothing is opened before its first use."""
+def store_of(home: Home, *, wait_s: float = WAIT_S) -> SqliteStore:
+    """The store of `home`; nothing is opened before its first use.
+
+    Args:
+        home: Where the state lies.
+        wait_s: How long a write waits for another writer.
+    """
     is_network = network_file_system(home.root) is not None
-    return SqliteStore(home.store_path, is_network=is_network, on_new=keep_ids(home))
+    return SqliteStore(home.store_path, is_network=is_network, wait_s=wait_s, on_new=keep_ids(home))

@@ -61,9 +61,9 @@ def ask(session: Session, asked: Mapping[str, object]) -> dict[str, object]:
     )
     with session.recorder.own_imports():
         try:
-            row = session.approvals.request(wish)
+            row = session.beside.request(wish)
         except ApprovalPending as pending:
-            row = session.approvals.desk.get(pending.approval_id)
+            row = session.beside.get(pending.approval_id)
     return document_of(row)
 
 
@@ -88,7 +88,7 @@ def approve(session: Session, asked: Mapping[str, object]) -> dict[str, object]:
     if word not in DECISIONS:
         raise UsageError(f"a decision is one of {', '.join(DECISIONS)}, not {word[:40]!r}")
     with session.recorder.own_imports():
-        row = session.approvals.decide(
+        row = session.beside.decide(
             _text(asked, "approval_id"),
             DECISIONS[word],
             by=_text(asked, "by", user_name()),
@@ -145,7 +145,7 @@ def cancel(
             raise NotFound(f"no cell in the background is named {target[:40]!r}")
         return {"cancelled": isolation.background.find(target).cancel()}
     with session.recorder.own_imports():
-        row = session.approvals.withdraw(target, by=user_name(), channel=_CHANNEL)
+        row = session.beside.withdraw(target, by=user_name(), channel=_CHANNEL)
     return {"cancelled": row.status == "cancelled", "approval": document_of(row)}
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from flow_kernel.session.approvals import Approvals
+    from flow_kernel.session.beside import Beside
     from flow_kernel.session.checkpoints.checkpoint import Checkpoint
     from flow_kernel.session.checkpoints.opening import Note
     from flow_kernel.session.checkpoints.rollback import Rollback
@@ -59,6 +60,7 @@ class Session:
         open_texts: Gives the texts of its tasks, likewise.
         open_approvals: Gives the questions that it asks, likewise.
         find_approvals: Gives them if the store has been opened yet, and opens nothing.
+        open_beside: Gives them to other threads, on a handle of the store for these alone.
         open_checkpoints: Gives its time machine, likewise.
         note_checkpoint: Brings a record of a checkpoint that a worker has taken into the log.
         way_back: Says how its variables come back from its newest checkpoint; empty without one.
@@ -87,6 +89,7 @@ class Session:
     open_texts: Callable[[], "TaskTexts"]
     open_approvals: Callable[[], "Approvals"]
     find_approvals: Callable[[], "Approvals | None"]
+    open_beside: Callable[[], "Beside"]
     open_checkpoints: Callable[[], "Checkpoints"]
     note_checkpoint: "Note"
     way_back: Callable[[], str]
@@ -131,6 +134,11 @@ class Session:
             StoreError: The store of the home cannot be opened.
         """
         return self.open_approvals()
+
+    @property
+    def beside(self) -> "Beside":
+        """The questions of this session, for threads that no cell may hold up."""
+        return self.open_beside()
 
     def request_approval(
         self,

@@ -21,6 +21,7 @@ _PUT: Final = (
 )
 _SELECT: Final = f"SELECT {', '.join(_FIELDS)} FROM approval"  # noqa: S608 - our own names
 _ORDER: Final = "ORDER BY LENGTH(approval_id), approval_id"
+_NEWEST: Final = "ORDER BY LENGTH(approval_id) DESC, approval_id DESC"
 
 
 class ApprovalStatements:
@@ -49,6 +50,11 @@ class ApprovalStatements:
             return [*_rows(self._run(f"{query} {_ORDER}"))]
         place = (plan_id, task_id)
         return [*_rows(self._run(f"{query} AND plan_id = ? AND task_id = ? {_ORDER}", place))]
+
+    def newest_open_approvals(self, session: str, *, limit: int) -> list[ApprovalRow]:
+        """The last open ones that a session has asked, in the order in which they were asked."""
+        query = f"{_SELECT} WHERE status = 'open' AND session = ? {_NEWEST} LIMIT ?"
+        return [*_rows(self._run(query, (session, limit)))][::-1]
 
     def unused_approvals(self, approval_hash: str) -> list[ApprovalRow]:
         """Approvals with this hash whose answer, if there is one, nobody has used."""

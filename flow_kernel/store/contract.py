@@ -267,6 +267,9 @@ class Reading(RunReading, Protocol):
     def open_approvals(self, plan_id: str | None = None, task_id: str = "") -> list[ApprovalRow]:
         """Approvals without an answer in the order in which they were asked, of a task or all."""
 
+    def newest_open_approvals(self, session: str, *, limit: int) -> list[ApprovalRow]:
+        """The last open ones that a session has asked, in the order in which they were asked."""
+
     def unused_approvals(self, approval_hash: str) -> list[ApprovalRow]:
         """Approvals with this hash whose answer, if there is one, nobody has used."""
 

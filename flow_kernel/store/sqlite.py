@@ -30,6 +30,7 @@ from flow_kernel.store.forks import is_apart
 from flow_kernel.store.sqlite_file import is_busy, open_file
 from flow_kernel.store.sqlite_rows import SqliteTransaction
 
+WAIT_S: Final = 30.0
 _FORK_WAIT_S: Final = 5.0
 _READ: Final = "BEGIN"
 _stat: Final = os.stat
@@ -54,7 +55,7 @@ class SqliteStore:
         path: Path,
         *,
         is_network: bool = False,
-        wait_s: float = 30.0,
+        wait_s: float = WAIT_S,
         on_new: Callable[[SqliteTransaction], None] | None = None,
     ) -> None:
         self._path = path

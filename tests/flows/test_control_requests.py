@@ -12,6 +12,7 @@ from flow_kernel.errors import (
     FlowError,
     KernelGone,
     NotFound,
+    StoreError,
     UsageError,
 )
 from flow_kernel.records.home import Home
@@ -59,6 +60,13 @@ def _question(kernel: Kernel, message: str) -> tuple[str, str]:
     msg_id = kernel.send(f"ok = %approve {message}\nprint(bool(ok))", allow_stdin=True)
     kernel.wait(lambda: len(kernel.inputs) > before)
     return msg_id, kernel.inputs[-1]["content"]["prompt"].split(":")[0]
+
+
+def _open_questions(asked: ControlClient, message: str) -> list[str]:
+    """The ids of those that say that."""
+    told = asked.ask("status")["approvals"]
+    assert isinstance(told, list)
+    return [one["approval_id"] for one in told if one["message"] == message]
 
 
 def _ended(kernel: Kernel, msg_id: str) -> str:
@@ -230,6 +238,28 @@ def test_a_question_that_is_taken_back_lets_its_cell_go_on_without_a_yes(
 
     assert told["cancelled"] is True
     assert _ended(kernel, msg_id).endswith("False\n")
+
+
+@promise("control.answered")
+def test_a_cell_that_holds_the_store_holds_up_no_look_and_an_answer_for_a_second(
+    kernel: Kernel, asked: ControlClient
+) -> None:
+    kernel.run("%approve Parked? --park")
+    msg_id = _begun(
+        kernel,
+        "from flow_kernel import current_session\n"
+        "with current_session().tasks.flow.store.write(): threading.Event().wait()",
+    )
+
+    (question,) = _open_questions(asked, "Parked?")
+    with pytest.raises(StoreError, match="nothing was changed") as refused:
+        asked.ask("approve", timeout_s=1.5, approval_id=question, decision="yes")
+    asked.ask("cancel", msg_id=msg_id)
+    kernel.collect(msg_id)
+
+    assert refused.value.hint
+    assert asked.ask("approve", approval_id=question, decision="yes")["status"] == "approved"
+    assert _open_questions(asked, "Parked?") == []
 
 
 @promise("control.obeyed")

@@ -160,16 +160,15 @@ class Board:
             row["title"] = row["title"] if name is None else f"to {name}"
 
     def _look_at_questions(self, asked: set[str], touched: dict[str, Row]) -> None:
-        approvals = self._session.find_approvals()
-        if approvals is None:
+        if self._session.find_approvals() is None:
             return
-        own = self._session.identity.session
+        beside = self._session.beside
         shown = {str(row["key"]).partition(":")[2] for row in self._rows.values()
                  if row.get("act") == "answer"}  # fmt: skip
         try:
-            questions = [row for row in approvals.desk.list(status="open") if row.session == own]
+            questions = beside.open()
             left = (asked | shown) - {row.approval_id for row in questions}
-            questions += [approvals.desk.get(each) for each in sorted(left)]
+            questions += [beside.get(each) for each in sorted(left)]
         except FlowError:
             return  # the store may be readable at the next look
         for each in questions[-MOST_ROWS:]:

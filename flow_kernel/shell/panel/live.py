@@ -93,10 +93,8 @@ class LivePanel:
                 self._tell(said, "refused", ["too much was pressed at once; this was not done"])
 
     def _answer_to(self, approval_id: str) -> Answer:
-        approvals = self._session.approvals
-
         def answer(decision: str, comment: str) -> object:
-            return approvals.decide(
+            return self._session.beside.decide(
                 approval_id, decision, by=user_name(), channel=CHANNEL, comment=comment
             )
 
