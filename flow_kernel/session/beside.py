@@ -60,6 +60,10 @@ class Beside:
             self._tell(row)
         return row
 
+    def use(self, approval_id: str, *, by: str) -> ApprovalRow | None:
+        """The answer to a question of `by`, used by this call; see `Approvals.use`."""
+        return self._approvals.use(approval_id, by=by)
+
     def withdraw(self, approval_id: str, *, by: str, channel: str) -> ApprovalRow:
         """Take a question back; see `Approvals.withdraw`."""
         try:

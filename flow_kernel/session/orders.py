@@ -10,7 +10,9 @@ keep the main thread busy.
     interrupt  {"worker_id"} what a worker does
 """
 
+import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from flow_kernel.errors import ApprovalPending, NotFound, UsageError
@@ -110,20 +112,32 @@ def use(session: Session, asked: Mapping[str, object]) -> dict[str, object]:
     """
     approval_id = _text(asked, "approval_id")
     with session.recorder.own_imports():
-        row = session.approvals.use(approval_id, by=_text(asked, "by"))
-        known = row or session.approvals.desk.get(approval_id)
+        row = session.beside.use(approval_id, by=_text(asked, "by"))
+        known = row or session.beside.get(approval_id)
     return {"used": row is not None, "approval": document_of(known)}
 
 
-def cancel(
-    session: Session, asked: Mapping[str, object], interrupt: Callable[[], None]
-) -> dict[str, object]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MainCell:
+    """What the shell knows of the thread that runs the cells.
+
+    Attributes:
+        running: The id of the request whose cell runs there now, recorded or not; None while none
+            does, or where the shell cannot tell.
+        interrupt: Interrupts what runs there.
+    """
+
+    running: Callable[[], str | None]
+    interrupt: Callable[[], None]
+
+
+def cancel(session: Session, asked: Mapping[str, object], main: MainCell) -> dict[str, object]:
     """Give up one thing, named by what it is.
 
     Args:
         session: Whose.
         asked: One of `msg_id`, `approval_id`, `job_id`.
-        interrupt: Interrupts the cell that runs in the main thread.
+        main: The cell that runs in the main thread.
 
     Returns:
         `cancelled`: False where it had ended or not begun, and nothing was done.
@@ -133,11 +147,11 @@ def cancel(
         raise UsageError(f"name one of {', '.join(_TARGETS)}")
     target = _text(asked, named[0])
     if named[0] == "msg_id":
-        cell = session.recorder.running()
         # Only the cell that is meant: the one after it must not pay for a late wish.
-        is_meant = cell is not None and cell.request.msg_id == target
+        is_under_way = not session.recorder.is_over(target)
+        is_meant = (is_under_way and main.running() == target) or _recorded(session) == target
         if is_meant:
-            interrupt()
+            main.interrupt()
         return {"cancelled": is_meant}
     if named[0] == "job_id":
         isolation = session.find_isolation()
@@ -160,6 +174,14 @@ def interrupt_worker(session: Session, asked: Mapping[str, object]) -> dict[str,
     if isolation is None:
         raise NotFound(f"there is no worker {word[:40]!r}")
     return {"interrupted": isolation.steering.interrupt(word)}
+
+
+def _recorded(session: Session) -> str | None:
+    """The request whose cell runs in the main thread, as the recorder knows it."""
+    cell = session.recorder.running()
+    if cell is None or cell.thread != threading.main_thread().ident:
+        return None  # an interrupt reaches no other thread
+    return cell.request.msg_id
 
 
 def _text(

@@ -49,7 +49,7 @@ class Recorder:
         self._stacks: dict[int, list[OpenCell]] = {}
         self._open: dict[str, list[OpenCell]] = {}
         self._past = LateOutput(parts)
-        self._latest_key = ""
+        self._latest_key = self._answered = ""
         self._count = 0
         # Random once, then counted: as unique as random ones, and no call to the system a cell.
         self._spans = int.from_bytes(os.urandom(8), "big")
@@ -165,6 +165,7 @@ class Recorder:
         Returns:
             The facts for the reply's metadata; None when no such cell is open.
         """
+        self._answered = key
         cells = self._open.get(key)
         if not cells or _getpid() != self._pid:
             return None
@@ -226,6 +227,10 @@ class Recorder:
             if cell is not None and cell.started_ns and not cell.has_ended:
                 return cell
         return None
+
+    def is_over(self, key: str) -> bool:
+        """True where the cell of request `key` is over; its reply is on its way, or has left."""
+        return key == self._answered or self._past.find(key) is not None
 
     def is_in_cell(self) -> bool:
         """True while a cell runs, in whichever thread."""

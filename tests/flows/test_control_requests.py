@@ -263,6 +263,23 @@ def test_a_cell_that_holds_the_store_holds_up_no_look_and_an_answer_for_a_second
 
 
 @promise("control.obeyed")
+def test_a_cell_that_is_not_recorded_is_given_up_by_its_name_too(
+    kernel: Kernel, asked: ControlClient
+) -> None:
+    unseen = {"flow": {"record": False}}
+    msg_id = _begun(kernel, "threading.Event().wait()", metadata=unseen, stop_on_error=False)
+    after = kernel.send("print('went on')", metadata=unseen)
+
+    told = [asked.ask("cancel", msg_id=each)["cancelled"] for each in (after, msg_id)]
+
+    assert told == [False, True]
+    assert kernel.collect(msg_id).reply["ename"] == "KeyboardInterrupt"
+    kernel.wait(lambda: after in kernel.replies)
+    over = [asked.ask("cancel", msg_id=each)["cancelled"] for each in (after, msg_id)]
+    assert over == [False, False]
+
+
+@promise("control.obeyed")
 def test_only_the_cell_that_is_named_is_given_up(kernel: Kernel, asked: ControlClient) -> None:
     ended = kernel.run("1")
     msg_id = _begun(kernel, "threading.Event().wait()")

@@ -50,33 +50,33 @@ class ControlChannel:
 
     def _handle(self, stream: Any, ident: Any, parent: Any) -> None:
         content = parent.get("content")
-        reply = answer(self._session, content, interrupt=self._kernel._send_interrupt_children)
+        reply = answer(self._session, content, self._kernel)
         self._kernel.session.send(stream, REPLY, reply, parent, ident)
 
 
-def answer(session: Session, content: Any, *, interrupt: Callable[[], None]) -> dict[str, object]:
+def answer(session: Session, content: Any, kernel: Any) -> dict[str, object]:
     """The reply to one request.
 
     Args:
         session: Who is asked.
         content: `op` and its arguments, from outside: anything.
-        interrupt: Interrupts the cell that runs in the main thread.
+        kernel: Runs its cells.
     """
     try:
-        return {"ok": True, "data": _data(session, content, interrupt)}
+        return {"ok": True, "data": _data(session, content, kernel)}
     except FlowError as error:
         return _refusal(type(error).__name__, error.message, error.hint)
     except Exception as error:  # noqa: BLE001 - the boundary of the process: a peer gets an answer
         return _refusal(type(error).__name__, str(error)[:300], "")
 
 
-def _data(session: Session, content: Any, interrupt: Callable[[], None]) -> dict[str, object]:
+def _data(session: Session, content: Any, kernel: Any) -> dict[str, object]:
     op = content.get("op") if type(content) is dict else None
     if type(op) is not str or op not in OPS:
         named = f"there is no op {op[:60]!r}" if type(op) is str else "a request names its op"
         raise UsageError(named, hint=f"an op is one of: {', '.join(OPS)}")
     _note(session, content)
-    return OPS[op](session, content, interrupt)
+    return OPS[op](session, content, kernel)
 
 
 def _note(session: Session, content: Mapping[str, object]) -> None:
@@ -86,9 +86,7 @@ def _note(session: Session, content: Mapping[str, object]) -> None:
         session.recorder.asked(one_line(actor, ACTOR_CHARS), one_line(tool, ACTOR_CHARS))
 
 
-def _register(
-    session: Session, _content: Mapping[str, object], _interrupt: Callable[[], None]
-) -> dict[str, object]:
+def _register(session: Session, _content: Mapping[str, object], _kernel: Any) -> dict[str, object]:
     given = session.announcer.register()
     place = session.where.now
     return {
@@ -104,13 +102,11 @@ def _register(
     }
 
 
-_Op = Callable[[Session, Mapping[str, object], Callable[[], None]], dict[str, object]]
+_Op = Callable[[Session, Mapping[str, object], Any], dict[str, object]]
 
 
 def _inquiry(name: str) -> _Op:
-    def work(
-        session: Session, content: Mapping[str, object], _interrupt: Callable[[], None]
-    ) -> dict[str, object]:
+    def work(session: Session, content: Mapping[str, object], _kernel: Any) -> dict[str, object]:
         with session.recorder.own_imports():  # what it loads is no import of the cell
             from flow_kernel.session import inquiries  # a starting kernel need not pay for it
         answered: dict[str, object] = getattr(inquiries, name)(session, content)
@@ -120,12 +116,13 @@ def _inquiry(name: str) -> _Op:
 
 
 def _order(name: str) -> _Op:
-    def work(
-        session: Session, content: Mapping[str, object], interrupt: Callable[[], None]
-    ) -> dict[str, object]:
+    def work(session: Session, content: Mapping[str, object], kernel: Any) -> dict[str, object]:
         with session.recorder.own_imports():
             from flow_kernel.session import orders  # as above
-        more = (interrupt,) if name == "cancel" else ()
+        more: list[object] = []
+        if name == "cancel":
+            interrupt = kernel._send_interrupt_children
+            more = [orders.MainCell(running=lambda: running_request(kernel), interrupt=interrupt)]
         answered: dict[str, object] = getattr(orders, name)(session, content, *more)
         return answered
 
@@ -145,6 +142,17 @@ OPS: Final[dict[str, _Op]] = {
     "interrupt": _order("interrupt_worker"),
 }
 """What can be asked for, and who answers."""
+
+
+def running_request(kernel: Any) -> str | None:
+    """The id of the request whose cell the main thread runs now; None where nobody can tell."""
+    lock = getattr(kernel, "_main_asyncio_lock", None)
+    if lock is None or not lock.locked():
+        return None
+    header = kernel.get_parent("shell").get("header") or {}
+    is_cell = header.get("msg_type") == "execute_request" and header.get("subshell_id") is None
+    # What was asked for last stays there: it is of this run only while it is not answered.
+    return header.get("msg_id") if is_cell and lock.locked() else None
 
 
 def _refusal(kind: str, message: str, hint: str) -> dict[str, object]:
