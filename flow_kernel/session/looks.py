@@ -4,11 +4,22 @@ Called by `apps.mcp.reading` through `user_expressions`, between two cells. Unli
 asks the value itself, so what a class of the user's says of itself is run.
 """
 
+import sys
 from collections.abc import Mapping
 from itertools import islice
+from typing import Final
+
+from flow_kernel.session.bounded_repr import bounded_repr
 
 VIEWS = ("repr", "schema", "head")
 _ITEMS = 10
+_KEY_CHARS: Final = 200
+_FRAMES: Final = (
+    ("pandas", "DataFrame"),
+    ("pandas", "Series"),
+    ("polars", "DataFrame"),
+    ("polars", "Series"),
+)
 
 
 class Told:
@@ -32,9 +43,9 @@ def look(value: object, view: str, chars: int) -> Told:
     if view == "schema":
         text = _schema(value)
     elif view == "head":
-        text = _head(value)
+        text = _head(value, chars)
     else:
-        text = value[: chars + 1].__repr__() if type(value) in (str, bytes) else repr(value)  # type: ignore[index]  # a text
+        text = bounded_repr(value, chars)
     if len(text) > chars:
         text = f"{text[:chars]}\n…[{len(text) - chars} characters or more left out]…"
     return Told(text)
@@ -53,7 +64,8 @@ def _schema(value: object) -> str:
         lines += [f"  {name}: {kind}" for name, kind in islice(kinds.items(), 200)]
     elif isinstance(value, Mapping):
         lines += [
-            f"  {key!r}: {type(item).__qualname__}" for key, item in islice(value.items(), 50)
+            f"  {bounded_repr(key, _KEY_CHARS)[:_KEY_CHARS]}: {type(item).__qualname__}"
+            for key, item in islice(value.items(), 50)
         ]
     elif isinstance(value, list | tuple) and value:
         found = sorted({type(item).__qualname__ for item in islice(value, 1000)})
@@ -61,15 +73,20 @@ def _schema(value: object) -> str:
     return "\n".join(lines)
 
 
-def _head(value: object) -> str:
-    first = getattr(value, "head", None)
-    if callable(first):
-        return repr(first())
+def _head(value: object, chars: int) -> str:
+    if _is_frame(value):
+        return repr(value.head())  # type: ignore[attr-defined]  # frames and series have it
     if isinstance(value, Mapping):
-        return repr(dict(islice(value.items(), _ITEMS)))
+        return bounded_repr(dict(islice(value.items(), _ITEMS)), chars)
     if isinstance(value, str | bytes | list | tuple):
-        return repr(value[: 400 if isinstance(value, str | bytes) else _ITEMS])
+        return bounded_repr(value[: 400 if isinstance(value, str | bytes) else _ITEMS], chars)
     try:
-        return repr(value[:_ITEMS])  # type: ignore[index]  # arrays; what cannot is caught
+        return bounded_repr(value[:_ITEMS], chars)  # type: ignore[index]  # arrays; what cannot is caught
     except Exception:  # noqa: BLE001 - whatever a class of the user's raises there
-        return repr(value)
+        return bounded_repr(value, chars)
+
+
+def _is_frame(value: object) -> bool:
+    """True for a frame of a library itself: what a class of the user's calls `head` may be long."""
+    kinds = (getattr(sys.modules.get(module), name, None) for module, name in _FRAMES)
+    return any(type(value) is kind for kind in kinds)
