@@ -128,10 +128,10 @@ class ControlClient:
             if found.get("parent_header", {}).get("msg_id") == message["header"]["msg_id"]:
                 content = found["content"]
                 return content if isinstance(content, dict) else {}
-        raise errors.KernelGone(
-            f"the kernel did not answer within {timeout_s:g} s",
-            hint="a cell may hold it in code that lets no other thread run",
-        )
+        hint = "a cell may hold it in code that lets no other thread run"
+        if content.get("op") == "approve":
+            hint += "; the answer may still count: look at the approval before you answer again"
+        raise errors.KernelGone(f"the kernel did not answer within {timeout_s:g} s", hint=hint)
 
     def _received(self) -> dict[str, Any]:
         try:

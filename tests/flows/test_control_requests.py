@@ -1,5 +1,6 @@
 """What a running session tells, and does, because somebody outside asks on its control channel."""
 
+import signal
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -411,6 +412,22 @@ def test_a_kernel_is_found_by_what_people_know_of_it(kernel: Kernel, asked: Cont
     assert [find_kernel(home, word).session for word in words] == [session] * 6
     with pytest.raises(NotFound, match="no kernel named 'nobody' runs"):
         find_kernel(home, "nobody")
+
+
+@promise("control.bounded")
+def test_who_gives_up_on_an_answer_is_told_that_it_may_still_count() -> None:
+    with Kernel() as kernel:
+        kernel.ready()
+        with ControlClient.of(find_kernel(Home(kernel.home))) as client:
+            kernel.process.send_signal(signal.SIGSTOP)
+            refused = []
+            for op in ("status", "approve"):
+                with pytest.raises(KernelGone, match="did not answer within") as error:
+                    client.ask(op, timeout_s=0.05)
+                refused.append("may still count" in error.value.hint)
+            kernel.process.send_signal(signal.SIGCONT)
+
+    assert refused == [False, True]
 
 
 @promise("control.answered")
