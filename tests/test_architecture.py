@@ -46,6 +46,7 @@ IPYTHON_AND_CO: Final = {
 LOCAL_IMPORTS: Final[dict[str, str]] = {
     "flow_kernel.__main__": "the working directory leaves the path before anything is loaded",
     "flow_kernel.session.assembly": "a session without tasks and deaths need not load their parts",
+    "flow_kernel.session.lazy_beside": "the store, which most sessions need not load",
     "flow_kernel.session.isolation.lazily": "jupyter_client is loaded with the first isolated cell",
     "flow_kernel.session.deferred_redactor": "20 ms that a starting kernel need not pay",
     "flow_kernel.session.history": "5 ms that a starting kernel need not pay",

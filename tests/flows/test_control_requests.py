@@ -1,6 +1,5 @@
 """What a running session tells, and does, because somebody outside asks on its control channel."""
 
-import signal
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +10,6 @@ from flow_kernel.apps.control_client import ControlClient, find_kernel
 from flow_kernel.errors import (
     AlreadyDecided,
     FlowError,
-    KernelGone,
     NotFound,
     StoreError,
     UsageError,
@@ -412,38 +410,6 @@ def test_a_kernel_is_found_by_what_people_know_of_it(kernel: Kernel, asked: Cont
     assert [find_kernel(home, word).session for word in words] == [session] * 6
     with pytest.raises(NotFound, match="no kernel named 'nobody' runs"):
         find_kernel(home, "nobody")
-
-
-@promise("control.bounded")
-def test_who_gives_up_on_an_answer_is_told_that_it_may_still_count() -> None:
-    with Kernel() as kernel:
-        kernel.ready()
-        with ControlClient.of(find_kernel(Home(kernel.home))) as client:
-            kernel.process.send_signal(signal.SIGSTOP)
-            refused = []
-            for op in ("status", "approve"):
-                with pytest.raises(KernelGone, match="did not answer within") as error:
-                    client.ask(op, timeout_s=0.05)
-                refused.append("may still count" in error.value.hint)
-            kernel.process.send_signal(signal.SIGCONT)
-
-    assert refused == [False, True]
-
-
-@promise("control.answered")
-def test_who_asks_a_kernel_that_has_died_is_told_so() -> None:
-    with Kernel() as kernel:
-        kernel.ready()
-        lease = find_kernel(Home(kernel.home))
-        with ControlClient.of(lease) as client:
-            assert client.ask("status")["busy"] is False
-            kernel.process.kill()
-            kernel.process.wait()
-
-            with pytest.raises(KernelGone, match="the kernel has ended"):
-                client.ask("status")
-        with pytest.raises(NotFound, match="no kernel runs on"):
-            find_kernel(Home(kernel.home))
 
 
 def _items(told: dict[str, object]) -> list[dict[str, Any]]:
