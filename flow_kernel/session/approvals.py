@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Final
 
 from flow_kernel.errors import AlreadyDecided, ApprovalPending, StoreError
 from flow_kernel.session import approval_terms as terms
@@ -347,7 +347,7 @@ class Approvals:
             row, lambda open_row, *, at: rules.cancel(open_row, by=by, channel=channel, at=at)
         )
 
-    def _ended(self, row: ApprovalRow, end: "_End") -> ApprovalRow:
+    def _ended(self, row: ApprovalRow, end: Callable[..., ApprovalRow]) -> ApprovalRow:
         """End an open question; one that was answered meanwhile stays as it is."""
         with self._parts.store.write(is_durable=True) as change:
             at = self._parts.now()
@@ -389,10 +389,6 @@ class Approvals:
         # What cannot be written now waits in the outbox; the question itself is safe.
         with suppress(StoreError):
             self._parts.carry()
-
-
-class _End(Protocol):
-    def __call__(self, row: ApprovalRow, /, *, at: str) -> ApprovalRow: ...
 
 
 def _print(text: str) -> None:

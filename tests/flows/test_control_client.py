@@ -1,6 +1,8 @@
 """What the client of a kernel says where no answer comes."""
 
 import signal
+import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -9,6 +11,13 @@ from flow_kernel.errors import KernelGone, NotFound
 from flow_kernel.records.home import Home
 from tests.kernels import Kernel
 from tests.promises import promise
+
+
+@pytest.fixture(scope="module")
+def kernel() -> Iterator[Kernel]:
+    with Kernel() as kernel:
+        kernel.ready()
+        yield kernel
 
 
 @promise("control.bounded")
@@ -41,3 +50,39 @@ def test_who_asks_a_kernel_that_has_died_is_told_so() -> None:
                 client.ask("status")
         with pytest.raises(NotFound, match="no kernel runs on"):
             find_kernel(Home(kernel.home))
+
+
+@promise("control.bounded")
+def test_a_hundred_questions_at_once_are_all_answered(kernel: Kernel) -> None:
+    lease = find_kernel(Home(kernel.home))
+    msg_id = kernel.send("print('begun')\nimport threading\nthreading.Event().wait()")
+    kernel.wait_for_text("begun")
+    told: list[object] = []
+
+    def ask() -> None:
+        with ControlClient.of(lease) as client:
+            told.extend(client.ask("status")["busy"] for _ in range(10))
+
+    threads = [threading.Thread(target=ask) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert told == [True] * 100
+    with ControlClient.of(lease) as client:
+        client.ask("cancel", msg_id=msg_id)
+    kernel.collect(msg_id)
+
+
+@promise("control.answered")
+def test_a_kernel_is_found_by_what_people_know_of_it(kernel: Kernel) -> None:
+    home = Home(kernel.home)
+    lease = find_kernel(home)
+    with ControlClient.of(lease) as client:
+        session = str(client.ask("status")["session"])
+
+    words = (session, session[:8], str(kernel.pid), lease.connection_file, "c.json", "c")
+    assert [find_kernel(home, word).session for word in words] == [session] * 6
+    with pytest.raises(NotFound, match="no kernel named 'nobody' runs"):
+        find_kernel(home, "nobody")
