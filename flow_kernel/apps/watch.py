@@ -212,10 +212,18 @@ def _watch(collector: _Collector, terminal: Terminal, resized: "_Resized") -> No
         is_new = is_new or resized.is_so
         if is_new and collector.snapshot is not None and time.monotonic() - drawn_s >= _EACH_S:
             resized.is_so = False
-            size = shutil.get_terminal_size()
+            size = _size_of(terminal)
             lines = render(collector.snapshot, hand, painter, columns=size.columns, rows=size.lines)
             canvas.draw(lines, (size.columns, size.lines))
             drawn_s, is_new = time.monotonic(), False
+
+
+def _size_of(terminal: Terminal) -> os.terminal_size:
+    """That of the window now; what a shell has exported is that of another moment."""
+    try:
+        return os.get_terminal_size(terminal.out.fileno())
+    except (OSError, ValueError):
+        return shutil.get_terminal_size()
 
 
 def _pressed(collector: _Collector, hand: Hand, text: str) -> Hand:

@@ -48,7 +48,8 @@ def _watched(kernel: Kernel, rows: int = 30, columns: int = 90) -> Iterator[Any]
     child = pexpect.spawn(
         sys.executable,
         ["-m", "flow_kernel.apps.cli", "watch", "--home", str(kernel.logs.home)],
-        env=environment({"TERM": "xterm-256color"}),
+        # A shell that exports its size, and what it was when the program began.
+        env=environment({"TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24"}),
         dimensions=(rows, columns),
         encoding="utf-8",
         timeout=20,
