@@ -30,9 +30,7 @@ def test_its_text_arrives_and_its_code_is_that_of_a_script(
     ran = flow.run(f"{_FORK}{code}{_WAIT}")
 
     assert ran.status == "ok"
-    flow.wait(lambda: "child\n" in flow.stream(parent=ran.msg_id))
-    text = flow.stream(parent=ran.msg_id)
-    assert sorted(text.splitlines()) == ["child", f"code {status}"]
+    assert ran.stdout == f"child\ncode {status}\n"
 
 
 @promise("children.end")
@@ -43,9 +41,7 @@ def test_threads_that_it_began_are_waited_for(flow: Kernel) -> None:
         f"if not pid: threading.Thread(target=work).start(){_WAIT}"
     )
 
-    # Its end of line is a write of its own: what the parent prints meanwhile may stand before it.
-    flow.wait(lambda: "done by the thread" in flow.stream(parent=ran.msg_id))
-    assert "code 0\n" in ran.stdout
+    assert ran.stdout == "done by the thread\ncode 0\n"
 
 
 @promise("children.end")
@@ -79,8 +75,7 @@ def test_children_of_cells_that_await_end_as_well(own: Kernel) -> None:
         f"import asyncio\n{_FORK}await asyncio.sleep(0)\nif not pid: print('child'){_WAIT}"
     )
 
-    own.wait(lambda: "child\n" in own.stream(parent=ran.msg_id))
-    assert "code 0\n" in ran.stdout
+    assert ran.stdout == "child\ncode 0\n"
     assert own.run("1 + 1").result == "2"
 
 
@@ -89,5 +84,5 @@ def test_in_a_worker_it_ends_as_in_the_session(flow: Kernel) -> None:
     ran = flow.run(f"%%isolated\n{_FORK}if not pid: print('child'); sys.exit(3){_WAIT}")
 
     assert ran.status == "ok"
-    assert sorted(ran.stdout.splitlines()) == ["child", "code 3"]
+    assert ran.stdout == "child\ncode 3\n"
     assert flow.run("%%isolated\n1 + 1").result == "2"

@@ -7,7 +7,8 @@ has four of them, and at each the two threads take the interpreter from one anot
 is sent in the thread that has it, under a lock. ZeroMQ allows that, because a lock is a full memory
 barrier. What is sent later stands behind what was sent before, in whichever thread.
 
-The thread is still there, for timers, for new clients, and for what forked children pipe to us.
+The thread is still there, for timers, for new clients, and for what forked children say while
+nobody else sends (see `children_pipe`).
 
 Proven for ipykernel 7.0 to 7.4; `is_usable` looks whether its class still has the shape that we
 override, and the stock class stays where it has not.
@@ -32,6 +33,7 @@ from zmq.backend import Socket
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.records.noted_signals import NotedSignals
+from flow_kernel.shell.channels.children_pipe import ChildrenPipe
 from flow_kernel.shell.channels.in_flight import InFlight
 
 if TYPE_CHECKING:
@@ -75,6 +77,10 @@ class FlowIOPubThread(IOPubThread):  # type: ignore[misc]  # ipykernel has no ty
         """Given each message, under `order`: what it has not said is sent."""
         self.last_calls: list[Callable[[], None]] = []
         """Called before the socket is closed: they send what waits."""
+        self.on_child: Callable[[list[bytes]], None] = self._handle_pipe_msg
+        """Told each message of a forked child, behind the word that proves it; it sends it."""
+        self._children: ChildrenPipe | None = None
+        self._is_hearing = False
         self._is_sending = False
         self._behind: deque[_Message] = deque()
         super().__init__(socket, pipe, session)
@@ -99,9 +105,11 @@ class FlowIOPubThread(IOPubThread):  # type: ignore[misc]  # ipykernel has no ty
         Few functions in a row, because a cell may have left little of the stack.
         """
         if _getpid() != self._master_pid:
-            super()._really_send(msg, *args, **kwargs)
+            self._say_to_parent(msg, args, kwargs)
             return
         check_message(msg)  # here: another thread may be the one that sends it
+        if self._children is not None:
+            self.hear_children()
         # What a handler raises between two frames of a message would spoil the next one as well.
         held = NotedSignals()
         message = (msg, args, kwargs)
@@ -176,16 +184,70 @@ class FlowIOPubThread(IOPubThread):  # type: ignore[misc]  # ipykernel has no ty
 
     def close(self) -> None:
         """Close the socket, which a thread of the user's may be about to use."""
+        self.hear_children()
         for call in self.last_calls:
             call()
         with self.order:
             super().close()
+            if self._children is not None:
+                self._children.close()
+
+    # -- forked children ---------------------------------------------------------------------------
+
+    def hear_children(self) -> None:
+        """Send what forked children have said by now: before what is sent next."""
+        children = self._children
+        if children is None or _getpid() != self._master_pid:
+            return
+        held = NotedSignals()  # what is read and not yet sent must not be lost
+        try:
+            with held:
+                self._hear(children)
+        finally:
+            held.pass_on()
+
+    def _hear(self, children: ChildrenPipe) -> None:
+        if not self.order.acquire(True, self.patience_s):
+            return
+        try:
+            if self._is_hearing or self._is_sending:
+                return
+            self._is_hearing = True
+            try:
+                for frames in children.heard():
+                    self.on_child([self._pipe_uuid, *frames])
+            finally:
+                self._is_hearing = False
+        finally:
+            self.order.release()
+
+    def _say_to_parent(self, msg: Any, args: Any, kwargs: Any) -> None:
+        if self._children is None or not self._pipe_flag:
+            super()._really_send(msg, *args, **kwargs)
+        else:
+            self._children.say(msg)
+
+    def expect_child(self) -> None:
+        """This process is about to fork."""
+        if self._children is not None or not self._pipe_flag or _getpid() != self._master_pid:
+            return
+        made = ChildrenPipe.made()
+        if made is None:
+            return
+        self._children = made
+        self.schedule(self._listen_to_children)
+
+    def _listen_to_children(self) -> None:
+        with suppress(RuntimeError, OSError, ValueError):  # the kernel ends
+            self.io_loop.asyncio_loop.add_reader(self._children, self.hear_children)
 
     def forget(self) -> None:
         """This process is a fork: who had the lock is not in it."""
         self.order = threading.RLock()
         self._behind.clear()
-        self._is_sending = False
+        self._is_sending = self._is_hearing = False
+        if self._children is not None and self._pipe_flag:
+            self._children.forget_reader()
 
     # -- new clients -------------------------------------------------------------------------------
 
@@ -274,11 +336,15 @@ def _mind_forks(publisher: FlowIOPubThread) -> None:
         return
     known = weakref.ref(publisher)
 
+    def expect() -> None:
+        if (found := known()) is not None:
+            found.expect_child()
+
     def forget() -> None:
         if (found := known()) is not None:
             found.forget()
 
-    os.register_at_fork(after_in_child=forget)
+    os.register_at_fork(before=expect, after_in_child=forget)
 
 
 def is_usable() -> bool:

@@ -48,6 +48,9 @@ class MessageTap:
         self._sink = sink
         self._guard = guard
         self._send = kernel.session.send
+        self._hear_children: Callable[[], None] | None = getattr(
+            kernel.iopub_thread, "hear_children", None
+        )
         self.escape: Callable[[str, str, str], str] | None = None
         """What to send in place of a stream's text, by request and stream; None sends it as it is.
         The sink is told the text as it was."""
@@ -92,6 +95,8 @@ class MessageTap:
         return changed
 
     def _listen_to_children(self, handler: Callable[[Any], None]) -> None:
+        if self._hear_children is not None:
+            self._thread.on_child = handler
         stream = getattr(self._thread, "_pipe_in", None)
         if stream is not None and self._thread.thread.is_alive():
             # The stream belongs to the IOPub thread: no other may touch it.
@@ -102,6 +107,8 @@ class MessageTap:
         *args: Any, **kwargs: Any,
     ) -> Any:  # fmt: skip
         if stream is self._targets[0] or stream is self._targets[1]:
+            if self._hear_children is not None:  # the sink is told in the order of the messages
+                self._hear_children()
             self._guard(self._observe, msg_or_type, content, parent)
             if self.escape is not None:
                 sent = self._guard(self._guarded, msg_or_type, content, parent)

@@ -1,0 +1,114 @@
+"""What forked children say, on its way to their parent: at once, whole and in order.
+
+Made by `shell.channels.iopub` at the first fork of a kernel; read there before anything else is
+sent.
+
+In stock ipykernel each message of a child is a ZeroMQ context and a TCP connection of its own,
+which takes milliseconds, and two of them may overtake one another. Here a message is in the
+parent's reach when the call that sends it returns. So what a child said before its parent had
+waited for it stands before what the parent says then, also when it ends by `os._exit`.
+
+Packets of a local socket (`SOCK_SEQPACKET`, Linux) keep the messages of several children apart. A
+message that is larger than a packet is sent in several, which its reader joins by their sender. On
+other systems children speak as in stock ipykernel.
+"""
+
+import itertools
+import marshal
+import os
+import socket
+import struct
+from collections.abc import Sequence
+from typing import Any, Final, Self
+
+from flow_kernel.records.frozen import FROZEN_BUILTINS
+
+globals()["__builtins__"] = FROZEN_BUILTINS
+
+PACKET_BYTES: Final = 32_000
+"""Of a message in one packet: with the system's own words it stays in eight pages of memory."""
+ROOM_BYTES: Final = 1 << 20
+"""What the system is asked to keep until it is read; it may keep less, and twice as much."""
+PATIENCE_S: Final = 3.0
+"""Longest wait of a child for a parent that does not read, as in ipykernel; then it is not sent."""
+MOST_AT_ONCE: Final = 4096
+"""Packets that are read in a row: more than fit into the socket, so what was there is read."""
+_UNFINISHED: Final = 16
+"""Messages in pieces that are waited for; of a child that was killed in between the rest is not."""
+_HEAD: Final = struct.Struct("!QQ?")
+"""Who sends (process and message) and whether more of it follows."""
+_getpid: Final = os.getpid
+_QUIET: Final = getattr(socket, "MSG_NOSIGNAL", 0)
+
+
+class ChildrenPipe:
+    """Two ends of a socket: children have the one, their parent the other."""
+
+    def __init__(self, reader: socket.socket, writer: socket.socket) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._numbers = itertools.count()
+        self._pieces: dict[tuple[int, int], list[bytes]] = {}
+        self._writer.settimeout(PATIENCE_S)
+
+    @classmethod
+    def made(cls) -> Self | None:
+        """A new one; None where the system has no such sockets, or no descriptors left."""
+        try:
+            reader, writer = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        except (AttributeError, OSError):
+            return None
+        writer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ROOM_BYTES)
+        return cls(reader, writer)
+
+    def fileno(self) -> int:
+        """Readable when a child has said something."""
+        return self._reader.fileno()
+
+    def say(self, frames: Sequence[Any]) -> None:
+        """In a child: hand a message to the parent.
+
+        One that the parent does not take, because it has gone or stands still, is not sent.
+
+        Args:
+            frames: Of the message, each of them bytes or a buffer.
+        """
+        rest = memoryview(marshal.dumps([bytes(frame) for frame in frames]))
+        pid, number = _getpid(), next(self._numbers)
+        try:
+            while True:
+                piece, rest = rest[:PACKET_BYTES], rest[PACKET_BYTES:]
+                head = _HEAD.pack(pid, number, bool(rest))
+                self._writer.sendmsg((head, piece), (), _QUIET)
+                if not rest:
+                    return
+        except OSError:
+            return
+
+    def heard(self) -> list[list[bytes]]:
+        """In the parent: the messages that are there by now, in the order they were said."""
+        found: list[list[bytes]] = []
+        for _ in range(MOST_AT_ONCE):
+            try:
+                packet = self._reader.recv(PACKET_BYTES + _HEAD.size, socket.MSG_DONTWAIT)
+            except OSError:  # there is none
+                break
+            pid, number, has_more = _HEAD.unpack_from(packet)
+            pieces = self._pieces.pop((pid, number), [])
+            pieces.append(packet[_HEAD.size :])
+            if has_more:
+                self._pieces[pid, number] = pieces
+                if len(self._pieces) > _UNFINISHED:
+                    del self._pieces[next(iter(self._pieces))]
+            else:
+                found.append(marshal.loads(b"".join(pieces)))  # noqa: S302 - of a child of ours
+        return found
+
+    def forget_reader(self) -> None:
+        """In a child: only the parent reads. With an end of ours we would wait for ourselves."""
+        self._reader.close()
+
+    def close(self) -> None:
+        """Nobody speaks any more, or listens."""
+        self._reader.close()
+        self._writer.close()

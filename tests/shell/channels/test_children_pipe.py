@@ -1,0 +1,157 @@
+"""What forked children say arrives whole, in order, and before what their parent says next."""
+
+import hashlib
+import os
+import resource
+import select
+import sys
+from pathlib import Path
+
+import pytest
+
+from flow_kernel.shell.channels.children_pipe import (
+    _HEAD,
+    _UNFINISHED,
+    PACKET_BYTES,
+    ChildrenPipe,
+)
+from tests.promises import promise
+from tests.publishers import WAIT_S, published_by
+
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="elsewhere children speak as in stock ipykernel"
+)
+_IN_TURNS = """
+import os
+out.write("begin ")
+for number in range(60):
+    pid = os.fork()
+    if pid == 0:
+        out.write(f"<{number}"); out.write(">"); out.flush()
+        os._exit(0)
+    os.waitpid(pid, 0)
+    out.write(f"({number})")
+out.flush(); last(); end()
+"""
+_LARGE = """
+import os
+for size in (0, 31_000, 32_000, 65_536, 9_000_000):
+    pid = os.fork()
+    if pid == 0:
+        session.pid = os.getpid()
+        session.send(thread, "large", {"text": "x" * size})
+        os._exit(0)
+    os.waitpid(pid, 0)
+    session.send(thread, "large", {"text": "parent"})
+last(); end()
+"""
+_TALKING_AT_ONCE = """
+import os
+pids = []
+for child in range(4):
+    pid = os.fork()
+    if pid == 0:
+        session.pid = os.getpid()
+        for number in range(500):
+            session.send(thread, "numbered", {"child": child, "number": number, "rest": "x" * 9000})
+        os._exit(0)
+    pids.append(pid)
+for pid in pids:
+    os.waitpid(pid, 0)
+last(); end()
+"""
+_WITHOUT_PARENT = """
+import os
+read, write = os.pipe()
+if os.fork() == 0:
+    os.close(write)
+    os.read(read, 1)  # until the parent has gone
+    session.pid = os.getpid()
+    for number in range(1000):
+        session.send(thread, "late", {"text": "x" * 60_000})
+    print("went on", flush=True)
+    os._exit(0)
+os._exit(0)
+"""
+
+
+@promise("children.end")
+def test_a_child_that_was_waited_for_has_said_all_before_its_parent_goes_on(tmp_path: Path) -> None:
+    with published_by(_IN_TURNS, tmp_path) as (_, client):
+        said = client.text_until("last")
+
+    assert said == "begin " + "".join(f"<{n}>({n})" for n in range(60))
+
+
+@promise("children.end")
+def test_a_message_larger_than_a_packet_arrives_whole_and_in_turn(tmp_path: Path) -> None:
+    with published_by(_LARGE, tmp_path) as (_, client):
+        said = [content["text"] for _, content in client.until("last")]
+
+    sizes = (0, 31_000, 32_000, 65_536, 9_000_000)
+    assert said == [text for size in sizes for text in ("x" * size, "parent")]
+
+
+@promise("children.end")
+def test_messages_of_children_that_talk_at_once_are_not_mixed(tmp_path: Path) -> None:
+    with published_by(_TALKING_AT_ONCE, tmp_path) as (_, client):
+        said = [content for _, content in client.until("last")]
+
+    assert {len(each["rest"]) for each in said} == {9000}
+    for child in range(4):
+        assert [e["number"] for e in said if e["child"] == child] == [*range(500)]
+
+
+@promise("children.end")
+def test_a_child_goes_on_when_its_parent_has_gone(tmp_path: Path) -> None:
+    with published_by(_WITHOUT_PARENT, tmp_path) as (process, _):
+        assert process.stdout is not None
+        assert select.select([process.stdout], [], [], WAIT_S)[0]
+        assert process.stdout.readline() == "went on\n"
+
+
+def _pair() -> ChildrenPipe:
+    made = ChildrenPipe.made()
+    assert made is not None
+    return made
+
+
+def test_a_reader_that_stands_still_holds_a_child_up_for_its_patience_only() -> None:
+    pipe = _pair()
+    pipe._writer.settimeout(0.05)
+    frames = [b"x" * PACKET_BYTES]
+
+    for _ in range(40):  # more than the socket takes
+        pipe.say(frames)
+
+    heard = pipe.heard()
+    assert heard
+    assert all(each == frames for each in heard)
+    pipe.close()
+
+
+def test_what_a_child_that_was_killed_left_unfinished_spoils_no_other_message() -> None:
+    pipe = _pair()
+    for killed in range(40):  # each of them after the first of two packets
+        pipe._writer.sendmsg((_HEAD.pack(killed, 0, True), b"begun"))
+    assert pipe.heard() == []
+    whole = [b"head", os.urandom(PACKET_BYTES + 5), b""]
+
+    pipe.say(whole)
+
+    (heard,) = pipe.heard()
+    assert [hashlib.sha256(each).digest() for each in heard] == [
+        hashlib.sha256(each).digest() for each in whole
+    ]
+    assert len(pipe._pieces) <= _UNFINISHED
+    pipe.close()
+
+
+def test_a_pipe_that_cannot_be_made_leaves_children_to_stock() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))  # there are more already
+    try:
+        made = ChildrenPipe.made()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert made is None
