@@ -13,6 +13,12 @@ from flow_kernel.apps.terminal import Terminal
 from flow_kernel.errors import MissingExtra, UsageError
 
 _PORT: Final = 8899
+_EPILOG: Final = """\
+Listens on this machine alone, unless jupyter_server_config says otherwise; token, password,
+certificates and users are those of Jupyter Server. Ctrl-C ends it.
+
+example: jupyter flow serve --no-browser
+"""
 _EXTENSIONS: Final = ("flow_kernel.apps.server", "flow_kernel.apps.sandbox.extension")
 _SERVICES: Final = ("auth", "security")
 """All that is needed to let people in; notebooks, files and terminals are not served here."""
@@ -24,11 +30,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--port", metavar="N", type=int, default=None, help=f"default: {_PORT}, or the next free")
     add("--no-browser", action="store_true", help="print the address, open nothing")
     add("--home", metavar="DIR", help="default: the .flow of this directory")
-    parser.epilog = (
-        "Listens on this machine alone, unless jupyter_server_config says otherwise; token, "
-        "password, certificates and users are those of Jupyter Server. "
-        "example: jupyter flow serve --no-browser"
-    )
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EPILOG
 
 
 def run(options: argparse.Namespace, terminal: Terminal) -> int:
@@ -75,7 +78,7 @@ def _server_of(home: str, root: str, options: argparse.Namespace) -> Any:
         "ServerApp.answer_yes": True,
         "ServerApp.open_browser": not options.no_browser,
         # As containers do; who knows the token may run code as this user, in the sandbox.
-        "ServerApp.allow_root": os.geteuid() == 0,
+        "ServerApp.allow_root": getattr(os, "geteuid", lambda: 1)() == 0,
         "FlowDashboard.home": home,
     }
     if options.port is not None:

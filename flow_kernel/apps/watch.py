@@ -10,7 +10,6 @@ import select
 import shutil
 import signal
 import sys
-import termios
 import threading
 import time
 from collections.abc import Iterator
@@ -30,24 +29,37 @@ from flow_kernel.records.home import Home
 from flow_kernel.session.approval_text import document_of as approval_document
 from flow_kernel.session.isolation.worker_text import document_of as worker_document
 
+try:
+    import termios
+except ImportError:  # Windows has none: one look is what can be had there
+    termios = None  # type: ignore[assignment]  # the other case
+
 _EACH_S: Final = 0.25
 """Between two looks, and between two drawings."""
 _BEGIN: Final = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J"
 _END: Final = "\x1b[?7h\x1b[?25h\x1b[?1049l"
 _TAKES: Final = 64
+_EPILOG: Final = """\
+keys: j and k (or the arrows) select a question, a approves it and r rejects it once y confirms;
+q or Ctrl-C ends. Where there is no terminal, or none whose keys can be read (Windows), it is
+one look.
+
+example: jupyter flow watch
+"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The arguments of `watch`."""
     parser.add_argument("--json", action="store_true", help="one document for programs, once")
     add_home(parser)
-    parser.epilog = "example: jupyter flow watch"
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EPILOG
 
 
 def run(options: argparse.Namespace, terminal: Terminal) -> int:
     """Watch until somebody has seen enough."""
     home = find_home(terminal, options.home)
-    if options.json or not (terminal.is_tty and sys.stdin.isatty()):
+    if options.json or termios is None or not (terminal.is_tty and sys.stdin.isatty()):
         _once(home, terminal, as_json=options.json)
         return 0
     collector = _Collector(home)

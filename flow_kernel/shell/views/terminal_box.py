@@ -8,8 +8,12 @@ from elsewhere. What was typed when the answer came from elsewhere is thrown awa
 
 import select
 import sys
-import termios
 from contextlib import suppress
+
+try:
+    import termios
+except ImportError:  # Windows has none, and cannot wait for a line beside anything else
+    termios = None  # type: ignore[assignment]  # the other case
 
 
 class TerminalBox:
@@ -22,7 +26,7 @@ class TerminalBox:
     def can_ask(self) -> bool:
         """True when somebody may sit there."""
         with suppress(OSError, ValueError, AttributeError):
-            return sys.stdin.isatty() and sys.stdout.isatty()
+            return termios is not None and sys.stdin.isatty() and sys.stdout.isatty()
         return False
 
     def ask(self, prompt: str) -> None:
