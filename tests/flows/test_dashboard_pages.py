@@ -14,10 +14,9 @@ import pytest
 
 from flow_kernel.records.home import Home
 from flow_kernel.session.open_home import flow_of
-from flow_kernel.store.contract import ApprovalRow, StepRow, TaskRow
 from tests.apps.sample_log import SampleLog
 from tests.dashboard import Served, window
-from tests.hostile_texts import HOSTILE
+from tests.hostile_home import fill
 from tests.promises import promise
 
 if TYPE_CHECKING:
@@ -27,12 +26,25 @@ pytest.importorskip("jupyter_server")
 pytest.importorskip("playwright")
 pytestmark = pytest.mark.timeout(120)
 
-AT: Final = "2026-11-21T10:00:00.000Z"
 LONG: Final = "T-9000"
 CELLS: Final = 1500
 TAGS: Final = {
     *("A", "ARTICLE", "ASIDE", "B", "BODY", "BUTTON", "CAPTION", "CIRCLE", "CODE", "DD", "DETAILS"),
-    *("DIV", "DL", "DT", "FORM", "H1", "H2", "H3", "HEADER", "HTML", "IFRAME", "IMG", "INPUT"),
+    *(
+        "DIALOG",
+        "DIV",
+        "DL",
+        "DT",
+        "FORM",
+        "H1",
+        "H2",
+        "H3",
+        "HEADER",
+        "HTML",
+        "IFRAME",
+        "IMG",
+        "INPUT",
+    ),
     *("LABEL", "LI", "LINE", "MAIN", "NAV", "OL", "OPTION", "P", "PATH", "POLYLINE", "PRE"),
     *("SECTION", "SELECT", "SPAN", "SUMMARY", "SVG", "TABLE", "TBODY", "TD", "TH", "THEAD", "TIME"),
     *("TR", "UL", "HEAD", "META", "TITLE", "LINK", "SCRIPT", "NOSCRIPT"),
@@ -61,73 +73,8 @@ SVG: Final = (
 )
 
 
-def _fill(home: Home) -> None:
-    flow = flow_of(home, author=HOSTILE[0])
-    with flow.store.write() as change:
-        for number, text in enumerate(HOSTILE, 1):
-            names = {"plan_id": "local", "task_id": change.new_task_id("local")}
-            change.put_task(
-                TaskRow(
-                    **names, name=text, description=text, reason=text, author=text, created_at=AT
-                ),
-                at=AT,
-            )
-            change.put_approval(_question(change.new_approval_id(), text, number), at=AT)
-        for number, text in enumerate(HOSTILE, 1):
-            step = StepRow(plan_id="local", task_id="T-0001", number=number, name=text, reason=text)
-            change.put_step(step, at=AT)
-            if "\0" not in text:
-                change.put_tag("local", "T-0001", text, is_set=True, at=AT)
-    flow.update_task_context("T-0001", {text: [text, {text: text}] for text in HOSTILE})
-    flow.close()
-
-
-def _question(approval_id: str, text: str, number: int) -> ApprovalRow:
-    is_open = number % 2 == 0
-    return ApprovalRow(
-        approval_id=approval_id,
-        plan_id="local",
-        task_id="T-0001",
-        step=text,
-        message=text,
-        code_sha256="a" * 64,
-        payload_sha256=None,
-        approval_hash="b" * 64,
-        level="advisory",
-        status="open" if is_open else "rejected",
-        requested_by=text,
-        requested_at=AT,
-        session="c" * 32,
-        decided_by=None if is_open else text,
-        decided_at=None if is_open else AT,
-        channel=None if is_open else text,
-        comment="" if is_open else text,
-        code=text,
-        payload=text,
-    )
-
-
-def _write(home: Home) -> None:
-    log = SampleLog(home.root)
-    for text in HOSTILE:
-        log.failed(
-            text,
-            ename=text,
-            stdout=text,
-            stderr=text,
-            result=text,
-            step=text,
-            actor=text,
-            worker=text,
-            added_vars=[text],
-            changed_vars=[text],
-            vars={text: {"type": text, "summary": text}},
-            imports={text: text},
-        )
-        log.put("worker", worker_id=text, state=text, reason=text, detail=text)
-        log.put("step", name=text, log=text, state=text)
-        log.put("hidden", count=1, reason=text)
-        log.put(text, text=text)
+def _add_outputs(home: Home) -> None:
+    log = SampleLog(home.root, session="e" * 32)
     outputs = []
     for mime, data in (("text/html", RICH), ("image/svg+xml", SVG), ("text/markdown", f"{RICH}.")):
         name = hashlib.sha256(data.encode()).hexdigest()
@@ -145,15 +92,16 @@ def _write(home: Home) -> None:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     root = tmp_path_factory.mktemp("served")
     home = Home(root / "work" / ".flow")
-    _fill(home)
-    _write(home)
+    fill(home)
+    _add_outputs(home)
     with Served(root, home.root) as served:
         yield served
 
 
 @pytest.fixture(scope="module")
 def page(served: Served) -> "Iterator[Page]":
-    with window(blocked=("Blocked script execution", "Loading the image")) as page:
+    blocked = ("Blocked script execution", "Loading the image", "Failed to load resource")
+    with window(blocked=blocked) as page:
         page.goto(served.page)
         page.locator(".live:not(.off)").wait_for()
         yield page
@@ -179,6 +127,9 @@ def harmless(page: "Page") -> None:
         ("tasks", ".card", 3),
         ("tasks/local/T-0001", ".steps li", 0),
         ("approvals", ".question", 3),
+        ("checkpoints", ".node", 0),
+        ("runs", ".card", 0),
+        ("runs/R-0001", ".step", 0),
         ("workers", ".row", 0),
     ],
 )
@@ -199,6 +150,24 @@ def test_three_hundred_hostile_texts_in_every_field_are_texts(
     shown = page.locator("main").evaluate("element => element.textContent")
     assert "<script>window.hacked=1</script>" in shown
     assert "--></script>" in shown or most == 0
+
+
+@promise("dashboard.harmless")
+def test_a_hostile_checkpoint_is_shown_compared_and_its_way_back_asked_for_as_texts(
+    page: "Page",
+) -> None:
+    go(page, "checkpoints", ".node")
+    page.locator(".node").nth(1).click()
+    panel = page.locator(".panel")
+    panel.locator(".vars tr.warn").wait_for()
+    harmless(page)
+    panel.get_by_label("Compare with").select_option(index=3)
+    panel.locator("h3").wait_for()
+    harmless(page)
+    panel.get_by_role("button", name="Roll files back").click()
+    page.get_by_role("dialog").locator(".trouble, pre").first.wait_for()
+    harmless(page)
+    page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
 
 
 @promise("dashboard.harmless")
