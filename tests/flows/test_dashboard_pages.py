@@ -240,6 +240,30 @@ def test_a_long_log_is_paged_through_and_what_is_far_back_is_found(page: "Page")
     page.locator(".row", has_text=f"step_{CELLS - 1} ").wait_for()
 
 
+@promise("dashboard.live")
+def test_tasks_are_found_by_their_words_and_by_a_tag(page: "Page") -> None:
+    go(page, "tasks", ".card")
+    cards, words = page.locator(".card"), page.get_by_label("Search names and descriptions")
+
+    def left(count: int) -> int:
+        cards.nth(count).wait_for(state="detached")
+        return cards.count()
+
+    words.fill("gnp.EXE")
+    by_words = left(6)
+    words.fill("T-0001")
+    by_id = left(1)
+    page.get_by_role("button", name="Only tasks with the tag toString", exact=True).click()
+    words.fill("")
+    chosen = page.get_by_role("button", name="Show tasks with any tag, not only toString")
+    chosen.wait_for()
+    by_tag = left(1)
+    chosen.click()
+    cards.nth(99).wait_for()
+
+    assert (by_words, by_id, by_tag) == (6, 1, 1)
+
+
 @promise("dashboard.reachable")
 def test_a_record_is_opened_and_closed_with_the_keyboard_alone(page: "Page") -> None:
     go(page, "tasks", ".card")
