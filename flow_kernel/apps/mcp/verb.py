@@ -4,6 +4,8 @@ Called by `cli`.
 """
 
 import argparse
+import signal
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +27,11 @@ is no tool that approves: questions are answered by people.
 
 example: jupyter flow mcp --kernel analysis.ipynb
 """
+
+_TO_PEOPLE: Final = (
+    "this waits for messages of the Model Context Protocol on stdin: a client starts it, "
+    "see jupyter flow mcp --help; Ctrl-C ends it"
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +58,12 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     env = {key: value for key, value in terminal.env.items() if key != "JPY_SESSION_NAME"}
     if options.home is not None:
         env["FLOW_HOME"] = str(home.root)
+    if sys.stdin.isatty():
+        terminal.remark(_TO_PEOPLE)
+        terminal.flush()
+    # The thread that reads stdin cannot be interrupted: by itself Python would wait for a line. A
+    # kernel of this server ends once the server is gone, however that came.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     kernels = Kernels(home, env=env, word=options.kernel or "", is_new=options.new)
     with kernels:
         kernels.begin()  # a kernel starts while the SDK is loaded
