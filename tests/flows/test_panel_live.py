@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 import pytest
+from nbformat import v4
 
 from flow_kernel.shell.panel.live import LOOK_S
 from tests.front_ends import VIEW, FrontEnd, Widget
@@ -276,6 +277,30 @@ def test_a_console_gets_the_panel_as_text(front: FrontEnd) -> None:
     assert data["text/plain"].splitlines()[0].endswith(" Typed · doing")
     assert data["text/html"].count("<li>") == len(data["text/plain"].splitlines()) - 1
     assert {m["msg_type"] for m in ran.messages} == {"execute_result"}
+
+
+@promise("panel.falls_back")
+def test_a_notebook_that_nbconvert_draws_has_the_panel_as_it_stood(front: FrontEnd) -> None:
+    exporters = pytest.importorskip("nbconvert").HTMLExporter
+    front.run("%task start Converted")
+    front.run("drawn = 1")
+    cell = front.begin("%flow panel")
+    front.widget(cell)
+    shown = {
+        m["content"]["transient"]["display_id"]: m["content"]
+        for m in front.ended(cell).messages
+        if m["msg_type"].endswith("display_data")
+    }
+    outputs = [v4.new_output("display_data", data=each["data"]) for each in shown.values()]
+    notebook = v4.new_notebook(cells=[v4.new_code_cell("%flow panel", outputs=outputs)])
+
+    page, _ = exporters().from_notebook_node(notebook)
+
+    still, widget = page.partition("<main>")[2].split("jp-OutputArea-child")[-2:]
+    assert "Converted · doing" in still
+    assert "drawn = 1" in still
+    assert "<pre></pre>" in widget  # the other output, which is nothing without a kernel
+    assert "<script" not in still + widget
 
 
 @pytest.fixture
