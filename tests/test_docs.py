@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -65,10 +66,18 @@ def test_every_verb_of_the_flow_magic_is_in_the_readme() -> None:
     assert [verb for verb in flow_magics._VERBS if f"`%flow {verb}" not in README] == []
 
 
-def test_every_setting_of_the_kernel_is_in_the_readme_with_its_default() -> None:
+def test_every_setting_is_in_the_readme_with_its_default() -> None:
+    pytest.importorskip("jupyter_server")
+    servers = ("flow_kernel.apps.server.served_home", "flow_kernel.apps.sandbox.extension")
+    dashboard, sandbox = (import_module(name) for name in servers)
     settings = {
         f"c.{section.__name__}.{name}": repr(trait.default()).replace("'", '"')
-        for section in (FlowKernel, WorkerPool)
+        for section in (
+            FlowKernel,
+            WorkerPool,
+            dashboard.FlowDashboard,
+            sandbox.FlowSandboxApp,
+        )
         for name, trait in section.class_own_traits(config=True).items()
     }
 

@@ -35,8 +35,9 @@ class ApproveMagics(Magics):  # type: ignore[misc]  # IPython's base has no type
         A line of %approve by itself ends its cell with ApprovalRejected on every answer but yes:
         no, skip, or none in time. Bound to a name the answer is true when it is yes, and ends
         nothing (``--stop`` makes it). %%approve raises ApprovalRejected on a no, and passes over
-        the cell when it is skipped. Type yes, no or skip into the box of the cell,
-        or answer from elsewhere: ``jupyter flow approve ID``. The first answer counts.
+        the cell when it is skipped. Type yes, no or skip into the box of the cell, press a button
+        below it (pip install "flow_kernel[ui]"), or answer from elsewhere: ``jupyter flow approve
+        ID``. The first answer counts.
 
         --wait waits for the answer. --park ends the cell with ApprovalPending, and a rerun goes on
         with the answer; so it does by itself where nobody can type (nbclient, papermill).
