@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Final
 
 from flow_kernel.apps.when import parse_stamp
+from flow_kernel.records.plain import heading
 
 Record = Mapping[str, object]
 _CHANGED: Final = ("changed_vars", "mutated_vars")
@@ -62,7 +63,7 @@ class Entry:
         task_id: Its task.
         seq: The number of the record.
         elapsed_ms: None where nobody stopped the clock.
-        text: The first line of code, or a sentence.
+        text: The first line of code, behind a cell magic two of them, or a sentence.
         depth: How many cells it is nested in.
         added: Names bound.
         changed: Names bound anew or changed in place.
@@ -133,7 +134,7 @@ class Timeline:
             yield _entry(
                 started,
                 Mark.RUNNING if alive else Mark.LOST,
-                text=_first_line(started),
+                text=heading(_text(started, "code")),
                 depth=self._depth(started),
                 note="" if alive else "no end on record yet",
             )
@@ -145,7 +146,7 @@ class Timeline:
             record,
             _cell_mark(record),
             elapsed_ms=_number(record, "elapsed_ms"),
-            text=_first_line(record),
+            text=heading(_text(record, "code")),
             depth=self._depth(record),
             added=_names(record, "added_vars"),
             changed=tuple(sorted({name for key in _CHANGED for name in _names(record, key)})),
@@ -171,7 +172,7 @@ class Timeline:
         note = _death_note(record, is_idle=fatal is None)
         if fatal is None:
             return [_entry(record, Mark.DEATH, text=note)]
-        text = _first_line(fatal.started)
+        text = heading(_text(fatal.started, "code"))
         entry = _entry(fatal.started, Mark.DEATH, text=text, note=note)
         return [entry, *fatal.inside]
 
@@ -253,13 +254,6 @@ def _imports(record: Record) -> tuple[str, ...]:
         return ()
     words = set(_WORD.findall(_text(record, "code")[:_CODE_CHARS]))
     return tuple(sorted(str(name) for name in found if name in words))
-
-
-def _first_line(record: Record) -> str:
-    for line in _text(record, "code")[:_CODE_CHARS].splitlines():
-        if line.strip():
-            return line.strip()
-    return ""
 
 
 def _text(record: Record, key: str) -> str:

@@ -18,6 +18,8 @@ _ESCAPES: Final = re.compile(
     "\x1b(?:\\[[0-?]*[ -/]*[@-~]|[\\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\\\)?|[ -/]*[0-~])"
 )
 
+_HEAD_CHARS: Final = 4_000
+
 
 def strip_controls(text: str, *, keep: str = "") -> str:
     """`text` without escape sequences and control characters, except those in `keep`."""
@@ -32,6 +34,13 @@ def one_line(text: str, width: int) -> str:
         if clean:
             return clean if len(clean) <= width else clean[: width - 1] + "…"
     return ""
+
+
+def heading(code: str) -> str:
+    """The first line of a cell that says something; behind a cell magic also what it runs first."""
+    lines = [strip_controls(line, keep="\t").strip() for line in code[:_HEAD_CHARS].splitlines()]
+    lines = [line for line in lines if line]
+    return " ".join(lines[: 2 if lines and lines[0].startswith("%%") else 1])
 
 
 def human_bytes(count: int) -> str:

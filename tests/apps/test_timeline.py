@@ -37,6 +37,16 @@ def test_a_cell_tells_when_it_began_what_it_changed_and_what_it_imported(tmp_pat
     ]
 
 
+def test_behind_a_cell_magic_stands_what_it_runs(tmp_path: Path) -> None:
+    log = SampleLog(tmp_path)
+    for code in ("%%bash\n\n  make test\nmake docs", "\n# load\nrows = 1", "%%isolated", "%who\nx"):
+        log.cell(code)
+
+    assert [entry.text for entry in _story(log)] == [
+        "%%bash make test", "# load", "%%isolated", "%who",
+    ]  # fmt: skip
+
+
 def test_a_failure_shows_the_last_line_of_its_error(tmp_path: Path) -> None:
     log = SampleLog(tmp_path)
     log.failed("1/0")

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from flow_kernel.apps.timeline import Mark, Timeline
-from flow_kernel.records.plain import one_line
+from flow_kernel.records.plain import heading, one_line
 
 Record = Mapping[str, object]
 _TEXT_CHARS: Final = 200
@@ -55,11 +55,9 @@ def row_of(record: Record) -> dict[str, object]:
         }
         return row
     if kind == "cell_started":
-        code = _text(record, "code")
-        lines = code.splitlines() or [""]
         return row | {
             "mark": Mark.RUNNING.value,
-            "text": one_line(next((line for line in lines if line.strip()), ""), _TEXT_CHARS),
+            "text": one_line(heading(_text(record, "code")), _TEXT_CHARS),
             "count": record.get("execution_count"),
         }
     text, note, state = _told(kind, record)

@@ -15,7 +15,7 @@ Called by `shell.panel.board`. A line is a dict of JSON, as the view gets it:
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from flow_kernel.records.plain import human_bytes, human_ms, one_line
+from flow_kernel.records.plain import heading, human_bytes, human_ms, one_line
 from flow_kernel.session.approval_text import MARKS as APPROVAL_MARKS
 from flow_kernel.session.task_text import MARKS as STEP_MARKS
 from flow_kernel.shell.panel.questions import TONES, question_of, said_of
@@ -81,7 +81,7 @@ def _cell_row(record: Mapping[str, object], look: tuple[str, str], detail: str) 
         return None  # a cell that a cell runs is part of it
     count = record.get("execution_count")
     head = f"[{count}] " if isinstance(count, int) else ""
-    title = f"{head}{one_line(str(record.get('code', '')), _TITLE)}"
+    title = f"{head}{one_line(heading(str(record.get('code', ''))), _TITLE)}"
     return _row(
         f"cell:{record.get('span_id')}", "cell", look, record.get("timestamp"), title, detail
     )
