@@ -11,12 +11,13 @@ import psutil
 import pytest
 
 from flow_kernel.errors import UsageError
-from flow_kernel.sandbox import Sandbox, TaskResult
+from flow_kernel.sandbox import Message, Sandbox, SandboxTask, TaskResult
 from tests.promises import promise
-from tests.sandboxes import Raw, SandboxServer, wait_for
+from tests.sandboxes import DEADLINE_S, Raw, SandboxServer, wait_for
 
 WHO: Final = f"sandbox:{getpass.getuser()}"
 _COMMON: Final = ("taskId", "workerId", "seq", "timestamp")
+_TEXT: Final = ("stdout", "stderr")
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +34,35 @@ def client(server: SandboxServer) -> Iterator[Sandbox]:
 
 
 def _bare(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Without what is another one each time."""
+    """Without what is another one each time: numbers, and where a text was cut."""
     left_out = (*_COMMON, "elapsedMs")
-    return [{k: v for k, v in each.items() if k not in left_out} for each in messages]
+    bare: list[dict[str, Any]] = []
+    for each in messages:
+        told = {k: v for k, v in each.items() if k not in left_out}
+        last = bare[-1] if bare else {}
+        if last.keys() == told.keys() and last.get("stream") == told.get("stream") in _TEXT:
+            last["output"] += told["output"]
+        else:
+            bare.append(told)
+    return bare
 
 
 def _ended(result: TaskResult) -> tuple[int | None, str, str]:
     return result.exit_code, result.reason, result.error
+
+
+def _hear(task: SandboxTask, kind: str, text: str = "") -> Message:
+    """Take messages until one is of that kind, and the task has said that text by then.
+
+    A line that is printed may come in two messages.
+    """
+    said = ""
+    while True:
+        message = task.next(DEADLINE_S)
+        assert message is not None, f"the task has ended: {said!r}, {task.end}"
+        said += message.output
+        if message.kind == kind and text in said:
+            return message
 
 
 @promise("sandbox.runs")
@@ -145,9 +168,7 @@ def test_a_task_is_terminated_from_another_connection_and_leaves_nothing(
     server: SandboxServer, client: Sandbox
 ) -> None:
     task = client.run("sleep 1000 & echo $!; wait", task_id="long")
-    task.next()
-    message = task.next()
-    assert message is not None
+    message = _hear(task, "task_output")
     with server.connect() as other:
         other.terminate("long")
     result = task.wait()
@@ -165,11 +186,10 @@ def test_a_cell_that_ignores_interrupts_is_killed_when_it_is_terminated(client: 
         "while True: time.sleep(1)"
     )
     task = client.run(code=code)
-    while (message := task.next()) is not None and message.output != "deaf\n":
-        pass
+    _hear(task, "task_output", "deaf\n")
     task.terminate()
 
-    assert _ended(task.wait()) == (None, "terminated", "")
+    assert _ended(task.wait(DEADLINE_S)) == (None, "terminated", "")
 
 
 @promise("sandbox.runs")
@@ -187,9 +207,7 @@ def test_a_loop_that_does_not_go_on_is_told_with_its_stack_and_goes_on_until_it_
     client: Sandbox,
 ) -> None:
     task = client.run(code="while True:\n    pass")
-    while (message := task.next()) is not None and message.kind != "block_detected":
-        pass
-    assert message is not None
+    message = _hear(task, "block_detected")
     task.terminate()
 
     assert {key: message.fields[key] for key in ("reason", "confidence", "recoverable")} == {
@@ -209,9 +227,7 @@ def test_the_death_of_a_worker_is_told_with_its_reason_and_the_next_task_runs(
     last = list(left)[-1]
     crashed = client.run(code="import ctypes; ctypes.string_at(0)").wait()
     outside = client.run(code="import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(100)")
-    while not (message := outside.next()) or message.stream != "stdout":
-        pass
-    os.kill(int(message.output), signal.SIGKILL)
+    os.kill(int(_hear(outside, "task_output").output), signal.SIGKILL)
 
     assert (_ended(killed), killed.stdout) == ((None, "killed", ""), "last\n")
     assert (last.kind, last.fields["reason"], last.fields["exitCode"]) == ("task_error", "exit", 3)
