@@ -1,6 +1,6 @@
 """The page of `docs` that describes the sandbox, with the tables made from its schemas.
 
-Called by `tests/apps/test_sandbox_schemas.py`, which compares; run by hand after a schema has
+Called by `tests/apps/test_sandbox_parts.py`, which compares; run by hand after a schema has
 changed:
 
     python -m tests.sandbox_page
@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
+from flow_kernel.apps.sandbox.extension import FlowSandboxApp
 from tests.pages import _table
 from tests.source import ROOT
 
@@ -38,6 +39,10 @@ together may have 2 GB, and leave 512 MB of the disk free: where there is no roo
 ended first and that nobody reads is not kept any more; where there is none of those, what a task
 says beyond its newest 128 kB is dropped, and `droppedBytes` tells how much.
 
+The ids of tasks that are not kept any more are remembered for a day, 50,000 of each user: an order
+that comes again with one of them, because the connection broke before its client had heard
+anything, is refused as `forgotten`, and runs nothing a second time.
+
 A server that was started anew knows none of these tasks. It says who it is as `server` in `pong`
 and `health`; the client of Python does not run a task again that another server may have run, and
 says that it is lost.
@@ -60,6 +65,7 @@ _REASONS: Final = """
 | `bad_message`, `too_large` | yes | The message is not as described here; it may have 1 MB, and a \
 text in it 512k characters. |
 | `exists`, `not_found`, `not_running` | yes | There is one, there is none, or it has ended. |
+| `forgotten` | yes | A task of that id has run, and is not kept any more: nothing was run. |
 | `busy` | yes | Too many tasks, workers with names, or lines that nobody has read. |
 | `refused` | yes, or not | Nothing has run: requirements that cannot be met, no worker. |
 | `terminated` | | By `terminate_task`. |
@@ -67,6 +73,16 @@ text in it 512k characters. |
 | `segfault`, `oom_kernel`, `killed`, `exit`, `lost` | | What its worker has died of. |
 | `lost` | yes | What the task has said is not kept any more. |
 | `error` | yes, or not | Anything else, in words. |
+"""
+_SETTINGS: Final = """
+## Settings
+
+In `jupyter_server_config.py`, or on the command line of the server
+(`--FlowSandboxApp.max_tasks=50`). With a value that makes no sense the server starts without the
+sandbox, and its log tells why.
+
+| setting | default | meaning |
+|---|---|---|
 """
 _TITLES: Final = {"in": "What a client says", "out": "What the server says"}
 
@@ -85,7 +101,16 @@ def page() -> str:
         for name, schema in schemas(folder).items():
             lines += ["", f"### {name}", "", schema["description"], ""]
             lines += _table(schema, set(), takes_shared=False)
-    return "\n".join(lines) + "\n" + _REASONS
+    return "\n".join(lines) + "\n" + _REASONS + _SETTINGS + _settings()
+
+
+def _settings() -> str:
+    """A line for each setting of the extension."""
+    traits = FlowSandboxApp.class_own_traits(config=True)
+    return "".join(
+        f"| `c.FlowSandboxApp.{name}` | `{trait.default()}` | {trait.help} |\n"
+        for name, trait in traits.items()
+    )
 
 
 if __name__ == "__main__":

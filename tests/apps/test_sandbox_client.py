@@ -177,6 +177,21 @@ def test_an_order_that_did_not_arrive_is_sent_again_to_the_same_server_alone(pee
         assert len(peer.heard) == 4
 
 
+def test_an_order_whose_task_is_over_and_forgotten_is_not_given_a_third_time(peer: Peer) -> None:
+    with connect(peer.url) as client:
+        task = client.run("true", task_id="t")
+        peer.hears(RUN)
+        peer.cut()
+        peer.hears(RUN, "execute_command 1")
+        peer.refuse("not_found", "t")
+        peer.hears(RUN, "execute_command 1", RUN)
+        peer.refuse("forgotten", "t")
+        with pytest.raises(UsageError, match="forgotten: no"):
+            task.wait(10)
+        client.ping()
+        assert len(peer.heard) == 3
+
+
 def test_an_order_whose_id_is_taken_is_refused(peer: Peer) -> None:
     with connect(peer.url) as client:
         task = client.run("true", task_id="t")

@@ -8,10 +8,11 @@ from typing import Any, Final
 import pytest
 
 from flow_kernel.apps.sandbox.engine import Engine, SandboxSettings
+from flow_kernel.apps.sandbox.past import PastTasks
 from flow_kernel.apps.sandbox.spools import LEASE_BYTES, Spools
 from flow_kernel.apps.sandbox.stream import TaskStream
 from flow_kernel.apps.sandbox.task import Owner, Task
-from flow_kernel.apps.sandbox.wire import Execute
+from flow_kernel.apps.sandbox.wire import Execute, Refused
 from flow_kernel.records.home import Home
 from flow_kernel.settings import PoolSettings
 from tests.sandboxes import wait_for
@@ -78,6 +79,54 @@ def test_a_disk_that_is_nearly_full_is_not_filled(tmp_path: Path) -> None:
     assert stream.is_in_memory(1)
     assert stream.dropped_bytes > 500_000
     stream.close()
+
+
+def test_the_ids_of_past_tasks_are_remembered_for_a_time_and_up_to_a_number_of_each_user() -> None:
+    now_s = [0.0]
+    past = PastTasks(2, keep_s=10, now_s=lambda: now_s[0])
+
+    for name in ("a", "b", "a", "c"):
+        past.add("ada", name)
+    past.add("bob", "b")
+    assert [past.has("ada", name) for name in "abc"] == [True, False, True]
+    now_s[0] = 5
+    past.add("ada", "d")
+    now_s[0] = 11
+
+    assert [past.has("ada", name) for name in "acd"] == [False, False, True]
+    assert not past.has("bob", "b")
+    now_s[0] = 20
+    assert not past.has("ada", "d")
+    assert past._users == {}
+
+
+def test_an_order_that_comes_again_when_its_task_is_not_kept_any_more_runs_nothing(
+    tmp_path: Path,
+) -> None:
+    few = SandboxSettings(kept_tasks=1, remembered_tasks=2, pool=PoolSettings(spares=0))
+    engine = Engine(Home(tmp_path / "home"), root=tmp_path, settings=few)
+
+    def runs(task_id: str, user: str = "ada") -> None:
+        order = Execute(id=None, task_id=task_id, source=f"echo {task_id} >> ran", is_command=True)
+        task = engine.begin(order, Owner(name=user), tmp_path)
+        wait_for(lambda: task.stream.has_ended)
+
+    try:
+        for name in ("once", "two", "three"):
+            runs(name)
+        with pytest.raises(Refused, match="is not kept any more; nothing was run") as again:
+            runs("once")
+        runs("once", "bob")
+        runs("four")
+        runs("five")
+        runs("once")  # two others are remembered by now
+    finally:
+        engine.close()
+
+    assert (again.value.reason, again.value.task_id) == ("forgotten", "once")
+    assert (tmp_path / "ran").read_text().split() == [
+        "once", "two", "three", "once", "four", "five", "once",
+    ]  # fmt: skip
 
 
 def test_a_session_that_cannot_be_opened_is_tried_again_and_each_user_keeps_tasks_of_his_own(

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import math
 import threading
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
+from traitlets import TraitError
+from traitlets.config import Config
 
 from flow_kernel.apps.sandbox import wire
 from flow_kernel.apps.sandbox.connection import Connection
 from flow_kernel.apps.sandbox.engine import Engine, SandboxSettings
+from flow_kernel.apps.sandbox.extension import FlowSandboxApp
 from flow_kernel.apps.sandbox.names import SHELLS, Names
 from flow_kernel.apps.sandbox.stream import RING_BYTES, TaskStream
 from flow_kernel.apps.sandbox.task import Owner, Task
@@ -86,6 +91,19 @@ def test_the_schemas_are_schemas_and_their_page_is_up_to_date() -> None:
     assert sandbox_page.PAGE.read_text("utf-8") == sandbox_page.page(), (
         "run: python -m tests.sandbox_page"
     )
+
+
+def test_every_bound_of_the_sandbox_is_a_setting_with_its_meaning_that_takes_no_nonsense() -> None:
+    traits = FlowSandboxApp.class_own_traits(config=True)
+    bounds = {each.name: each.default for each in fields(SandboxSettings) if each.name != "pool"}
+
+    assert {name: trait.default() for name, trait in traits.items()} == bounds
+    assert [name for name, trait in traits.items() if not trait.help] == []
+    for name, default in bounds.items():
+        floats = [math.nan, math.inf] if isinstance(default, float) else [1.5]
+        for value in (-1, "x", None, *floats):
+            with pytest.raises(TraitError):
+                FlowSandboxApp(config=Config(FlowSandboxApp={name: value}))
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -56,6 +56,9 @@ def test_connections_tasks_output_and_users_have_bounds_and_the_end_leaves_nothi
             gone = ada.ask({"type": "execute_command", "taskId": "flood", "resumeFrom": 1})
             while gone["type"] != "task_error" or gone["seq"]:  # kept for half a second
                 gone = ada.ask({"type": "execute_command", "taskId": "flood", "resumeFrom": 1})
+            ada.say({"type": "execute_command", "taskId": "flood", "command": "true", "id": "x"})
+            while (again := ada.hear()).get("id") != "x":
+                pass
             logs = server.logs
             actors = {each["actor"] for each in logs.records("cell_started")}
         client = stack.enter_context(server.connect(reconnect_s=0.2))
@@ -76,6 +79,7 @@ def test_connections_tasks_output_and_users_have_bounds_and_the_end_leaves_nothi
     assert (busy["reason"], busy["taskId"], busy["seq"]) == ("busy", "third", 0)
     assert (ended["reason"], ended["taskId"]) == ("terminated", "mine")
     assert [each["reason"] for each in (*unseen, gone)] == ["not_found"] * 4
+    assert again["reason"] == "forgotten"
     assert actors == {"sandbox:ada", "sandbox:bob"}
     wait_for(lambda: len(logs.records("cell", actor="sandbox:ada")) == 2)
 

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from flow_kernel.apps.sandbox.names import SHELLS, Names
 from flow_kernel.apps.sandbox.outlet import SandboxOutlet
+from flow_kernel.apps.sandbox.past import PastTasks
 from flow_kernel.apps.sandbox.spools import Spools
 from flow_kernel.apps.sandbox.stream import TaskStream
 from flow_kernel.apps.sandbox.task import Owner, Task, warm_up
@@ -47,6 +48,10 @@ class SandboxSettings:
     """Of each user that have ended; those that are read are not counted, and kept."""
     keep_s: float = 600.0
     """How long what a task has said can be asked for after its end."""
+    remembered_tasks: int = 50_000
+    """Of each user that are not kept: an order with the id of one of them is refused."""
+    remember_s: float = 86_400.0
+    """For how long."""
     output_bytes: int = 256 * 1024 * 1024
     """Of one task; one that says more is ended."""
     spool_bytes: int = 2 << 30
@@ -81,6 +86,7 @@ class Engine:
             reserve_bytes=settings.reserve_bytes,
         )
         self._tasks: dict[tuple[str, str], Task] = {}
+        self._past = PastTasks(settings.remembered_tasks, keep_s=settings.remember_s)
         self._lock = threading.Lock()
         self._session: Future[Session] | None = None
         self._threads: set[threading.Thread] = set()
@@ -109,6 +115,14 @@ class Engine:
         """
         self._forget()
         task_id = order.task_id or uuid.uuid4().hex
+        if self._past.has(owner.name, task_id):
+            raise Refused(
+                "a task of that id has ended, and what it has said is not kept any more; nothing"
+                " was run",
+                reason="forgotten",
+                task_id=task_id,
+                hint="take another taskId to run something",
+            )
         if (owner.name, task_id) in self._tasks:
             raise Refused(
                 "there is a task of that id already; nothing was run",
@@ -311,3 +325,5 @@ class Engine:
             if is_surplus or task.stream.is_closed or now_s - ended_s > self.settings.keep_s:
                 task.stream.close()
                 del self._tasks[key]
+                if task.order.task_id:  # one that we have chosen is nobody's to send
+                    self._past.add(*key)
