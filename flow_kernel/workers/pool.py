@@ -149,7 +149,10 @@ class Pool:
                 worker.restarts = self._begun.get(name, 0)
                 self._begun[name] = worker.restarts + 1
         self._on_change(worker, "leased")
-        self.keep_spares()
+        if self._spares:  # to start one takes as long as a quick cell, which has this time first
+            self._starts.post_later(self.keep_spares)
+        else:
+            self.keep_spares()
         return worker
 
     def _names(self) -> set[str]:

@@ -12,6 +12,7 @@ own waits for it, and the next one is started.
 
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -34,6 +35,8 @@ from flow_kernel.workers.zygote_client import CAN_FORK, ZygoteClient
 
 _END_S: Final = 5.0
 _FEWEST: Final = 2
+_LATER_S: Final = 0.05
+"""Most cells that are quick have ended by then."""
 _ENDED: Final = "the session has ended"
 
 
@@ -83,6 +86,8 @@ class Starts:
         self._waits: set[threading.Thread] = set()
         self._later: deque[Future[Worker]] = deque()
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._due: deque[tuple[float, Callable[[], None]]] = deque()
+        """Calls that are made later, the next one first."""
         self._is_closed = False
         threading.Thread(target=self._work, name="flow-pool", daemon=True).start()
 
@@ -100,6 +105,11 @@ class Starts:
     def post(self, call: Callable[[], None]) -> None:
         """Have the thread make a call."""
         self._calls.put(call)
+
+    def post_later(self, call: Callable[[], None]) -> None:
+        """Have the thread make a call a moment later."""
+        at_s = time.monotonic() + _LATER_S
+        self.post(lambda: self._due.append((at_s, call)))
 
     def close(self, end: Callable[[], None]) -> "Future[None]":
         """End the thread, and what it has begun to start.
@@ -119,9 +129,17 @@ class Starts:
 
     def _work(self) -> None:
         loop = ensure_event_loop()  # jupyter_client's for this thread, which has no other end
-        while (call := self._calls.get()) is not None:
+        while (call := self._next()) is not None:
             call()
         loop.close()
+
+    def _next(self) -> Callable[[], None] | None:
+        """What is to be called next; None for the end."""
+        due_s = self._due[0][0] - time.monotonic() if self._due else None
+        try:
+            return self._calls.get(timeout=None if due_s is None else max(0.0, due_s))
+        except Empty:
+            return self._due.popleft()[1]
 
     def _start(self, ready: "Future[Worker]") -> None:
         if self._is_closed:

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 from tornado.websocket import WebSocketClosedError
@@ -91,9 +92,7 @@ class Connection:
         match request:
             case Execute(resume_from=None):
                 self._mind_streams(request.task_id)
-                place = await asyncio.to_thread(self._engine.place, request)
-                needs = await asyncio.to_thread(needs_at, place, request.needs)
-                order = replace(request, needs=needs)
+                order, place = await asyncio.to_thread(self._placed, request)
                 self._follow(self._engine.begin(order, self._owner, place), 1)
             case Execute():
                 self._mind_streams(request.task_id)
@@ -116,6 +115,11 @@ class Connection:
                 health = await asyncio.to_thread(self._engine.health)
                 health["connections"] = self._connections()
                 await self._send(frame("health", None, None, 0, **health, **_id_of(request)))
+
+    def _placed(self, order: Execute) -> tuple[Execute, Path]:
+        """An order with what is to be promised to it, and where it runs; looks at the disk."""
+        place = self._engine.place(order)
+        return replace(order, needs=needs_at(place, order.needs)), place
 
     def _running(self, task_id: str) -> Task:
         task = self._engine.find(task_id, self._owner)

@@ -279,7 +279,9 @@ class Engine:
             opening = self.warm_up()
             if opening is None:
                 raise RuntimeError("the sandbox has ended")  # noqa: TRY301 - told like any failure
-            task.run(opening.result(), self._outlet)
+            session = opening.result()
+            task.run(session, self._outlet)
+            session.isolation.pool.keep_spares()  # its client has the answer by now
         except BaseException as error:  # noqa: BLE001 - the boundary of the thread: its client is told
             task.fail(error)
         finally:
