@@ -32,30 +32,52 @@ from tests import sandbox_page
 from tests.sandbox_page import schemas
 from tests.sandboxes import checked
 
+_ODD: list[Any] = [None, True, 0, 1.5, 2.0, -1, "", "x", [], {}]
+"""Of each type that JSON has, for each field."""
 _PIECES: dict[str, st.SearchStrategy[Any]] = {
-    "type": st.sampled_from([*schemas("in"), "other", 5]),
-    "id": st.one_of(st.text(max_size=130), st.integers()),
-    "taskId": st.one_of(st.sampled_from(["t", "T-1.2:x", "", "a b", "x" * 129]), st.integers()),
-    "command": st.one_of(st.sampled_from(["true", ""]), st.integers()),
-    "code": st.sampled_from(["1 + 1", ""]),
-    "workspace": st.sampled_from(["sub", "x" * 5000]),
-    "worker": st.sampled_from(["w", "-w", "w w"]),
-    "requirements": st.sampled_from([{}, {"cpu": 1}, {"memory": "1G"}, {"gpu": 1}, []]),
-    "priority": st.sampled_from([0, 1000, 1001, 1.5, True]),
-    "timeout": st.sampled_from([1, 0, -1, 5.5, 604_800_001, "5", True]),
-    "resumeFrom": st.sampled_from([0, 7, -1, "1"]),
-    "input": st.sampled_from(["", "x", 5]),
-    "eof": st.sampled_from([True, False, "yes"]),
-    "other": st.just(1),
+    name: st.one_of(piece, st.sampled_from(_ODD))
+    for name, piece in {
+        "id": st.text(max_size=130),
+        "taskId": st.sampled_from(["t", "T-1.2:x", "a b", "x" * 129]),
+        "command": st.just("true"),
+        "code": st.just("1 + 1"),
+        "workspace": st.sampled_from(["sub", "x" * 5000]),
+        "worker": st.sampled_from(["w", "-w", "w w"]),
+        "requirements": st.sampled_from([{"cpu": 1}, {"memory": "1G"}, {"gpu": 1}]),
+        "priority": st.sampled_from([1000, 1001, 7.0]),
+        "timeout": st.sampled_from([1, 5.5, 604_800_001, "5"]),
+        "resumeFrom": st.sampled_from([7, 2**53, 2**53 + 1, "1"]),
+        "input": st.just("yes"),
+        "eof": st.sampled_from([False, "yes"]),
+        "other": st.just(1),
+    }.items()
 }
-
-
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    st.fixed_dictionaries(
-        {"type": _PIECES["type"]}, optional={k: v for k, v in _PIECES.items() if k != "type"}
-    )
+_MESSAGES = st.sampled_from([*schemas("in"), "other", 5, None]).flatmap(
+    lambda kind: st.fixed_dictionaries({"type": st.just(kind)}, optional=_PIECES)
 )
+"""Any fields of any types."""
+_NEAR_MESSAGES = st.tuples(
+    st.sampled_from(
+        [
+            {"type": "execute_command", "command": "true"},
+            {"type": "execute_command", "code": "1 + 1"},
+            {"type": "execute_command", "taskId": "t", "resumeFrom": 1},
+            {"type": "terminate_task", "taskId": "t"},
+            {"type": "send_input", "taskId": "t", "input": "x"},
+            {"type": "send_input", "taskId": "t", "eof": True},
+            {"type": "ping"},
+            {"type": "getHealth"},
+        ]
+    ),
+    st.sampled_from([*_PIECES]).flatmap(
+        lambda name: _PIECES[name].map(lambda value: {name: value})
+    ),
+).map(lambda both: {**both[0], **both[1]})
+"""Right ones but for one field."""
+
+
+@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.one_of(_MESSAGES, _NEAR_MESSAGES))
 def test_a_message_is_taken_exactly_when_its_schema_takes_it(said: dict[str, Any]) -> None:
     schema = schemas("in").get(str(said["type"]))
     is_right = schema is not None and Draft7Validator(schema).is_valid(said)

@@ -32,6 +32,7 @@ _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _WORKER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,47}")
 _MOST_PATH: Final = 4096
 _MOST_SEQ: Final = 2**53
+_ABOUT_NO_TASK: Final = ("ping", "getHealth")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,8 +168,11 @@ def _request(said: Mapping[str, Any]) -> Request:
     unknown = next((key for key in said if key not in fields and key not in ("type", "id")), None)
     if unknown is not None:
         raise Refused(f'{kind} has no field "{one_line(unknown, 40)}"')
-    if said.get("id") is not None and _quoted(said["id"]) is None:
-        raise Refused("id is no text of at most 128 characters")
+    null = next((key for key, value in said.items() if value is None), None)
+    if null is not None and not (null == "taskId" and kind in _ABOUT_NO_TASK):
+        raise Refused(f"{null} is null", hint="leave it out")
+    if "id" in said and _quoted(said["id"]) is None:
+        raise Refused("id is no text of 1 to 128 characters")
     return reader(said)
 
 
@@ -189,7 +193,7 @@ def _execute(said: Mapping[str, Any]) -> Execute:
         task_id=task_id,
         source=_text(said, sources[0], MOST_CHARS),
         is_command=sources == ["command"],
-        workspace=_text(said, "workspace", _MOST_PATH) if said.get("workspace") else "",
+        workspace=_text(said, "workspace", _MOST_PATH, may_be_empty=True, default=""),
         worker=_worker(said),
         needs=_needs(said),
         priority=_whole(said, "priority", -MOST_PRIORITY, MOST_PRIORITY, 0),
@@ -218,7 +222,7 @@ def _timeout_s(said: Mapping[str, Any]) -> float:
         return DEFAULT_TIMEOUT_MS / 1000
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not math.isfinite(value) or not 0 < value <= MOST_TIMEOUT_MS:
-        raise Refused(f"timeout is no number of milliseconds between 1 and {MOST_TIMEOUT_MS}")
+        raise Refused(f"timeout is no number of milliseconds above 0 and up to {MOST_TIMEOUT_MS}")
     return float(value) / 1000
 
 
@@ -253,8 +257,15 @@ def _asked(said: Mapping[str, Any]) -> str | None:
     return said.get("id")
 
 
-def _text(said: Mapping[str, Any], key: str, most: int, *, may_be_empty: bool = False) -> str:
-    value = said.get(key)
+def _text(
+    said: Mapping[str, Any],
+    key: str,
+    most: int,
+    *,
+    may_be_empty: bool = False,
+    default: str | None = None,
+) -> str:
+    value = said.get(key, default)
     if not isinstance(value, str) or not (value or may_be_empty):
         raise Refused(f"{key} is no text")
     if len(value) > most:
@@ -265,8 +276,9 @@ def _text(said: Mapping[str, Any], key: str, most: int, *, may_be_empty: bool = 
 def _whole(
     said: Mapping[str, Any], key: str, least: int, most: int, default: int | None = None
 ) -> int:
-    value = said.get(key)
-    value = default if value is None else value
+    value = said.get(key, default)
+    if type(value) is float and value.is_integer():  # some write all numbers so
+        value = int(value)
     if type(value) is not int or not least <= value <= most:
         raise Refused(f"{key} is no whole number between {least} and {most}")
     return value
