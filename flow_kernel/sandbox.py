@@ -11,14 +11,20 @@ Called by users as `flow_kernel.sandbox.connect(url, token)`.
 A connection that breaks is made anew, and each task goes on with the message that was to come next.
 """
 
-from flow_kernel.apps.sandbox.client import Sandbox, address
+from flow_kernel.apps.sandbox.client import Sandbox
 from flow_kernel.apps.sandbox.client_task import Message, SandboxTask, TaskResult
+from flow_kernel.apps.sandbox.client_wire import address
 
 __all__ = ["Message", "Sandbox", "SandboxTask", "TaskResult", "connect"]
 
 
 def connect(
-    url: str, token: str = "", *, timeout_s: float = 10.0, reconnect_s: float = 30.0
+    url: str,
+    token: str = "",
+    *,
+    timeout_s: float = 10.0,
+    reconnect_s: float = 30.0,
+    silence_s: float = 45.0,
 ) -> Sandbox:
     """Connect to the sandbox of a server.
 
@@ -27,9 +33,13 @@ def connect(
         token: Of the server.
         timeout_s: How long the connection, and an answer, may take.
         reconnect_s: How long a lost connection is tried again.
+        silence_s: After so long without a word the server is asked for a sign of life; one that
+            gives none within `timeout_s` is taken for lost. It gives one every 30 s by itself.
 
     Raises:
         KernelGone: No server answers there.
         UsageError: It is no such address, or the server refuses the token.
     """
-    return Sandbox(address(url, token), timeout_s=timeout_s, reconnect_s=reconnect_s)
+    return Sandbox(
+        address(url, token), timeout_s=timeout_s, reconnect_s=reconnect_s, silence_s=silence_s
+    )

@@ -6,6 +6,7 @@ be had to lose a connection between two given bytes.
 
 import asyncio
 import json
+import math
 import threading
 from collections.abc import Iterator
 from typing import Any, Self
@@ -13,7 +14,7 @@ from typing import Any, Self
 import pytest
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
-from tornado.web import Application, HTTPError
+from tornado.web import Application, HTTPError, RequestHandler
 from tornado.websocket import WebSocketHandler
 
 from flow_kernel.errors import KernelGone, UsageError
@@ -29,6 +30,7 @@ class Peer:
         heard: What clients have said, but pings.
         refusals: Statuses that the next handshakes are answered with.
         is_open: Cleared to have handshakes wait.
+        is_deaf: True for one whose connections live, and that does not answer on them.
     """
 
     def __init__(self) -> None:
@@ -37,6 +39,7 @@ class Peer:
         self.refusals: list[int] = []
         self.is_open = threading.Event()
         self.is_open.set()
+        self.is_deaf = False
         self.socket: WebSocketHandler | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="peer")
@@ -47,7 +50,10 @@ class Peer:
         self.url = f"http://127.0.0.1:{socket.getsockname()[1]}"
 
         async def listen() -> HTTPServer:
-            handlers = [("/flow/sandbox", _Handler, {"peer": self})]
+            handlers: list[Any] = [
+                ("/flow/sandbox", _Handler, {"peer": self}),
+                ("/page/.*", _Page),
+            ]
             server = HTTPServer(Application(handlers))
             server.add_sockets([socket])
             return server
@@ -120,15 +126,23 @@ class _Handler(WebSocketHandler):
 
     def open(self, *_: str, **__: str) -> None:
         self.peer.socket = self
+        self.peer.is_deaf = False
 
     def on_message(self, message: str | bytes) -> None:
         said = json.loads(message)
+        if self.peer.is_deaf:
+            return
         if said["type"] != "ping":
             self.peer.heard.append(said)
             return
         answer = {"type": "pong", "taskId": None, "workerId": None, "seq": 0, "timestamp": 0}
         more = {"id": said["id"]} if "id" in said else {}
         self.write_message(json.dumps({**answer, **more, "server": self.peer.name}))
+
+
+class _Page(RequestHandler):
+    def get(self) -> None:
+        self.finish("no sandbox")
 
 
 @pytest.fixture
@@ -216,3 +230,52 @@ def test_a_server_that_is_busy_is_tried_again_and_one_that_refuses_is_not(peer: 
         peer.cut()
         with pytest.raises(UsageError, match="HTTP 403"):
             other.wait(10)
+
+
+def test_a_connection_whose_other_end_is_silent_when_asked_is_made_anew(peer: Peer) -> None:
+    with connect(peer.url, timeout_s=0.5, silence_s=0.05, reconnect_s=20) as client:
+        task = client.attach("t")
+        peer.hears("execute_command 1")
+        before = peer.socket
+        peer.is_deaf = True
+        peer.hears("execute_command 1", "execute_command 1")
+        peer.say("task_complete", "t", 1, exitCode=0, elapsedMs=1.0)
+
+        assert task.wait(10).exit_code == 0
+        assert peer.socket is not before
+
+
+NO_ORDERS: list[dict[str, Any]] = [
+    {"timeout_s": math.nan}, {"timeout_s": math.inf}, {"timeout_s": 0}, {"timeout_s": -1},
+    {"task_id": 5}, {"task_id": object()}, {"task_id": "../x"}, {"command": "\ud800"},
+    {"command": "x" * 1_100_000}, {"command": "x" * 600_000}, {"workspace": 5},
+    {"priority": 10**400}, {"nonsense": 1}, {"id": 7},
+]  # fmt: skip
+
+
+def test_an_order_that_no_server_takes_is_refused_at_once_and_not_sent(peer: Peer) -> None:
+    with connect(peer.url) as client:
+        for order in NO_ORDERS:
+            with pytest.raises(UsageError, match=r"^(bad_message|too_large): "):
+                client.run(**{"command": "true", **order})
+        client.ping()
+        assert peer.heard == []
+        assert client._state.tasks == {}
+
+
+def test_an_input_that_no_server_takes_is_refused_and_its_task_goes_on(peer: Peer) -> None:
+    with connect(peer.url) as client:
+        task = client.run("cat", task_id="t", worker=None)
+        with pytest.raises(UsageError, match="too_large: input"):
+            task.send("x" * 600_000)
+        with pytest.raises(UsageError, match=r"bad_message: .*surrogates"):
+            task.send("\ud800")
+        peer.hears(RUN)
+        peer.say("task_complete", "t", 1, exitCode=0, elapsedMs=1.0)
+
+        assert task.wait(10).exit_code == 0
+
+
+def test_a_server_that_has_no_sandbox_is_told_as_such(peer: Peer) -> None:
+    with pytest.raises(UsageError, match="no sandbox answers there"):
+        connect(f"{peer.url}/page", timeout_s=5)

@@ -16,7 +16,7 @@ from traitlets import TraitError
 from traitlets.config import Config
 
 from flow_kernel.apps.sandbox import wire
-from flow_kernel.apps.sandbox.connection import Connection
+from flow_kernel.apps.sandbox.connection import Connection, _news
 from flow_kernel.apps.sandbox.engine import Engine, SandboxSettings
 from flow_kernel.apps.sandbox.extension import FlowSandboxApp
 from flow_kernel.apps.sandbox.names import SHELLS, Names
@@ -198,6 +198,40 @@ def test_a_stream_leaves_no_name_on_the_disk_and_wakes_whoever_waits(tmp_path: P
 
     assert woken.is_set()
     assert names == []
+
+
+def test_who_waits_for_a_quiet_task_and_goes_leaves_nothing_there(tmp_path: Path) -> None:
+    stream = TaskStream("t", directory=tmp_path, most_bytes=1 << 30)
+
+    async def come_and_go() -> list[int]:
+        counts = []
+        for _ in range(3):
+            waiting = [asyncio.create_task(_news(stream, 0)) for _ in range(100)]
+            await asyncio.sleep(0)
+            counts.append(len(stream._waiting))
+            for each in waiting:
+                each.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+        return counts
+
+    assert asyncio.run(come_and_go()) == [100, 100, 100]
+    assert stream._waiting == []
+
+
+def test_what_is_typed_ahead_and_what_is_kept_of_an_ended_task_is_bounded(tmp_path: Path) -> None:
+    task = Task(
+        Execute(id=None, source="x" * wire.MOST_CHARS), task_id="t", owner=Owner(name="ada"),
+        directory=tmp_path, worker=None, most_output_bytes=1,
+        stream=TaskStream("t", directory=tmp_path, most_bytes=1),
+    )  # fmt: skip
+    half = "x" * (wire.MOST_CHARS // 2)
+    taken = [task.type(text) for text in (half, half, "x", "", None)]
+    many = [task.type("") for _ in range(100)]
+    task.fail(KernelGone("no worker"))
+
+    assert taken == [True, True, False, True, True]
+    assert sum(many) == 60
+    assert (task.order.source, task._cell.code, task._inputs.empty()) == ("", "", True)
 
 
 def test_the_named_worker_that_was_idle_for_longest_makes_room_and_a_busy_one_does_not() -> None:

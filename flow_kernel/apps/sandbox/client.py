@@ -4,23 +4,22 @@ Built by `flow_kernel.sandbox.connect`. A connection that breaks is made anew.
 """
 
 import asyncio
-import json
 import threading
 import uuid
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
-from urllib.parse import parse_qs, urlsplit, urlunsplit
 
+from flow_kernel.apps.sandbox import client_wire
 from flow_kernel.apps.sandbox.client_task import SandboxTask, message_of
+from flow_kernel.apps.sandbox.client_wire import error_of, mind, write
 from flow_kernel.errors import FlowError, KernelGone, UsageError
 
 T = TypeVar("T")
-_PATH: Final = "/flow/sandbox"
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 2.0
 _CLOSE_S: Final = 1.0
@@ -47,10 +46,18 @@ class Sandbox:
     one task for long holds up the others of this connection.
     """
 
-    def __init__(self, request: Any, *, timeout_s: float, reconnect_s: float) -> None:
+    def __init__(
+        self,
+        request: Callable[[], Any],
+        *,
+        timeout_s: float,
+        reconnect_s: float,
+        silence_s: float,
+    ) -> None:
         self._request = request
         self._timeout_s = timeout_s
         self._reconnect_s = reconnect_s
+        self._silence_s = silence_s
         self._state = _State()
         self._loop = asyncio.new_event_loop()
         self._connection: Any = None
@@ -83,8 +90,14 @@ class Sandbox:
             code: Of Python, in its place.
             task_id: By which any connection of the same user finds it; empty for a random one.
             timeout_s: It may run so long.
-            more: `workspace`, `requirements`, `priority`, `worker`: see docs/sandbox.md.
+            more: `workspace`, `requirements`, `priority`, `worker`: see docs/sandbox.md. None
+                leaves one out.
+
+        Raises:
+            KernelGone: The server is gone.
+            UsageError: No server would take that order.
         """
+        more = {name: value for name, value in more.items() if value is not None}
         order = {"type": "execute_command", "timeout": timeout_s * 1000, **more}
         order |= {"command": command} if command else {"code": code}
         order["taskId"] = task_id = task_id or uuid.uuid4().hex
@@ -146,6 +159,7 @@ class Sandbox:
     # -- inside, in the thread of the caller -------------------------------------------------------
 
     def _begin(self, task: SandboxTask) -> SandboxTask:
+        mind(task.order)
         before = self._state.tasks.get(task.task_id)
         if before is not None and not task.is_attached:
             raise UsageError(f"exists: this client runs a task {task.task_id} already")
@@ -164,7 +178,9 @@ class Sandbox:
 
         Raises:
             KernelGone: The server is gone.
+            UsageError: No server would take it.
         """
+        mind(said)
         self._wait(self._say(said))
 
     def _ask(self, said: dict[str, Any], *, answers: bool = True) -> dict[str, Any]:
@@ -200,10 +216,11 @@ class Sandbox:
 
     async def _connect(self) -> Any:
         from tornado.httpclient import HTTPClientError  # 60 ms that other users need not pay
-        from tornado.websocket import websocket_connect
+        from tornado.websocket import WebSocketError, websocket_connect
 
         try:
-            connection = await websocket_connect(self._request(), max_message_size=_MOST_BYTES)
+            async with asyncio.timeout(self._timeout_s):
+                connection = await websocket_connect(self._request(), max_message_size=_MOST_BYTES)
             self._server = await self._server_of(connection)
         except HTTPClientError as error:
             if error.code in _REFUSALS:
@@ -212,6 +229,8 @@ class Sandbox:
                     hint="is the token right, and is the sandbox enabled there?",
                 ) from None
             raise KernelGone(f"no server answers: {error}") from None
+        except WebSocketError as error:
+            raise UsageError(f"no sandbox answers there: {error}") from None
         except (OSError, EOFError) as error:
             raise KernelGone(f"no server answers: {error}") from None
         return connection
@@ -221,9 +240,9 @@ class Sandbox:
         told: dict[str, Any] = {}
         try:
             async with asyncio.timeout(self._timeout_s):
-                await _write(connection, {"type": "ping"})
+                await write(connection, {"type": "ping"})
                 while told.get("type") != "pong":
-                    told = _read(await connection.read_message())
+                    told = client_wire.told(await connection.read_message())
         except BaseException:
             connection.close()
             raise
@@ -237,7 +256,7 @@ class Sandbox:
                 if task is not None and not task.may_begin_at(self._server):
                     self._let_go(task)
                     return
-                if await _write(connection, said):
+                if await write(connection, said):
                     if task is not None:
                         task.was_sent = True
                     return
@@ -249,12 +268,14 @@ class Sandbox:
         error: FlowError = KernelGone("the connection to the server is closed")
         try:
             while not self._state.is_closed:
-                data = await self._connection.read_message()
+                data = await client_wire.hear(
+                    self._connection, silence_s=self._silence_s, answer_s=self._timeout_s
+                )
                 if data is not None:
-                    await self._took(json.loads(data))
+                    await self._took(client_wire.told(data))
                 elif not self._state.is_closed:
-                    self._connection.close()
-                    self._connection = None
+                    before, self._connection = self._connection, None
+                    client_wire.cut(before)
                     self._connection = await self._connect_again()
                     await self._resume()
         except FlowError as failure:
@@ -287,7 +308,7 @@ class Sandbox:
 
     async def _ask_for(self, task: SandboxTask) -> None:
         said = {"type": "execute_command", "taskId": task.task_id, "resumeFrom": task.seq}
-        await _write(self._connection, said)  # where it fails, the next connection does it
+        await write(self._connection, said)  # where it fails, the next connection does it
 
     async def _took(self, said: dict[str, Any]) -> None:
         answer = self._state.asked.get(str(said.get("id")))
@@ -307,13 +328,13 @@ class Sandbox:
         match said["reason"]:
             case "not_found" if task.seq == 1 and not task.is_attached:
                 if task.may_begin_at(self._server):  # its connection broke before it had arrived
-                    await _write(self._connection, task.order)
+                    await write(self._connection, task.order)
             case "exists" if task.writes > 1:  # it had arrived after all
                 await self._ask_for(task)
             case "not_running" | "busy" if task.seq > 1:
                 pass  # of an input that came too late
             case _:
-                task.fail(_error_of(said))
+                task.fail(error_of(said))
 
     def _let_go(self, task: SandboxTask) -> None:
         if task.has_ended and self._state.tasks.get(task.task_id) is task:
@@ -337,55 +358,8 @@ class Sandbox:
                 stream.close()
 
 
-async def _write(connection: Any, said: dict[str, Any]) -> bool:
-    """Send a message; False where the connection is broken."""
-    from tornado.websocket import WebSocketClosedError
-
-    try:
-        await connection.write_message(json.dumps(said))
-    except WebSocketClosedError:
-        return False
-    return True
-
-
-def _read(data: str | bytes | None) -> dict[str, Any]:
-    if data is None:
-        raise ConnectionResetError("it has closed the connection")
-    return dict(json.loads(data))
-
-
 def _answer(future: "Future[dict[str, Any]]", said: dict[str, Any]) -> None:
     if said["type"] == "task_error":
-        future.set_exception(_error_of(said))
+        future.set_exception(error_of(said))
     else:
         future.set_result(said)
-
-
-def _error_of(said: Mapping[str, Any]) -> UsageError:
-    return UsageError(f"{said['reason']}: {said['message']}", hint=str(said.get("hint", "")))
-
-
-def address(url: str, token: str) -> Any:
-    """What makes the request for the handshake.
-
-    Raises:
-        UsageError: It is no address.
-    """
-    parts = urlsplit(url)
-    schemes = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
-    if parts.scheme not in schemes or not parts.netloc:
-        raise UsageError(
-            f"{url[:80]!r} is no address of a server", hint="try http://127.0.0.1:8888"
-        )
-    path = parts.path.rstrip("/").removesuffix("/lab").removesuffix("/tree")
-    path = path if path.endswith(_PATH) else path + _PATH
-    token = token or parse_qs(parts.query).get("token", [""])[0]
-    address = urlunsplit((schemes[parts.scheme], parts.netloc, path, "", ""))
-
-    def request() -> Any:
-        from tornado.httpclient import HTTPRequest  # with the connection
-
-        headers = {"Authorization": f"token {token}"} if token else {}
-        return HTTPRequest(address, headers=headers, connect_timeout=10.0)
-
-    return request

@@ -15,6 +15,7 @@ from typing import Any, Final
 from tornado.websocket import WebSocketClosedError
 
 from flow_kernel.apps.sandbox.engine import Engine
+from flow_kernel.apps.sandbox.stream import TaskStream
 from flow_kernel.apps.sandbox.task import Owner, Task
 from flow_kernel.apps.sandbox.wire import (
     Execute,
@@ -162,7 +163,7 @@ class Connection:
     async def _stream(self, task: Task, seq: int, before: "asyncio.Task[None] | None") -> None:
         if before is not None:
             await asyncio.wait([before])
-        stream, loop = task.stream, asyncio.get_running_loop()
+        stream = task.stream
         while True:
             is_last = stream.has_ended
             try:
@@ -179,9 +180,7 @@ class Connection:
             if not frames:
                 if is_last:
                     return
-                more = asyncio.Event()
-                stream.when_more(lambda more=more: _soon(loop, more.set), seq - 1)  # type: ignore[misc]  # bound now
-                await more.wait()
+                await _news(stream, seq - 1)
 
     async def _beats(self) -> None:
         while True:
@@ -222,6 +221,21 @@ class Gate:
         return None
 
 
+async def _news(stream: TaskStream, after: int) -> None:
+    """Wait for a message after that number, or an end."""
+    loop, more = asyncio.get_running_loop(), asyncio.Event()
+
+    def tell() -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(more.set)
+
+    stream.when_more(tell, after)
+    try:
+        await more.wait()
+    finally:  # a quiet task would keep a call for each client that has come and gone
+        stream.forget(tell)
+
+
 def _id_of(request: Request) -> dict[str, Any]:
     return {} if request.id is None else {"id": request.id}
 
@@ -236,8 +250,3 @@ def _refusal(reason: str, message: str, task_id: str, known: str | None, hint: s
         "task_error", task_id or None, None, 0,
         reason=reason, message=message, hint=hint, **more,
     )  # fmt: skip
-
-
-def _soon(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(call)

@@ -130,7 +130,11 @@ class Engine:
                 task_id=task_id,
                 hint="send resumeFrom to hear of it, or take another taskId",
             )
-        if self._is_closed or self.running >= self.settings.max_tasks:
+        if self._is_closed:
+            raise Refused(
+                "the server is about to end; nothing was run", reason="busy", task_id=task_id
+            )
+        if self.running >= self.settings.max_tasks:
             raise Refused(
                 f"{self.settings.max_tasks} tasks run or wait already; nothing was run",
                 reason="busy",

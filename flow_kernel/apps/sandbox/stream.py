@@ -15,6 +15,7 @@ import threading
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -111,6 +112,11 @@ class TaskStream:
                 self._waiting.append(call)
                 return
         call()
+
+    def forget(self, call: Callable[[], object]) -> None:
+        """Nobody waits for that call any more."""
+        with self._lock, suppress(ValueError):  # it was made
+            self._waiting.remove(call)
 
     def close(self) -> None:
         """Give the file back; who still reads is told that it is gone."""

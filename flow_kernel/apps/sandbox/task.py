@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from queue import Empty, Full, Queue
@@ -21,7 +21,7 @@ from typing import Any, Final, Literal
 from flow_kernel.apps.sandbox.ends import End, end_of, error_end
 from flow_kernel.apps.sandbox.outlet import CHUNK_CHARS, SandboxOutlet
 from flow_kernel.apps.sandbox.stream import TaskStream
-from flow_kernel.apps.sandbox.wire import Execute
+from flow_kernel.apps.sandbox.wire import MOST_CHARS, Execute
 from flow_kernel.errors import CellTimeout, FlowError, IsolationUnavailable
 from flow_kernel.session.cell import CellRequest, Failure, OpenCell
 from flow_kernel.session.isolation.cell import IsolatedCell
@@ -36,6 +36,8 @@ from flow_kernel.workers.worker import Worker
 _SLICE_S: Final = 0.1
 _MOST_INPUTS: Final = 64
 """Lines that nobody has asked for yet."""
+_MOST_INPUT_CHARS: Final = MOST_CHARS
+"""Of all of them."""
 _KILL_S: Final = 1.0
 """After which an interrupted task is killed."""
 _NO_SESSION: Final = json.dumps(
@@ -112,6 +114,10 @@ class Task:
         self._began_s = time.monotonic()
         self._counted = Counted()
         self._inputs: Queue[str | None] = Queue(_MOST_INPUTS)
+        self._typed_chars = 0
+        """That came; counted in the loop of the server."""
+        self._read_chars = 0
+        """That were taken; counted in the thread of the task."""
         self._job_id = uuid.uuid4().hex
         self.key: str = f"{self._job_id}/sandbox"
         self._cell = IsolatedCell(
@@ -198,10 +204,14 @@ class Task:
 
     def type(self, text: str | None) -> bool:
         """A line for it, None for the end of its input; False where it has too many."""
+        count = len(text or "")
+        if self._typed_chars - self._read_chars + count > _MOST_INPUT_CHARS:
+            return False
         try:
             self._inputs.put_nowait(text)
         except Full:
             return False
+        self._typed_chars += count
         return True
 
     # -- told by the outlet, in the thread of the relay --------------------------------------------
@@ -250,6 +260,7 @@ class Task:
                 continue
             if text is None:
                 raise EOFError
+            self._read_chars += len(text)
             return text.removesuffix("\n")
         if self._counted.count:  # with an empty line it could go on, and end well
             raise KeyboardInterrupt
@@ -262,6 +273,10 @@ class Task:
             more["droppedBytes"] = self.stream.dropped_bytes
         kind, fields = end.message_fields()
         self.state = "ended"
+        # It is kept for what it has said; its source may be half a million characters.
+        self.order = replace(self.order, source="")
+        self._cell = replace(self._cell, code="")
+        self._inputs = Queue(1)
         self.stream.end(kind, self.worker_id, **fields, **more)
 
     def _request(self) -> CellRequest:
