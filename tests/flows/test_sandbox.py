@@ -281,6 +281,39 @@ def test_a_workspace_is_below_the_root_and_its_modules_are_found(
 
 
 @promise("sandbox.runs")
+def test_a_task_runs_in_its_workspace_or_nowhere(server: SandboxServer, client: Sandbox) -> None:
+    def says(*sources: dict[str, str]) -> list[str]:
+        return [client.run(**each, workspace="moved").wait(DEADLINE_S).stdout for each in sources]
+
+    moved = server.work / "moved"
+    moved.mkdir()
+    where = {"code": "import os; print(os.getcwd())", "worker": "roams"}
+    before = says({"command": "pwd"}, where, {"code": "os.chdir('/')", "worker": "roams"})
+    moved.rmdir()
+    moved.mkdir()
+    (moved / "new").touch()
+    after = says({"command": "ls"}, where)
+    whole = {"cpu": len(os.sched_getaffinity(0))}
+    first = client.run("read -r line", requirements=whole)
+    first.next()
+    late = [
+        client.run(**each, workspace="moved", requirements=whole)
+        for each in ({"command": "pwd"}, where, {"code": where["code"]})
+    ]
+    wait_for(lambda: client.health()["queue"] == 3)
+    (moved / "new").unlink()
+    moved.rmdir()
+    moved.symlink_to("/")
+    first.send("go")
+    ends = [each.wait(DEADLINE_S) for each in late]
+
+    assert before == [f"{moved}\n", f"{moved}\n", ""]
+    assert after == ["new\n", f"{moved}\n"]
+    assert [(*_ended(end), end.stdout) for end in ends] == [(None, "refused", "", "")] * 3
+    assert "is gone by now; nothing was run" in ends[0].message
+
+
+@promise("sandbox.runs")
 def test_variables_are_kept_only_for_tasks_that_name_a_worker_in_the_same_workspace(
     server: SandboxServer, client: Sandbox
 ) -> None:

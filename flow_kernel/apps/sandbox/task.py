@@ -22,6 +22,7 @@ from flow_kernel.apps.sandbox.ends import End, end_of, error_end
 from flow_kernel.apps.sandbox.outlet import CHUNK_CHARS, SandboxOutlet
 from flow_kernel.apps.sandbox.stream import TaskStream
 from flow_kernel.apps.sandbox.wire import MOST_CHARS, Execute
+from flow_kernel.apps.sandbox.workspace import mind
 from flow_kernel.errors import CellTimeout, FlowError, IsolationUnavailable
 from flow_kernel.session.cell import CellRequest, Failure, OpenCell
 from flow_kernel.session.isolation.cell import IsolatedCell
@@ -98,6 +99,7 @@ class Task:
         self.owner: Owner = owner
         self.order: Execute = order
         self.stream: TaskStream = stream
+        self._directory = directory
         self.state: Literal["waiting", "running", "ended"] = "waiting"
         self.worker_id: str | None = None
         self.ended_s: float | None = None
@@ -228,6 +230,7 @@ class Task:
     # -- inside, in its own thread -----------------------------------------------------------------
 
     def _begins(self, worker: Worker, outlet: SandboxOutlet) -> None:
+        mind(self._directory)
         self._worker, self.worker_id, self.state = worker, worker.worker_id, "running"
         self._began_s = time.monotonic()
         outlet.listen(worker.worker_id, self)

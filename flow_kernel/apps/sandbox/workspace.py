@@ -1,7 +1,8 @@
 """Where a task runs: a directory below the root of the server, or below its home of records.
 
-Called by `engine`. A name is looked up below the root; links are followed first, so that none
-leads out. That keeps accidents out, and no code: what runs there may go anywhere its user may.
+Called by `engine`, and by `task` before it begins. A name is looked up below the root; links are
+followed first, so that none leads out. That keeps accidents out, and no code: what runs there may
+go anywhere its user may.
 """
 
 import os
@@ -11,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from flow_kernel.apps.sandbox.wire import Refused
+from flow_kernel.errors import UsageError
 from flow_kernel.records.plain import human_bytes, one_line
 from flow_kernel.workers.limits import Requirements
 
@@ -45,6 +47,19 @@ def workspace_of(name: str, bases: Sequence[Path]) -> Path:
             f'there is no directory "{shown}"', hint="make it with a command, or leave it out"
         )
     return Path(found)
+
+
+def mind(directory: Path) -> None:
+    """Look again at what `workspace_of` has found: a task may have waited for an hour since.
+
+    Raises:
+        UsageError: It is gone, or leads elsewhere.
+    """
+    if os.path.realpath(directory) != str(directory) or not directory.is_dir():
+        raise UsageError(
+            f'the workspace "{one_line(str(directory), 80)}" is gone by now; nothing was run',
+            hint="make it with a command, or leave it out",
+        )
 
 
 def needs_at(directory: Path, needs: Requirements) -> Requirements:

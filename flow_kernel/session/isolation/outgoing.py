@@ -56,6 +56,8 @@ class Outgoing:
         facts = sent.surroundings(
             {**around, "cwd": cwd, "path": path, "env": self._environment.now()}
         )
+        if cell.directory:  # also where it was told before: a cell may have left it
+            facts |= {"cwd": cwd, "is_placed": True}
         if cell.count is not None:
             facts["count"] = cell.count
         if cell.outputs:

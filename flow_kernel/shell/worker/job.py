@@ -18,6 +18,7 @@ from pathlib import Path
 from types import CodeType
 from typing import Any
 
+from flow_kernel.errors import UsageError
 from flow_kernel.records.cell_changes import CellLook, Watches
 from flow_kernel.records.changes_wire import to_wire
 from flow_kernel.records.process import ResidentMemory
@@ -64,6 +65,7 @@ class WorkerJobs:
         Raises:
             Exception: A variable cannot be loaded here.
             KeyboardInterrupt: The cell was interrupted before it began.
+            UsageError: The directory where it has to run is gone.
         """
         with HeldInterrupts() as held:
             self._job, self._found, self._look = job, {}, None
@@ -88,6 +90,8 @@ class WorkerJobs:
         self._free_memory()
         self._found = {"is_refused": True}
         text = f"a variable could not be loaded in the worker: {error}"
+        if isinstance(error, UsageError):
+            text = error.message
         return {
             "status": "error",
             "ename": type(error).__name__,
@@ -176,8 +180,11 @@ class WorkerJobs:
 
     def _arrange(self, job: Mapping[str, Any]) -> None:
         if "cwd" in job:
-            with suppress(OSError):  # it may be gone
+            try:
                 os.chdir(job["cwd"])
+            except OSError as error:  # it may be gone
+                if job.get("is_placed"):
+                    raise UsageError(f"the directory {job['cwd']}: {error.strerror}") from None
         if "path" in job:
             sys.path[:] = job["path"]
         replay(job)
