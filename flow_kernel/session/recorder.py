@@ -103,8 +103,8 @@ class Recorder:
 
         Args:
             cell: What `begin` returned, in the same thread.
-            failure: How it failed, as far as the shell knows it; None when it did not.
-            seals: True to write the record now, because nobody will call `seal`.
+            failure: How it failed, as far as the shell knows; None when it did not.
+            seals: True to write the record now: nobody will call `seal`.
         """
         if _getpid() != self._pid:
             return
@@ -170,8 +170,7 @@ class Recorder:
         if not cells or _getpid() != self._pid:
             return None
         if not cells[0].has_ended:
-            # IPython failed while it showed the traceback and never told of the end.
-            for cell in reversed(cells):
+            for cell in reversed(cells):  # IPython failed while it showed the traceback
                 if not cell.has_ended:
                     self.end(cell, failure, seals=False)
         return self._write(cells[0], failure)
@@ -199,9 +198,10 @@ class Recorder:
         return self._parts.journal.last_seq
 
     def actor(self) -> str:
-        """Who has sent the cell that runs in this thread; outside any, who the session is of."""
-        cell = self.innermost()
-        told = cell.request.actor if cell is not None else self.acting.now()
+        """Who has sent the code that runs here; outside any cell, who the session is of."""
+        told = self.acting.told()
+        if told is None and (cell := self.innermost()) is not None:
+            told = cell.request.actor
         return told or self._parts.settings.actor
 
     def asked(self, actor: str, tool: str) -> None:
@@ -227,6 +227,11 @@ class Recorder:
             if cell is not None and cell.started_ns and not cell.has_ended:
                 return cell
         return None
+
+    def last_line(self, cell: OpenCell) -> str:
+        """What a cell that runs has written last, without secrets; callable in any thread."""
+        with self.own_imports():
+            return cell.output.last_line(self._parts.redactor.text)
 
     def is_over(self, key: str) -> bool:
         """True where the cell of request `key` is over; its reply is on its way, or has left."""
@@ -360,10 +365,9 @@ class Recorder:
         return facts(cell, seq=seq)
 
     def _seal_forgotten(self, thread: int) -> None:
-        # A kernel that failed between the cell and its reply never sealed it.
         for cells in list(self._open.values()):
             if cells[0].thread == thread and cells[0].has_ended:
-                self._write(cells[0], None)
+                self._write(cells[0], None)  # the kernel failed before its reply
 
     def _late(self, sealed: Sealed, name: str, text: str) -> None:
         if self._past.write(sealed, name, text):
@@ -382,8 +386,8 @@ class Recorder:
     def _measure(self) -> float:
         watch = self._parts.memory_watch
         next_s = watch.look(self._running_in)
-        # In a hurry one number less is read.
-        self._note_memory(watch.rss_bytes if next_s < _CALM_S else self._parts.memory.peak())
+        is_hurry = next_s < _CALM_S  # then one number less is read
+        self._note_memory(watch.rss_bytes if is_hurry else self._parts.memory.peak())
         self._parts.tail.flush()
         return next_s
 

@@ -35,10 +35,12 @@ from flow_kernel.shell.taps.event_outlet import EventOutlet
 from flow_kernel.shell.taps.failures import failure_of_reply, failure_of_result, line_in_cell
 from flow_kernel.shell.taps.gate import Gate
 from flow_kernel.shell.taps.guard import Guard, HeldInterrupts, say
+from flow_kernel.shell.taps.hidden_requests import HiddenRequests
 from flow_kernel.shell.taps.message_tap import MessageTap
 from flow_kernel.shell.taps.selftest import usable_taps
 from flow_kernel.shell.taps.stream_tee import StreamTee
 from flow_kernel.shell.taps.terminal_tap import TerminalTap
+from flow_kernel.shell.taps.thread_tap import ThreadTap
 
 if TYPE_CHECKING:
     from flow_kernel.shell.panel.panels import Panels
@@ -94,10 +96,11 @@ class Attachment:
             session.tail.note, self.terminal.write if self.terminal is not None else None
         )
         self._gate = Gate(shell, session)
+        self._hidden = HiddenRequests(shell, kernel, self._recorder)
         self.marks: IsolatedMarks = IsolatedMarks(
             shell, session, lambda: bool(self._running.get(_get_ident()))
         )
-        self._taps.append(self.marks)
+        self._taps += [self.marks, ThreadTap(self._recorder.acting)]
         self.is_attached: bool = False
         # IPython imports it in the first cell, which would be told as an import of that cell.
         import_module("IPython.core.logger")
@@ -160,12 +163,10 @@ class Attachment:
             self.session.still.stir()
         if (expressions or silent) and self.session.tracking.is_on:
             self.session.tracking.doubt("evaluated expressions of a client")
+        if not self._running.get(_get_ident()):
+            self._recorder.acting.end()  # whatever the one before has left in this context
         if self.is_attached and (silent or not store_history):
-            self._guard(self._note_hidden, code)
-
-    def _note_hidden(self, code: str) -> None:
-        asked = {} if self._kernel is None else self._kernel.get_parent("shell")
-        self._recorder.hidden(code, HIDDEN, actor_of(asked.get("metadata")))
+            self._guard(self._hidden.begin, code)
 
     def seal(self, parent: Mapping[str, Any], reply: dict[str, Any]) -> dict[str, object] | None:
         """The reply to `parent` is about to leave: write its cell.
@@ -183,10 +184,11 @@ class Attachment:
         self, parent: Mapping[str, Any], reply: Mapping[str, Any]
     ) -> dict[str, object] | None:
         key = parent["header"]["msg_id"]
+        self._hidden.end()
         if self._running.pop(_get_ident(), None):
             self._tee.reset()
             self._gate.end()
-            self._recorder.acting.end()
+        self._recorder.acting.end()
         if reply.get("status") == "aborted":
             content = parent["content"]
             if content.get("store_history", True) and not content.get("silent", False):
@@ -211,7 +213,8 @@ class Attachment:
         with HeldInterrupts() as held:
             is_nested = bool(self._running.get(_get_ident()))
             if not is_nested:
-                self._recorder.acting.begin(actor_of(info.cell_meta))
+                acting = self._recorder.acting
+                acting.begin(actor_of(info.cell_meta) or acting.now())
             self._gate.begin(info, is_nested=is_nested)
             cell = self._guard(self._begin, info)
             if cell is None and not is_nested and self.session.tracking.is_on:

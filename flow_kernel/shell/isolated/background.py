@@ -263,7 +263,8 @@ def _start(shell: Any, session: Session, handle: BackgroundCell, job: Background
     starter = session.recorder.innermost()
     place = session.where.now if starter is None else starter.place
     job.task_id = place.task_id
-    record = session.recorder.begin_apart(job.key, _request(starter, job.cell), starter)
+    request = _request(starter, job.cell, session.recorder.acting.now())
+    record = session.recorder.begin_apart(job.key, request, starter)
 
     def ended(job: BackgroundJob) -> None:
         failure = _failure_of(job)
@@ -286,7 +287,7 @@ def _start(shell: Any, session: Session, handle: BackgroundCell, job: Background
         raise
 
 
-def _request(starter: OpenCell | None, cell: IsolatedCell) -> CellRequest:
+def _request(starter: OpenCell | None, cell: IsolatedCell, actor: str) -> CellRequest:
     known = None if starter is None else starter.request
     return CellRequest(
         code=cell.code,
@@ -295,7 +296,7 @@ def _request(starter: OpenCell | None, cell: IsolatedCell) -> CellRequest:
         msg_id=str(cell.header["msg_id"]),
         cell_id=None if known is None else known.cell_id,
         execution_count=cell.count,
-        actor="" if known is None else known.actor,
+        actor=actor if known is None else known.actor,
     )
 
 
