@@ -90,8 +90,13 @@ class ControlClient:
             KernelGone: The kernel has ended, or does not answer.
             FlowError: It refuses; the class is that of the refusal where it says no more than text.
         """
-        with self._lock:
-            content = self._answer({"op": op, **arguments}, timeout_s)
+        until_s = time.monotonic() + timeout_s
+        if not self._lock.acquire(timeout=timeout_s):
+            raise errors.KernelGone(f"the kernel did not answer others within {timeout_s:g} s")
+        try:
+            content = self._answer({"op": op, **arguments}, timeout_s, until_s)
+        finally:
+            self._lock.release()
         if content.get("ok") is True and isinstance(content.get("data"), dict):
             data: dict[str, object] = content["data"]
             return data
@@ -113,12 +118,13 @@ class ControlClient:
     ) -> None:
         self.close()
 
-    def _answer(self, content: dict[str, object], timeout_s: float) -> dict[str, Any]:
+    def _answer(
+        self, content: dict[str, object], timeout_s: float, until_s: float
+    ) -> dict[str, Any]:
         if self._socket.closed:
             raise errors.KernelGone("the connection to the kernel is closed")
         message = self._session.msg("flow_request", content)
         self._session.send(self._socket, message)
-        until_s = time.monotonic() + timeout_s
         while (left_s := until_s - time.monotonic()) > 0:
             if not self._socket.poll(min(_SLICE_MS, int(left_s * 1000) + 1)):
                 if not self._lives():

@@ -22,6 +22,7 @@ _MARGIN: Final = 4096  # more than a private key, the longest of secrets
 _dumps: Final = orjson.dumps
 KEPT_BYTES: Final = 8_000_000
 """Largest display that is kept, as it is sent."""
+_LINE_CHARS: Final = 200
 _KEPT_OF_A_CELL: Final = 64_000_000
 _KEPT: Final = frozenset(
     {
@@ -110,6 +111,13 @@ class StreamBuffer:
             chars = min(rest, self._half + _MARGIN)
             self._add_tail(text if text.utf8_bytes <= HELD_BYTES else text.tail(chars), chars)
 
+    def end(self, chars: int) -> str:
+        """The last characters so far, with secrets; callable while another thread adds."""
+        pieces, text = [*self._head, *(_end(*each) for each in [*self._tail])], ""
+        while pieces and len(text) < chars:
+            text = pieces.pop() + text
+        return text[-chars:]
+
     def _add_tail(self, text: str | LongText, chars: int) -> None:
         self._tail.append((text, chars))
         self._tail_chars += chars
@@ -189,6 +197,21 @@ class CellOutput:
         plain = data.get("text/plain")
         if is_result and type(plain) is str:
             self.result = plain
+
+    @property
+    def said_bytes(self) -> int:
+        """Written to both streams so far."""
+        return sum(each.full_bytes for each in (self.stdout, self.stderr) if each is not None)
+
+    def last_line(self, redact: Redact) -> str:
+        """The last line of stdout so far that says something, or of stderr, without secrets."""
+        for buffer in (self.stdout, self.stderr):
+            # A secret is seen whole; of what was cut at the front, no half of one is told.
+            text = "" if buffer is None else redact(buffer.end(_LINE_CHARS + _MARGIN))[0]
+            lines = [line for line in text.replace("\r", "\n").split("\n") if line.strip()]
+            if lines:
+                return lines[-1][-_LINE_CHARS:]
+        return ""
 
     def _hold(self, entry: dict[str, object], mime: str, payload: object) -> None:
         if mime not in _KEPT and not mime.startswith(_KEPT_FAMILIES):

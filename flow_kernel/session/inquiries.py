@@ -48,7 +48,7 @@ def status(session: Session, _asked: Mapping[str, object]) -> dict[str, object]:
         "seq": session.announcer.seq,
         "last_seq": session.recorder.rev(),
         "busy": cell is not None,
-        "cell": None if cell is None else _running(cell),
+        "cell": None if cell is None else _running(session, cell),
         "approvals": [approval_document(row) for row in questions],
         "workers": [worker_document(view) for view in views],
     }
@@ -155,7 +155,7 @@ def _is_repeat(one: Mapping[str, object]) -> bool:
     return isinstance(error, Mapping) and error.get("ename") == RepeatedRequest.__name__
 
 
-def _running(cell: OpenCell) -> dict[str, object]:
+def _running(session: Session, cell: OpenCell) -> dict[str, object]:
     request = cell.request
     return {
         "msg_id": request.msg_id,
@@ -164,6 +164,9 @@ def _running(cell: OpenCell) -> dict[str, object]:
         "code": cell.code[:_CODE_CHARS],  # without secrets, as its record has it
         "elapsed_ms": round((time.perf_counter_ns() - cell.started_ns) / 1e6, 1),
         "worker_id": cell.worker,
+        "actor": request.actor or session.settings.actor,
+        "output_bytes": cell.output.said_bytes,
+        "last_line": session.recorder.last_line(cell),
     }
 
 

@@ -129,7 +129,8 @@ def test_a_long_cell_is_waited_for_in_bounds_told_of_and_cancelled(agent: Agent)
     assert (begun["state"], running["state"], running["out"]) == ("running", "running", "begun\n")
     assert (busy["busy"], busy["cell"]["msg_id"]) == (True, begun["run"])
     assert ended["err"]["type"] == "KeyboardInterrupt"
-    assert agent.progress[-1][1] == "running"
+    assert agent.progress[-1][1].startswith("running; ")
+    assert agent.progress[-1][1].endswith(" of output; last: begun")
 
 
 @promise("mcp.waits")

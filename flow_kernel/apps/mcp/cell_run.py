@@ -28,6 +28,8 @@ class CellRun:
         out: What it printed, and what it displayed as text.
         err: What it wrote to stderr.
         result: Its value, as text.
+        latest: Where it has written last, of `out` and `err`.
+        lines: So many it has written.
         shown: Media types of what is no text.
         reply: The answer of the kernel; None while there is none.
         loss: Why there will be none.
@@ -47,6 +49,8 @@ class CellRun:
         self.out: Spool = Spool(budget)
         self.err: Spool = Spool(budget)
         self.result: Spool = Spool(budget)
+        self.latest: Spool = self.out
+        self.lines: int = 0
         self.shown: list[str] = []
         self.reply: Message | None = None
         self.loss: str = ""
@@ -67,8 +71,10 @@ class CellRun:
         """Take in one message of the kernel, whichever channel it came on."""
         kind, content = message["msg_type"], message["content"]
         if kind == "stream":
-            spool = self.err if content.get("name") == "stderr" else self.out
-            spool.add(str(content.get("text", "")))
+            text = str(content.get("text", ""))
+            self.latest = self.err if content.get("name") == "stderr" else self.out
+            self.lines += text.count("\n")
+            self.latest.add(text)
         elif kind in ("execute_result", "display_data"):
             self._show(content, is_result=kind == "execute_result")
         elif kind == "execute_input":

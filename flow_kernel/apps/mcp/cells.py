@@ -8,8 +8,10 @@ import hashlib
 import time
 import uuid
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any, Final
 
 from flow_kernel.apps.mcp.calls import Caller
@@ -18,6 +20,7 @@ from flow_kernel.apps.mcp.kernels import Kernels
 from flow_kernel.apps.mcp.link import KernelLink
 from flow_kernel.apps.mcp.shaping import Answer, run_answer
 from flow_kernel.apps.mcp.spool import Budget
+from flow_kernel.apps.mcp.standing import Standing, standing_of, words
 from flow_kernel.errors import FlowError, KernelGone, NotFound, UsageError
 
 WAIT_S: Final = 20.0
@@ -39,6 +42,7 @@ class Wanted:
         expect_rev: What the agent knows of the session; None where it does not care.
         key: A repeat with the same one is the same run; empty for a new run.
         label: What it is of.
+        finish: Makes the answer of its tool of what came of it; None where that is the answer.
     """
 
     code: str
@@ -47,6 +51,7 @@ class Wanted:
     expect_rev: int | None = None
     key: str = ""
     label: str = "run_cell"
+    finish: Callable[[Answer], Awaitable[Answer]] | None = None
 
 
 @dataclass(slots=True)
@@ -56,6 +61,8 @@ class Started:
     run: CellRun
     link: KernelLink
     sha256: str
+    finish: Callable[[Answer], Awaitable[Answer]] | None = None
+    standing: Standing = field(default_factory=Standing)
     is_timed_out: bool = False
 
 
@@ -80,7 +87,8 @@ class Cells:
         run_id = _run_id(link.lease.session, wanted.key)
         if (known := self._runs.get(run_id)) is not None:
             return _same(known, sha256)
-        started = Started(CellRun(run_id, wanted.label, budget=self._budget), link, sha256)
+        run = CellRun(run_id, wanted.label, budget=self._budget)
+        started = Started(run, link, sha256, finish=wanted.finish)
         self._keep(started)
         try:
             if wanted.key and await self._found(started):
@@ -94,26 +102,59 @@ class Cells:
             raise
         return started
 
-    async def wait(self, started: Started, wait_s: float, caller: Caller) -> bool:
-        """True once the run has ended; False when it still goes on after `wait_s` seconds."""
+    async def wait(
+        self, started: Started, wait_s: float, caller: Caller, *, is_patient: bool = True
+    ) -> bool:
+        """True once the run has ended; False when it still goes on after `wait_s` seconds.
+
+        Args:
+            started: The run.
+            wait_s: At most.
+            caller: Told how it stands.
+            is_patient: False to come back as soon as it is known to wait behind another cell.
+        """
         run = started.run
         deadline_s = time.monotonic() + wait_s
         tick_s = _JOIN_S if run.is_joined else _FIRST_S
         while not run.has_ended:
-            left_s = deadline_s - time.monotonic()
-            if left_s <= 0:
-                return False
             try:
+                left_s = max(deadline_s - time.monotonic(), 0)
                 await asyncio.wait_for(run.ended.wait(), min(left_s, tick_s))
             except TimeoutError:
+                if time.monotonic() >= deadline_s:
+                    return run.has_ended
                 if run.is_joined:
                     await self._look(started)  # its end may have been told before we listened
-                await caller.progress(run.elapsed_s, run.progress or run.state)
+                await self.look(started)
+                await caller.progress(run.elapsed_s, words(run, started.standing))
+                if run.state == "queued" and started.standing.cell and not is_patient:
+                    return run.has_ended
                 tick_s = tick_s if run.is_joined else _TICK_S
         return True
 
+    async def look(self, started: Started) -> Standing:
+        """How a run stands: asked of the kernel where its output does not tell."""
+        run = started.run
+        if run.has_ended or (run.state == "running" and not run.is_joined):
+            started.standing = Standing()
+            return started.standing
+        with suppress(FlowError):  # dead or deaf, it is waited for all the same
+            status = await started.link.ask("status")
+            before = list(takewhile(lambda each: each is not started, self._runs.values()))
+            calls = sum(not each.run.has_ended and each.link is started.link for each in before)
+            started.standing = standing_of(run, status, calls)
+            if started.standing.is_begun and run.state == "queued":
+                run.state = "running"
+        return started.standing
+
     async def answer(self, started: Started, caller: Caller) -> Answer:
         """What came of a run that has ended."""
+        answer = await self._answer(started)
+        if started.finish is None or started.run.loss:
+            return answer
+        return await started.finish(answer)
+
+    async def _answer(self, started: Started) -> Answer:
         run = started.run
         if run.is_repeat:
             return await self._repeated(started)

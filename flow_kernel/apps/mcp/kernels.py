@@ -115,6 +115,11 @@ class Kernels:
         notes, self._notes = self._notes, []
         return notes
 
+    def give_up(self) -> None:
+        """The server ends: no thread waits for a kernel any longer."""
+        if self._own is not None:
+            self._own.give_up()
+
     async def close_link(self) -> None:
         """Disconnect, while the loop still runs."""
         if self._link is not None:

@@ -14,13 +14,14 @@ from typing import Any, Final
 import zmq
 import zmq.asyncio
 
-from flow_kernel.apps.control_client import ControlClient
+from flow_kernel.apps.control_client import ANSWER_S, ControlClient
 from flow_kernel.apps.mcp.cell_run import CellRun
 from flow_kernel.apps.repl_events import EventFilter
 from flow_kernel.errors import KernelGone
 from flow_kernel.records.lease import Lease
 from flow_kernel.records.process import is_alive, this_process
 
+_ASK_S: Final = ANSWER_S + 1.0
 _LOOK_S: Final = 0.2
 _FAREWELL_S: Final = 0.15
 
@@ -68,9 +69,13 @@ class KernelLink:
         self._session.copy_threshold = 1 << 40
         self._shell = client.connect_shell(identity=self._session.bsession)
         self._iopub = client.connect_iopub()
-        for socket in (self._shell, self._iopub):
+        knocker = client.connect_control()
+        for socket in (self._shell, self._iopub, knocker):
             socket.linger = 0
-        await self._heard()
+        try:
+            await self._heard(knocker)
+        finally:
+            knocker.close(0)
         self._tasks = [
             asyncio.create_task(self._listen(self._shell)),
             asyncio.create_task(self._listen(self._iopub)),
@@ -108,7 +113,11 @@ class KernelLink:
             FlowError: It refuses.
         """
         try:
-            return await asyncio.to_thread(partial(self._control.ask, op, **arguments))
+            # Of many at once most wait for a thread, which a kernel that is stopped may keep long.
+            async with asyncio.timeout(_ASK_S):
+                return await asyncio.to_thread(partial(self._control.ask, op, **arguments))
+        except TimeoutError:
+            raise KernelGone(f"the kernel did not answer within {_ASK_S:g} s") from None
         except KernelGone as gone:
             raise KernelGone(self.death or gone.message, hint=gone.hint) from None
 
@@ -132,10 +141,14 @@ class KernelLink:
 
     # -- inside ------------------------------------------------------------------------------------
 
-    async def _heard(self) -> None:
-        """Wait for the first message of the kernel: until then, what cells print would be lost."""
+    async def _heard(self, knocker: Any) -> None:
+        """Wait for the first message of the kernel: until then, what cells print would be lost.
+
+        Args:
+            knocker: The control channel: a request on the other one would wait behind a cell.
+        """
         for _ in range(50):
-            self._post(self._shell, self._session.msg("kernel_info_request", {}))
+            self._post(knocker, self._session.msg("kernel_info_request", {}))
             if await self._iopub.poll(_LOOK_S * 1000):
                 return
             if not self._lives():

@@ -41,6 +41,7 @@ class OwnKernel:
 
     def __init__(self, folder: Path, *, env: Mapping[str, str]) -> None:
         self._folder = folder
+        self._is_given_up = False
         self._manager = KernelManager(
             kernel_name=NAME,
             connection_file=str(folder / "c.json"),
@@ -48,6 +49,10 @@ class OwnKernel:
         )
         # What it says of itself goes where a client shows it, and never into the protocol.
         self._manager.start_kernel(env=owned(env), stdout=2, stderr=2)
+
+    def give_up(self) -> None:
+        """Nobody waits for it any more."""
+        self._is_given_up = True
 
     @property
     def _process(self) -> Any:
@@ -72,7 +77,7 @@ class OwnKernel:
         while self._manager.transport == "ipc" and not all(map(Path.exists, names)):
             self._check(deadline_s)
             time.sleep(_TICK_S)
-        with ControlClient(file, lives=lambda: self.exit_code is None) as control:
+        with ControlClient(file, lives=self._is_wanted) as control:
             told = control.ask("status", timeout_s=max(deadline_s - time.monotonic(), 1.0))
         pid = int(self._process.pid)
         process = replace(this_process(), pid=pid, start_time=start_time(pid) or "")
@@ -103,7 +108,12 @@ class OwnKernel:
         self._manager.cleanup_resources()
         self._manager.context.destroy(0)
 
+    def _is_wanted(self) -> bool:
+        return self.exit_code is None and not self._is_given_up
+
     def _check(self, deadline_s: float) -> None:
+        if self._is_given_up:
+            raise KernelGone("the server ends")
         if (code := self.exit_code) is not None:
             raise KernelGone(f"the kernel ended while it started (exit code {code})")
         if time.monotonic() > deadline_s:

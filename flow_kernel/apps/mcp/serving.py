@@ -43,6 +43,8 @@ _MODERN: Final = "2026-07-28"
 _ASKED: Final = "decision"
 _CANCELLED: Final = "notifications/cancelled"
 _NAME_CHARS: Final = 40
+_DIALOG_S: Final = 600.0
+"""So long a dialog of the client holds up its call; the question stays open elsewhere."""
 _MOST_CALLS: Final = 1000
 _Context = ServerRequestContext[Any, Any]
 _Result = types.CallToolResult | types.InputRequiredResult
@@ -105,6 +107,7 @@ class _Serving:
         finally:
             with anyio.CancelScope(shield=True):
                 opening.cancel()
+                self._kernels.give_up()
                 await asyncio.gather(opening, return_exceptions=True)
                 self._cells.close()
                 self._working.close()
@@ -196,7 +199,7 @@ class _Serving:
             )
         )
         elsewhere = asyncio.create_task(
-            self._questions.wait(str(row["approval_id"]), 86400.0, caller)
+            self._questions.wait(str(row["approval_id"]), _DIALOG_S, caller)
         )
         try:
             await asyncio.wait({asking, elsewhere}, return_when=asyncio.FIRST_COMPLETED)

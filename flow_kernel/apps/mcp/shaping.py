@@ -12,6 +12,7 @@ import orjson
 
 from flow_kernel.apps.mcp.cell_run import CellRun
 from flow_kernel.apps.mcp.spool import ENDS_CHARS, Spool
+from flow_kernel.apps.mcp.standing import Standing, last_line
 from flow_kernel.records.plain import one_line, strip_controls
 
 LIMIT: Final = 2400
@@ -115,19 +116,27 @@ def run_answer(run: CellRun, record: Mapping[str, object] | None) -> Answer:
     return answer
 
 
-def running_answer(run: CellRun, since: int | None) -> Answer:
-    """What a run that goes on has said so far.
+def running_answer(run: CellRun, since: int | None, standing: Standing | None = None) -> Answer:
+    """What a run that goes on has said so far, or what it waits for.
 
     Args:
         run: The run.
         since: The first character to tell of; None for the end of it.
+        standing: As the kernel tells of it.
     """
+    standing, is_queued = standing or Standing(), run.state == "queued"
     answer: Answer = {
         "state": run.state,
         "run": run.run_id,
         "s": run.elapsed_s,
+        "behind": standing.behind() if is_queued else None,
+        "calls_before": (is_queued and standing.calls_before) or None,
+        "how": "it has not begun; look again with run_status" if is_queued else None,
         "progress": run.progress,
+        "lines": run.lines or None,
         "chars": run.out.chars,
+        "stderr": last_line(run) if run.latest is run.err else "",
+        "last": "" if run.latest.chars else one_line(standing.last_line, _SUMMARY_CHARS),
     }
     last = clean(run.out.tail)[-_TAIL_CHARS:]
     if since is None:

@@ -55,7 +55,8 @@ def _one_of(*words: str) -> Schema:
 TOOLS: Final[dict[str, ToolText]] = {
     "run_cell": ToolText(
         about="Run Python (IPython) code in the session. Returns output, value, error and the diff "
-        "of variables (+ ~ -), or {state:running, run} after wait_s: then use run_status.",
+        "of variables (+ ~ -), or {state:running, run} after wait_s: then use run_status. Other "
+        "tools answer {state:queued, behind} at once while another cell runs.",
         arguments={
             "code": _TEXT,
             "isolated": _said(_YES, "in a worker that may crash; gets copies of variables"),
@@ -87,6 +88,7 @@ TOOLS: Final[dict[str, ToolText]] = {
             "text": _said(_TEXT, "description, log line or reason"),
             "steps": {"type": "array", "items": _TEXT},
             "values": {"type": "object"},
+            "wait_s": _SECONDS,
         },
         required=("action",),
     ),
@@ -106,7 +108,11 @@ TOOLS: Final[dict[str, ToolText]] = {
     "checkpoint": ToolText(
         about="Keep variables and files as they are now. action list shows all, diff compares "
         "name with now.",
-        arguments={"name": _TEXT, "action": _one_of("take", "list", "diff")},
+        arguments={
+            "name": _TEXT,
+            "action": _one_of("take", "list", "diff"),
+            "wait_s": _SECONDS,
+        },
     ),
     "rollback": ToolText(
         about="Go back to a checkpoint. First a dry run: says what would change and gives confirm; "
@@ -116,6 +122,7 @@ TOOLS: Final[dict[str, ToolText]] = {
             "what": _one_of("all", "state", "files"),
             "dry_run": _said(_YES, "default true"),
             "confirm": _TEXT,
+            "wait_s": _SECONDS,
         },
         required=("to",),
         destroys=True,
@@ -146,7 +153,7 @@ TOOLS: Final[dict[str, ToolText]] = {
             "file": _TEXT,
             "spec": {"type": "object"},
             "variables": {"type": "object"},
-            "wait_s": _said(_SECONDS, "default 60"),
+            "wait_s": _SECONDS,
         },
         destroys=True,
     ),

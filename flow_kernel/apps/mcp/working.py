@@ -1,7 +1,8 @@
 """The tools that change something: cells, tasks, checkpoints, rollbacks, workflows.
 
 Called by `serving`, each with its checked arguments. All of them are cells of the session, so a
-person sees in the notebook's history what the agent did, in the order in which it happened.
+person sees in the notebook's history what the agent did, in the order in which it happened. None is
+waited for longer than the caller wants; what waits behind another cell says so at once.
 """
 
 import json
@@ -18,7 +19,6 @@ from flow_kernel.apps.mcp.kernels import Kernels
 from flow_kernel.apps.mcp.shaping import Answer, running_answer
 from flow_kernel.errors import UsageError
 
-_STATE_WAIT_S: Final = 60.0
 _MOST_HANDLES: Final = 100
 Arguments = Mapping[str, Any]
 
@@ -58,11 +58,8 @@ class Working:
 
     async def task(self, given: Arguments, caller: Caller) -> Answer:
         """Tasks and their steps."""
-        code = _task_code(given)
-        answer = await self._run(Wanted(code=code, label="task"), _STATE_WAIT_S, caller)
-        link = await self._kernels.link()
-        status = await link.ask("status")
-        return {**answer, "diff": None, "task": status["task_id"], "step": status["step"]}
+        wanted = Wanted(code=_task_code(given), label="task", finish=self._with_task)
+        return await self._state(wanted, given, caller)
 
     async def checkpoint(self, given: Arguments, caller: Caller) -> Answer:
         """Keep, list, compare."""
@@ -75,8 +72,8 @@ class Working:
             code = magics.checkpoint_diff(name)
         else:
             code = magics.checkpoint(name)
-        answer = await self._run(Wanted(code=code, label="checkpoint"), _STATE_WAIT_S, caller)
-        return {**answer, "diff": None}
+        wanted = Wanted(code=code, label="checkpoint", finish=_without_diff)
+        return await self._state(wanted, given, caller)
 
     async def rollback(self, given: Arguments, caller: Caller) -> Answer:
         """Say what going back would change; do it where the handle of that is brought."""
@@ -87,11 +84,12 @@ class Working:
         if is_real and handle is not None and handle[:3] != (link.lease.session, to, what):
             raise UsageError("this confirm is of another dry run", hint="begin with a dry run")
         if not is_real or handle is None:
-            return await self._dry_run(to, what, link.lease.session, caller)
-        self._handles.pop(given["confirm"], None)
+            dry = self._dry_run(to, what, link.lease.session)
+            return await self._state(dry, given, caller)
         code = magics.rollback(to, what, is_dry=False)
+        self._handles.pop(given["confirm"], None)
         wanted = Wanted(code=code, expect_rev=handle[3], label="rollback")
-        return await self._run(wanted, _STATE_WAIT_S, caller)
+        return await self._state(wanted, given, caller)
 
     async def run_workflow(self, given: Arguments, caller: Caller) -> Answer:
         """Run a workflow of a file, or one that is given."""
@@ -99,8 +97,7 @@ class Working:
             raise UsageError("give a file or a spec")
         file = given["file"] if "file" in given else self._spec_file(given["spec"])
         code = magics.workflow(file, given.get("variables", {}))
-        wait_s = given.get("wait_s", _STATE_WAIT_S)
-        return await self._run(Wanted(code=code, label="run_workflow"), wait_s, caller)
+        return await self._state(Wanted(code=code, label="run_workflow"), given, caller)
 
     def close(self) -> None:
         """Remove what was written for workflows."""
@@ -109,23 +106,38 @@ class Working:
 
     # -- inside ------------------------------------------------------------------------------------
 
-    async def _run(self, wanted: Wanted, wait_s: float, caller: Caller) -> Answer:
-        started = await self._cells.start(wanted, caller)
-        if await self._cells.wait(started, wait_s, caller):
-            return await self._cells.answer(started, caller)
-        return running_answer(started.run, None)
+    async def _state(self, wanted: Wanted, given: Arguments, caller: Caller) -> Answer:
+        """Run what is no cell to the agent: not waited for behind others unless that is asked."""
+        wait_s = given.get("wait_s", WAIT_S)
+        return await self._run(wanted, wait_s, caller, is_patient="wait_s" in given)
 
-    async def _dry_run(self, to: str, what: str, session: str, caller: Caller) -> Answer:
-        code = magics.rollback(to, what, is_dry=True)
-        answer = await self._run(Wanted(code=code, label="rollback"), _STATE_WAIT_S, caller)
-        rev = answer.get("rev")
-        if answer.get("ok") and isinstance(rev, int):
-            confirm = secrets.token_hex(6)
+    async def _run(
+        self, wanted: Wanted, wait_s: float, caller: Caller, *, is_patient: bool = True
+    ) -> Answer:
+        started = await self._cells.start(wanted, caller)
+        if await self._cells.wait(started, wait_s, caller, is_patient=is_patient):
+            return await self._cells.answer(started, caller)
+        return running_answer(started.run, None, await self._cells.look(started))
+
+    async def _with_task(self, answer: Answer) -> Answer:
+        link = await self._kernels.link()
+        status = await link.ask("status")
+        return {**answer, "diff": None, "task": status["task_id"], "step": status["step"]}
+
+    def _dry_run(self, to: str, what: str, session: str) -> Wanted:
+        confirm = secrets.token_hex(6)
+
+        async def finish(answer: Answer) -> Answer:
+            rev = answer.get("rev")
+            if not answer.get("ok") or not isinstance(rev, int):
+                return {**answer, "diff": None}
             self._handles[confirm] = (session, to, what, rev)
             while len(self._handles) > _MOST_HANDLES:
                 del self._handles[next(iter(self._handles))]
-            answer = {**answer, "dry_run": True, "confirm": confirm}
-        return {**answer, "diff": None}
+            return {**answer, "diff": None, "dry_run": True, "confirm": confirm}
+
+        code = magics.rollback(to, what, is_dry=True)
+        return Wanted(code=code, label="rollback", finish=finish)
 
     def _spec_file(self, spec: Mapping[str, object]) -> str:
         if self._specs is None:
@@ -134,6 +146,10 @@ class Working:
         path = Path(self._specs.name) / f"{name}-{secrets.token_hex(3)}.json"
         path.write_text(json.dumps(spec), encoding="utf-8")
         return str(path)
+
+
+async def _without_diff(answer: Answer) -> Answer:
+    return {**answer, "diff": None}
 
 
 def _task_code(given: Arguments) -> str:

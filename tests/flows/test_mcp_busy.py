@@ -1,0 +1,156 @@
+"""An agent beside a cell that runs: it is told what goes on, and no call of it hangs."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.agents import Agent
+from tests.kernels import Kernel
+from tests.promises import promise
+
+_WAITS = "import time\nprint('epoch 1')\nprint('epoch 2', flush=True)\nwhile True: time.sleep(0.01)"
+
+
+@pytest.fixture(scope="module")
+def agent(flow: Kernel) -> Iterator[Agent]:
+    """A server in the kernel of the notebook that a person has open."""
+    with Agent(home=flow.home, name="helper") as agent:
+        yield agent
+
+
+@pytest.fixture
+def busy(flow: Kernel, agent: Agent) -> Iterator[str]:
+    """The id of a cell of the person that runs until it is interrupted."""
+    msg_id = flow.send(_WAITS, stop_on_error=False)
+    try:
+        flow.wait(lambda: "epoch 2" in flow.stream(parent=msg_id))
+        _wait(lambda: _says(agent) == "epoch 2")
+        yield msg_id
+    finally:
+        flow.interrupt()
+        flow.collect(msg_id)
+
+
+def _says(agent: Agent) -> object:
+    """The last line of the cell that runs."""
+    return (agent.call("run_status").said.get("cell") or {}).get("last_line")
+
+
+@promise("mcp.beside", "mcp.looks")
+def test_a_server_that_comes_while_a_cell_runs_works_at_once(flow: Kernel, busy: str) -> None:
+    with Agent(home=flow.home) as agent:
+        assert agent.call("run_status").said["cell"]["msg_id"] == busy
+
+
+@promise("mcp.waits")
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("task", {"action": "status"}),
+        ("checkpoint", {"action": "list"}),
+        ("run_workflow", {"spec": {"name": "one", "steps": []}}),
+    ],
+)
+def test_what_would_wait_behind_a_cell_of_a_person_says_so_at_once(
+    agent: Agent, busy: str, tool: str, arguments: dict[str, Any]
+) -> None:
+    said = agent.call(tool, **arguments).said
+    again = agent.call("run_status", run=said["run"]).said
+    agent.call("run_status", run=said["run"], cancel=True)
+
+    for told in (said, again):
+        behind = told["behind"]
+        seconds, cell = behind.pop("s"), behind.pop("cell")
+        assert (told["state"], "task" in told) == ("queued", False)
+        assert behind == {"by": "user", "code": "import time", "last": "epoch 2"}
+        assert 0 < seconds < 60
+        assert cell.startswith("In [")
+        assert told["how"] == "it has not begun; look again with run_status"
+
+
+@promise("mcp.waits")
+def test_what_waited_is_told_in_full_by_run_status(agent: Agent, flow: Kernel) -> None:
+    flow.run("kept = 1")
+    agent.call("checkpoint", name="early")
+    msg_id = flow.send(_WAITS, stop_on_error=False)
+    _wait(lambda: agent.call("run_status").said["busy"])
+    task = agent.call("task", action="start", name="While a cell runs", wait_s=0).said
+    dry = agent.call("rollback", to="early", wait_s=0).said
+    flow.interrupt()
+    flow.collect(msg_id)
+    started = agent.call("run_status", run=task["run"], wait_s=20).said
+    known = agent.call("run_status", run=dry["run"], wait_s=20).said
+    twice = agent.call("run_status", run=dry["run"]).said
+    done = agent.call("rollback", to="early", dry_run=False, confirm=known["confirm"]).said
+
+    assert (task["state"], dry["state"]) == ("queued", "queued")
+    assert dry["calls_before"] == 1
+    assert (started["ok"], started["task"]) == (True, "T-0001")
+    assert (known["dry_run"], known["confirm"]) == (True, twice["confirm"])
+    assert done["ok"]
+
+
+@promise("mcp.waits")
+def test_progress_names_what_is_waited_for_and_what_a_cell_says(
+    agent: Agent, flow: Kernel, busy: str
+) -> None:
+    agent.progress.clear()
+    said = agent.run("2", wait_s=1.2)
+    agent.call("run_status", run=said["run"], cancel=True)
+    waiting = [text for _, text in agent.progress]
+    flow.interrupt()
+    _wait(lambda: agent.run("3", wait_s=5)["ok"])
+    agent.progress.clear()
+    running = agent.run("import time\nprint('step 1\\nstep 2', flush=True)\ntime.sleep(1.4)")
+
+    assert running["ok"]
+    assert waiting[0].startswith("queued behind In [")
+    assert " of user, which has run " in waiting[0]
+    assert [text for _, text in agent.progress] == ["running; 2 lines of output; last: step 2"]
+
+
+@promise("mcp.waits")
+def test_a_run_that_an_earlier_server_began_is_told_with_its_last_line(
+    flow: Kernel,
+) -> None:
+    with Agent(home=flow.home) as first:
+        begun = first.run(_WAITS, idempotency_key="left", wait_s=0)
+        _wait(lambda: _says(first) == "epoch 2")
+        first.kill()
+    with Agent(home=flow.home) as second:
+        told = second.run(_WAITS, idempotency_key="left", wait_s=0)
+        ended = second.call("run_status", run=begun["run"], cancel=True, wait_s=20).said
+
+    assert (told["state"], told["run"], told["last"]) == ("running", begun["run"], "epoch 2")
+    assert ended["err"]["type"] == "KeyboardInterrupt"
+
+
+@promise("mcp.waits", "mcp.survives")
+def test_no_call_hangs_while_the_kernel_is_stopped(flow: Kernel) -> None:
+    with Agent(home=flow.home) as agent:
+        agent.run("1")
+        os.kill(flow.pid, signal.SIGSTOP)
+        began_s = time.monotonic()
+        try:
+            calls = [agent.begin("run_status") for _ in range(20)]
+            calls += [agent.begin("get_history"), agent.begin("get_variable", name="x")]
+            calls += [agent.begin("run_cell", code="1", wait_s=0)]
+            answers = [each.result(25).said for each in calls]
+        finally:
+            os.kill(flow.pid, signal.SIGCONT)
+        took_s = time.monotonic() - began_s
+
+        assert {each["err"]["type"] for each in answers[:-1]} == {"KernelGone"}
+        assert answers[-1]["state"] == "queued"
+        assert took_s < 20
+        _wait(lambda: agent.call("run_status").said.get("pid") == flow.pid)
+
+
+def _wait(happened: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + 20
+    while not happened():
+        assert time.monotonic() < deadline
