@@ -192,6 +192,7 @@ class Listener:
         self._bytes = b""
         head = self._until(b"\r\n\r\n")
         self.status = int(head.split(b" ", 2)[1])
+        self._has_begun = False
 
     def __enter__(self) -> Self:
         return self
@@ -200,7 +201,7 @@ class Listener:
         self.socket.close()
 
     def message(self) -> dict[str, Any]:
-        """The next message."""
+        """The next message; that the server is still there is none, but for the first."""
         while True:
             first, second = self._take(2)
             length = second & 127
@@ -211,7 +212,9 @@ class Listener:
             payload = self._take(length)
             if first & 15 == 1:
                 found: dict[str, Any] = json.loads(payload)
-                return found
+                if found or not self._has_begun:
+                    self._has_begun = True
+                    return found
             if first & 15 == 8:
                 raise ConnectionError(f"closed: {payload[2:].decode()}")
 

@@ -247,5 +247,5 @@ def test_a_first_look_that_fails_is_tried_again_and_nobody_is_told_before_it_tha
         thread.join(DEADLINE_S)
 
     assert not was_ready
-    assert first == {"rows": [], "reload": True, "state": True, "workers": True}
+    assert first == {"rows": [], "reload": True, "state": True, "workers": True, "running": []}
     assert (second["reload"], "'new'" in str(second["rows"])) == (False, True)

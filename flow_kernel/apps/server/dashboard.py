@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from flow_kernel.apps.control_client import ControlClient
 from flow_kernel.apps.server.live import Feed
@@ -25,10 +25,14 @@ from flow_kernel.records.lease import Lease, living
 from flow_kernel.records.redaction import Redactor
 from flow_kernel.session.approval_desk import ApprovalDesk
 from flow_kernel.session.flow import Flow
-from flow_kernel.session.open_home import flow_of
+from flow_kernel.session.open_home import flow_of, store_of
+
+if TYPE_CHECKING:
+    from flow_kernel.store.sqlite import SqliteStore
 
 _MOST_ANSWERS: Final = 16
 _MOST_ASKED: Final = 16
+_LOOK_S: Final = 0.2
 
 
 class Dashboard:
@@ -51,6 +55,9 @@ class Dashboard:
         """For the questions of one answer: never for an answer, which would wait for itself."""
         self._lock = threading.Lock()
         self._flow: Flow | None = None
+        # Apart from the one for answers: what one of them waits for must not hold up the feed, and
+        # a connection is not told of its own changes.
+        self._watched: SqliteStore = store_of(home, wait_s=_LOOK_S)
 
     @property
     def has_store(self) -> bool:
@@ -109,4 +116,4 @@ class Dashboard:
         )
 
     def _version(self) -> int | None:
-        return self.flow().store.version() if self.has_store else None
+        return self._watched.version() if self.has_store else None

@@ -5,7 +5,7 @@ Made by `dashboard`; watched by `live_socket`.
 The thread compares sizes of log files, the number of the store's last change and the times of the
 pages of workers, ten times a second, and reads only what has grown. A watcher keeps at most
 `MOST_ROWS` rows that it could not send: beyond that they are forgotten, and it is told to load the
-page again.
+page again. Which cells run is told as a whole, and to each watcher at its begin.
 """
 
 import asyncio
@@ -14,12 +14,13 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from flow_kernel.apps.follow import Follower
 from flow_kernel.apps.server.rows import row_of
+from flow_kernel.apps.server.running import RunningCells
 from flow_kernel.apps.sources import records_of
 from flow_kernel.errors import FlowError
 from flow_kernel.records.backward import numbered_backward
@@ -44,12 +45,14 @@ class News:
         left_out: How many are not among them.
         has_state: True when the store has changed.
         has_workers: True when sessions or workers have.
+        running: All cells that run now, oldest first; None when they are those of before.
     """
 
     rows: list[Row] = field(default_factory=list)
     left_out: int = 0
     has_state: bool = False
     has_workers: bool = False
+    running: list[Row] | None = None
 
 
 _ALL_IS_NEW: Final = News(left_out=1, has_state=True, has_workers=True)
@@ -67,6 +70,7 @@ class Watcher:
         self._must_reload = False
         self._has_state = False
         self._has_workers = False
+        self._running: list[Row] | None = None
 
     def take(self, news: News) -> None:
         """Add what is new."""
@@ -76,6 +80,8 @@ class Watcher:
             self._rows += news.rows
         self._has_state |= news.has_state
         self._has_workers |= news.has_workers
+        if news.running is not None:
+            self._running = news.running
         self._wake.set()
 
     async def message(self) -> dict[str, object]:
@@ -87,8 +93,9 @@ class Watcher:
             "reload": self._must_reload,
             "state": self._has_state,
             "workers": self._has_workers,
+            "running": self._running,
         }
-        self._rows, self._must_reload = [], False
+        self._rows, self._must_reload, self._running = [], False, None
         self._has_state = self._has_workers = False
         return told
 
@@ -113,19 +120,22 @@ class Feed:
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
         self._is_looking = False
+        self._running: list[Row] = []
 
     def join(self, watcher: Watcher) -> None:
         """Tell this one, too; see `Watcher.is_ready`."""
         with self._lock:
             self._watchers.add(watcher)
             if self._thread is None:
-                self._stop, self._is_looking = threading.Event(), False
+                self._stop, self._is_looking, self._running = threading.Event(), False, []
                 self._thread = threading.Thread(
                     target=self._run, args=(self._stop,), name="flow-live", daemon=True
                 )
                 self._thread.start()
             elif self._is_looking:
                 watcher.is_ready.set()
+                if self._running:
+                    watcher.take(News(running=self._running))
 
     def leave(self, watcher: Watcher) -> None:
         """Tell this one no more; harmless the second time."""
@@ -148,8 +158,7 @@ class Feed:
             try:
                 if look is None:
                     look = _Look(self._home, self._version)
-                    # What was written while nothing could be read is on no list.
-                    news = _ALL_IS_NEW if has_failed else None
+                    news = look.first(has_missed=has_failed)
                 else:
                     news = look.news()
                 has_failed = False
@@ -173,6 +182,8 @@ class Feed:
             if stop.is_set():  # those who watch now have a thread of their own
                 return
             is_first, self._is_looking = not self._is_looking, True
+            if news is not None and news.running is not None:
+                self._running = news.running
             watchers = [*self._watchers] if is_first or news is not None else []
         for watcher in watchers:
             with suppress(RuntimeError):  # its loop has ended
@@ -193,16 +204,36 @@ class _Look:
         self._follower = Follower(lambda: self._grown)
         for path in self._logs:
             _skip(self._follower, path)
+        self._running = RunningCells(home)
+        self._running.find()
         self._seen = (self._state(), self._pages())
+
+    def first(self, *, has_missed: bool) -> News | None:
+        """What is told before anything is new.
+
+        Args:
+            has_missed: True where nothing could be read for a time: what was written is on no list.
+        """
+        running = self._running.news() or []
+        if has_missed:
+            return replace(_ALL_IS_NEW, running=running)
+        return News(running=running) if running else None
 
     def news(self) -> News | None:
         """What has changed; None where nothing has."""
         rows, left_out = self._new_rows()
         before, self._seen = self._seen, (self._state(), self._pages())
         has_state, has_workers = (old != new for old, new in zip(before, self._seen, strict=True))
-        if not (rows or has_state or has_workers):
+        running = self._running.news()
+        if not (rows or has_state or has_workers or running is not None):
             return None
-        return News(rows=rows, left_out=left_out, has_state=has_state, has_workers=has_workers)
+        return News(
+            rows=rows,
+            left_out=left_out,
+            has_state=has_state,
+            has_workers=has_workers,
+            running=running,
+        )
 
     def _new_rows(self) -> tuple[list[Row], int]:
         now = _signs(self._home.log_files())
@@ -211,6 +242,7 @@ class _Look:
         if not self._grown:
             return [], 0
         records = [r for raw in self._follower.poll() for r, _ in records_of(raw) if r is not None]
+        self._running.follow(records)
         return [row_of(record) for record in records[-MOST_ROWS:]], max(len(records) - MOST_ROWS, 0)
 
     def _state(self) -> int | None:

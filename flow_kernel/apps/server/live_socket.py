@@ -2,11 +2,12 @@
 
 Added to a server by `extension`.
 
-    {}                      first: what is written from now on is told
-    {"rows": […], "reload": false, "state": true, "workers": false}     at most four a second
+    {}                      first: what is written from now on is told; later: still here
+    {"rows": […], "reload": false, "state": true, "workers": false, "running": […]}
+                            at most four a second; `running` is null where it is as told before
 
-The page sends nothing. One that reads slowly is told to reload; one that does not read at all is
-left.
+The page sends nothing, and takes a connection that is silent for much longer than `PULSE_S` for a
+dead one. One that reads slowly is told to reload; one that does not read at all is left.
 """
 
 import asyncio
@@ -26,6 +27,8 @@ from flow_kernel.apps.server.live import SPACING_S, Watcher
 SENT_S: Final = 20.0
 """Longest that a peer may take to read one message."""
 PING_S: Final = 20.0
+PULSE_S: Final = 4.0
+"""Longest silence: a browser is not told of the pings of the protocol, nor of a lost network."""
 MOST_WATCHERS: Final = 500
 
 
@@ -84,7 +87,7 @@ class LiveSocket(WebSocketMixin, WebSocketHandler, Guarded):
             await watcher.is_ready.wait()
             await self.write_message("{}")
             while True:
-                told = orjson.dumps(await watcher.message(), default=str)
+                told = orjson.dumps(await _message(watcher), default=str)
                 await asyncio.wait_for(self.write_message(told.decode()), SENT_S)
                 await asyncio.sleep(SPACING_S)
         except (WebSocketClosedError, StreamClosedError):
@@ -97,3 +100,10 @@ class LiveSocket(WebSocketMixin, WebSocketHandler, Guarded):
                 stream.close()
         finally:
             self.dashboard.feed.leave(watcher)
+
+
+async def _message(watcher: Watcher) -> dict[str, object]:
+    try:
+        return await asyncio.wait_for(watcher.message(), PULSE_S)
+    except TimeoutError:
+        return {}

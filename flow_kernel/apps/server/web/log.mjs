@@ -1,7 +1,7 @@
 // The log: pages of records, the newest first, with search; new ones arrive by themselves.
 import { html, useState, useEffect, useCallback, useRef } from "./lib.mjs";
-import { ask, listen } from "./data.mjs";
-import { Mark, Time, duration, Names, Trouble, Empty, More, Filters, Search } from "./parts.mjs";
+import { ask, listen, runningCells } from "./data.mjs";
+import { Mark, Time, duration, Names, Trouble, Empty, More, Filters, Search, useAgain } from "./parts.mjs";
 import { RecordPanel } from "./record.mjs";
 
 const MOST = 2000;
@@ -28,46 +28,72 @@ export function LogView({ plans }) {
 
 export function Records({ params, hasTask }) {
   const key = JSON.stringify(params);
-  const [list, setList] = useState({ items: [], next: null, isFirst: true, isBusy: true });
+  const [list, setList] = useState({ items: [], next: null, isBusy: true });
+  const [running, setRunning] = useState(runningCells());
   const [error, setError] = useState(null);
   const [chosen, setChosen] = useState(null);
   const current = useRef({});
-  current.current = { key, list };
+  current.current.list = list;
 
-  const load = useCallback(async (cursor) => {
+  // One question at a time: a page that was asked for earlier must not replace a later one. What the
+  // server tells meanwhile may be missing in its answer, which it began to read before.
+  const load = useCallback(async (cursor = "") => {
+    const before = current.current.asked;
+    if (before && before.key === key && !before.cursor && !cursor) { before.again = true; return; }
+    before?.stop.abort();
+    const mine = (current.current.asked = { key, cursor, heard: [], again: true, stop: new AbortController() });
     setList((old) => ({ ...old, isBusy: true }));
-    try {
-      const page = await ask("records", { ...params, limit: 100, cursor });
-      if (current.current.key !== key) return;
-      setError(null);
-      setList((old) => merged(old, page, cursor));
-    } catch (found) {
-      if (current.current.key === key) { setError(found); setList((old) => ({ ...old, isBusy: false })); }
+    while (mine.again) {
+      mine.again = false;
+      mine.heard = [];
+      try {
+        const page = await ask("records", { ...params, limit: 100, cursor }, mine.stop.signal);
+        if (current.current.asked !== mine) return;
+        setError(null);
+        setList((old) => merged(old, page, cursor, mine.heard, params.q));
+      } catch (found) {
+        if (current.current.asked !== mine) return;
+        setError(Object.assign(found, { cursor }));
+        setList((old) => ({ ...old, isBusy: false }));
+      }
     }
+    current.current.asked = null;
   }, [key]);
+  const newest = useCallback(() => load(""), [load]);
   const older = useCallback(() => {
-    const { list: now } = current.current;
-    if (now.next && !now.isBusy) load(now.next);
+    const { list: now, asked } = current.current;
+    if (now.next && !asked) load(now.next);
   }, [load]);
+  useAgain(error, useCallback(() => load(error?.cursor), [load, error]));
 
-  useEffect(() => { load(""); }, [load]);
-  useEffect(() => listen((news) => {
-    if (news.reload) { load(""); return; }
-    const rows = (news.rows || []).filter((row) => isMeant(row, params));
-    if (!rows.length) return;
-    if (params.q) { setList((old) => ({ ...old, hasNew: true })); return; }
-    setList((old) => (old.isShifted ? { ...old, hasNew: true } : { ...old, items: withNew(old.items, rows) }));
-  }), [key, load]);
+  useEffect(() => {
+    newest();
+    return () => { current.current.asked?.stop.abort(); current.current.asked = null; };
+  }, [newest]);
+  useEffect(() => {
+    setRunning(runningCells());
+    return listen((news) => {
+      setRunning(runningCells());
+      if (news.reload) { newest(); return; }
+      const rows = (news.rows || []).filter((row) => row.kind !== "cell_started" && isMeant(row, params));
+      if (!rows.length) return;
+      current.current.asked?.heard.push(...rows);
+      setList((old) => (params.q || old.isShifted ? { ...old, hasNew: true } : { ...old, items: withNew(old.items, rows) }));
+    });
+  }, [key, newest]);
 
-  const back = () => { load(""); window.scrollTo(0, 0); };
+  const back = () => { newest(); window.scrollTo(0, 0); };
+  const ended = new Set(list.items.map((row) => row.span_id));
+  const begun = params.q ? [] : running.filter((row) => isMeant(row, params) && !ended.has(row.span_id)).reverse();
+  const rows = [...begun, ...list.items];
   return html`<div class=${chosen ? "split" : ""}><div class="list">
     <${Trouble} error=${error} />
     ${list.hasNew || list.isShifted ? html`<p class="new"><button onClick=${back}>${list.hasNew ? "There are newer records: show them" : "Back to the newest"}</button></p>` : null}
     <ol class=${hasTask ? "rows" : "rows alone"} aria-label="Records, the newest first" aria-busy=${list.isBusy}>
-      ${list.items.map((row) => html`<${Row} key=${keyOf(row)} row=${row} hasTask=${hasTask}
+      ${rows.map((row) => html`<${Row} key=${keyOf(row)} row=${row} hasTask=${hasTask}
         isChosen=${chosen && keyOf(chosen) === keyOf(row)} onChoose=${setChosen} />`)}
     </ol>
-    ${!list.items.length && !list.isBusy && !error ? html`<${Empty}>${params.q ? "Nothing found so far." : "No records yet. Run a cell on the kernel flow."}<//>` : null}
+    ${!rows.length && !list.isBusy && !error ? html`<${Empty}>${params.q ? "Nothing found so far." : "No records yet. Run a cell on the kernel flow."}<//>` : null}
     ${list.isCut ? html`<p class="until">Searched back to ${list.until}.</p>` : null}
     ${list.next ? html`<${More} onMore=${older} isBusy=${list.isBusy}>${list.isCut ? "Search further back" : "Older records"}<//>` : null}
   </div>
@@ -91,12 +117,9 @@ export function keyOf(row) {
   return `${row.session}.${row.seq}`;
 }
 
-function merged(old, page, cursor) {
+function merged(old, page, cursor, heard, isSearch) {
   const facts = { next: page.next, isCut: page.is_cut, until: page.until, isBusy: false, hasNew: false };
-  if (!cursor) {
-    const running = old.items.filter((row) => row.kind === "cell_started" && !page.items.some((each) => each.span_id === row.span_id));
-    return { ...facts, items: cursor === "" && old.isFirst ? page.items : [...running.slice(0, 20), ...page.items] };
-  }
+  if (!cursor) return isSearch ? { ...facts, items: page.items, hasNew: heard.length > 0 } : { ...facts, items: withNew(page.items, heard) };
   const known = new Set(old.items.map(keyOf));
   const items = [...old.items, ...page.items.filter((row) => !known.has(keyOf(row)))];
   const isShifted = old.isShifted || items.length > MOST;
@@ -112,9 +135,7 @@ function isMeant(row, params) {
 }
 
 function withNew(items, rows) {
-  const spans = new Set(rows.filter((row) => row.kind !== "cell_started").map((row) => row.span_id).filter(Boolean));
   const known = new Set(items.map(keyOf));
-  const fresh = rows.filter((row) => !known.has(keyOf(row)) && !(row.kind === "cell_started" && spans.has(row.span_id)));
-  const kept = items.filter((row) => !(row.kind === "cell_started" && spans.has(row.span_id)));
-  return [...fresh.reverse(), ...kept].slice(0, MOST);
+  const fresh = rows.filter((row) => !known.has(keyOf(row)));
+  return [...fresh.reverse(), ...items].slice(0, MOST);
 }

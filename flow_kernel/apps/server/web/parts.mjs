@@ -2,6 +2,7 @@
 import { html, useEffect, useRef, useState, useCallback } from "./lib.mjs";
 import { ask, listen } from "./data.mjs";
 
+const AGAIN_MS = 2000;
 export const MARKS = {
   ok: "✓", error: "✗", interrupted: "■", aborted: "–", death: "†", running: "▶", lost: "?",
   hidden: "·", note: "·", done: "✓", doing: "▶", todo: "○", planned: "○", failed: "✗",
@@ -71,6 +72,15 @@ export function More({ onMore, isBusy, children }) {
   return html`<div class="more" ref=${place}><button onClick=${onMore} disabled=${isBusy}>${isBusy ? "Loading…" : children}</button></div>`;
 }
 
+// Asks again what could not be answered for a reason that passes.
+export function useAgain(error, load) {
+  useEffect(() => {
+    if (!error?.isPassing) return undefined;
+    const timer = setTimeout(load, AGAIN_MS);
+    return () => clearTimeout(timer);
+  }, [error, load]);
+}
+
 // The answer to a question, asked again when the server says that something of `topics` is new:
 // once the answer is there that is waited for, or a slow one would never be seen.
 export function useAnswer(path, params, topics = ["state"]) {
@@ -102,6 +112,7 @@ export function useAnswer(path, params, topics = ["state"]) {
     });
     return () => { stop(); running.current?.stop.abort(); running.current = null; };
   }, [load]);
+  useAgain(found.error, load);
   return { ...found, load };
 }
 
