@@ -7,7 +7,6 @@ Origin is refused with a valid token, too, because no page of ours sends one.
 """
 
 import asyncio
-import re
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -17,6 +16,7 @@ from jupyter_server.base.handlers import APIHandler, JupyterHandler
 from tornado import web
 
 from flow_kernel.apps.server.dashboard import Dashboard
+from flow_kernel.apps.server.who import who_asks
 from flow_kernel.errors import (
     FlowError,
     IllegalTransition,
@@ -26,7 +26,6 @@ from flow_kernel.errors import (
     UntrustedCheckpoint,
     UsageError,
 )
-from flow_kernel.records.plain import one_line
 
 T = TypeVar("T")
 RESOURCE: Final = "flow"
@@ -44,8 +43,6 @@ _STATUSES: Final[tuple[tuple[type[FlowError], int], ...]] = (
     (KernelGone, 409),
     (StoreError, 503),
 )
-_NUMBER: Final = re.compile(r"[0-9a-f]{32}\Z")
-_NAME_CHARS: Final = 100
 _MOST_BYTES: Final = 64 * 1024
 _MOST_CHARS: Final = 4_000
 
@@ -63,13 +60,11 @@ class Guarded(JupyterHandler):
 
     @property
     def who(self) -> str:
-        """Who asks, as the server knows them."""
-        user = self.current_user
-        name = str(getattr(user, "username", ""))
-        # Who has nothing but a token is given a number for a name, and a name to be shown.
-        if not name or _NUMBER.match(name):
-            name = str(getattr(user, "display_name", "") or getattr(user, "name", ""))
-        return one_line(name, _NAME_CHARS) or "unknown"
+        """Who asks, for the record."""
+        provider = self.identity_provider
+        return who_asks(
+            self.current_user, provider, has_token=provider.is_token_authenticated(self)
+        )
 
     async def in_thread(self, work: Callable[[], T]) -> T:
         """What `work` finds, in a thread of the dashboard."""
