@@ -10,6 +10,8 @@ from typing import Final
 
 import pytest
 
+from tests import screens
+
 QUIET_FLAGS: Final = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -27,11 +29,11 @@ def program() -> str:
 
 
 def picture(page: Path, *, width: int = 900, height: int = 1400) -> Path:
-    """A picture of `page`, taken once it has had five seconds of its own time.
+    """A picture of `page`, taken once it has had five seconds of its own time, and kept.
 
     Skips the test where there is no Chromium.
     """
-    target = page.with_suffix(".png")
+    target = screens.place(page.stem)
     target.unlink(missing_ok=True)
     subprocess.run(
         [

@@ -22,7 +22,7 @@ import nbformat
 import psutil
 import pytest
 
-from tests import browser
+from tests import browser, screens
 from tests.environments import environment
 from tests.kernels import FLOW
 
@@ -210,11 +210,9 @@ class Lab:
         self._notebook = self._opened()
         return self._notebook
 
-    def picture(self, name: str) -> Path:
-        """What is seen now, in a file."""
-        path = self.root / f"{name}.png"
-        self.page.screenshot(path=path)
-        return path
+    def picture(self, state: str = "") -> Path:
+        """What is seen now, in a file; `state` names it where a test keeps several."""
+        return screens.keep(self.page, state)
 
     def _opened(self) -> Notebook:
         panel = self.page.evaluate(_OPEN, f"{self._open_notebooks}.ipynb")

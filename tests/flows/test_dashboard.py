@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
+from tests import screens
 from tests.apps.sample_log import SampleLog
 from tests.dashboard import DEADLINE_S, Answer, Served, api, window
 from tests.isolating import ok as all_of
@@ -51,13 +52,13 @@ def browser_page(served: Served) -> "Iterator[Page]":
 
 
 @pytest.fixture
-def page(browser_page: "Page", tmp_path: Path, request: pytest.FixtureRequest) -> "Iterator[Page]":
+def page(browser_page: "Page") -> "Iterator[Page]":
     """The page at its log, anew; a picture of how a test left it."""
     for where in ("Runs", "Log"):
         browser_page.goto(f"{browser_page.url.partition('#')[0]}#/{where.lower()}")
         browser_page.locator("h1", has_text=where).wait_for()
     yield browser_page
-    browser_page.screenshot(path=tmp_path / f"{request.node.originalname}.png")
+    screens.keep(browser_page)
     browser_page.emulate_media(color_scheme="light")
 
 

@@ -29,7 +29,7 @@ def test_a_launcher_entry_opens_a_tab_that_shows_what_the_notebook_beside_it_doe
     notebook.run(0)
     lab.page.evaluate("jupyterapp.commands.execute('flow:open-dashboard')")
     inside.locator(".row.ok", has_text="seen_from_the_tab = 1").wait_for()
-    lab.picture("dashboard")
+    lab.picture()
 
     assert lab.page.locator("#flow-dashboard").count() == 1
     assert lab.page.locator("li.lm-TabBar-tab", has_text="Flow").first.is_visible()

@@ -14,6 +14,7 @@ import pytest
 
 from flow_kernel.records.home import Home
 from flow_kernel.session.open_home import flow_of
+from tests import screens
 from tests.apps.sample_log import SampleLog
 from tests.dashboard import Served, window
 from tests.hostile_home import fill
@@ -105,6 +106,13 @@ def page(served: Served) -> "Iterator[Page]":
         page.goto(served.page)
         page.locator(".live:not(.off)").wait_for()
         yield page
+
+
+@pytest.fixture(autouse=True)
+def picture(page: "Page") -> Iterator[None]:
+    """What a test has ended with is in a picture of its name."""
+    yield
+    screens.keep(page)
 
 
 def go(page: "Page", where: str, wait_for: str) -> None:

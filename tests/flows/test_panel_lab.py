@@ -41,10 +41,10 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 @pytest.fixture(autouse=True)
-def picture(lab: Lab, request: pytest.FixtureRequest) -> Iterator[None]:
+def picture(lab: Lab) -> Iterator[None]:
     """What a test has ended with is in a picture of its name."""
     yield
-    lab.picture(request.node.name)
+    lab.picture()
 
 
 def press(notebook: Notebook, cell: int, name: str) -> "Locator":
