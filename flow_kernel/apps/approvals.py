@@ -8,7 +8,7 @@ import os
 import shlex
 from typing import Final
 
-from flow_kernel.apps.state import add_home, opened
+from flow_kernel.apps.state import add_home, has_store, opened
 from flow_kernel.apps.tables import Cell, Column, Painted, plain, print_table
 from flow_kernel.apps.terminal import Terminal
 from flow_kernel.errors import UsageError
@@ -63,6 +63,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, terminal: Terminal) -> int:
     """Print the questions, or answer one."""
     run_id: str | None = None
+    if options.verb == "approvals":
+        _check(options)
+    is_list = options.verb == "approvals" and options.approval_id is None
+    if is_list and options.json and not has_store(terminal, options.home):
+        _list([], terminal, as_json=True)
+        return 0
     with opened(terminal, options.home) as flow:
         redactor = Redactor(os.environ)
         desk = ApprovalDesk(flow.store, now=utc_now_ms, redact=lambda text: redactor.text(text)[0])
@@ -80,7 +86,7 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
                 )
             ]
             run_id = _go_on(flow, rows[0].approval_id)
-    if options.verb == "approvals" and options.approval_id is None:
+    if is_list:
         _list(rows, terminal, as_json=options.json)
     elif options.json:
         terminal.document(document_of(rows[0]))
@@ -104,18 +110,23 @@ def _go_on(flow: Flow, approval_id: str) -> str | None:
     return run_id
 
 
-def _asked_for(options: argparse.Namespace, desk: ApprovalDesk, flow: Flow) -> list[ApprovalRow]:
+def _check(options: argparse.Namespace) -> None:
     if options.command and not options.remind:
         raise UsageError("--command goes with --remind")
+    if options.remind and (options.approval_id or options.status):
+        raise UsageError("--remind goes with neither an id nor --status")
+    if options.approval_id and options.status:
+        raise UsageError("--status goes with the list, not with one id")
+    if options.command:
+        _argv(options.command)
+
+
+def _asked_for(options: argparse.Namespace, desk: ApprovalDesk, flow: Flow) -> list[ApprovalRow]:
     if options.remind:
-        if options.approval_id or options.status:
-            raise UsageError("--remind goes with neither an id nor --status")
         command = RemindCommand(_argv(options.command), os.environ) if options.command else None
         return Reminders(flow.store, now=utc_now_ms, tell=command or (lambda _: None)).give_due()
     if options.approval_id is None:
         return desk.list(status=options.status)
-    if options.status:
-        raise UsageError("--status goes with the list, not with one id")
     return [desk.get(options.approval_id)]
 
 

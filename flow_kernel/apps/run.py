@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from flow_kernel.apps.run_screen import Screen, screen_for
-from flow_kernel.apps.state import add_home, opened
+from flow_kernel.apps.state import add_home, has_store, opened
 from flow_kernel.apps.tables import plain
 from flow_kernel.apps.terminal import Terminal
 from flow_kernel.errors import FlowError, IllegalTransition, UsageError
@@ -101,15 +101,13 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def _resume(options: argparse.Namespace, terminal: Terminal) -> int:
+    if options.json and not (options.run_ids or has_store(terminal, options.home)):
+        return _none_goes_on(options, terminal)
     with opened(terminal, options.home) as flow:
         service = Service(flow)
         run_ids = options.run_ids or [row.run_id for row in service.book.unfinished()]
         if not run_ids:
-            if options.json:
-                terminal.document({"items": [], "next": None})
-            else:
-                terminal.print("no run can go on")
-            return 0
+            return _none_goes_on(options, terminal)
         found, codes = _all_gone_on(service, run_ids, options, terminal)
     if options.json and len(found) != 1:
         terminal.document({"items": [run.as_dict() for run in found], "next": None})
@@ -117,6 +115,14 @@ def _resume(options: argparse.Namespace, terminal: Terminal) -> int:
         for run in found:
             _told(run, options, terminal)
     return max((*codes, *(_CODES.get(run.status, 1) for run in found)), default=0)
+
+
+def _none_goes_on(options: argparse.Namespace, terminal: Terminal) -> int:
+    if options.json:
+        terminal.document({"items": [], "next": None})
+    else:
+        terminal.print("no run can go on")
+    return 0
 
 
 def _all_gone_on(

@@ -7,7 +7,7 @@ import argparse
 from typing import Any, Final
 
 from flow_kernel.apps.run_screen import message_of
-from flow_kernel.apps.state import add_home, opened
+from flow_kernel.apps.state import add_home, has_store, opened
 from flow_kernel.apps.tables import Cell, Column, Painted, plain, print_table
 from flow_kernel.apps.terminal import Terminal
 from flow_kernel.errors import UsageError
@@ -67,6 +67,9 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     wanted = {"list": (0, 0), "show": (0, 1), "diff": (2, 2)}[options.action]
     if not wanted[0] <= len(options.run_ids) <= wanted[1]:
         raise UsageError(f"runs {options.action} takes {_counted(wanted)}")
+    if options.action == "list" and options.json and not has_store(terminal, options.home):
+        _list([], options, terminal)
+        return 0
     with opened(terminal, options.home) as flow:
         book = Service(flow).book
         if options.action == "list":

@@ -1,6 +1,6 @@
 """The state of the home that a verb works on.
 
-Called by `tasks`, `task` and `context`.
+Called by `tasks`, `task`, `context`, `approvals`, `runs`, `run` and `report`.
 """
 
 import argparse
@@ -19,6 +19,21 @@ from flow_kernel.session.open_home import flow_of
 def add_home(parser: argparse.ArgumentParser) -> None:
     """The option that names the home."""
     parser.add_argument("--home", metavar="DIR", help="default: the .flow of this directory")
+
+
+def has_store(terminal: Terminal, asked: str | None) -> bool:
+    """False where nothing was begun or asked yet: for programs its lists are empty, and no error.
+
+    People are told how to begin; see `opened`.
+
+    Args:
+        terminal: Knows the working directory.
+        asked: The directory that the user named.
+
+    Raises:
+        NotFound: That directory does not exist.
+    """
+    return find_home(terminal, asked).store_path.exists()
 
 
 @contextmanager

@@ -6,7 +6,7 @@ Called by `cli`.
 import argparse
 from typing import Final
 
-from flow_kernel.apps.state import add_home, counts_of, opened
+from flow_kernel.apps.state import add_home, counts_of, has_store, opened
 from flow_kernel.apps.tables import Cell, Column, Painted, plain, print_table
 from flow_kernel.apps.terminal import Terminal
 from flow_kernel.errors import UsageError
@@ -45,13 +45,16 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     """Print the tasks."""
     if options.plan is not None and not is_plan_id(options.plan):
         raise UsageError(f'"{options.plan}" is no plan id', hint="a plan id has no blanks")
+    pair = None if options.having is None else typed_pair(options.having)
+    if options.json and not has_store(terminal, options.home):
+        terminal.document({"items": [], "next": None})
+        return 0
     with opened(terminal, options.home) as flow:
         tasks = flow.tasks(options.plan, status=options.status)
         if options.tag is not None:
             tasks = _both(tasks, flow.tasks_tagged(options.tag))
-        if options.having is not None:
-            key, value = typed_pair(options.having)
-            tasks = _both(tasks, flow.tasks_with(key, value))
+        if pair is not None:
+            tasks = _both(tasks, flow.tasks_with(*pair))
         tags = {(t.plan_id, t.task_id): flow.tags(f"{t.plan_id}/{t.task_id}") for t in tasks}
         counts = counts_of(flow.home)
     if options.json:
