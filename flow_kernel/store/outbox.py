@@ -41,8 +41,10 @@ def carry(store: Store, append: Append, logs: Logs) -> bool:
     known: dict[tuple[str, str], Collection[int]] = {}
     while True:
         waiting, written = _carry_some(store, append, logs, known)
-        if not waiting or written < waiting:
-            return not waiting
+        if written < waiting:
+            return False
+        if waiting < _BATCH:
+            return True
 
 
 def _carry_some(

@@ -159,11 +159,11 @@ class SqliteTransaction(ApprovalStatements, RunStatements):
     def waiting(self, *, limit: int) -> list[Change]:
         """Rows of the outbox that were not yet carried into a log, oldest first."""
         rows = self._run(
-            "SELECT number, kind, plan_id, task_id, at, fields FROM outbox"
+            "SELECT number, kind, plan_id, task_id, at, fields,"
+            " (SELECT store_id FROM life ORDER BY is_own DESC LIMIT 1) FROM outbox"
             " WHERE number > (SELECT number FROM carried WHERE id = 1) ORDER BY number LIMIT ?",
             (limit,),
         ).fetchall()
-        store_id = self.lives()[0] if rows else ""
         return [
             Change(
                 number=number,
@@ -174,7 +174,7 @@ class SqliteTransaction(ApprovalStatements, RunStatements):
                 fields=orjson.loads(said),
                 store_id=store_id,
             )
-            for number, kind, plan_id, task_id, at, said in rows
+            for number, kind, plan_id, task_id, at, said, store_id in rows
         ]
 
     # -- changing ----------------------------------------------------------------------------------

@@ -4,15 +4,18 @@ import json
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from flow_kernel.records.home import Home
-from flow_kernel.records.journal import Journal
+from flow_kernel.records.journal import Journal, utc_now_ms
+from flow_kernel.session.carrier import Carrier
 from flow_kernel.session.flow import Flow
 from flow_kernel.session.open_home import flow_of
 from flow_kernel.settings import JournalSettings
+from flow_kernel.store.sqlite import SqliteStore
 from tests.mounting import NAMESPACE
 from tests.records.journals import SESSION, lines_of, note, read_by_hand, run_python
 from tests.store.stores import WAIT_S, flow_on, outputs_of, read_some, start
@@ -21,7 +24,8 @@ _START = """
 import os, signal, sys
 from pathlib import Path
 from flow_kernel.records.home import Home
-from flow_kernel.records.journal import Journal
+from flow_kernel.records.journal import Journal, utc_now_ms
+from flow_kernel.session.carrier import Carrier
 from flow_kernel.session.open_home import flow_of
 from flow_kernel.store.outbox import carry
 home = Home(Path(sys.argv[1]))
@@ -53,6 +57,20 @@ def test_changes_are_carried_once_however_often_it_is_asked_for(tmp_path: Path) 
     with flow_on(tmp_path / ".flow") as flow:
         pass
     assert _carried(flow.home) == [*range(1, 8)]
+
+
+def test_a_few_changes_are_carried_in_one_transaction_of_four_statements(tmp_path: Path) -> None:
+    said: list[str] = []
+    store = SqliteStore(tmp_path / "flow.db")
+    with closing(store), closing(Journal(Home(tmp_path), SESSION)) as journal:
+        with store.write() as change:
+            for number in range(3):
+                change.put_tag("local", "T-0001", f"t{number}", is_set=True, at=utc_now_ms())
+        store._opened().set_trace_callback(said.append)
+
+        assert Carrier(Home(tmp_path), store, journal)()
+
+    assert [sql.split()[0] for sql in said] == ["BEGIN", "SELECT", "UPDATE", "COMMIT"]
 
 
 def test_more_changes_than_fit_into_one_transaction_are_carried(tmp_path: Path) -> None:
