@@ -21,14 +21,14 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from harness import Bench, Benchmark, Figure, Pairs, Result, Target, alone, side_by_side
 from live import environment
-from mcp import Client, StdioServerParameters
-from mcp.client.stdio import stdio_client
-from mcp_types import TextContent
 from peers import ENVIRONMENTS, set_up
+
+if TYPE_CHECKING:
+    from mcp import Client
 
 _ENVIRONMENT: Final = "mcp"
 _PEER: Final = "jupyter-mcp-server 2.2.4"
@@ -74,7 +74,7 @@ class _Side:
         tool: What runs code.
     """
 
-    client: Client
+    client: "Client"
     tool: str
 
     async def run(self, code: str) -> tuple[float, int, bool]:
@@ -82,7 +82,7 @@ class _Side:
         started = time.perf_counter()
         result = await self.client.call_tool(self.tool, {"code": code}, 120)
         elapsed_ms = (time.perf_counter() - started) * 1000
-        texts = [block.text for block in result.content if isinstance(block, TextContent)]
+        texts = [block.text for block in result.content if block.type == "text"]
         return elapsed_ms, sum(map(len, texts)), bool(result.is_error)
 
     async def tokens(self) -> float:
@@ -94,6 +94,9 @@ class _Side:
 @contextlib.asynccontextmanager
 async def _ours(folder: Path) -> AsyncIterator[_Side]:
     """Our server in a folder, with a kernel of its own."""
+    from mcp import Client, StdioServerParameters  # a second, which no other benchmark needs
+    from mcp.client.stdio import stdio_client
+
     server = StdioServerParameters(
         command=sys.executable,
         args=["-m", "flow_kernel.apps.cli", "mcp", "--new"],
@@ -108,6 +111,9 @@ async def _ours(folder: Path) -> AsyncIterator[_Side]:
 @contextlib.asynccontextmanager
 async def _theirs(folder: Path, url: str, token: str) -> AsyncIterator[_Side]:
     """The peer on a Jupyter Server, which is there before the clock starts."""
+    from mcp import Client, StdioServerParameters  # as in `_ours`
+    from mcp.client.stdio import stdio_client
+
     server = StdioServerParameters(
         command=str(ENVIRONMENTS / _ENVIRONMENT / "bin" / "jupyter-mcp-server"),
         args=[

@@ -21,8 +21,6 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-import pandas as pd
 import table
 from harness import Bench, Benchmark, Figure, Result, Target, alternate, pairs_of, side_by_side
 
@@ -35,16 +33,23 @@ _WARM_UP: Final = 2
 
 def _array(share: float) -> object:
     """100 MB."""
+    import numpy as np  # here and below: a third of a second, which no other benchmark needs
+
     return np.random.default_rng(1).random(int(12_500_000 * share))
 
 
 def _frame(share: float) -> object:
     """100 MB in ten columns."""
+    import numpy as np
+    import pandas as pd
+
     return pd.DataFrame(np.random.default_rng(1).random((int(1_250_000 * share), 10)))
 
 
 def _texts(share: float) -> object:
     """2,000,000 texts as objects, each another, beside a number."""
+    import pandas as pd
+
     rows = range(int(2_000_000 * share))
     texts = pd.Series([f"row {row} of the table" for row in rows], dtype=object)
     return pd.DataFrame({"text": texts, "number": 1.0})
