@@ -66,7 +66,7 @@ def nothing_is_left_behind(event_loop_of_jupyter: None, kernels_start_warm: None
     yield
     gc.collect()
     after = _holdings()
-    # What a test has thawed, and what the module has imported, costs no later search 0.4 s and more.
+    # Else what a test has thawed, and what is imported, costs each later search 0.4 s and more.
     gc.freeze()
     left = {what: sorted(after[what] - before[what]) for what in after}
     assert not any(left.values()), f"left behind: {left}"
