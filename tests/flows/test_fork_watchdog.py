@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -35,12 +36,28 @@ try:
 except KeyboardInterrupt:
     pass
 """
+SETUP = "import os, signal, threading, time\nheld = threading.Lock()\nrung = []"
+BEFORE = {
+    # The handler is of a cell before, and could be anybody's.
+    "a handler": "_ = signal.signal(signal.SIGALRM, lambda *_: rung.append(1))",
+    "native code": NATIVE_HANDLER,
+}
+GO_ON = {
+    "computes": {"a handler": ENDS_BY_A_HANDLER, "native code": ENDS_BY_NATIVE_CODE},
+    "waits": {
+        "a timer": (
+            "threading.Timer(3.2, held.release).start(); _ = held.acquire(); _ = held.acquire()"
+        ),
+        "sleep": "time.sleep(3.2)",
+        "work": "total = sum(i * i for i in range(30_000_000))",
+    },
+}
 
 
 @pytest.fixture(scope="module")
 def kernel() -> Iterator[Kernel]:
     with Kernel() as kernel:
-        ok(kernel.ready(), "import os, signal, threading, time\nheld = threading.Lock()\nrung = []")
+        ok(kernel.ready(), SETUP)
         yield kernel
 
 
@@ -88,27 +105,19 @@ def test_a_copy_that_is_stopped_is_told_of_and_goes_on_again(kernel: Kernel) -> 
 
 
 @promise("isolated.blocked")
-@pytest.mark.parametrize(
-    "code",
-    [
-        # The handler is of a cell before, and could be anybody's.
-        ENDS_BY_A_HANDLER,
-        ENDS_BY_NATIVE_CODE,
-        "threading.Timer(3.2, held.release).start(); _ = held.acquire(); _ = held.acquire()",
-        "total = sum(i * i for i in range(30_000_000))",
-        "time.sleep(3.2)",
-    ],
-    ids=["a handler", "native code", "a timer", "work", "sleep"],
-)
-def test_nothing_is_told_of_a_copy_that_goes_on(kernel: Kernel, code: str) -> None:
-    before = blocks(kernel)
-    if code is ENDS_BY_A_HANDLER:
-        ok(kernel, "_ = signal.signal(signal.SIGALRM, lambda *_: rung.append(1))")
-    if code is ENDS_BY_NATIVE_CODE:
-        ok(kernel, NATIVE_HANDLER)
-    assert kernel.run(FORK + code).status == "ok"
-    ok(kernel, "_ = signal.signal(signal.SIGALRM, signal.SIG_DFL)")
-    assert blocks(kernel) == before
+@pytest.mark.parametrize("kind", ["computes", "waits"])
+def test_nothing_is_told_of_a_copy_that_goes_on(kind: str) -> None:
+    with ExitStack() as ends:
+        kernels = {name: ends.enter_context(Kernel()) for name in GO_ON[kind]}
+        for name, kernel in kernels.items():
+            ok(kernel.ready(), f"{SETUP}\n{BEFORE.get(name, '')}")
+        # Each in a session of its own, all at one time: each takes seconds.
+        sent = {name: kernels[name].send(FORK + code) for name, code in GO_ON[kind].items()}
+        ended = {name: kernels[name].collect(msg_id).status for name, msg_id in sent.items()}
+        assert ended == dict.fromkeys(kernels, "ok")
+        assert {name: blocks(kernel) for name, kernel in kernels.items()} == {
+            name: [] for name in kernels
+        }
 
 
 @promise("isolated.blocked")
