@@ -44,14 +44,13 @@ HONEST = {
 SLOW = "import time\n\ndef wait():\n    time.sleep(60)\n\nwait()\n"
 
 
-@pytest.fixture(scope="module", params=[0, 1])
-def ends(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, tuple[StepEnd, bytes]]:
-    """All at one time: each takes seconds, in which little happens."""
-    host = StepHost(spares=request.param)
+@pytest.fixture(scope="module")
+def ends_of_both(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> list[dict[str, tuple[StepEnd, bytes]]]:
+    """All at one time, without a spare and with one: each waits for seconds."""
 
-    async def run_all() -> dict[str, tuple[StepEnd, bytes]]:
+    async def run_all(host: StepHost) -> dict[str, tuple[StepEnd, bytes]]:
         sources = {**STUCK, **HONEST, "slow": SLOW}
         said: dict[str, list[bytes]] = {name: [] for name in sources}
         runs = []
@@ -63,8 +62,18 @@ def ends(
         await host.close()
         return {name: (end, b"".join(said[name])) for name, end in zip(sources, ended, strict=True)}
 
+    async def run_both() -> list[dict[str, tuple[StepEnd, bytes]]]:
+        return await asyncio.gather(*(run_all(StepHost(spares=spares)) for spares in (0, 1)))
+
     with asyncio.Runner() as runner:
-        return runner.run(run_all())
+        return runner.run(run_both())
+
+
+@pytest.fixture(params=[0, 1])
+def ends(
+    request: pytest.FixtureRequest, ends_of_both: list[dict[str, tuple[StepEnd, bytes]]]
+) -> dict[str, tuple[StepEnd, bytes]]:
+    return ends_of_both[request.param]
 
 
 @pytest.mark.parametrize(
