@@ -14,6 +14,16 @@ from tests.kernels import STOCK, Kernel
 from tests.promises import promise
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks on Linux only")
+LOOK = (
+    "import asyncio\n"
+    "def _look(thread):\n"
+    "    look = asyncio.run_coroutine_threadsafe(\n"
+    "        thread._event_pipe_gc(), thread.io_loop.asyncio_loop)\n"
+    "    look.result(20)\n"
+    "_look(get_ipython().kernel.iopub_thread)\n"
+    "del asyncio, _look"
+)
+"""ipykernel looks every ten seconds for what it has opened for threads that have ended: now."""
 
 
 @pytest.fixture(scope="module")
@@ -102,13 +112,13 @@ def test_after_unload_nothing_of_the_workers_is_left_in_stock_ipykernel() -> Non
         stock.run("%unload_ext flow_kernel")
 
         def is_as_before() -> bool:
+            stock.run(LOOK)
             stock.run("_save('after')")
             before, after = _snapshots(stock.cwd, "before", "after")
             fds = [Counter(map(str, each.pop("fds"))) for each in (before, after)]
             assert _differences(before, after) == {}
             return fds[1] <= fds[0]
 
-        # ipykernel looks every ten seconds for what it has opened for threads that have ended.
         stock.wait(is_as_before)
         assert all(is_gone(int(pid)) for pid in pids)
         assert stock.run("%%isolated\n1").reply["ename"] == "UsageError"
