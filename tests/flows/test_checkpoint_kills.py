@@ -31,10 +31,10 @@ for i in range(10**6):
 
 @promise("checkpoint.survives")
 @pytest.mark.timeout(240)
-def test_twenty_kills_of_a_kernel_lose_no_checkpoint_that_it_told_of(
+def test_eight_kills_of_a_kernel_lose_no_checkpoint_that_it_told_of(
     lean: Zygote, tmp_path: Path
 ) -> None:
-    kill(lean, tmp_path / "home", kills=20, seed=1)
+    kill(lean, tmp_path / "home", kills=8, seed=1)
 
 
 @promise("checkpoint.survives")

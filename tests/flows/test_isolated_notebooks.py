@@ -92,8 +92,9 @@ def _plain(text: str) -> str:
     return text
 
 
+# What stays behind stays after each crash: 25 show it as 100 did, and `make soak` runs 10,000.
 @promise("isolated.orphans")
-@pytest.mark.parametrize("cycles", [100, pytest.param(10_000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("cycles", [25, pytest.param(10_000, marks=pytest.mark.soak)])
 def test_crash_after_crash_leaves_nothing(cycles: int) -> None:
     with Kernel() as kernel:
         kernel.ready()
