@@ -25,7 +25,8 @@ _DIGESTS = (
     ".digests(get_ipython().user_ns, get_ipython().user_ns_hidden)"
 )
 _COUNTS = ("execution_count", "traceback")
-_HOPS = 6
+_HOPS = 3
+_HOPS_OF_A_SOAK = 12
 _RUN = """
 import nbformat
 from nbclient import NotebookClient
@@ -76,9 +77,11 @@ def outcome(kernel: Kernel, cell: str) -> dict[str, Any]:
 
 
 @promise("rollback.everywhere")
+# Each hop is the same way back to another cell: many of them are behind `make soak`.
+@pytest.mark.parametrize("hops", [_HOPS, pytest.param(_HOPS_OF_A_SOAK, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("name", ["tour", *_BACK])
 def test_back_and_forth_through_every_cell_gives_the_same_variables_and_outputs(
-    kernel: Kernel, name: str
+    kernel: Kernel, name: str, hops: int
 ) -> None:
     cells = code_of(name)
     outcomes, states = [], []
@@ -87,8 +90,8 @@ def test_back_and_forth_through_every_cell_gives_the_same_variables_and_outputs(
         states.append(contents(kernel))
         assert kernel.run(f"_ = %checkpoint at-{number}").status == "ok"
 
-    dice = random.Random(len(cells))
-    for _ in range(_HOPS):
+    dice = random.Random(len(cells) + hops)
+    for _ in range(hops):
         at = dice.randrange(len(cells))
         assert kernel.run(f"_ = %rollback at-{at} --state").stderr == ""
         assert contents(kernel) == states[at]
