@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import psutil
 import pytest
@@ -35,8 +36,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in left_out]
 
 
-def pytest_collection_finish() -> None:
-    """Take six thousand tests out of what each later search for garbage looks at: 0.4 s each."""
+_SHARED: Final = ("zygote", "lean")
+"""Fixtures that start a process for all modules of a run, where one wants it."""
+_WANTED: Final = pytest.StashKey[set[str]]()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Note which modules want what is shared, and spare the garbage collector.
+
+    Six thousand tests are taken out of what each later search for garbage looks at: 0.4 s each.
+    """
+    for item in session.items:
+        module = item.getparent(pytest.Module)
+        assert module is not None
+        wanted = module.stash.setdefault(_WANTED, set())
+        wanted.update(set(_SHARED).intersection(getattr(item, "fixturenames", ())))
     gc.enable()
     gc.collect()
     gc.freeze()
@@ -60,8 +74,12 @@ def kernels_start_warm() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def nothing_is_left_behind(event_loop_of_jupyter: None, kernels_start_warm: None) -> Iterator[None]:
+def nothing_is_left_behind(
+    request: pytest.FixtureRequest, event_loop_of_jupyter: None, kernels_start_warm: None
+) -> Iterator[None]:
     """Processes, threads and file descriptors after a module equal those before."""
+    for name in sorted(request.node.stash.get(_WANTED, ())):
+        request.getfixturevalue(name)  # what is shared is not this module's to end
     before = _holdings()
     yield
     gc.collect()
@@ -85,14 +103,14 @@ def kernel(flow: Kernel) -> Kernel:
     return flow
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def zygote() -> Iterator[Zygote]:
-    """Forks kernels that have at hand what a checkpoint of frames needs, for modules with many."""
+    """Forks kernels that have at hand what a checkpoint of frames needs: 2 s to start."""
     with Zygote("numpy", "pandas", *CHECKPOINTS, *VERBS) as zygote:
         yield zygote
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def lean() -> Iterator[Zygote]:
     """The same without pandas: each checkpoint looks through what the libraries hold."""
     with Zygote("numpy", *CHECKPOINTS, *VERBS) as zygote:
