@@ -202,13 +202,13 @@ def test_where_the_zygote_cannot_fork_a_program_is_started_and_that_is_said_once
     (site / "sitecustomize.py").write_text(custom, "utf-8")
     with kernel_with(tmp_path / "config", "", paths=[site]) as kernel:
         first = kernel.run("%%isolated\n1 + 1")
-        others = [kernel.run("%%isolated --fresh\n2 + 2") for _ in range(3)]
+        others = [kernel.run("%%isolated --fresh\n2 + 2") for _ in range(2)]
 
-        assert [first.result, *(ran.result for ran in others)] == ["2", "4", "4", "4"]
+        assert [first.result, *(ran.result for ran in others)] == ["2", "4", "4"]
         assert f"started as programs, which takes longer: no fork was possible ({reason}" in (
             first.stderr
         )
-        assert [ran.stderr for ran in others] == ["", "", ""]
+        assert [ran.stderr for ran in others] == ["", ""]
         begun = kernel.logs.records("worker", state="idle")
         assert {record["detail"]["kind"] for record in begun} == {"spawn"}
         assert begun[0]["reason"] == reason
