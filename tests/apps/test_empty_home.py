@@ -1,4 +1,4 @@
-"""Verbs with --json where nothing was begun yet: lists are empty, and what is named is not found."""
+"""Verbs with --json where nothing was begun yet: lists are empty, what is named is not found."""
 
 from pathlib import Path
 
