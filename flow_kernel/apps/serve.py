@@ -11,11 +11,15 @@ from typing import Any, Final
 from flow_kernel.apps.sources import find_home
 from flow_kernel.apps.terminal import Terminal
 from flow_kernel.errors import MissingExtra, UsageError
+from flow_kernel.records.home import Home
 
 _PORT: Final = 8899
 _EPILOG: Final = """\
 Listens on this machine alone, unless jupyter_server_config says otherwise; token, password,
 certificates and users are those of Jupyter Server. Ctrl-C ends it.
+
+With --json the first line of stdout is {"url": …, "port": …, "pid": …, "home": …} once the server
+can be asked; url has the token, unless you have set one yourself.
 
 example: jupyter flow serve --no-browser
 """
@@ -29,6 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--port", metavar="N", type=int, default=None, help=f"default: {_PORT}, or the next free")
     add("--no-browser", action="store_true", help="print the address, open nothing")
+    add("--json", action="store_true", help="url, port, pid and home as a line; opens nothing")
     add("--home", metavar="DIR", help="default: the .flow of this directory")
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EPILOG
@@ -47,14 +52,24 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
         raise UsageError(f"a port is a number from 0 to 65535, not {options.port}")
     home = find_home(terminal, options.home)
     server = _server_of(str(home.root), str(terminal.cwd), options)
-    terminal.print(f"the dashboard of {home.root}")
-    terminal.print(f"  {server.display_url.splitlines()[0].strip()}")
+    url = server.display_url.splitlines()[0].strip()
     # The server would log the address once more, in five lines.
     server.identity_provider.token_generated = False
-    terminal.print("Ctrl-C ends it; everything it shows stays where it is.")
-    terminal.flush()
+    # Behind what binds the port, which waits for the loop as well: before, nobody answers there.
+    server.io_loop.add_callback(lambda: _tell(terminal, home, server.port, url, options))
     server.start()
     return 0
+
+
+def _tell(terminal: Terminal, home: Home, port: int, url: str, options: argparse.Namespace) -> None:
+    if options.json:
+        root = str(home.root)
+        terminal.document({"url": url, "port": port, "pid": os.getpid(), "home": root})
+    else:
+        terminal.print(f"the dashboard of {home.root}")
+        terminal.print(f"  {url}")
+        terminal.print("Ctrl-C ends it; everything it shows stays where it is.")
+    terminal.flush()
 
 
 def _server_of(home: str, root: str, options: argparse.Namespace) -> Any:
@@ -76,7 +91,7 @@ def _server_of(home: str, root: str, options: argparse.Namespace) -> Any:
         "ServerApp.default_url": "/flow/",
         "ServerApp.root_dir": root,
         "ServerApp.answer_yes": True,
-        "ServerApp.open_browser": not options.no_browser,
+        "ServerApp.open_browser": not (options.no_browser or options.json),
         # As containers do; who knows the token may run code as this user, in the sandbox.
         "ServerApp.allow_root": getattr(os, "geteuid", lambda: 1)() == 0,
         "FlowDashboard.home": home,
