@@ -72,6 +72,7 @@ LOCAL_IMPORTS: Final[dict[str, str]] = {
     "flow_kernel.workers.steps.running": "most steps do not die",
     "flow_kernel.workers.steps.leavings": "5 ms that the first step of a run need not wait for",
     "flow_kernel.workflow.registry": "10 ms that only executors of other packages need",
+    "flow_kernel.apps.sandbox.server": "what runs tasks is loaded with the first connection",
     "flow_kernel.apps.run": "a run that goes on need not load what reads files of workflows",
     "flow_kernel.apps.checkpoints": "one of its verbs starts a kernel, the others are fast",
     "flow_kernel.apps.mcp.verb": "the SDK of the protocol is an extra, and costs half a second",

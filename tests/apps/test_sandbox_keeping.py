@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import pytest
 
-from flow_kernel.apps.sandbox.engine import Engine, SandboxSettings
+from flow_kernel.apps.sandbox.engine import Engine
 from flow_kernel.apps.sandbox.past import PastTasks
+from flow_kernel.apps.sandbox.settings import SandboxSettings
 from flow_kernel.apps.sandbox.spools import LEASE_BYTES, Spools
 from flow_kernel.apps.sandbox.stream import TaskStream
 from flow_kernel.apps.sandbox.task import Owner, Task

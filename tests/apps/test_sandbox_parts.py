@@ -17,9 +17,10 @@ from traitlets.config import Config
 
 from flow_kernel.apps.sandbox import wire
 from flow_kernel.apps.sandbox.connection import Connection, _news
-from flow_kernel.apps.sandbox.engine import Engine, SandboxSettings
+from flow_kernel.apps.sandbox.engine import Engine
 from flow_kernel.apps.sandbox.extension import FlowSandboxApp
 from flow_kernel.apps.sandbox.names import SHELLS, Names
+from flow_kernel.apps.sandbox.settings import SandboxSettings
 from flow_kernel.apps.sandbox.stream import RING_BYTES, TaskStream
 from flow_kernel.apps.sandbox.task import Owner, Task
 from flow_kernel.apps.sandbox.wire import Execute, Refused

@@ -6,7 +6,6 @@ client that reads slowly is sent less, and what waits for it stays where `stream
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -191,34 +190,6 @@ class Connection:
                 if (told := self._engine.glance(task_id, self._owner)) is not None
             ]
             await self._send(frame("heartbeat", None, None, 0, tasks=tasks))
-
-
-class Gate:
-    """How many may connect, and how fast; a bucket that fills again.
-
-    Args:
-        most: At a time, and in one burst.
-        per_s: On the average.
-    """
-
-    def __init__(self, most: int, per_s: float) -> None:
-        self._most = most
-        self._per_s = per_s
-        self._left = float(most)
-        self._seen_s = time.monotonic()
-        self.open: int = 0
-
-    def refusal(self) -> tuple[int, str] | None:
-        """Why one more may not come, as HTTP has it; None where it may."""
-        now_s = time.monotonic()
-        self._left = min(self._most, self._left + (now_s - self._seen_s) * self._per_s)
-        self._seen_s = now_s
-        if self.open >= self._most:
-            return 503, f"{self._most} connections are open already"
-        if self._left < 1:
-            return 429, "too many connections in a short time"
-        self._left -= 1
-        return None
 
 
 async def _news(stream: TaskStream, after: int) -> None:

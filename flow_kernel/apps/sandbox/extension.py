@@ -1,7 +1,7 @@
 """The sandbox as a Jupyter Server extension of its own.
 
 Loaded by Jupyter Server, which finds it in `jupyter_server_config.d/flow_kernel.json`, and by
-`jupyter flow serve`.
+`jupyter flow serve`. What only a connection needs is imported with the first one.
 """
 
 import asyncio
@@ -12,8 +12,8 @@ from typing import Any, Final
 from jupyter_server.extension.application import ExtensionApp
 from traitlets import Float, Int, TraitError, validate
 
-from flow_kernel.apps.sandbox.engine import SandboxSettings
 from flow_kernel.apps.sandbox.server import Sandbox
+from flow_kernel.apps.sandbox.settings import SandboxSettings
 from flow_kernel.apps.server.served_home import home_of, root_of
 
 _DEFAULT: Final = SandboxSettings()

@@ -6,9 +6,10 @@ it. Who may connect is the server's business: its token or cookie, its identity,
 foreign Origin.
 """
 
-import logging
+import asyncio
+import threading
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from jupyter_core.utils import ensure_async
 from jupyter_server.auth.decorator import ws_authenticated
@@ -22,16 +23,19 @@ from jupyter_server.base.websocket import WebSocketMixin
 from tornado.web import HTTPError
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
-from flow_kernel.apps.sandbox.connection import Connection, Gate
-from flow_kernel.apps.sandbox.engine import Engine, SandboxSettings
-from flow_kernel.apps.sandbox.task import Owner
+from flow_kernel.apps.sandbox.gate import Gate
+from flow_kernel.apps.sandbox.settings import SandboxSettings
 from flow_kernel.apps.sandbox.wire import MOST_BYTES
 from flow_kernel.records.home import Home
 from flow_kernel.session.person import user_name
 
+if TYPE_CHECKING:
+    from flow_kernel.apps.sandbox.connection import Connection
+    from flow_kernel.apps.sandbox.engine import Engine
+    from flow_kernel.apps.sandbox.task import Owner
+
 PATH: Final = "/flow/sandbox"
 _NO_ACCOUNTS: Final = (IdentityProvider, PasswordIdentityProvider, LegacyIdentityProvider)
-_LOG: Final = logging.getLogger(__name__)
 
 
 class Sandbox:
@@ -45,16 +49,35 @@ class Sandbox:
 
     def __init__(self, home: Home, *, root: Path, settings: SandboxSettings | None = None) -> None:
         self.settings: SandboxSettings = settings or SandboxSettings()
-        self.engine: Engine = Engine(home, root=root, settings=self.settings)
+        self._home = home
+        self._root = root
+        self._engine: Engine | None = None
+        self._is_closed = False
+        self._lock = threading.Lock()
         self.gate: Gate = Gate(self.settings.max_connections, self.settings.connections_per_s)
 
     def handlers(self, base_url: str = "/") -> list[tuple[str, type[Any], dict[str, Any]]]:
         """What to add to the web application of the server."""
         return [(base_url.rstrip("/") + PATH, SandboxHandler, {"sandbox": self})]
 
+    def engine(self) -> "Engine | None":
+        """What has the tasks, made at the first call; None once it is closed.
+
+        The first call imports it, which takes a tenth of a second: not in the loop of the server.
+        """
+        with self._lock:
+            if self._engine is None and not self._is_closed:
+                from flow_kernel.apps.sandbox.engine import Engine
+
+                self._engine = Engine(self._home, root=self._root, settings=self.settings)
+            return None if self._is_closed else self._engine
+
     def close(self) -> None:
         """End all tasks and workers."""
-        self.engine.close()
+        with self._lock:
+            self._is_closed = True
+        if self._engine is not None:
+            self._engine.close()
 
 
 class SandboxHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
@@ -65,6 +88,7 @@ class SandboxHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
     def initialize(self, sandbox: Sandbox) -> None:
         """Called by tornado."""
         self._sandbox = sandbox
+        self._engine: Engine | None = None
         self._connection: Connection | None = None
 
     def set_default_headers(self) -> None:
@@ -92,6 +116,9 @@ class SandboxHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
         )
         if not allowed:
             raise HTTPError(403)
+        self._engine = await asyncio.to_thread(self._sandbox.engine)
+        if self._engine is None:
+            raise HTTPError(503, "the server ends")
         refusal = self._sandbox.gate.refusal()
         if refusal is not None:
             raise HTTPError(*refusal)
@@ -99,14 +126,18 @@ class SandboxHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
 
     async def open(self, *args: Any, **kwargs: Any) -> None:
         """Somebody is there."""
+        from flow_kernel.apps.sandbox.connection import Connection  # small, once there is an engine
+
         super().open(*args, **kwargs)
         self.set_nodelay(True)
-        gate = self._sandbox.gate
+        gate, engine = self._sandbox.gate, self._engine
+        if engine is None:  # the handshake has made sure of it
+            return
         self._connection = Connection(
-            self._sandbox.engine, self._owner(), self._send, connections=lambda: gate.open
+            engine, self._owner(), self._send, connections=lambda: gate.open
         )
         gate.open += 1  # as it is given back: where there is a connection
-        self._sandbox.engine.warm_up()
+        engine.warm_up()
 
     async def on_message(self, message: str | bytes) -> None:
         """A message; the next one is read when it is done with."""
@@ -126,8 +157,10 @@ class SandboxHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
     async def _send(self, data: bytes) -> None:
         await self.write_message(data)
 
-    def _owner(self) -> Owner:
+    def _owner(self) -> "Owner":
         """Who is there; without accounts, all who know the token are who has started the server."""
+        from flow_kernel.apps.sandbox.task import Owner  # as above
+
         if type(self.identity_provider) in _NO_ACCOUNTS:
             return Owner(name=user_name())
         return Owner(name=str(self.current_user.username))
