@@ -104,7 +104,8 @@ def test_a_quick_benchmark_writes_its_result_and_the_table_for_readme(tmp_path: 
                 "displays_2000": "≤ 0.5x",
             },
         ),
-        (
+        # These start kernels as the others do, and take six seconds each.
+        pytest.param(
             "relay",
             {
                 "isolated_line": "≤ 5 ms",
@@ -112,8 +113,9 @@ def test_a_quick_benchmark_writes_its_result_and_the_table_for_readme(tmp_path: 
                 "isolated_10_mb": "≤ 1.15x",
                 "isolated_50_mb": "≤ 1.15x",
             },
+            marks=pytest.mark.soak,
         ),
-        (
+        pytest.param(
             "memory",
             {
                 "rss_growth": "≤ 0.1 KB",
@@ -122,6 +124,7 @@ def test_a_quick_benchmark_writes_its_result_and_the_table_for_readme(tmp_path: 
                 "rss_100_mb": "≤ 5 MB",
                 "rss_100_cells": "≤ 5 MB",
             },
+            marks=pytest.mark.soak,
         ),
         ("rates", {"full_rate": "≥ 1.3x", "full_rate_rss": "≤ 1x"}),
     ],
