@@ -53,11 +53,26 @@ class ApprovalDesk:
             return _as_seen(_known(view, checked_id(approval_id)), self._now())
 
     def decide(
-        self, approval_id: str, decision: str, *, by: str, channel: str, comment: str = ""
+        self,
+        approval_id: str,
+        decision: str,
+        *,
+        by: str,
+        channel: str,
+        comment: str = "",
+        is_awaited: bool = False,
     ) -> ApprovalRow:
         """Answer a question: approve, reject or skip.
 
         The answer is on the disk, power loss or not, before anybody acts on it.
+
+        Args:
+            approval_id: The question.
+            decision: One of these words.
+            by: Who answers.
+            channel: How.
+            comment: What they add, or nothing.
+            is_awaited: True to use it as well, for a cell that waits for this very answer.
 
         Raises:
             UsageError: That is no approval id, no decision, or nobody is named.
@@ -76,6 +91,9 @@ class ApprovalDesk:
             else:
                 row = rules.decide(row, decision, by=by, channel=channel, comment=comment, at=at)
             put_approval(change, row, at=at)
+            if is_awaited and not is_late:
+                row = rules.use(row)
+                change.put_approval(row, at=at)
         if is_late:
             raise rules.refusal(row)
         return row
@@ -98,6 +116,45 @@ class ApprovalDesk:
                 return None
             row = rules.use(row)
             put_approval(change, row, at=at)
+        return row
+
+    def use_answer(self, row: ApprovalRow) -> ApprovalRow | None:
+        """The answer to a question whose cell has waited; None when another cell has used it."""
+        with self._store.write(is_durable=True) as change:
+            at = self._now()
+            latest = _as_seen(change.approval(row.approval_id) or row, at)
+            if latest.is_used or latest.status == "open":
+                return None
+            used = rules.use(latest)
+            put_approval(change, used, at=at)
+        return used
+
+    def give_back(self, row: ApprovalRow) -> ApprovalRow:
+        """An answer that was used for a cell which did not act on it: the next run of it will."""
+        with self._store.write(is_durable=True) as change:
+            row = change.approval(row.approval_id) or row
+            if row.is_used:
+                row = rules.give_back(row)
+                put_approval(change, row, at=self._now())
+        return row
+
+    def expire(self, row: ApprovalRow) -> ApprovalRow:
+        """End an open question whose time is over; see `take_back`."""
+        return self._ended(row, rules.expire)
+
+    def take_back(self, row: ApprovalRow, *, by: str, channel: str) -> ApprovalRow:
+        """End an open question; one that was answered meanwhile stays as it is."""
+        return self._ended(
+            row, lambda open_row, *, at: rules.cancel(open_row, by=by, channel=channel, at=at)
+        )
+
+    def _ended(self, row: ApprovalRow, end: Callable[..., ApprovalRow]) -> ApprovalRow:
+        with self._store.write(is_durable=True) as change:
+            at = self._now()
+            row = change.approval(row.approval_id) or row
+            if row.status == "open":
+                row = end(row, at=at)
+                put_approval(change, row, at=at)
         return row
 
 

@@ -4,10 +4,12 @@ Called by `session.approvals`; put together by `session.assembly` and by the mag
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from flow_kernel.records.quick_turns import QuickTurns
 from flow_kernel.session.approval_buttons import Answering, Buttons
+from flow_kernel.session.approval_waits import Waits
 from flow_kernel.session.cell import OpenCell
 from flow_kernel.session.person import Author
 from flow_kernel.session.place import Whereabouts
@@ -30,6 +32,9 @@ class Prompter(Protocol):
 
     def poll(self, timeout_s: float) -> str | None:
         """What was typed into the box, after `timeout_s` at most; None while nothing was."""
+
+    def wake(self) -> None:
+        """End a `poll` that goes on; called in another thread."""
 
     def done(self) -> None:
         """The box is of no use any more."""
@@ -82,13 +87,16 @@ class ApprovalParts:
         actor: Who asks, as records name it, where the wish does not say.
         person: Who answers in the cell's own box.
         now: UTC with milliseconds.
-        carry: Brings changes into the log, and the log to the disk.
+        carry: Brings changes into the log.
         redact: Takes secrets out of a text.
         emit: Announces an event by its name and its fields.
         remind: Run for each reminder that this session gives, in a thread of its own.
         on_approved: Told of a yes before what was approved runs.
         buttons: Shows buttons below the cell; None where nobody can.
         answer: Takes what is pressed there, in another thread; None for the way of all others.
+        sync: Brings the log to the disk.
+        turns: Held from an answer until the cell goes on.
+        waits: The cells that wait, of all who answer in this process.
     """
 
     store: Store
@@ -106,3 +114,6 @@ class ApprovalParts:
     on_approved: Callable[[ApprovalRow], object] = _nobody_listens
     buttons: Buttons | None = None
     answer: Answering | None = None
+    sync: Callable[[], object] = _nobody_listens
+    turns: QuickTurns = field(default_factory=QuickTurns)
+    waits: Waits = field(default_factory=Waits)

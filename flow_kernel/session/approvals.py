@@ -7,17 +7,16 @@ Called by the `%approve` magics and by users through `flow_kernel.current_sessio
                                                └▶ wait: a box in the cell, the command line, …
 
 What an answer means is decided in `approvals_rules`. Whoever answers writes to the store; the
-waiter watches the store, so all ways to answer are alike and the first valid one wins. Power loss
-cannot undo an answer: it is synced to the disk when it is given, and again when it is used.
+waiter watches the store, so all ways to answer are alike and the first valid one wins. One that is
+given in its own process is handed to it as well (`approval_waits`). Power loss cannot undo an
+answer: it is synced to the disk when it is given, and when it is used.
 """
 
-import sys
-import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Final
 
-from flow_kernel.errors import AlreadyDecided, ApprovalPending, StoreError
+from flow_kernel.errors import ApprovalPending, FlowError, StoreError
 from flow_kernel.session import approval_terms as terms
 from flow_kernel.session import approvals_rules as rules
 from flow_kernel.session.approval_buttons import shown_while_open
@@ -25,31 +24,20 @@ from flow_kernel.session.approval_desk import ApprovalDesk
 from flow_kernel.session.approval_parts import ApprovalParts, Prompter, Wish
 from flow_kernel.session.approval_tasks import put_approval
 from flow_kernel.session.approval_text import (
-    announcement_of,
     decision_of,
     level_of,
     need_of,
-    prompt_of,
     title_of,
     ways_to_answer,
-    word_and_comment,
 )
+from flow_kernel.session.approval_waits import Wait
+from flow_kernel.session.approval_watch import ApprovalWatch
 from flow_kernel.session.cell import OpenCell
 from flow_kernel.session.person import name_of
 from flow_kernel.session.reminders import Reminders
 from flow_kernel.store.contract import ApprovalRow, Writing
 
-TICK_S: Final = 0.005  # how long an answer of another process goes unseen
 _CELLS_COUNTED: Final = 64
-_GONE: Final = "gone"
-"""The channel by which whoever asked and waits no more takes a question back."""
-_ANSWERS: Final = {
-    "yes": "approve",
-    "y": "approve",
-    "no": "reject",
-    "n": "reject",
-    "skip": "skip",
-}
 
 
 class Approvals:
@@ -59,15 +47,12 @@ class Approvals:
         self._parts = parts
         self.desk: ApprovalDesk = ApprovalDesk(parts.store, now=parts.now, redact=parts.redact)
         self.reminders: Reminders = Reminders(
-            parts.store, now=parts.now, tell=self._remind, carry=self._carry
+            parts.store, now=parts.now, tell=self._remind, carry=self._log
         )
+        self._watch = ApprovalWatch(parts, self.desk, self.decide)
         self._ordinals: dict[str, int] = {}
         # The answers that each run of a cell has used, by the request that runs it.
         self._used_by: dict[str, list[str]] = {}
-        # Answers given in this process: the store's version only tells of other ones.
-        self._given = 0
-        # What they were, for the cell that waits: it need not read what was just written.
-        self._answers: dict[str, ApprovalRow] = {}
 
     def ask(
         self,
@@ -121,52 +106,46 @@ class Approvals:
             if row.status == "open":
                 self._parts.emit("need_approval", **need_of(row))
             if parks:
-                self._carry()
+                self._log()
                 raise ApprovalPending(
                     f"{title_of(row)} - waits for an answer ({level_of(row)})",
                     approval_id=row.approval_id,
                     hint=f"answer it: {ways_to_answer(row)}, then run this cell again",
                 )
-            with shown_while_open(
-                self._parts.buttons,
-                row,
-                decide=self._parts.answer or self.decide,
-                person=self._parts.person,
-                look=self.desk.get,
-            ) as ended:
-                try:
-                    row = self._wait(row, prompter if can_ask else None, wish.is_wanted)
-                    ended.append(row)
-                except KeyboardInterrupt:
-                    self._cancel(row)
-                    raise
-            used = row if row.status == "cancelled" else self._used(row, cell)
+            used = self._awaited(row, prompter if can_ask else None, wish.is_wanted, cell)
             if used is not None:
-                return self._told(used)
+                return used
             # The same cell runs elsewhere and was faster: this one needs an answer of its own.
 
     def decide(
         self, approval_id: str, decision: str, *, by: str, channel: str, comment: str = ""
     ) -> ApprovalRow:
-        """Answer a question of this home, from any thread; see `ApprovalDesk.decide`."""
-        row: ApprovalRow | None = None
-        try:
-            row = self.desk.decide(approval_id, decision, by=by, channel=channel, comment=comment)
-        finally:
-            self.given(row)
-        return row
+        """Answer a question of this home, from any thread; see `ApprovalDesk.decide`.
 
-    def given(self, row: ApprovalRow | None) -> None:
-        """A question has ended, in this process: whoever waits for it looks at once.
-
-        Args:
-            row: It, with its answer; None where somebody has to look.
+        A cell of this process that waits for it goes on at once; it has used it then.
         """
-        self._given += 1
-        if row is not None:
-            self._answers[row.approval_id] = row
-            if len(self._answers) > _CELLS_COUNTED:
-                self._answers.pop(next(iter(self._answers)), None)
+        parts = self._parts
+        try:
+            with parts.waits.promised(approval_id) as wait:
+                row = self.desk.decide(
+                    approval_id,
+                    decision,
+                    by=by,
+                    channel=channel,
+                    comment=comment,
+                    is_awaited=wait is not None,
+                )
+                if wait is not None:
+                    wait.answer = row
+                    self._carry()  # its lines stand before those of the cell that goes on
+        except FlowError:
+            parts.waits.look_again()  # it may have ended just now, by its time
+            raise
+        if wait is None:
+            parts.waits.look_again()
+        else:
+            parts.sync()
+        return row
 
     def approved(self, row: ApprovalRow) -> None:
         """What was approved is about to run."""
@@ -184,9 +163,9 @@ class Approvals:
         """
         row = self.desk.get(approval_id)
         try:
-            return self._taken_back(row, by=by, channel=channel)
+            return self.desk.take_back(row, by=by, channel=channel)
         finally:
-            self.given(None)
+            self._parts.waits.look_again()
 
     def use(self, approval_id: str, *, by: str) -> ApprovalRow | None:
         """The answer to a question of `by`, used by this call; see `ApprovalDesk.use`."""
@@ -280,100 +259,57 @@ class Approvals:
 
     # -- the wait ----------------------------------------------------------------------------------
 
-    def _wait(
-        self, row: ApprovalRow, prompter: Prompter | None, is_wanted: Callable[[], bool]
-    ) -> ApprovalRow:
-        """The question once it is no longer open."""
-        self._carry()
-        _print(announcement_of(row))
-        left_s = rules.left_s(row, at=self._parts.now())
-        # The clock on the wall may jump; how long we wait does not.
-        deadline = None if left_s is None else time.monotonic() + left_s
-        if prompter is None:
-            return self._watched(row, None, deadline, is_wanted)
-        prompter.ask(prompt_of(row))
-        try:
-            return self._watched(row, prompter, deadline, is_wanted)
-        finally:
-            prompter.done()
+    def _awaited(
+        self, row: ApprovalRow, prompter: Prompter | None, is_wanted: Callable[[], bool],
+        cell: OpenCell | None,
+    ) -> ApprovalRow | None:  # fmt: skip
+        """The answer, told and used; None when another cell has used it."""
+        parts = self._parts
+        wake = _no_box if prompter is None else prompter.wake
+        with parts.waits.waiting(row.approval_id, wake) as wait, ExitStack() as going_on:
+            with shown_while_open(
+                parts.buttons,
+                row,
+                decide=parts.answer or self.decide,
+                person=parts.person,
+                look=self.desk.get,
+            ) as ended:
+                try:
+                    self._log()
+                    row = self._watch.until_over(row, wait, prompter=prompter, is_wanted=is_wanted)
+                    going_on.enter_context(parts.turns.held())
+                    ended.append(row)
+                except KeyboardInterrupt:
+                    self._cancel(row, wait)
+                    raise
+            if row is wait.answer:
+                self._used_in(cell).append(row.approval_id)
+                return self._announced(row)
+            used = row if row.status == "cancelled" else self.desk.use_answer(row)
+            if used is None:
+                return None
+            if used.is_used:
+                self._used_in(cell).append(used.approval_id)
+            return self._told(used)
 
-    def _watched(
-        self, row: ApprovalRow, prompter: Prompter | None, deadline: float | None,
-        is_wanted: Callable[[], bool],
-    ) -> ApprovalRow:  # fmt: skip
-        store = self._parts.store
-        seen: tuple[int, int] | None = None
-        while True:
-            if (answered := self._answers.pop(row.approval_id, None)) is not None:
-                return answered
-            version = (store.version(), self._given)
-            if version != seen:
-                seen = version
-                row = self.desk.get(row.approval_id)
-            if row.status != "open":
-                return row
-            if deadline is not None and time.monotonic() >= deadline:
-                return self._ended(row, rules.expire)
-            if not is_wanted():
-                return self._taken_back(row, by=row.requested_by, channel=_GONE)
-            if prompter is None:
-                time.sleep(TICK_S)
-            elif (text := prompter.poll(TICK_S)) is not None:
-                self._answered(row, text, prompter)
-
-    def _answered(self, row: ApprovalRow, text: str, prompter: Prompter) -> None:
-        """Take what was typed into the box as a decision, or ask again."""
-        word, comment = word_and_comment(text)
-        decision = _ANSWERS.get(word.lower())
-        if decision is None:
-            prompter.ask(f"Please type yes, no or skip. {prompt_of(row)}")
-            return
-        try:
-            by = self._parts.person()
-            self.decide(row.approval_id, decision, by=by, channel="stdin", comment=comment)
-        except AlreadyDecided as refused:
-            _print(f"{refused.message}\n")
-
-    def _cancel(self, row: ApprovalRow) -> None:
+    def _cancel(self, row: ApprovalRow, wait: Wait) -> None:
         person = self._parts.person()
         # Whatever the store says: the interrupt has to get through.
         with suppress(StoreError):
-            row = self._taken_back(row, by=person, channel="interrupt")
+            answer = self._parts.waits.settle(wait)
+            if answer is not None:
+                row = self.desk.give_back(answer)
+            else:
+                row = self.desk.take_back(row, by=person, channel="interrupt")
             self._parts.emit("approval_decided", **decision_of(row))
-        self._carry()
-
-    def _taken_back(self, row: ApprovalRow, *, by: str, channel: str) -> ApprovalRow:
-        return self._ended(
-            row, lambda open_row, *, at: rules.cancel(open_row, by=by, channel=channel, at=at)
-        )
-
-    def _ended(self, row: ApprovalRow, end: Callable[..., ApprovalRow]) -> ApprovalRow:
-        """End an open question; one that was answered meanwhile stays as it is."""
-        with self._parts.store.write(is_durable=True) as change:
-            at = self._parts.now()
-            row = change.approval(row.approval_id) or row
-            if row.status == "open":
-                row = end(row, at=at)
-                put_approval(change, row, at=at)
-        return row
-
-    def _used(self, row: ApprovalRow, cell: OpenCell | None) -> ApprovalRow | None:
-        """The answer, used by us; None when another cell has used it."""
-        with self._parts.store.write(is_durable=True) as change:
-            at = self._parts.now()
-            latest = change.approval(row.approval_id) or row
-            if rules.is_overdue(latest, at=at):
-                latest = rules.expire(latest, at=at)
-            if latest.is_used or latest.status == "open":
-                return None
-            used = rules.use(latest)
-            put_approval(change, used, at=at)
-        self._used_in(cell).append(used.approval_id)
-        return used
+        self._log()
 
     def _told(self, row: ApprovalRow) -> ApprovalRow:
         """The answer, in the log and announced."""
-        self._carry()
+        self._log()
+        return self._announced(row)
+
+    def _announced(self, row: ApprovalRow) -> ApprovalRow:
         self._parts.emit("approval_decided", **decision_of(row))
         if row.status == "approved":
             self._parts.on_approved(row)
@@ -385,14 +321,15 @@ class Approvals:
         )
         self._parts.remind(row)
 
+    def _log(self) -> None:
+        self._carry()
+        self._parts.sync()
+
     def _carry(self) -> None:
         # What cannot be written now waits in the outbox; the question itself is safe.
         with suppress(StoreError):
             self._parts.carry()
 
 
-def _print(text: str) -> None:
-    """Text in the cell's own output; a cell may have closed or replaced the stream."""
-    with suppress(OSError, ValueError, AttributeError):
-        sys.stdout.write(text)
-        sys.stdout.flush()
+def _no_box() -> None:
+    """Nothing has to be woken beside the cell itself."""

@@ -19,8 +19,10 @@ from flow_kernel.records.kept_outputs import OutputKeeper
 from flow_kernel.records.lease import is_owned
 from flow_kernel.records.names import ADHOC_TASK
 from flow_kernel.records.process import ResidentMemory, peak_rss_bytes
+from flow_kernel.records.quick_turns import QuickTurns
 from flow_kernel.records.tail import OutputTail
 from flow_kernel.session.announcer import MODES, Announcer, Emit, Scalar
+from flow_kernel.session.approval_waits import Waits
 from flow_kernel.session.checkpoints.errands import Errands, Wish
 from flow_kernel.session.checkpoints.tracking import Tracking
 from flow_kernel.session.deferred_redactor import DeferredRedactor
@@ -64,6 +66,7 @@ def assemble(  # noqa: PLR0913 - the shell passes them once, each by name
     ground: "Ground | None" = None,
     connection_file: str = "",
     buttons: "Buttons | None" = None,
+    turns: QuickTurns | None = None,
 ) -> Session:
     """A session that records into `home`.
 
@@ -79,6 +82,7 @@ def assemble(  # noqa: PLR0913 - the shell passes them once, each by name
         ground: What workers need of the shell; None where no cell can be isolated.
         connection_file: Where the kernel can be reached; empty where there is none.
         buttons: Shows buttons below a cell that asks; None where there are none.
+        turns: Held by what hears the buttons; by default they are the session's alone.
 
     Returns:
         The session, with what it has to say in its notices.
@@ -127,7 +131,7 @@ def assemble(  # noqa: PLR0913 - the shell passes them once, each by name
         keeper=_output_keeper(home, settings, redactor, notices),
     )
     recorder = Recorder(parts)
-    tracking, errands = Tracking(), Errands()
+    tracking, errands, waits, turns = Tracking(), Errands(), Waits(), turns or QuickTurns()
 
     def open_state() -> "StateParts":
         with recorder.own_imports():
@@ -152,6 +156,8 @@ def assemble(  # noqa: PLR0913 - the shell passes them once, each by name
             prompter=prompter,
             buttons=buttons,
             answer=beside.decide,
+            turns=turns,
+            waits=waits,
         )
         state.carry()
         return state
@@ -165,6 +171,7 @@ def assemble(  # noqa: PLR0913 - the shell passes them once, each by name
         on_carried=wake_mirrors,
         closers=closers,
         waiting=opened.find_approvals,
+        waits=waits,
     )
     still = Stillness(None if around is None else around.look_around.within)
     isolation = LazyIsolation(
@@ -214,6 +221,7 @@ def assemble(  # noqa: PLR0913 - the shell passes them once, each by name
         history=History(home, identity.session),
         notices=notices,
         announcer=announcer,
+        turns=turns,
         on_close=closers,
         warm_up=redactor.load,
         pid=os.getpid(),

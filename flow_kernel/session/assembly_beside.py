@@ -9,6 +9,7 @@ from flow_kernel.records.home import Home
 from flow_kernel.records.journal import utc_now_ms
 from flow_kernel.session.announcer import Emit
 from flow_kernel.session.approval_parts import ApprovalParts
+from flow_kernel.session.approval_waits import Waits
 from flow_kernel.session.approvals import Approvals
 from flow_kernel.session.beside import WAIT_S, Beside
 from flow_kernel.session.carrier import Carrier
@@ -28,6 +29,7 @@ def open_beside(  # noqa: PLR0913 - passed once, each by name
     on_carried: Callable[[], None],
     closers: list[Callable[[], None]],
     waiting: Callable[[], Approvals | None],
+    waits: Waits,
 ) -> Beside:
     """The questions of a session on a handle of their own, which is closed with the session.
 
@@ -39,6 +41,7 @@ def open_beside(  # noqa: PLR0913 - passed once, each by name
         on_carried: Told when there may be something new in the logs.
         closers: Told what ends with the session.
         waiting: The questions whose cells may wait, once there are any.
+        waits: Of these cells.
     """
     store = store_of(home, wait_s=WAIT_S)
     closers.append(store.close)
@@ -47,7 +50,6 @@ def open_beside(  # noqa: PLR0913 - passed once, each by name
     def carry() -> None:
         carrier()
         on_carried()
-        parts.journal.sync()
 
     def on_approved(row: ApprovalRow) -> None:
         if (found := waiting()) is not None:
@@ -67,6 +69,7 @@ def open_beside(  # noqa: PLR0913 - passed once, each by name
             redact=lambda text: parts.redactor.text(text)[0],
             emit=emit,
             on_approved=on_approved,
-        ),
-        waiting,
+            sync=parts.journal.sync,
+            waits=waits,
+        )
     )

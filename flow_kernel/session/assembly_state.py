@@ -11,9 +11,11 @@ from functools import cached_property
 from flow_kernel.errors import UsageError
 from flow_kernel.records.home import Home
 from flow_kernel.records.journal import utc_now_ms
+from flow_kernel.records.quick_turns import QuickTurns
 from flow_kernel.session.announcer import Emit, Scalar
 from flow_kernel.session.approval_buttons import Answering, Buttons
 from flow_kernel.session.approval_parts import ApprovalParts, Prompter
+from flow_kernel.session.approval_waits import Waits
 from flow_kernel.session.approvals import Approvals
 from flow_kernel.session.carrier import Carrier
 from flow_kernel.session.checkpoints.automatic import Automatic
@@ -60,6 +62,8 @@ class StateParts:
         prompter: Asks the person in the cell itself.
         buttons: Shows buttons below it.
         answer: Takes what is pressed there.
+        turns: Held while a cell goes on with an answer.
+        waits: The cells that wait for one.
     """
 
     home: Home
@@ -80,6 +84,8 @@ class StateParts:
     prompter: Prompter | None
     buttons: Buttons | None
     answer: Answering
+    turns: QuickTurns
+    waits: Waits
 
     @cached_property
     def store(self) -> Store:
@@ -150,13 +156,16 @@ class StateParts:
                 actor=self.recorder.actor,
                 person=user_name,
                 now=utc_now_ms,
-                carry=self._carry_durably,
+                carry=self.carry,
                 redact=lambda text: parts.redactor.text(text)[0],
                 emit=self.emit,
                 on_approved=lambda row: self._keep(lambda one: one.approved(row.approval_id)),
                 remind=RemindCommand(command, self.env) if command else lambda _row: None,
                 buttons=self.buttons,
                 answer=self.answer,
+                sync=parts.journal.sync,
+                turns=self.turns,
+                waits=self.waits,
             )
         )
         self.closers.append(approvals.reminders.close)

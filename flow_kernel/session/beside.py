@@ -4,10 +4,9 @@ Built by `session.assembly`; used by the control channel and by the panel, in th
 
 It has a handle of its own on the store: what a cell waits for, up to half a minute, holds up nobody
 here, and where another writer is at work the refusal comes after a second. A cell that waits for an
-answer is told of one that was given here.
+answer goes on with one that was given here.
 """
 
-from collections.abc import Callable
 from typing import Final
 
 from flow_kernel.session.approval_parts import ApprovalParts, Wish
@@ -22,14 +21,12 @@ class Beside:
     """Of one session; safe with several threads.
 
     Args:
-        parts: With the store that is for this alone.
-        waiting: The questions whose cells may wait; None while there are none.
+        parts: With the store that is for this alone, and the waits of the session.
     """
 
-    def __init__(self, parts: ApprovalParts, waiting: Callable[[], Approvals | None]) -> None:
+    def __init__(self, parts: ApprovalParts) -> None:
         self._approvals = Approvals(parts)
         self._session = parts.session
-        self._waiting = waiting
 
     def open(self) -> list[ApprovalRow]:
         """The newest open questions of the session, in the order in which they were asked."""
@@ -51,14 +48,9 @@ class Beside:
         Raises:
             StoreError: Another writer keeps the store; nothing was changed.
         """
-        row: ApprovalRow | None = None
-        try:
-            row = self._approvals.decide(
-                approval_id, decision, by=by, channel=channel, comment=comment
-            )
-        finally:
-            self._tell(row)
-        return row
+        return self._approvals.decide(
+            approval_id, decision, by=by, channel=channel, comment=comment
+        )
 
     def use(self, approval_id: str, *, by: str) -> ApprovalRow | None:
         """The answer to a question of `by`, used by this call; see `Approvals.use`."""
@@ -66,12 +58,4 @@ class Beside:
 
     def withdraw(self, approval_id: str, *, by: str, channel: str) -> ApprovalRow:
         """Take a question back; see `Approvals.withdraw`."""
-        try:
-            return self._approvals.withdraw(approval_id, by=by, channel=channel)
-        finally:
-            self._tell(None)
-
-    def _tell(self, row: ApprovalRow | None) -> None:
-        waiting = self._waiting()
-        if waiting is not None:
-            waiting.given(row)
+        return self._approvals.withdraw(approval_id, by=by, channel=channel)

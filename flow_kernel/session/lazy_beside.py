@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from flow_kernel.records.home import Home
 from flow_kernel.session.announcer import Emit
+from flow_kernel.session.approval_waits import Waits
 from flow_kernel.session.recorder import Recorder
 from flow_kernel.session.sealing import RecorderParts
 
@@ -30,6 +31,7 @@ class LazyBeside:
         on_carried: Told when there may be something new in the logs.
         closers: Told what ends with the session.
         waiting: Gives the questions whose cells may wait, once there are any.
+        waits: Of these cells.
     """
 
     def __init__(  # noqa: PLR0913 - passed once, each by name
@@ -42,6 +44,7 @@ class LazyBeside:
         on_carried: Callable[[], None],
         closers: list[Callable[[], None]],
         waiting: "Callable[[], Approvals | None]",
+        waits: Waits,
     ) -> None:
         self._home = home
         self._parts = parts
@@ -52,6 +55,7 @@ class LazyBeside:
         self._lock = threading.Lock()
         self._found: Beside | None = None
         self._waiting = waiting
+        self._waits = waits
 
     def __call__(self) -> "Beside":
         """They; nothing of the store is opened yet."""
@@ -78,4 +82,5 @@ class LazyBeside:
             on_carried=self._on_carried,
             closers=self._closers,
             waiting=self._waiting,
+            waits=self._waits,
         )

@@ -12,6 +12,7 @@ from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.records.home import Home
 from flow_kernel.records.journal import Journal
 from flow_kernel.records.names import ADHOC_TASK
+from flow_kernel.records.quick_turns import QuickTurns
 from flow_kernel.records.tail import OutputTail
 from flow_kernel.session.ambient import current_session
 from flow_kernel.session.announcer import Announcer
@@ -79,6 +80,7 @@ class Session:
         history: What the log says of this session.
         notices: Sentences for the person.
         announcer: Events for agents.
+        turns: Held while somebody waits for what is done beside the cells.
         warm_up: Loads what the first cell will need; to be called when there is time.
         on_close: What else ends with the session: lease, fault file, last words.
     """
@@ -108,6 +110,7 @@ class Session:
     history: History
     notices: Notices
     announcer: Announcer
+    turns: QuickTurns
     on_close: list[Callable[[], None]]
     warm_up: Callable[[], object]
     pid: int

@@ -50,6 +50,9 @@ class Typist:
     def poll(self, timeout_s: float) -> str | None:
         return self.lines.pop(0) if self.lines else None
 
+    def wake(self) -> None:
+        """The next line is asked for at once."""
+
     def done(self) -> None:
         """Nothing is left open."""
 

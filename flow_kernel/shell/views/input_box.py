@@ -11,7 +11,9 @@ The protocol has no message that closes a box, and JupyterLab runs no cell while
 and in Notebook 7, a line of script presses Enter in it; the output that carried it is emptied.
 """
 
+import socket
 from collections import deque
+from contextlib import suppress
 from typing import Any, Final
 
 import zmq
@@ -21,6 +23,7 @@ from flow_kernel.shell.taps.guard import say
 PRESSED: Final = "\u2060"
 """What a button of ours types into the box beside it, to close it: no answer."""
 _REMEMBERED: Final = 100
+_RINGS: Final = 64
 _CLOSING_MS: Final = 500
 """How long a browser that is still there needs to answer, with plenty to spare."""
 _PRESS_ENTER: Final = """<script>
@@ -32,6 +35,17 @@ for (const box of document.currentScript?.closest(".jp-CodeCell")
 </script>"""
 
 
+def _new_bell() -> tuple[socket.socket, socket.socket] | None:
+    """Both ends of what ends a poll; None where there can be no more descriptors."""
+    try:
+        bell = socket.socketpair()
+    except OSError:
+        return None
+    for end in bell:
+        end.setblocking(False)
+    return bell
+
+
 class InputBox:
     """Requests for input of the running cell of `kernel`."""
 
@@ -40,6 +54,7 @@ class InputBox:
         self._request = ""
         self._is_open = False
         self._given_up: deque[str] = deque(maxlen=_REMEMBERED)
+        self._bell: tuple[socket.socket, socket.socket] | None = None
 
     @property
     def can_ask(self) -> bool:
@@ -69,10 +84,12 @@ class InputBox:
         )
         self._request = sent["header"]["msg_id"] if sent else ""
         self._is_open = bool(sent)
+        if is_question and self._bell is None:
+            self._bell = _new_bell()
 
     def poll(self, timeout_s: float) -> str | None:
         """What was typed into the box, after `timeout_s` at most; None while nothing was."""
-        if not self._kernel.stdin_socket.poll(int(timeout_s * 1000), zmq.POLLIN):
+        if not self._waits_for_message(timeout_s):
             return None
         reply = self._receive()
         if not reply or reply.get("parent_header", {}).get("msg_id", "-") in self._given_up:
@@ -81,8 +98,18 @@ class InputBox:
         value = reply["content"].get("value")
         return value if type(value) is str and value != PRESSED else None
 
+    def wake(self) -> None:
+        """End a `poll` that goes on, or the next one; callable in any thread."""
+        if (bell := self._bell) is not None:
+            with suppress(OSError):  # it has been closed, or rings already
+                bell[1].send(b"!")
+
     def done(self) -> None:
         """Close the box where the client can; elsewhere what is typed into it is dropped."""
+        if (bell := self._bell) is not None:
+            self._bell = None
+            for end in bell:
+                end.close()
         if self._is_open:
             self.poll(0)  # a button that was pressed has closed it
         if not self._is_open:
@@ -96,6 +123,21 @@ class InputBox:
             # Its answer must not be left for an `input()` of the same cell.
             if self._kernel.stdin_socket.poll(_CLOSING_MS, zmq.POLLIN):
                 self._receive()
+
+    def _waits_for_message(self, timeout_s: float) -> bool:
+        """True where a message is there; False after a while, and when it is woken."""
+        stdin, bell = self._kernel.stdin_socket, self._bell
+        timeout_ms = int(timeout_s * 1000)
+        if bell is None or not isinstance(stdin, zmq.Socket):  # a forked cell has another way
+            return bool(stdin.poll(timeout_ms, zmq.POLLIN))
+        poller = zmq.Poller()
+        poller.register(stdin, zmq.POLLIN)
+        poller.register(bell[0], zmq.POLLIN)
+        found = dict(poller.poll(timeout_ms))
+        if bell[0].fileno() in found:
+            with suppress(OSError):
+                bell[0].recv(_RINGS)
+        return stdin in found
 
     def _publish(self, kind: str, data: dict[str, str]) -> None:
         kernel = self._kernel

@@ -45,6 +45,9 @@ class TerminalBox:
         self._is_over = not line  # Ctrl-D: an answer can still come from elsewhere
         return line or None
 
+    def wake(self) -> None:
+        """Nobody has to: the next look comes in a moment."""
+
     def done(self) -> None:
         """Throw away what was typed and not sent."""
         self._forget()
