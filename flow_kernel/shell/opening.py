@@ -13,6 +13,7 @@ from typing import Any, Final
 from jupyter_core.paths import jupyter_data_dir
 
 from flow_kernel.records.home import resolve
+from flow_kernel.records.quick_turns import QuickTurns
 from flow_kernel.session.assembly import assemble
 from flow_kernel.session.policy import tightest
 from flow_kernel.settings import CheckpointSettings, PoolSettings, Settings
@@ -44,7 +45,8 @@ def open_attachment(
     notebook = env.get("JPY_SESSION_NAME") or _connection_file(kernel)
     bars = ProgressBars(has_displays=kernel is not None)
     around = surroundings(shell)
-    comms = None if kernel is None else OwnComms(kernel)
+    turns = QuickTurns()
+    comms = None if kernel is None else OwnComms(kernel, turns)
     outlet = TerminalOutlet() if kernel is None else KernelOutlet(kernel)
     session = assemble(
         where,
@@ -56,6 +58,7 @@ def open_attachment(
         around=around,
         ground=outlet,
         buttons=None if comms is None else ApproveButtons(kernel, comms),
+        turns=turns,
         connection_file=str(getattr(getattr(kernel, "parent", None), "abs_connection_file", "")),
     )
     attachment = Attachment(shell, session, kernel, look_around=around.look_around, comms=comms)

@@ -22,6 +22,7 @@ from harness import Bench, Benchmark, Figure, Result, Target, alone, in_turn, pa
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the front ends of the tests
 
+from flow_kernel.shell.channels.quick_answers import GO_ON_S
 from tests.front_ends import FrontEnd
 from tests.kernels import Kernel
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 _KERNEL: Final = Target(at_most=10)
 _MEDIAN: Final = Target(at_most=30)
 _P95: Final = Target(at_most=100)
+_CALM_S: Final = 2 * GO_ON_S
+"""Nothing gains from the press before: a person does not press ten times a second."""
 _SETTLE: Final = "import flow_kernel; flow_kernel.current_session().checkpoints.settle()"
 _SPIN: Final = (
     "import threading\nspins = True\ndef spin():\n    n = 0\n    while spins: n += 1\n"
@@ -71,6 +74,7 @@ _BROWSER_P95: Final = _figure("click_browser_p95", "the 95th percentile of these
 
 def _pressed(front: FrontEnd) -> float:
     """Milliseconds from a press to the reply of the cell."""
+    time.sleep(_CALM_S)
     cell = front.begin("ok = %approve Go?")
     widget = front.widget(cell)
     began = time.perf_counter()
@@ -83,6 +87,7 @@ def _pressed(front: FrontEnd) -> float:
 
 def _passed(front: FrontEnd) -> float:
     """Milliseconds from a request to its reply."""
+    time.sleep(_CALM_S)
     began = time.perf_counter()
     cell = front.begin("pass")
     front.kernel.wait(lambda: cell in front.kernel.replies)

@@ -17,6 +17,11 @@ _WAITING_THREAD: Final = (
     "def spin():\n    n = 0\n    while spins: n += 1\n"
     "spinner = threading.Thread(target=spin); spinner.start()"
 )
+_SETTLED_INTERVAL: Final = (
+    "import time\nuntil = time.monotonic() + 15\n"
+    "while sys.getswitchinterval() != 0.003 and time.monotonic() < until: time.sleep(0.01)\n"
+    "sys.getswitchinterval()"
+)
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +70,18 @@ def test_a_press_answers_beside_a_thread_that_computes(front: FrontEnd) -> None:
     front.widget(cell).answers("approve")
 
     assert front.ended(cell).result == "True"
+
+
+@promise("panel.press")
+def test_a_press_leaves_the_switch_interval_as_the_user_has_set_it(front: FrontEnd) -> None:
+    front.run("import sys; sys.setswitchinterval(0.003)")
+
+    cell = front.begin("ok = %approve Go?")
+    front.widget(cell).answers("approve")
+    front.ended(cell)
+
+    assert front.run(_SETTLED_INTERVAL).result == "0.003"
+    front.run("sys.setswitchinterval(0.005)")
 
 
 @promise("panel.press")

@@ -22,11 +22,13 @@ request never raises into the kernel, and none waits for what a cell holds.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any, Final
 
 from flow_kernel.errors import FlowError, UsageError
 from flow_kernel.records.plain import one_line
 from flow_kernel.session.session import Session
+from flow_kernel.shell.channels.quick_answers import answered
 from flow_kernel.shell.channels.request_marks import ACTOR_CHARS
 
 REQUEST: Final = "flow_request"
@@ -76,7 +78,8 @@ def _data(session: Session, content: Any, kernel: Any) -> dict[str, object]:
         named = f"there is no op {op[:60]!r}" if type(op) is str else "a request names its op"
         raise UsageError(named, hint=f"an op is one of: {', '.join(OPS)}")
     _note(session, content)
-    return OPS[op](session, content, kernel)
+    with answered(session.turns) if op in _ORDERS else nullcontext():
+        return OPS[op](session, content, kernel)
 
 
 def _note(session: Session, content: Mapping[str, object]) -> None:
@@ -142,6 +145,8 @@ OPS: Final[dict[str, _Op]] = {
     "interrupt": _order("interrupt_worker"),
 }
 """What can be asked for, and who answers."""
+_ORDERS: Final = frozenset({"ask", "approve", "use", "cancel", "interrupt"})
+"""After which something goes on, or somebody."""
 
 
 def running_request(kernel: Any) -> str | None:

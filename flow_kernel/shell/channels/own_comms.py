@@ -22,6 +22,7 @@ from ipykernel.ipkernel import IPythonKernel
 from jupyter_client.session import DELIM, Session
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
+from flow_kernel.records.quick_turns import QuickTurns
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
@@ -50,10 +51,12 @@ class OwnComms:
 
     Args:
         kernel: Of ipykernel.
+        turns: Held by a comm while what it has heard is handled.
     """
 
-    def __init__(self, kernel: Any) -> None:
+    def __init__(self, kernel: Any, turns: QuickTurns) -> None:
         self._kernel = kernel
+        self.turns: QuickTurns = turns
         self._comms: dict[str, OwnComm] = {}
 
     @property

@@ -133,7 +133,8 @@ class LivePanel:
         try:
             op, target, is_sure = read_order(said)
             do = self._orders.rollback if op == "rollback" else self._orders.stop
-            lines = do(target, is_sure=is_sure)
+            with self._session.turns.held():
+                lines = do(target, is_sure=is_sure)
         except FlowError as error:
             self._tell(said, "refused", [error.message, *([error.hint] if error.hint else [])])
         except BaseException as error:  # noqa: BLE001 - of a user's class, or an interrupt

@@ -20,6 +20,7 @@ from importlib.util import find_spec
 from typing import Any, Final
 
 from flow_kernel.shell.channels.own_comms import OwnComms
+from flow_kernel.shell.channels.quick_answers import answered
 
 VIEW: Final = "application/vnd.jupyter.widget-view+json"
 _TARGET: Final = "jupyter.widget"
@@ -105,7 +106,8 @@ class Widget:
             state = {"state": self._whole_state(), "buffer_paths": [], "method": "update"}
             self._send("comm_msg", {"data": state}, parent=message)
         elif method == "custom":
-            self._on_said(data.get("content"))
+            with answered(self._comms.turns):
+                self._on_said(data.get("content"))
 
     def handle_close(self, _message: dict[str, Any]) -> None:
         """Called by whoever hears the comm."""
