@@ -20,7 +20,8 @@ _ABOUT: Final = """\
 # Sandbox
 
 `GET /flow/sandbox` of a Jupyter Server is a WebSocket that takes commands and cells of Python, and
-tells what becomes of them. Each message is a text with one JSON object. Whoever may execute code in
+tells what becomes of them. Each message is a text with one JSON object; a field that is null is
+refused, but for the `taskId` of `ping` and `getHealth`: it is left out. Whoever may execute code in
 kernels of the server may connect: with its token (`Authorization: token …` or `?token=…`) or its
 cookie. A foreign `Host` or `Origin` is refused, with a token too.
 
@@ -45,7 +46,8 @@ anything, is refused as `forgotten`, and runs nothing a second time.
 
 A server that was started anew knows none of these tasks. It says who it is as `server` in `pong`
 and `health`; the client of Python does not run a task again that another server may have run, and
-says that it is lost.
+says that it is lost. It asks a server that is silent for 45 s for a sign of life; without one the
+connection is made anew.
 
 ```python
 from flow_kernel import sandbox
@@ -62,12 +64,15 @@ _REASONS: Final = """
 
 | reason | `seq` 0 | meaning |
 |---|---|---|
-| `bad_message`, `too_large` | yes | The message is not as described here; it may have 1 MB, and a \
-text in it 512k characters. |
+| `bad_message`, `too_large` | yes | The message is not as described here; it may have a million \
+characters (1,048,576), and a text in it half of that. Where it cannot be read at all, `taskId` is \
+null; with more than 4 MB the connection is closed. |
 | `exists`, `not_found`, `not_running` | yes | There is one, there is none, or it has ended. |
 | `forgotten` | yes | A task of that id has run, and is not kept any more: nothing was run. |
-| `busy` | yes | Too many tasks, workers with names, or lines that nobody has read. |
-| `refused` | yes, or not | Nothing has run: requirements that cannot be met, no worker. |
+| `busy` | yes | Too many tasks, workers with names, or lines that nobody has read; or the server \
+is about to end. |
+| `refused` | yes, or not | Nothing has run: requirements that cannot be met, no worker, a \
+workspace that is gone by then. |
 | `terminated` | | By `terminate_task`. |
 | `timeout`, `limit`, `memory_limit`, `blocked` | | It passed a limit. |
 | `segfault`, `oom_kernel`, `killed`, `exit`, `lost` | | What its worker has died of. |

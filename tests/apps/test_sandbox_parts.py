@@ -129,6 +129,26 @@ def test_every_bound_of_the_sandbox_is_a_setting_with_its_meaning_that_takes_no_
                 FlowSandboxApp(config=Config(FlowSandboxApp={name: value}))
 
 
+def test_the_sizes_and_times_that_the_page_names_are_those_of_the_code() -> None:
+    page, bounds = sandbox_page.PAGE.read_text("utf-8").replace("\n", " "), SandboxSettings()
+
+    assert [
+        text
+        for text in (
+            f"a million characters ({wire.MOST_BYTES:,}), and a text in it half of that",
+            f"at most {bounds.output_bytes >> 20} MB of output a task",
+            f"the {bounds.kept_tasks} tasks that ended last",
+            f"may have {bounds.spool_bytes >> 30} GB, and leave {bounds.reserve_bytes >> 20} MB",
+            f"beyond its newest {RING_BYTES >> 10} kB",
+            f"for a day, {bounds.remembered_tasks:,} of each user",
+            f"in milliseconds; {wire.DEFAULT_TIMEOUT_MS} without one",
+            f"Every {bounds.heartbeat_s:g} s on each connection",
+        )
+        if text not in page
+    ] == []
+    assert (bounds.keep_s, bounds.remember_s, wire.MOST_CHARS * 2) == (600, 86_400, wire.MOST_BYTES)
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.integers(0, 20_000), max_size=60),

@@ -46,7 +46,7 @@ _CELL: Final = Figure(
     name="sandbox_cell",
     title="sandbox: a cell in a new worker until its end is told",
     unit="ms",
-    target=Target(at_most=60),
+    target=Target(at_most=20),
 )
 _LINE: Final = Figure(
     name="sandbox_line",
