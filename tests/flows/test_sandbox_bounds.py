@@ -8,7 +8,7 @@ import psutil
 import pytest
 from tornado.httpclient import HTTPClientError
 
-from flow_kernel.errors import KernelGone
+from flow_kernel.errors import KernelGone, UsageError
 from tests.promises import promise
 from tests.sandboxes import Raw, SandboxServer, wait_for
 
@@ -82,6 +82,16 @@ def test_connections_tasks_output_and_users_have_bounds_and_the_end_leaves_nothi
     assert again["reason"] == "forgotten"
     assert actors == {"sandbox:ada", "sandbox:bob"}
     wait_for(lambda: len(logs.records("cell", actor="sandbox:ada")) == 2)
+
+
+@promise("sandbox.bounded")
+def test_with_a_bound_that_makes_no_sense_the_server_has_no_sandbox_and_says_why(
+    tmp_path: Path,
+) -> None:
+    with SandboxServer(tmp_path / "s", "--FlowSandboxApp.keep_s=nan") as server:
+        with pytest.raises(UsageError, match="HTTP 404"):
+            server.connect()
+        assert "keep_s is a finite number, not nan" in server.said
 
 
 def _runs(process: psutil.Process) -> bool:
