@@ -28,6 +28,7 @@ from tests.sandbox_page import schemas
 
 DEADLINE_S: Final = 30.0
 """Longest wait for anything; reached only when something is broken."""
+_END_S: Final = 10.0
 _OTHERS: Final = ("jupyterlab", "jupyter_lsp", "jupyter_server_terminals", "notebook_shim")
 """They take a second to start."""
 EXTENSION: Final = "flow_kernel.apps.sandbox.extension"
@@ -124,10 +125,12 @@ class SandboxServer:
             family = psutil.Process(self.process.pid).children(recursive=True)
         self.process.kill()  # how it ends by itself is one test's; it takes two seconds
         self.process.wait()
-        for process in family:
+        # Whoever kills those that kill what the server leaves may leave one that they have stopped.
+        _, left = psutil.wait_procs(family, timeout=_END_S)
+        for process in left:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        psutil.wait_procs(family, timeout=DEADLINE_S)
+        psutil.wait_procs(left, timeout=DEADLINE_S)
 
 
 def wait_for(condition: Any, deadline_s: float = DEADLINE_S) -> None:
