@@ -88,7 +88,7 @@ def test_what_waited_is_told_in_full_by_run_status(agent: Agent, flow: Kernel) -
     done = agent.call("rollback", to="early", dry_run=False, confirm=known["confirm"]).said
 
     assert (task["state"], dry["state"]) == ("queued", "queued")
-    assert dry["calls_before"] == 1
+    assert dry["calls_before"] >= 1
     assert (started["ok"], started["task"]) == (True, "T-0001")
     assert (known["dry_run"], known["confirm"]) == (True, twice["confirm"])
     assert done["ok"]

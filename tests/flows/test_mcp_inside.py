@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from flow_kernel.apps.mcp.cell_run import CellRun, Message
 from flow_kernel.apps.mcp.cells import Cells, Wanted
 from flow_kernel.apps.mcp.kernels import Kernels
 from flow_kernel.apps.mcp.link import KernelLink
+from flow_kernel.errors import KernelGone
 from flow_kernel.records.home import Home
 from tests.environments import environment
 from tests.kernels import Kernel
@@ -83,6 +85,34 @@ def test_a_kernel_that_dies_before_it_is_reached_is_passed_by(flow: Kernel) -> N
             kernels.begin()
             newer.kill()
         assert asyncio.run(go(kernels)) == flow.pid
+
+
+@promise("mcp.survives")
+def test_a_kernel_of_its_own_that_dies_before_it_answers_is_told_and_tried_again(
+    tmp_path: Path,
+) -> None:
+    startup = tmp_path / "ipython" / "profile_default" / "startup" / "00.py"
+    startup.parent.mkdir(parents=True)
+    startup.write_text("import os; os._exit(7)", encoding="utf-8")
+    env = environment(
+        {"FLOW_HOME": str(tmp_path / "home"), "IPYTHONDIR": str(tmp_path / "ipython")}
+    )
+
+    async def go(kernels: Kernels) -> tuple[str, bool]:
+        with pytest.raises(KernelGone) as gone:
+            await kernels.link()
+        startup.unlink()
+        link = await kernels.link()
+        is_alive = (await link.ask("status"))["pid"] == link.lease.process.pid
+        await kernels.close_link()
+        return gone.value.message, is_alive
+
+    with Kernels(Home(tmp_path / "home"), env=env, word="", is_new=True) as kernels:
+        kernels.begin()
+        assert asyncio.run(go(kernels)) == (
+            "the kernel ended while it started (exit code 7)",
+            True,
+        )
 
 
 @promise("mcp.survives")

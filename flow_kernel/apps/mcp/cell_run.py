@@ -13,6 +13,8 @@ from flow_kernel.errors import RepeatedRequest
 
 Message = Mapping[str, Any]
 _MOST_SHOWN: Final = 20
+LEFT: Final = "KernelLeft"
+"""Lost, because the server has turned to another kernel."""
 
 
 class CellRun:
@@ -54,7 +56,7 @@ class CellRun:
         self.shown: list[str] = []
         self.reply: Message | None = None
         self.loss: str = ""
-        self.loss_kind: str = "KernelDied"
+        self.loss_kind: str = ""
         self.record: dict[str, object] | None = None
         self.progress: str = ""
         self.is_cancelled: bool = False

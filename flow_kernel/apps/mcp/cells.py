@@ -15,7 +15,7 @@ from itertools import takewhile
 from typing import Any, Final
 
 from flow_kernel.apps.mcp.calls import Caller
-from flow_kernel.apps.mcp.cell_run import CellRun
+from flow_kernel.apps.mcp.cell_run import LEFT, CellRun
 from flow_kernel.apps.mcp.kernels import Kernels
 from flow_kernel.apps.mcp.link import KernelLink
 from flow_kernel.apps.mcp.shaping import Answer, run_answer
@@ -29,6 +29,7 @@ _FIRST_S: Final = 1.0
 _TICK_S: Final = 5.0
 _JOIN_S: Final = 0.25
 _ID_CHARS: Final = 16
+_MOST_ID: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +86,8 @@ class Cells:
         link = await self._kernels.link()
         sha256 = hashlib.sha256(wanted.code.encode("utf-8", "surrogatepass")).hexdigest()
         run_id = _run_id(link.lease.session, wanted.key)
-        if (known := self._runs.get(run_id)) is not None:
+        known = self._runs.get(run_id)
+        if known is not None and not await self._is_back(known, link):
             return _same(known, sha256)
         run = CellRun(run_id, wanted.label, budget=self._budget)
         started = Started(run, link, sha256, finish=wanted.finish)
@@ -177,11 +179,15 @@ class Cells:
         Raises:
             NotFound: There is none.
         """
-        if (known := self._runs.get(run_id)) is not None:
+        known = self._runs.get(run_id)
+        if known is not None and known.run.loss_kind != LEFT:
             return known
         link = await self._kernels.link()
+        if known is not None and not await self._is_back(known, link):
+            return known
         started = Started(CellRun(run_id, "run_cell", budget=self._budget), link, "")
-        if not await self._found(started):
+        started.finish = None if known is None else known.finish
+        if len(run_id) > _MOST_ID or not await self._found(started):
             raise NotFound(f"no run {run_id[:40]!r} is known", hint="see get_history")
         return started
 
@@ -230,6 +236,16 @@ class Cells:
         except TimeoutError:
             started.is_timed_out = True
             await started.link.cancel(started.run)
+
+    async def _is_back(self, left: Started, link: KernelLink) -> bool:
+        """True where its kernel is worked in again, which knows what became of the run."""
+        if left.run.loss_kind != LEFT or left.link.lease.session != link.lease.session:
+            return False
+        told = await link.ask("record", msg_id=left.run.run_id)
+        is_back = bool(told["record"] or told["is_running"])
+        if is_back:
+            left.run.close()
+        return is_back
 
     async def _found(self, started: Started) -> bool:
         """True where the log or the kernel knows the run already; it is joined then."""

@@ -15,7 +15,7 @@ import zmq
 import zmq.asyncio
 
 from flow_kernel.apps.control_client import ANSWER_S, ControlClient
-from flow_kernel.apps.mcp.cell_run import CellRun
+from flow_kernel.apps.mcp.cell_run import LEFT, CellRun
 from flow_kernel.apps.repl_events import EventFilter
 from flow_kernel.errors import KernelGone
 from flow_kernel.records.lease import Lease
@@ -24,6 +24,7 @@ from flow_kernel.records.process import is_alive, this_process
 _ASK_S: Final = ANSWER_S + 1.0
 _LOOK_S: Final = 0.2
 _FAREWELL_S: Final = 0.15
+_EXPLAINED_S: Final = 2.0
 
 
 class KernelLink:
@@ -36,14 +37,17 @@ class KernelLink:
     Attributes:
         lease: What its session says of itself.
         death: Why the kernel has ended; empty while it lives.
+        is_closed: True once the server has left it.
         events: Takes the events of the session out of what cells print; of kernels of ours alone.
     """
 
     def __init__(self, lease: Lease, explain: Callable[[], str]) -> None:
         self.lease = lease
         self.death: str = ""
+        self.is_closed: bool = False
         self.events: EventFilter = EventFilter()
         self._explain = explain
+        self._explained = asyncio.Event()
         self._runs: dict[str, CellRun] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._control = ControlClient.of(lease)
@@ -119,6 +123,9 @@ class KernelLink:
         except TimeoutError:
             raise KernelGone(f"the kernel did not answer within {_ASK_S:g} s") from None
         except KernelGone as gone:
+            if not self._lives():
+                with contextlib.suppress(TimeoutError):  # why it has ended is found out just now
+                    await asyncio.wait_for(self._explained.wait(), _EXPLAINED_S)
             raise KernelGone(self.death or gone.message, hint=gone.hint) from None
 
     async def cancel(self, run: CellRun) -> None:
@@ -130,9 +137,14 @@ class KernelLink:
 
     async def close(self) -> None:
         """Disconnect; what still runs there runs on, and whoever waits for it is told so."""
+        self.is_closed = True
         runs, self._runs = self._runs, {}
         for run in runs.values():
-            run.lose("the server has left this kernel; the cell runs on there", kind="KernelLeft")
+            run.lose(
+                "the server has left this kernel; the cell runs on there, and attaching to it"
+                " brings the run back",
+                kind=LEFT,
+            )
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -209,6 +221,7 @@ class KernelLink:
                 os.close(pidfd)
         await asyncio.sleep(_FAREWELL_S)  # what it said last is still on its way
         self.death = await asyncio.to_thread(self._explain)
+        self._explained.set()
         runs, self._runs = self._runs, {}
         for run in runs.values():
             run.lose(self.death)

@@ -78,7 +78,11 @@ class OwnKernel:
             self._check(deadline_s)
             time.sleep(_TICK_S)
         with ControlClient(file, lives=self._is_wanted) as control:
-            told = control.ask("status", timeout_s=max(deadline_s - time.monotonic(), 1.0))
+            try:
+                told = control.ask("status", timeout_s=max(deadline_s - time.monotonic(), 1.0))
+            except KernelGone:
+                self._check(deadline_s)  # says how it has ended
+                raise
         pid = int(self._process.pid)
         process = replace(this_process(), pid=pid, start_time=start_time(pid) or "")
         lease = Lease(

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from flow_kernel.apps.mcp.calls import Caller
 from flow_kernel.apps.mcp.kernels import Kernels
-from flow_kernel.apps.mcp.shaping import Answer
+from flow_kernel.apps.mcp.shaping import Answer, clean
 from flow_kernel.errors import AlreadyDecided, UsageError
 from flow_kernel.records.journal import utc_now_ms
 from flow_kernel.session.approval_desk import ApprovalDesk
@@ -124,10 +124,10 @@ def _answer(row: Mapping[str, Any], *, is_ours: bool) -> Answer:
         "ok": (status == "approved" and is_ours) or None,
         "approval": row["approval_id"],
         "status": "used" if is_spent else status,
-        "message": row["message"],
+        "message": clean(str(row["message"])),
         "by": row["decided_by"],
         "channel": row["channel"],
-        "comment": row["comment"],
+        "comment": clean(str(row["comment"] or "")),
         "level": row["level"],
         "bound_sha256": str(row["approval_hash"])[:16],
         "how": f"a person answers: jupyter flow approve {row['approval_id']}" if is_open else None,

@@ -143,7 +143,9 @@ class Reading:
             "cell": status["cell"],
             "task": status["task_id"],
             "step": status["step"],
-            "open_approvals": [f"{row['approval_id']} {row['message']}" for row in questions],
+            "open_approvals": [
+                one_line(f"{row['approval_id']} {row['message']}", _TEXT_CHARS) for row in questions
+            ],
             "workers": [f"{each['worker_id']} {each['state']}" for each in workers],
             "recording": status["recording"],
             "rev": status["last_seq"],
@@ -151,7 +153,7 @@ class Reading:
         }
 
     async def _note(self, link: KernelLink, caller: Caller, tool: str) -> None:
-        if not link.death:
+        if not link.death and not link.is_closed:
             await link.ask("status", actor=caller.actor, tool=tool)
 
 

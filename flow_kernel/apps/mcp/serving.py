@@ -33,6 +33,7 @@ from flow_kernel.apps.mcp.reading import Reading
 from flow_kernel.apps.mcp.resources import Resources
 from flow_kernel.apps.mcp.shaping import Answer, text_of
 from flow_kernel.apps.mcp.tools import INSTRUCTIONS, TOOLS, schema_of
+from flow_kernel.apps.mcp.unreadable import Answered
 from flow_kernel.apps.mcp.working import Working
 from flow_kernel.apps.terminal import Terminal
 from flow_kernel.errors import FlowError, NotFound, UsageError
@@ -103,7 +104,9 @@ class _Serving:
         opening = asyncio.create_task(self._open())
         try:
             async with stdio_server() as (read, write):
-                await self._server.run(read, write, self._server.create_initialization_options())
+                options = self._server.create_initialization_options()
+                readable: Any = Answered(read, write)
+                await self._server.run(readable, write, options)
         finally:
             with anyio.CancelScope(shield=True):
                 opening.cancel()

@@ -18,6 +18,7 @@ from flow_kernel.apps.mcp.cells import WAIT_S, Cells, Wanted
 from flow_kernel.apps.mcp.kernels import Kernels
 from flow_kernel.apps.mcp.shaping import Answer, running_answer
 from flow_kernel.errors import UsageError
+from flow_kernel.records.plain import one_line
 
 _MOST_HANDLES: Final = 100
 Arguments = Mapping[str, Any]
@@ -44,7 +45,7 @@ class Working:
             status = await link.ask("status")
             if status["task_id"] != given["task"]:
                 raise UsageError(
-                    f"the open task is {status['task_id']}, not {given['task'][:20]}",
+                    f"the open task is {status['task_id']}, not {one_line(given['task'], 20)}",
                     hint="the cell did not run",
                 )
         wanted = Wanted(
