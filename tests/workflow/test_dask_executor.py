@@ -55,6 +55,14 @@ def steps(runner: asyncio.Runner, tmp_path: Path) -> Iterator[Attempts]:
     steps.wait(steps.executor.close())
 
 
+@pytest.fixture(scope="module")
+def lasting(runner: asyncio.Runner, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attempts]:
+    """The same, for all tests that leave its workers as they are: a cluster costs three seconds."""
+    steps = made(runner, "dask", tmp_path_factory.mktemp("lasting"))
+    yield steps
+    steps.wait(steps.executor.close())
+
+
 @asynccontextmanager
 async def _cluster(**more: Any) -> AsyncIterator[str]:
     """The address of a cluster that is somebody else's."""
@@ -213,11 +221,11 @@ def test_resources_are_those_that_the_cluster_declares_and_others_are_told(
 
 
 def test_a_directory_that_is_not_there_is_told_and_the_step_runs_elsewhere(
-    steps: Attempts,
+    lasting: Attempts,
 ) -> None:
-    order = replace(steps.order("print(1)"), directory="/nowhere/at/all")
+    order = replace(lasting.order("print(1)"), directory="/nowhere/at/all")
 
-    outcome, _ = steps.run(order)
+    outcome, _ = lasting.run(order)
 
     assert (outcome.state, outcome.stdout) == (StepState.OK, b"1\n")
     assert outcome.how_reason.startswith("there is no /nowhere/at/all on ")
@@ -232,8 +240,8 @@ def test_a_cluster_that_is_not_there_is_one_sentence(
         steps.run("print(1)")
 
 
-def test_a_flood_of_stderr_is_cut_and_its_end_is_told(steps: Attempts) -> None:
-    outcome, said = steps.run(
+def test_a_flood_of_stderr_is_cut_and_its_end_is_told(lasting: Attempts) -> None:
+    outcome, said = lasting.run(
         "import sys\nfor i in range(200_000): print('x' * 99, file=sys.stderr)\n"
         "print('the end', file=sys.stderr)"
     )
