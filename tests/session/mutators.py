@@ -21,12 +21,15 @@ class Mutator:
         setup: Cells before the save.
         cells: Change at least one variable, without binding its name.
         undo: Cleans up what outlives the variables.
+        is_quick: One of those that show each operation once, and each way with a plain and a large
+            value; the others are combinations of both.
     """
 
     name: str
     setup: tuple[str, ...]
     cells: tuple[str, ...]
     undo: str = ""
+    is_quick: bool = True
 
 
 COMMON = ("by its name", "by another name", "inside a list", "in a function", "as an argument")
@@ -137,32 +140,44 @@ WAYS = {
     ),
 }
 ALL_WAYS_OF = ("list append", "array item", "frame loc", "dict item")
+QUICK_IN_ALL_WAYS = ("list append", "frame loc")
 
 
-def _mutator(operation: str, way: str) -> Mutator | None:
+def _mutator(operation: str, way: str, *, is_quick: bool) -> Mutator | None:
     init, op = OPERATIONS[operation]
     added, value, cell = WAYS[way]
     if "\n" in op:
         return None
-    needs_name = re.match(r"x\s*([-+*/|&^@]|//|\*\*|<<)=", op) or "del x" in op
-    if needs_name and not value.isidentifier():
+    if _binds(operation) and not value.isidentifier():
         return None
     done = re.sub(r"\bx\b", lambda _: value, op)
     return Mutator(
         name=f"{operation} {way}",
         setup=(init, added.replace("OP", done)) if added else (init,),
         cells=(cell.replace("OP", done),),
+        is_quick=is_quick,
     )
 
 
+def _binds(operation: str) -> bool:
+    """Whether it needs a name, and not just a value."""
+    _, op = OPERATIONS[operation]
+    return bool(re.match(r"x\s*([-+*/|&^@]|//|\*\*|<<)=", op)) or "del x" in op
+
+
 def multiplied() -> list[Mutator]:
-    """Each operation in two of the common ways and, for some, in all ways."""
+    """Each operation in two of the common ways, one of them quick, and, for some, in all ways."""
     found: list[Mutator | None] = []
     for number, operation in enumerate(OPERATIONS):
-        ways = {COMMON[0], COMMON[1 + number % (len(COMMON) - 1)]}
+        common = (COMMON[0], COMMON[1 + number % (len(COMMON) - 1)])
+        # By its name where the operation binds one: most others cannot.
+        quick = {COMMON[0] if _binds(operation) else common[min(number % 3, 1)]}
+        ways = set(common)
         if operation in ALL_WAYS_OF:
             ways = set(WAYS)
-        found += [_mutator(operation, way) for way in sorted(ways)]
+        if operation in QUICK_IN_ALL_WAYS:
+            quick = ways
+        found += [_mutator(operation, way, is_quick=way in quick) for way in sorted(ways)]
     return [one for one in found if one is not None]
 
 

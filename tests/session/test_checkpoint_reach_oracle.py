@@ -12,7 +12,11 @@ from tests.session.ordinary_cells import CELLS, SETUP
 
 # pandas warns of `inplace`, which would fail the cell before it changes anything.
 pytestmark = pytest.mark.filterwarnings("ignore")
-MUTATORS = [*multiplied(), *written()]
+MUTATORS = [
+    # Those that only combine an operation and a way that others have each are behind `make soak`.
+    *(pytest.param(one, marks=() if one.is_quick else pytest.mark.soak) for one in multiplied()),
+    *written(),
+]
 
 
 @pytest.fixture(scope="module")
