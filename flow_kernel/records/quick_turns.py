@@ -12,19 +12,24 @@ lose a seventh to changing places, and a single one nothing.
 
 The setting is the user's. It is put back at the end of the last hold, unless somebody has set
 another one meanwhile, which stays. Ours is a number that nobody else would choose, so it is known
-again where a program has read it during a hold and sets it again later.
+again where a program has read it during a hold and sets it again later. A forked child, in which
+nobody would end what is held, begins with the user's.
 """
 
+import os
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
+from weakref import WeakSet
 
 _SHORT_S: Final = 0.000097
 _RESOLUTION_S: Final = 1e-6
 _get: Final = sys.getswitchinterval
 _set: Final = sys.setswitchinterval
+_turns: "Final[WeakSet[QuickTurns]]" = WeakSet()
+"""Hooks of the process cannot be taken back, so there is one for all."""
 
 
 class QuickTurns:
@@ -34,6 +39,7 @@ class QuickTurns:
         self._lock = threading.RLock()  # a signal handler may ask a question
         self._holds: set[object] = set()
         self._before: float | None = None
+        _turns.add(self)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -59,6 +65,25 @@ class QuickTurns:
         """Put the user's interval back with the last hold; harmless the second time."""
         with self._lock:
             self._holds.discard(hold)
-            is_ours = abs(_get() - _SHORT_S) < _RESOLUTION_S
-            if not self._holds and is_ours and self._before is not None:
-                _set(self._before)
+            if not self._holds:
+                self._put_back()
+
+    def forget(self) -> None:
+        """End all holds, in a forked child: the threads that would are the parent's."""
+        self._lock = threading.RLock()
+        self._holds.clear()
+        self._put_back()
+
+    def _put_back(self) -> None:
+        is_ours = abs(_get() - _SHORT_S) < _RESOLUTION_S
+        if is_ours and self._before is not None:
+            _set(self._before)
+
+
+def _after_fork() -> None:
+    for turns in [*_turns]:
+        turns.forget()
+
+
+if hasattr(os, "register_at_fork"):  # Windows forks nothing
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,5 +1,6 @@
 """The switch interval is short while it is held, and the user's own at all other times."""
 
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -107,3 +108,13 @@ def test_ours_that_a_program_has_read_and_sets_again_later_is_known_for_ours() -
         pass
 
     assert now() == THEIRS
+
+
+def test_a_forked_child_begins_with_the_users_interval() -> None:
+    with QuickTurns().held():
+        pid = os.fork()
+        if not pid:
+            os._exit(now() != THEIRS)
+        _, status = os.waitpid(pid, 0)
+
+    assert status == 0
