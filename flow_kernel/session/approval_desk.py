@@ -3,13 +3,29 @@
 Called by `session.approvals`, `session.beside` and by `jupyter flow approvals | approve | reject`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
 
 from flow_kernel.errors import NotFound
 from flow_kernel.session import approvals_rules as rules
 from flow_kernel.session.approval_tasks import put_approval
 from flow_kernel.session.approval_terms import checked_id
 from flow_kernel.store.contract import ApprovalRow, Reading, Store
+from flow_kernel.store.pages import Page
+
+_LOOKED_AT: Final = 20_000
+
+
+class ApprovalPlace(NamedTuple):
+    """Where a page of questions ended.
+
+    Attributes:
+        is_open: True among those that can be answered.
+        approval_id: The last one; None before the first.
+    """
+
+    is_open: bool
+    approval_id: str | None
 
 
 class ApprovalDesk:
@@ -41,6 +57,52 @@ class ApprovalDesk:
         with self._store.read() as view:
             rows = [_as_seen(row, at) for row in view.approvals()]
         return [row for row in rows if status in (None, row.status)]
+
+    def page(
+        self, *, status: str | None = None, place: ApprovalPlace | None = None, limit: int
+    ) -> Page[ApprovalRow, ApprovalPlace]:
+        """The open questions and then all others, each newest first; see `store.pages`.
+
+        Args:
+            status: Only those with this status.
+            place: The `last` of the page before.
+            limit: How many; fewer where few of those that were looked at match.
+        """
+        at, rows = self._now(), []
+        is_open, before = place or ApprovalPlace(status in (None, "open"), None)
+        with self._store.read() as view:
+            if is_open:
+                found = view.open_approval_page(at=at, before=before, limit=limit)
+                rows, before = found.rows, None
+                if found.last is not None:
+                    return Page(rows=rows, last=ApprovalPlace(True, found.last))
+                if status == "open":
+                    return Page(rows=rows, last=None)
+            found = view.other_approval_page(
+                # One whose time is over is still open in the store.
+                () if status is None else (status, "open"),
+                at=at,
+                before=before,
+                limit=limit - len(rows),
+                looked_at=_LOOKED_AT,
+            )
+        seen = [_as_seen(row, at) for row in found.rows]
+        return Page(
+            rows=[*rows, *(row for row in seen if status in (None, row.status))],
+            last=None if found.last is None else ApprovalPlace(False, found.last),
+        )
+
+    def count_open(self) -> int:
+        """How many questions can be answered now."""
+        with self._store.read() as view:
+            return view.count_open_approvals(at=self._now())
+
+    def of_task(self, plan_id: str, task_id: str, *, limit: int) -> Sequence[ApprovalRow]:
+        """The newest questions of a task, in the order in which they were asked."""
+        at = self._now()
+        with self._store.read() as view:
+            rows = view.approvals_of(plan_id, task_id, limit=limit)
+        return [_as_seen(row, at) for row in rows]
 
     def get(self, approval_id: str) -> ApprovalRow:
         """One question; one whose time is over says so.

@@ -39,7 +39,8 @@ def outcome_of(row: ApprovalRow) -> str:
     if row.status == "open":
         return f"open until {row.expires_at}" if row.expires_at else "open"
     by = one_line(row.decided_by or "", 60)
-    how = f" ({row.channel})" if row.channel != row.decided_by else ""
+    is_said = row.channel == row.decided_by or f"({row.channel}, " in by
+    how = "" if is_said else f" ({row.channel})"
     said = f": {one_line(row.comment, 100)}" if row.comment else ""
     return f"{row.status} by {by}{how} at {row.decided_at}{said}"
 

@@ -5,7 +5,7 @@ Called by users through `flow_kernel.open_flow()`, by `session.tasks` and by the
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from flow_kernel.errors import NotFound, UsageError
@@ -18,9 +18,11 @@ from flow_kernel.session.person import Author, name_of
 from flow_kernel.session.suggestions import ranked
 from flow_kernel.session.task_desk import NewTask, TaskDesk
 from flow_kernel.store.contract import ContextValue, PlanRow, Reading, StepRow, Store, TaskRow
+from flow_kernel.store.pages import Page, TaskPlace, TaskWanted
 
 _SUGGESTIONS: Final = 20
 _USES: Final = 1000  # 2 ms
+_LOOKED_AT: Final = 20_000  # 50 ms where a text is looked for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +111,33 @@ class Flow:
             at = self.now()
             found = [as_seen(view, task, at=at) for task in view.tasks(plan_id)]
         return [task for task in found if status in (None, task.status)]
+
+    def task_page(
+        self, wanted: TaskWanted, *, before: TaskPlace | None = None, limit: int
+    ) -> Page[TaskRow, TaskPlace]:
+        """Tasks, the newest first, from where the page before ended; see `store.pages`.
+
+        Args:
+            wanted: Which.
+            before: The `last` of the page before.
+            limit: How many; fewer where few of those that were looked at match.
+        """
+        # One that waits for questions whose time is over goes on, and only `as_seen` knows.
+        kinds = {*wanted.statuses} | ({"waiting"} if "doing" in wanted.statuses else set())
+        at = self.now()
+        with self.store.read() as view:
+            found = view.task_page(
+                replace(wanted, statuses=(*kinds,)),
+                before=before,
+                limit=limit,
+                looked_at=_LOOKED_AT,
+            )
+            rows = [as_seen(view, row, at=at) for row in found.rows]
+        is_wanted = {*wanted.statuses}
+        return Page(
+            rows=[row for row in rows if not is_wanted or row.status in is_wanted],
+            last=found.last,
+        )
 
     def start_task(
         self,

@@ -21,7 +21,7 @@ _PUT: Final = (
 )
 _SELECT: Final = f"SELECT {', '.join(_FIELDS)} FROM approval"  # noqa: S608 - our own names
 _ORDER: Final = "ORDER BY LENGTH(approval_id), approval_id"
-_NEWEST: Final = "ORDER BY LENGTH(approval_id) DESC, approval_id DESC"
+_NEWEST: Final = "ORDER BY CAST(SUBSTR(approval_id, 3) AS INTEGER) DESC"
 
 
 class ApprovalStatements:
@@ -37,29 +37,29 @@ class ApprovalStatements:
 
     def approval(self, approval_id: str) -> ApprovalRow | None:
         """One approval."""
-        return next(_rows(self._run(f"{_SELECT} WHERE approval_id = ?", (approval_id,))), None)
+        return next(rows_of(self._run(f"{_SELECT} WHERE approval_id = ?", (approval_id,))), None)
 
     def approvals(self) -> list[ApprovalRow]:
         """All approvals in the order in which they were asked."""
-        return [*_rows(self._run(f"{_SELECT} {_ORDER}"))]
+        return [*rows_of(self._run(f"{_SELECT} {_ORDER}"))]
 
     def open_approvals(self, plan_id: str | None = None, task_id: str = "") -> list[ApprovalRow]:
         """Approvals without an answer in the order in which they were asked, of a task or all."""
         query = f"{_SELECT} WHERE status = 'open'"
         if plan_id is None:
-            return [*_rows(self._run(f"{query} {_ORDER}"))]
+            return [*rows_of(self._run(f"{query} {_ORDER}"))]
         place = (plan_id, task_id)
-        return [*_rows(self._run(f"{query} AND plan_id = ? AND task_id = ? {_ORDER}", place))]
+        return [*rows_of(self._run(f"{query} AND plan_id = ? AND task_id = ? {_ORDER}", place))]
 
     def newest_open_approvals(self, session: str, *, limit: int) -> list[ApprovalRow]:
         """The last open ones that a session has asked, in the order in which they were asked."""
         query = f"{_SELECT} WHERE status = 'open' AND session = ? {_NEWEST} LIMIT ?"
-        return [*_rows(self._run(query, (session, limit)))][::-1]
+        return [*rows_of(self._run(query, (session, limit)))][::-1]
 
     def unused_approvals(self, approval_hash: str) -> list[ApprovalRow]:
         """Approvals with this hash whose answer, if there is one, nobody has used."""
         query = f"{_SELECT} WHERE approval_hash = ? AND is_used = 0 {_ORDER}"
-        return [*_rows(self._run(query, (approval_hash,)))]
+        return [*rows_of(self._run(query, (approval_hash,)))]
 
     def new_approval_id(self) -> str:
         """The next free id of the home."""
@@ -78,7 +78,8 @@ class ApprovalStatements:
         self.note("approval", said.pop("plan_id"), said.pop("task_id"), at, said)
 
 
-def _rows(found: Iterable[tuple[object, ...]]) -> Iterator[ApprovalRow]:
+def rows_of(found: Iterable[tuple[object, ...]]) -> Iterator[ApprovalRow]:
+    """Approvals from what was selected: all columns, in the order of the fields."""
     for row in found:
         said = dict(zip(_FIELDS, row, strict=True))
         yield ApprovalRow(**{**said, "is_used": bool(said["is_used"])})  # type: ignore[arg-type]  # the types are those of the table

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from flow_kernel.store.pages import Page, TaskPlace, TaskWanted
 from flow_kernel.store.run_rows import RunReading, RunWriting
 
 
@@ -272,6 +273,27 @@ class Reading(RunReading, Protocol):
 
     def unused_approvals(self, approval_hash: str) -> list[ApprovalRow]:
         """Approvals with this hash whose answer, if there is one, nobody has used."""
+
+    def task_page(
+        self, wanted: TaskWanted, *, before: TaskPlace | None, limit: int, looked_at: int
+    ) -> Page[TaskRow, TaskPlace]:
+        """Tasks that are older than a place, of which `looked_at` are read at most."""
+
+    def open_approval_page(
+        self, *, at: str, before: str | None, limit: int
+    ) -> Page[ApprovalRow, str]:
+        """Questions that can be answered at a time."""
+
+    def other_approval_page(
+        self, statuses: Sequence[str], *, at: str, before: str | None, limit: int, looked_at: int
+    ) -> Page[ApprovalRow, str]:
+        """Questions that cannot: with one of some statuses in the store; empty for any."""
+
+    def count_open_approvals(self, *, at: str) -> int:
+        """How many questions can be answered at a time."""
+
+    def approvals_of(self, plan_id: str, task_id: str, *, limit: int) -> list[ApprovalRow]:
+        """The newest questions of a task, in the order in which they were asked."""
 
 
 class Writing(RunWriting, Reading, Protocol):

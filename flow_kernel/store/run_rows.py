@@ -124,6 +124,9 @@ class RunReading(Protocol):
     def runs(self, *, limit: int = -1) -> list[RunRow]:
         """The newest runs, the newest first; all of them with a negative limit."""
 
+    def run_page(self, *, before: str | None, limit: int) -> list[RunRow]:
+        """Runs that are older than one."""
+
     def unfinished_runs(self) -> list[RunRow]:
         """Runs that are not over, oldest first."""
 

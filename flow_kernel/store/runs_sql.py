@@ -36,7 +36,7 @@ _PUT_RESULT: Final = upsert(
 _SELECT_RUN: Final = f"SELECT {', '.join(_RUN)} FROM run"  # noqa: S608 - our own names
 _SELECT_STEP: Final = f"SELECT {', '.join(_STEP)} FROM run_step WHERE run_id = ?"  # noqa: S608 - our own names
 _BY_ID: Final = "ORDER BY LENGTH(run_id), run_id"
-_NEWEST_FIRST: Final = "ORDER BY LENGTH(run_id) DESC, run_id DESC"
+_NEWEST_FIRST: Final = "ORDER BY CAST(SUBSTR(run_id, 3) AS INTEGER) DESC"
 
 
 class RunStatements:

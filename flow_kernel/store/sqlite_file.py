@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 
 from flow_kernel.errors import StoreError, StoreTooNew
 from flow_kernel.store.migrations import NUMBERS, statements
+from flow_kernel.store.pages_sql import holds_all
 
 VERSION: Final = NUMBERS[-1]
 _LOG_BYTES: Final = 64 * 1024 * 1024
@@ -85,6 +86,7 @@ def open_file(
             connection.execute(f"PRAGMA journal_size_limit={_LOG_BYTES}")
             connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
         _migrate(connection, path, on_new)
+        connection.create_function("holds_all", 2, holds_all, deterministic=True)
         if is_writable and not is_network:
             connection.execute(f"PRAGMA busy_timeout={_TURN_MS}")
     except BaseException:

@@ -16,6 +16,7 @@ import orjson
 from flow_kernel.records.names import ADHOC_TASK
 from flow_kernel.store.approvals_sql import ApprovalStatements
 from flow_kernel.store.contract import Change, ContextValue, PlanRow, StepRow, TaskRow, Use
+from flow_kernel.store.pages_sql import PageStatements
 from flow_kernel.store.runs_sql import RunStatements
 from flow_kernel.store.upsert import upsert
 
@@ -45,7 +46,7 @@ _SELECT_STEP: Final = (
 _JOINED: Final = f"SELECT {', '.join(f't.{name}' for name in _TASK_FIELDS)} FROM task t"  # noqa: S608 - our own names
 
 
-class SqliteTransaction(ApprovalStatements, RunStatements):
+class SqliteTransaction(ApprovalStatements, RunStatements, PageStatements):
     """Reads and writes inside one transaction; see `contract.Reading` and `contract.Writing`."""
 
     __slots__ = ("_run",)
@@ -58,10 +59,12 @@ class SqliteTransaction(ApprovalStatements, RunStatements):
     def plans(self) -> list[PlanRow]:
         """The plans by name."""
         rows = self._run(
-            "SELECT t.plan_id, COALESCE(p.created_at, MIN(t.created_at)), COUNT(*),"
-            " SUM(CASE WHEN t.status IN ('todo', 'doing', 'waiting') THEN 1 ELSE 0 END)"
-            " FROM task t LEFT JOIN plan p ON p.plan_id = t.plan_id"
-            " GROUP BY t.plan_id, p.created_at ORDER BY t.plan_id"
+            "SELECT t.plan_id, COALESCE(p.created_at,"
+            " (SELECT MIN(o.created_at) FROM task o WHERE o.plan_id = t.plan_id)), t.tasks, t.open"
+            " FROM (SELECT plan_id, COUNT(*) AS tasks,"
+            " SUM(CASE WHEN status IN ('todo', 'doing', 'waiting') THEN 1 ELSE 0 END) AS open"
+            " FROM task GROUP BY plan_id) t LEFT JOIN plan p ON p.plan_id = t.plan_id"
+            " ORDER BY t.plan_id"
         )
         return [PlanRow(*row) for row in rows]
 

@@ -67,6 +67,11 @@ class Book:
         with self._store.read() as view:
             return view.runs(limit=limit)
 
+    def page(self, *, before: str | None, limit: int) -> list[RunRow]:
+        """Runs without their steps that are older than one, the newest first."""
+        with self._store.read() as view:
+            return view.run_page(before=before, limit=limit)
+
     def workflow_of(self, run_id: str) -> Workflow:
         """The definition that a run has.
 

@@ -3,11 +3,13 @@
 Added to a server by `extension`.
 """
 
+import re
 from typing import Any, Final
 
-from flow_kernel.apps.server.base import Doing, Looking, paged, text_of
+from flow_kernel.apps.server.base import Doing, Looking, text_of
 from flow_kernel.apps.server.dashboard import Dashboard
 from flow_kernel.errors import AlreadyDecided, KernelGone, NotFound, UsageError
+from flow_kernel.session.approval_desk import ApprovalPlace
 from flow_kernel.session.approval_terms import checked_id
 from flow_kernel.session.approval_text import document_of, level_of
 from flow_kernel.session.approvals_rules import STATUSES
@@ -16,7 +18,8 @@ from flow_kernel.workflow.going_on import go_on_beside, parked_on
 
 CHANNEL: Final = "dashboard"
 _LIMIT: Final = 50
-_MOST: Final = 200
+_MOST: Final = 500
+_CURSOR: Final = re.compile(r"(?P<part>open|other)\.(?P<approval_id>A-[0-9]{1,15})\Z")
 _DECISIONS: Final = {"approve": "approve", "reject": "reject", "skip": "skip"}
 
 
@@ -28,13 +31,15 @@ class ApprovalList(Looking):
         status = self.word("status") or None
         if status not in (None, *STATUSES):
             raise UsageError(f"status is one of {', '.join(STATUSES)}")
-        rows = self.dashboard.desk().list(status=status) if self.dashboard.has_store else []
-        rows.reverse()
-        rows.sort(key=lambda row: row.status != "open")
-        found, following = paged(
-            rows, self.word("cursor") or "0", self.count("limit", _LIMIT, most=_MOST)
-        )
-        return {"items": [_document(row) for row in found], "next": following, "total": len(rows)}
+        place = _place_of(self.word("cursor"))
+        if not self.dashboard.has_store:
+            return {"items": [], "next": None}
+        limit = self.count("limit", _LIMIT, most=_MOST)
+        found = self.dashboard.desk().page(status=status, place=place, limit=limit)
+        return {
+            "items": [_document(row) for row in found.rows],
+            "next": None if found.last is None else _cursor_of(found.last),
+        }
 
 
 class ApprovalAnswer(Doing):
@@ -91,3 +96,16 @@ def _asked(
 
 def _document(row: ApprovalRow) -> dict[str, object]:
     return document_of(row) | {"session": row.session, "level_text": level_of(row)}
+
+
+def _cursor_of(place: ApprovalPlace) -> str:
+    return f"{'open' if place.is_open else 'other'}.{place.approval_id}"
+
+
+def _place_of(cursor: str) -> ApprovalPlace | None:
+    if not cursor:
+        return None
+    found = _CURSOR.match(cursor)
+    if found is None:
+        raise UsageError(f"{cursor[:40]!r} is no cursor")
+    return ApprovalPlace(found["part"] == "open", found["approval_id"])

@@ -188,16 +188,3 @@ def text_of(asked: dict[str, Any], key: str, default: str | None = None) -> str:
     if type(found) is not str or len(found) > _MOST_CHARS:
         raise UsageError(f"{key} is a text of at most {_MOST_CHARS} characters")
     return found
-
-
-def paged(items: list[T], offset: str, limit: int) -> tuple[list[T], str | None]:
-    """A part of a list in memory, and the cursor of what follows.
-
-    Raises:
-        UsageError: The cursor is none.
-    """
-    if not (offset.isascii() and offset.isdigit() and len(offset) < 10):
-        raise UsageError(f"{offset[:40]!r} is no cursor")
-    begin = int(offset)
-    end = begin + limit
-    return items[begin:end], str(end) if end < len(items) else None

@@ -12,35 +12,39 @@ from flow_kernel.errors import UsageError
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint, differing
 from flow_kernel.session.checkpoints.comparison import summary_of
 from flow_kernel.session.checkpoints.files_text import files_line, left_files
-from flow_kernel.session.checkpoints.last_place import last_place
 from flow_kernel.session.checkpoints.near import find_near
-from flow_kernel.session.checkpoints.tree import Gap, Node, tree
+from flow_kernel.session.checkpoints.tree import Node
 from flow_kernel.session.checkpoints.tree_text import remarks_of
 from flow_kernel.shell.views.checkpoint_display import DifferenceCard
 
 _LIMIT: Final = 200
-_MOST: Final = 2_000
+_MOST: Final = 500
+_MOST_WORDS: Final = 20
 _NAMES: Final = 20
 _VARIABLES: Final = 500
 _NAME_CHARS: Final = 300
 
 
 class CheckpointList(Looking):
-    """`?limit=`: the rows of the tree, the newest first."""
+    """`?q= &limit= &cursor=`: the rows of the tree, the newest first."""
 
     def look(self, **_: str) -> object:
         """The rows, and how many lanes they take."""
-        home = self.dashboard.home
-        shelf = shelf_at(home)
-        known = shelf.all()
-        limit = self.count("limit", _LIMIT, most=_MOST)
-        found = tree(known, here=last_place(home, known), limit=limit)
+        laid = self.dashboard.shelved.laid()
+        found, has_more = laid.page(
+            self.word("q").casefold().split()[:_MOST_WORDS],
+            before=self.word("cursor"),
+            limit=self.count("limit", _LIMIT, most=_MOST),
+        )
+        here = laid.known.get(laid.here or "")
+        lanes = [lane for row in found for lane in (row.lane, *row.above, *row.below)]
         return {
-            "items": [_row(row) for row in found.rows],
-            "width": found.width,
-            "total": found.total,
-            "damaged": [{"checkpoint_id": i, "reason": why} for i, why in shelf.damaged.items()],
-            "next": None,
+            "items": [_row(row) for row in found],
+            "width": max(lanes, default=-1) + 1,
+            "total": len(laid.nodes),
+            "here": None if here is None else {"checkpoint_id": laid.here, "name": here.name},
+            "damaged": [{"checkpoint_id": i, "reason": why} for i, why in laid.damaged.items()],
+            "next": found[-1].checkpoint.checkpoint_id if has_more else None,
         }
 
 
@@ -49,7 +53,7 @@ class CheckpointPage(Looking):
 
     def look(self, **where: str) -> object:
         """What it holds, and which sessions could go back to it."""
-        one = find_near(shelf_at(self.dashboard.home), _name(where["name"]))
+        one = self.dashboard.shelved.find(_name(where["name"]))
         names = [*one.variables]
         return {
             **_facts(one),
@@ -73,8 +77,7 @@ class CheckpointDiff(Looking):
     def look(self, **_: str) -> object:
         """The difference."""
         board = self.dashboard
-        shelf = shelf_at(board.home)
-        before, after = (find_near(shelf, _name(self.word(key))) for key in ("a", "b"))
+        before, after = (board.shelved.find(_name(self.word(key))) for key in ("a", "b"))
         files = files_at(board.home, board.terminal()).difference(before, after)
         card = DifferenceCard(before, after, differing(before, after, files))
         return {
@@ -115,9 +118,7 @@ def _name(text: str) -> str:
     return text
 
 
-def _row(row: Node | Gap) -> dict[str, object]:
-    if isinstance(row, Gap):
-        return {"gap": row.count, "lanes": row.lanes}
+def _row(row: Node) -> dict[str, object]:
     change = row.change
     return {
         **_facts(row.checkpoint),

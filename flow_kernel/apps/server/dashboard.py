@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from flow_kernel.apps.control_client import ControlClient
 from flow_kernel.apps.server.live import Feed
+from flow_kernel.apps.server.shelved import Shelved
 from flow_kernel.apps.server.worker_history import WorkerHistory
 from flow_kernel.apps.terminal import Terminal
 from flow_kernel.errors import NotFound
@@ -48,6 +49,7 @@ class Dashboard:
         self.project: Path = home.root.parent if home.root.name == HOME_DIR else root
         self.history: WorkerHistory = WorkerHistory(home)
         self.feed: Feed = Feed(home, version=self._version, sample=self.history.sample)
+        self.shelved: Shelved = Shelved(home)
         self.rollback_lock: threading.Lock = threading.Lock()
         # Not those of the server: what is stuck here must not hold up its files and notebooks.
         self.answering: ThreadPoolExecutor = ThreadPoolExecutor(_MOST_ANSWERS, "flow-dashboard")

@@ -117,12 +117,14 @@ def _told(kind: str, record: Record) -> tuple[str, str, str]:
         "rollback": (f"back to checkpoint {_text(record, 'checkpoint_id')}", ""),
         "worker": (f"worker {_text(record, 'worker_id')}: {state}", _text(record, "reason")),
         "run": (
-            f"{_text(record, 'run_id')} {_text(record, 'workflow') or _text(record, 'step_id')}: "
-            f"{state}",
+            f"{_text(record, 'run_id')} {_text(record, 'workflow')}: {state}",
             _text(record, "reason"),
         ),
         "late": (_text(record, "text"), f"late {_text(record, 'stream')}"),
     }
+    if kind == "run" and (step := _text(record, "step_id")):
+        state = _text(record, "state")
+        return f"{_text(record, 'run_id')} step {step}: {state}", _text(record, "reason"), state
     text, note = found.get(kind, (kind, ""))
     return text, note, state
 

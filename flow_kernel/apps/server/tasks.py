@@ -7,17 +7,22 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Final
 
+import orjson
+
 from flow_kernel._version import __version__
-from flow_kernel.apps.server.base import Looking, paged
+from flow_kernel.apps.server.base import Looking
 from flow_kernel.apps.sources import Filter
-from flow_kernel.errors import NotFound
+from flow_kernel.errors import NotFound, UsageError
 from flow_kernel.records.lease import Lease
-from flow_kernel.session.approval_text import document_of
+from flow_kernel.session.approval_text import document_of, level_of
 from flow_kernel.session.task_states import STATUSES
 from flow_kernel.store.contract import TaskRow
+from flow_kernel.store.pages import TaskPlace, TaskWanted
 
 _LIMIT: Final = 100
 _MOST: Final = 500
+_MOST_WORDS: Final = 20
+_QUESTIONS: Final = 200
 _DESCRIPTION_CHARS: Final = 400
 
 
@@ -27,7 +32,6 @@ class Overview(Looking):
     def look(self, **_: str) -> object:
         """The facts."""
         board = self.dashboard
-        questions = board.desk().list(status="open") if board.has_store else []
         plans = board.flow().plans() if board.has_store else []
         return {
             "version": __version__,
@@ -35,32 +39,35 @@ class Overview(Looking):
             "project": board.project.name,
             "user": self.who,
             "plans": [plan._asdict() for plan in plans],
-            "approvals": len(questions),
+            "approvals": board.desk().count_open() if board.has_store else 0,
             "sessions": [session_document(lease) for lease in board.sessions()],
         }
 
 
 class TaskList(Looking):
-    """`?plan= &status= &tag= &q= &limit= &cursor=`: tasks, the newest first."""
+    """`?plan= &status= &tag= &q= &limit= &cursor=`: tasks, the newest first.
+
+    A page of a rare status or word may hold few rows and still have a `next`.
+    """
 
     def look(self, **_: str) -> object:
         """One page."""
+        before = _place_of(self.word("cursor"))
         if not self.dashboard.has_store:
-            return {"items": [], "next": None, "total": 0}
+            return {"items": [], "next": None, "statuses": [*STATUSES]}
         flow = self.dashboard.flow()
-        tasks = flow.tasks(self.word("plan") or None, status=self.word("status") or None)
-        if tag := self.word("tag"):
-            tagged = {(row.plan_id, row.task_id) for row in flow.tasks_tagged(tag)}
-            tasks = [row for row in tasks if (row.plan_id, row.task_id) in tagged]
-        words = self.word("q").casefold().split()
-        tasks = [row for row in tasks if _holds(row, words)]
-        tasks.sort(key=lambda row: (row.created_at, row.task_id), reverse=True)
-        found, following = paged(
-            tasks, self.word("cursor") or "0", self.count("limit", _LIMIT, most=_MOST)
+        wanted = TaskWanted(
+            plan_id=self.word("plan") or None,
+            statuses=tuple(filter(None, [self.word("status")])),
+            tag=self.word("tag") or None,
+            words=self.word("q").casefold().split()[:_MOST_WORDS],
         )
+        limit = self.count("limit", _LIMIT, most=_MOST)
+        found = flow.task_page(wanted, before=before, limit=limit)
         with flow.store.read() as view:
-            items = [_item(row, view.tags(row.plan_id, row.task_id)) for row in found]
-        return {"items": items, "next": following, "total": len(tasks), "statuses": [*STATUSES]}
+            items = [_item(row, view.tags(row.plan_id, row.task_id)) for row in found.rows]
+        following = None if found.last is None else orjson.dumps([*found.last]).decode()
+        return {"items": items, "next": following, "statuses": [*STATUSES]}
 
 
 class TaskPage(Looking):
@@ -78,7 +85,7 @@ class TaskPage(Looking):
                 raise
             return _of_log_alone(*place)
         place = (view.task.plan_id, view.task.task_id)
-        questions = self.dashboard.desk().list()
+        questions = self.dashboard.desk().of_task(*place, limit=_QUESTIONS)
         return {
             **_item(view.task, view.tags),
             "description": view.task.description,
@@ -86,9 +93,7 @@ class TaskPage(Looking):
             "context": [
                 {"key": key, "value": value} for key, value in sorted(view.context.items())
             ],
-            "approvals": [
-                document_of(row) for row in questions if (row.plan_id, row.task_id) == place
-            ],
+            "approvals": [document_of(row) | {"level_text": level_of(row)} for row in questions],
         }
 
 
@@ -127,6 +132,13 @@ def _item(row: TaskRow, tags: Sequence[str]) -> dict[str, object]:
     return found | {"tags": [*tags]}
 
 
-def _holds(row: TaskRow, words: Sequence[str]) -> bool:
-    told = f"{row.plan_id}/{row.task_id} {row.name} {row.description} {row.type}".casefold()
-    return all(word in told for word in words)
+def _place_of(cursor: str) -> TaskPlace | None:
+    if not cursor:
+        return None
+    try:
+        found = orjson.loads(cursor)
+    except orjson.JSONDecodeError:
+        found = None
+    if not isinstance(found, list) or [type(each) for each in found] != [str] * 3:
+        raise UsageError(f"{cursor[:40]!r} is no cursor")
+    return TaskPlace(*found)

@@ -1,6 +1,6 @@
 """The tree of checkpoints as rows with lanes, as `git log --graph` draws it (pure).
 
-Called by `tree_html`, by the magics and by the command line.
+Called by `tree_html`, by the magics, the command line and the dashboard.
 
     newest first      lanes           a row: the lane of its node, the lanes that join it from
     ● c               0               above, and those that go on below
@@ -92,17 +92,23 @@ def tree(checkpoints: Sequence[Checkpoint], *, here: str | None = None, limit: i
         The rows. What changed is worked out for those that are shown alone.
     """
     known = {one.checkpoint_id: one for one in checkpoints}
-    nodes = _laid_out(_ordered(checkpoints), known, here)
+    nodes = layout(checkpoints, here=here)
     shown = _shown(nodes, limit)
     rows: list[Node | Gap] = []
     last = -1
     for index in sorted(shown):
         if index > last + 1:
             rows.append(Gap(count=index - last - 1, lanes=nodes[index].above))
-        rows.append(_with_change(nodes[index], known))
+        rows.append(with_change(nodes[index], known))
         last = index
     lanes = [lane for row in rows for lane in _lanes_of(row)]
     return Tree(rows=tuple(rows), width=max(lanes, default=-1) + 1, total=len(nodes))
+
+
+def layout(checkpoints: Sequence[Checkpoint], *, here: str | None = None) -> list[Node]:
+    """The rows of all checkpoints, newest first, without what each changed; see `tree`."""
+    known = {one.checkpoint_id: one for one in checkpoints}
+    return _laid_out(_ordered(checkpoints), known, here)
 
 
 def _ordered(checkpoints: Sequence[Checkpoint]) -> list[Checkpoint]:
@@ -180,7 +186,8 @@ def _shown(nodes: Sequence[Node], limit: int) -> Collection[int]:
     return shown | {index for index, node in enumerate(nodes) if node.is_here}
 
 
-def _with_change(node: Node, known: Mapping[str, Checkpoint]) -> Node:
+def with_change(node: Node, known: Mapping[str, Checkpoint]) -> Node:
+    """A node with what it changed against its parent, one of `known` by id."""
     parent = known.get(node.checkpoint.parent_id or "")
     if parent is None or node.is_cut:
         return node

@@ -6,7 +6,14 @@ Read by `sqlite` when it opens a file that is older than the newest of them.
 from importlib.resources import files
 from typing import Final
 
-NAMES: Final = ("0001_tasks", "0002_approvals", "0003_approval_facts", "0004_lives", "0005_runs")
+NAMES: Final = (
+    "0001_tasks",
+    "0002_approvals",
+    "0003_approval_facts",
+    "0004_lives",
+    "0005_runs",
+    "0006_pages",
+)
 """In order; a name begins with its number, which is `user_version` once it was applied."""
 
 NUMBERS: Final = tuple(int(name.partition("_")[0]) for name in NAMES)

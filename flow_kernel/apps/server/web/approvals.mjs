@@ -1,22 +1,24 @@
 // Questions that wait for a person, and what was answered.
 import { html, useState } from "./lib.mjs";
 import { send, place } from "./data.mjs";
-import { State, Time, Trouble, Empty, Fact, Filters, useAnswer } from "./parts.mjs";
+import { State, Time, Trouble, Empty, Fact, Filters, More, usePages } from "./parts.mjs";
 
 const STATUSES = [["", "All"], ...["open", "approved", "rejected", "skipped", "expired", "cancelled"].map((each) => [each, each])];
 
 export function ApprovalsView() {
   const [status, setStatus] = useState("");
-  const [limit, setLimit] = useState(50);
-  const { data, error, load } = useAnswer("approvals", { status, limit });
-  const items = data?.items || [];
+  const { items, data, error, load, next, more, isBusy } = usePages("approvals", { status }, keyOf);
   return html`<section aria-labelledby="view-title"><header class="bar"><h1 id="view-title" tabindex="-1">Approvals</h1>
       <${Filters} label="Show" value=${status} options=${STATUSES} onChange=${setStatus} /></header>
     <${Trouble} error=${error} />
     <div class="cards">${items.map((row) => row.status === "open" ? html`<${Question} key=${row.approval_id} row=${row} onDecided=${load} />` : html`<${Answered} key=${row.approval_id} row=${row} />`)}</div>
-    ${data && !items.length ? html`<${Empty}>Nobody asks anything.<//>` : null}
-    ${data?.next && limit < 200 ? html`<div class="more"><button onClick=${() => setLimit(200)}>More answers</button></div>` : null}
+    ${data && !items.length && !next && !isBusy ? html`<${Empty}>Nobody asks anything.<//>` : null}
+    ${next ? html`<${More} onMore=${more} isBusy=${isBusy}>More answers<//>` : null}
   </section>`;
+}
+
+function keyOf(row) {
+  return row.approval_id;
 }
 
 export function Question({ row, onDecided }) {
@@ -50,7 +52,7 @@ export function Question({ row, onDecided }) {
 
 function Answered({ row }) {
   return html`<details class="card"><summary><${State} state=${row.status} /><span class="dim">${row.approval_id}</span> <span>${row.message}</span></summary>
-    <dl class="facts-list"><${Fact} name="answered">${row.decided_by || "nobody"}${row.channel ? ` (${row.channel})` : ""} <${Time} at=${row.decided_at} /><//>
+    <dl class="facts-list"><${Fact} name="answered">${row.decided_by || "nobody"}${row.channel && !row.decided_by?.includes(`(${row.channel}`) ? ` (${row.channel})` : ""} <${Time} at=${row.decided_at} /><//>
       ${row.comment ? html`<${Fact} name="comment">${row.comment}<//>` : null}
       <${Fact} name="asked">${row.requested_by} <${Time} at=${row.requested_at} /> in ${row.plan_id}/${row.task_id}<//>
       <${Fact} name="used">${row.is_used ? "yes, no other cell can act on it" : "not yet"}<//>

@@ -1,42 +1,43 @@
 // Checkpoints as a tree; what one holds, how two differ, and the way back with a dry run first.
-import { html, useState } from "./lib.mjs";
+import { html, useEffect, useRef, useState } from "./lib.mjs";
 import { ask, send, place } from "./data.mjs";
-import { Time, bytes, Trouble, Empty, Dialog, useAnswer } from "./parts.mjs";
+import { Time, bytes, Trouble, Empty, Dialog, More, Search, useAnswer, usePages } from "./parts.mjs";
 
 const LANE = 18;
 const HEIGHT = 46;
 const COLOURS = 6;
 
 export function CheckpointsView({ sessions }) {
-  const [limit, setLimit] = useState(200);
-  const { data, error } = useAnswer("checkpoints", { limit }, ["state", "rows"]);
+  const [q, setQ] = useState("");
+  const { items: nodes, data, error, next, more, isBusy } = usePages("checkpoints", { q }, keyOf, ["state", "rows"]);
   const [chosen, setChosen] = useState(null);
   const [other, setOther] = useState(null);
   const [back, setBack] = useState(null);
-  const items = data?.items || [];
-  const nodes = items.filter((each) => each.checkpoint_id);
   const pick = (one) => { setChosen(one.checkpoint_id === chosen ? null : one.checkpoint_id); setOther(null); };
   return html`<section aria-labelledby="view-title"><header class="bar"><h1 id="view-title" tabindex="-1">Checkpoints</h1>
-      ${data ? html`<span class="dim">${data.total.toLocaleString()} in all, the newest first</span>` : null}</header>
+      <${Search} label="Search names" value=${q} onChange=${setQ} />
+      ${data?.total ? html`<span class="dim">${data.total.toLocaleString()} in all, the newest first${data.here ? `; you are at “${data.here.name}”` : ""}</span>` : null}</header>
     <${Trouble} error=${error} />
     ${(data?.damaged || []).map((each) => html`<p class="trouble" key=${each.checkpoint_id}><b>${each.checkpoint_id}</b> its manifest ${each.reason}</p>`)}
-    ${data && !nodes.length ? html`<${Empty}>No checkpoints yet. Take one: %checkpoint NAME<//>` : null}
+    ${data && !nodes.length && !isBusy ? html`<${Empty}>${q ? "No checkpoint of that name." : "No checkpoints yet. Take one: %checkpoint NAME"}<//>` : null}
     <div class=${chosen ? "split" : ""}><div class="tree">
-      ${items.map((row, index) => html`<${TreeRow} key=${row.checkpoint_id || `gap${index}`} row=${row} width=${data.width} isChosen=${row.checkpoint_id === chosen} onPick=${pick} />`)}
-      ${data && nodes.length < data.total ? html`<div class="more"><button onClick=${() => setLimit(2000)}>Show more of them</button></div>` : null}
+      ${nodes.map((row) => html`<${TreeRow} key=${row.checkpoint_id} row=${row} width=${q ? 0 : data.width} isChosen=${row.checkpoint_id === chosen} onPick=${pick} />`)}
+      ${next ? html`<${More} onMore=${more} isBusy=${isBusy}>Older checkpoints<//>` : null}
     </div>
     ${chosen ? html`<${One} key=${chosen} id=${chosen} nodes=${nodes} other=${other} onOther=${setOther} sessions=${sessions} onBack=${setBack} onClose=${() => setChosen(null)} />` : null}</div>
     ${back ? html`<${Back} ask=${back} onClose=${() => setBack(null)} />` : null}
   </section>`;
 }
 
+function keyOf(node) {
+  return node.checkpoint_id;
+}
+
 function TreeRow({ row, width, isChosen, onPick }) {
   const x = (lane) => lane * LANE + LANE / 2;
   const middle = HEIGHT / 2;
   const size = Math.max(width, 1) * LANE;
-  if (row.gap) {
-    return html`<div class="node gap"><svg width=${size} height="24" aria-hidden="true">${row.lanes.map((lane) => html`<line key=${lane} class=${`lane c${lane % COLOURS}`} x1=${x(lane)} x2=${x(lane)} y1="0" y2="24" stroke-dasharray="2 4" />`)}</svg><span class="dim">${row.gap.toLocaleString()} older ones are not shown</span></div>`;
-  }
+  if (!width) row = { ...row, lane: 0, above: [], below: [], joins: [] }; // found by a search: no tree
   const lines = [
     ...row.above.map((lane) => (row.joins.includes(lane) ? [lane, `M${x(lane)} 0C${x(lane)} ${middle} ${x(row.lane)} 0 ${x(row.lane)} ${middle}`] : [lane, `M${x(lane)} 0V${lane === row.lane ? middle : HEIGHT}`])),
     ...row.below.filter((lane) => lane === row.lane).map((lane) => [lane, `M${x(lane)} ${middle}V${HEIGHT}`]),
@@ -56,7 +57,9 @@ function TreeRow({ row, width, isChosen, onPick }) {
 function One({ id, nodes, other, onOther, sessions, onBack, onClose }) {
   const { data, error } = useAnswer(`checkpoints/${place(id)}`, {}, []);
   const kernels = sessions.filter((each) => each.has_kernel);
-  return html`<aside class="panel" aria-labelledby="one-title" onKeyDown=${(e) => e.key === "Escape" && onClose()}><header><h2 id="one-title">${data?.name || id}</h2>
+  const title = useRef(null);
+  useEffect(() => { title.current?.scrollIntoView({ block: "nearest" }); }, [!!data]); // as of a record
+  return html`<aside class="panel" aria-labelledby="one-title" onKeyDown=${(e) => e.key === "Escape" && onClose()}><header><h2 id="one-title" ref=${title}>${data?.name || id}</h2>
       <button class="plain" onClick=${onClose} aria-label="Close the checkpoint">✕</button></header>
     <${Trouble} error=${error} />
     ${data ? html`<p class="facts"><code>${data.checkpoint_id}</code><${Time} at=${data.created_at} /><span>${data.reason}</span><a href=${`#/tasks/${place(data.plan_id, data.task_id)}`}>${data.plan_id}/${data.task_id}</a></p>

@@ -116,6 +116,68 @@ export function useAnswer(path, params, topics = ["state"]) {
   return { ...found, load };
 }
 
+const ONE_PAGE = 100;
+const MOST_ANEW = 500;
+
+// A long list, page by page as it is scrolled. When something is new, what is shown is asked for anew:
+// of a very long list its beginning, and the rest stays behind it.
+export function usePages(path, params, keyOf, topics = ["state"]) {
+  const key = JSON.stringify([path, params]);
+  const [list, setList] = useState({ key, items: [], data: null, next: null, error: null, isBusy: true });
+  const current = useRef({});
+  current.current.list = list;
+  const load = useCallback(async (cursor = "") => {
+    const before = current.current.asked;
+    if (before) { before.again ||= !cursor; return; }
+    const mine = (current.current.asked = { again: true, stop: new AbortController() });
+    setList((old) => ({ ...old, isBusy: true }));
+    while (mine.again) {
+      mine.again = false;
+      const from = cursor;
+      const { items, key: shown } = current.current.list;
+      const count = shown === key ? items.length : 0;
+      try {
+        const limit = from ? ONE_PAGE : Math.min(Math.max(count, ONE_PAGE), MOST_ANEW);
+        const page = await ask(path, { ...params, limit, cursor: from }, mine.stop.signal);
+        if (current.current.asked !== mine) return;
+        setList((old) => (from ? appended(old, page, keyOf) : renewed(old, page, key, keyOf)));
+      } catch (found) {
+        if (current.current.asked !== mine) return;
+        setList((old) => ({ ...old, error: Object.assign(found, { cursor: from }) }));
+      }
+      cursor = "";
+    }
+    current.current.asked = null;
+    setList((old) => ({ ...old, isBusy: false }));
+  }, [key]);
+  const more = useCallback(() => { if (list.next) load(list.next); }, [load, list.next]);
+  useAgain(list.error, useCallback(() => load(list.error?.cursor), [load, list.error]));
+  useEffect(() => {
+    load();
+    const stop = listen((news) => {
+      if (news.reload || topics.some((topic) => news[topic] === true || news[topic]?.length)) load();
+    });
+    return () => { stop(); current.current.asked?.stop.abort(); current.current.asked = null; };
+  }, [load]);
+  return { ...list, load, more };
+}
+
+function renewed(old, page, key, keyOf) {
+  const facts = { key, data: page, error: null };
+  const known = new Set(page.items.map(keyOf));
+  const last = page.items.length ? keyOf(page.items.at(-1)) : null;
+  const at = old.key !== key || !page.next ? old.items.length : last === null ? 0 : old.items.findIndex((each) => keyOf(each) === last) + 1;
+  // Where the last row was not among those before, what follows it is not known any more.
+  const rest = last !== null && at === 0 ? [] : old.items.slice(at).filter((each) => !known.has(keyOf(each)));
+  return { ...old, ...facts, items: [...page.items, ...rest], next: rest.length ? old.next : page.next };
+}
+
+function appended(old, page, keyOf) {
+  const known = new Set(old.items.map(keyOf));
+  const width = Math.max(old.data?.width || 0, page.width || 0);
+  return { ...old, data: { ...old.data, width }, error: null, next: page.next, items: [...old.items, ...page.items.filter((each) => !known.has(keyOf(each)))] };
+}
+
 export function Names({ sign, names, label }) {
   if (!names?.names?.length) return null;
   return html`<span class="names" title=${label}><span class="sign" aria-label=${label}>${sign}</span>${names.names.join(", ")}${names.more ? ` and ${names.more} more` : ""}</span>`;

@@ -12,6 +12,8 @@ export function RecordPanel({ row, onClose }) {
   const title = useRef(null);
   useEffect(() => { title.current?.focus({ preventScroll: true }); }, []);
   const record = data?.record;
+  // Where it is above the list and not beside it.
+  useEffect(() => { title.current?.scrollIntoView({ block: "nearest" }); }, [!!record]);
   const isCell = record && (record.kind === "cell" || record.kind === "cell_started");
   return html`<aside class="panel" aria-labelledby="record-title" onKeyDown=${(e) => e.key === "Escape" && onClose()}>
     <header><h2 id="record-title" tabindex="-1" ref=${title}>${row.kind === "cell" || row.kind === "cell_started" ? `Cell ${row.count ?? ""}` : `Record: ${row.kind}`}</h2>

@@ -1,17 +1,20 @@
 // Runs of workflows: a list, and one with its graph and steps.
-import { html, useState } from "./lib.mjs";
+import { html } from "./lib.mjs";
 import { frame, place } from "./data.mjs";
-import { State, Time, duration, Trouble, Empty, useAnswer } from "./parts.mjs";
+import { State, Time, duration, Trouble, Empty, More, useAnswer, usePages } from "./parts.mjs";
 
 export function RunsView() {
-  const [limit, setLimit] = useState(50);
-  const { data, error } = useAnswer("runs", { limit });
+  const { items, data, error, next, more, isBusy } = usePages("runs", {}, keyOf);
   return html`<section aria-labelledby="view-title"><header class="bar"><h1 id="view-title" tabindex="-1">Runs</h1></header>
     <${Trouble} error=${error} />
-    <ol class="cards">${(data?.items || []).map((run) => html`<li class="card" key=${run.run_id}><a class="cover" href=${`#/runs/${place(run.run_id)}`}>${run.workflow}</a>
+    <ol class="cards">${items.map((run) => html`<li class="card" key=${run.run_id}><a class="cover" href=${`#/runs/${place(run.run_id)}`}>${run.workflow}</a>
       <p class="facts"><${State} state=${run.status} /><span>${run.run_id}</span><${Time} at=${run.started_at} /><span>${took(run)}</span></p>${run.reason ? html`<p class="about warn">${run.reason}</p>` : null}</li>`)}</ol>
-    ${data && !data.items.length ? html`<${Empty}>Nothing was run yet: jupyter flow run FILE<//>` : null}
-    ${data?.next && limit < 200 ? html`<div class="more"><button onClick=${() => setLimit(200)}>Older runs</button></div>` : null}</section>`;
+    ${data && !items.length ? html`<${Empty}>Nothing was run yet: jupyter flow run FILE<//>` : null}
+    ${next ? html`<${More} onMore=${more} isBusy=${isBusy}>Older runs<//>` : null}</section>`;
+}
+
+function keyOf(run) {
+  return run.run_id;
 }
 
 function took(run) {

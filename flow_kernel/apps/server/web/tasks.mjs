@@ -1,15 +1,14 @@
 // Tasks: a list with search, tags and states, and one task with its timeline and context.
-import { html, useState, useEffect } from "./lib.mjs";
-import { ask, place } from "./data.mjs";
-import { State, Mark, Time, Trouble, Empty, Filters, Search, useAnswer } from "./parts.mjs";
+import { html, useState } from "./lib.mjs";
+import { place } from "./data.mjs";
+import { State, Mark, Time, Trouble, Empty, Filters, Search, More, useAnswer, usePages } from "./parts.mjs";
 import { Records } from "./log.mjs";
 import { Question } from "./approvals.mjs";
 
 export function TasksView({ plans }) {
   const [params, setParams] = useState({ plan: "", status: "", tag: "", q: "" });
-  const [limit, setLimit] = useState(100);
-  const set = (key) => (value) => { setParams((old) => ({ ...old, [key]: value })); setLimit(100); };
-  const { data, error, isBusy } = useAnswer("tasks", { ...params, limit });
+  const set = (key) => (value) => setParams((old) => ({ ...old, [key]: value }));
+  const { items, data, error, next, more, isBusy } = usePages("tasks", params, keyOf);
   const statuses = [["", "Any state"], ...(data?.statuses || []).map((each) => [each, each])];
   return html`<section aria-labelledby="view-title"><header class="bar"><h1 id="view-title" tabindex="-1">Tasks</h1>
       <${Search} label="Search names and descriptions" value=${params.q} onChange=${set("q")} />
@@ -17,10 +16,14 @@ export function TasksView({ plans }) {
       ${plans.length > 1 ? html`<${Filters} label="Plan" value=${params.plan} options=${[["", "All plans"], ...plans.map((p) => [p.plan_id, `${p.plan_id} (${p.open_tasks} open)`])]} onChange=${set("plan")} />` : null}
       ${params.tag ? html`<button class="tag on" onClick=${() => set("tag")("")} aria-label=${`Show tasks with any tag, not only ${params.tag}`}>${params.tag} ✕</button>` : null}</header>
     <${Trouble} error=${error} />
-    <ol class="cards">${(data?.items || []).map((task) => html`<${Task} key=${`${task.plan_id}/${task.task_id}`} task=${task} onTag=${set("tag")} />`)}</ol>
-    ${data && !data.items.length ? html`<${Empty}>No tasks${params.q || params.status || params.tag ? " like that" : " yet. Begin one: %task start NAME"}.<//>` : null}
-    ${data?.next ? html`<div class="more"><button disabled=${isBusy || limit >= 500} onClick=${() => setLimit(Math.min(limit + 100, 500))}>${limit >= 500 ? `${data.total.toLocaleString()} tasks: search to see others` : "More tasks"}</button></div>` : null}
+    <ol class="cards">${items.map((task) => html`<${Task} key=${keyOf(task)} task=${task} onTag=${set("tag")} />`)}</ol>
+    ${data && !items.length && !next && !isBusy ? html`<${Empty}>No tasks${params.q || params.status || params.tag ? " like that" : " yet. Begin one: %task start NAME"}.<//>` : null}
+    ${next ? html`<${More} onMore=${more} isBusy=${isBusy}>More tasks<//>` : null}
   </section>`;
+}
+
+function keyOf(task) {
+  return `${task.plan_id}/${task.task_id}`;
 }
 
 function Task({ task, onTag }) {
