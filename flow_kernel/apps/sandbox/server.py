@@ -102,6 +102,17 @@ class SandboxHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
         """As for the server's other WebSockets."""
         return self.settings.get("websocket_compression_options", None)
 
+    def get_websocket_protocol(self) -> Any:
+        """As tornado has it, but without pings of its own: those of the mixin are sent.
+
+        Both read the same two names, the mixin as milliseconds and tornado as seconds: it would
+        ping for the first time after eight hours, and warns of a timeout above the interval.
+        """
+        protocol: Any = super().get_websocket_protocol()
+        if protocol is not None:
+            protocol.params.ping_interval = protocol.params.ping_timeout = None
+        return protocol
+
     @property
     def max_message_size(self) -> int:
         """More than that and tornado closes the connection; less is refused with a reason."""

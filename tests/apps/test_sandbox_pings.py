@@ -1,0 +1,36 @@
+"""Signs of life below the messages of the sandbox: sent, answered, and missed where none comes."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.dashboard import Listener
+from tests.sandboxes import Raw, SandboxServer
+
+pytest.importorskip("jupyter_server")
+
+_PINGS = "--ServerApp.tornado_settings={'ws_ping_interval': 100, 'ws_ping_timeout': 400}"
+
+
+def test_who_answers_pings_stays_who_does_not_is_left_and_nothing_is_warned_of(
+    tmp_path: Path,
+) -> None:
+    with SandboxServer(tmp_path / "s", _PINGS) as server:
+        host = {"Host": f"127.0.0.1:{server.port}", "Authorization": f"token {server.token}"}
+        with Raw(server) as raw, Listener(server.port, "/flow/sandbox", host) as silent:
+            with pytest.raises(ConnectionError):
+                _until_left(silent, raw)
+            pong = raw.ask({"type": "ping", "id": "still"})
+        said = server.said
+
+    assert (pong["type"], pong["id"]) == ("pong", "still")
+    assert said.count("WebSocket ping timeout after") == 1
+    assert "websocket_ping" not in said
+
+
+def _until_left(silent: Listener, raw: Raw) -> None:
+    """Hear what comes and answer no ping, while the other client is there and answers all."""
+    while True:
+        raw.ask({"type": "ping", "id": "alive"})
+        if silent.has_more(0.05):
+            silent.message()
