@@ -126,6 +126,22 @@ def test_a_name_that_is_code_is_completed_as_the_id(kernel: Kernel, shelf: Shelf
 
 
 @promise("dashboard.back")
+def test_files_that_are_not_to_be_had_are_a_conflict_told_in_a_sentence(
+    kernel: Kernel, served: Served, shelf: Shelf
+) -> None:
+    bare = taken(shelf, {"x": b"1"}, files_reason="there is no git repository around them")
+    gone = taken(shelf, {"x": b"2"}, git={"commit": "0" * 40, "ref": "refs/flow/x"})
+    answers = [back(served, one.checkpoint_id, "files") for one in (bare, gone)]
+
+    assert [(each.status, each.document["error"]["type"]) for each in answers] == [
+        (409, "IllegalTransition")
+    ] * 2
+    assert answers[0].document["error"]["message"] == (
+        f"checkpoint {bare.checkpoint_id} holds no files: there is no git repository around them"
+    )
+
+
+@promise("dashboard.back")
 def test_files_go_back_once_what_would_change_was_seen_and_confirmed(
     kernel: Kernel, served: Served
 ) -> None:

@@ -14,9 +14,10 @@ from typing import Final
 from flow_kernel.apps.rollback_session import checkpoints_at
 from flow_kernel.apps.server.dashboard import Dashboard
 from flow_kernel.apps.server.live_kernel import run_cell
-from flow_kernel.errors import IllegalTransition, UntrustedCheckpoint, UsageError
+from flow_kernel.errors import IllegalTransition, StoreError, UntrustedCheckpoint, UsageError
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint
-from flow_kernel.session.checkpoints.rollback import go_back
+from flow_kernel.session.checkpoints.rollback import Rollback, go_back
+from flow_kernel.session.checkpoints.service import Checkpoints
 from flow_kernel.shell.views.checkpoint_display import RollbackCard
 
 WHATS: Final = ("files", "state")
@@ -41,7 +42,8 @@ def go_back_to(
         `done`, the `lines` that a person reads, and what confirms them: `confirm`, None once done.
 
     Raises:
-        IllegalTransition: The session runs a cell, or somebody else goes back.
+        IllegalTransition: The session runs a cell, somebody else goes back, or the checkpoint has
+            files that cannot be brought back here.
         UntrustedCheckpoint: Variables of a stranger would run their code.
         FlowError: It cannot go back; nothing was changed.
     """
@@ -74,7 +76,7 @@ def _went(
 ) -> list[str]:
     if what == "files":
         with checkpoints_at(board.home, board.terminal()) as checkpoints:
-            back = go_back(checkpoints, target, what="files", dry_run=is_dry_run)
+            back = _files_back(checkpoints, target, is_dry_run=is_dry_run)
         return repr(RollbackCard(back, undo="jupyter flow rollback --files")).split("\n")
     with board.kernel(session) as kernel:
         if kernel.ask("status", timeout_s=_STATUS_S).get("busy"):
@@ -86,3 +88,14 @@ def _went(
     code = f"%rollback {target.checkpoint_id} --state{option}"
     lease = board.session(session)
     return run_cell(lease, code, is_recorded=not is_dry_run, timeout_s=_CELL_S).split("\n")
+
+
+def _files_back(checkpoints: Checkpoints, target: Checkpoint, *, is_dry_run: bool) -> Rollback:
+    try:
+        return go_back(checkpoints, target, what="files", dry_run=is_dry_run)
+    except StoreError as error:
+        # What a disk or a database says has a cause, and may be over in a moment; that there is no
+        # git, no such commit, or a file in the way, lies with the project.
+        if type(error) is not StoreError or error.__cause__ is not None:
+            raise
+        raise IllegalTransition(error.message, hint=error.hint) from None
