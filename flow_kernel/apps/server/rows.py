@@ -16,7 +16,12 @@ _NOTE_CHARS: Final = 200
 _NAMES: Final = 8
 _NAME_CHARS: Final = 60
 _GOOD: Final = frozenset(("done", "approved", "success", "ok"))
-_BAD: Final = frozenset(("failed", "rejected", "expired", "cancelled", "error", "dead", "blocked"))
+_BAD: Final = frozenset(
+    (
+        *("failed", "rejected", "expired", "cancelled"),
+        *("error", "timeout", "dead", "blocked"),
+    )
+)
 
 
 def row_of(record: Record) -> dict[str, object]:
@@ -66,6 +71,9 @@ def row_of(record: Record) -> dict[str, object]:
         "mark": mark,
         "text": one_line(text, _TEXT_CHARS),
         "note": one_line(note, _NOTE_CHARS),
+        "elapsed_ms": elapsed
+        if isinstance(elapsed := record.get("elapsed_ms"), int | float)
+        else None,
     }
 
 
@@ -99,6 +107,8 @@ _NO_WORDS: Final = frozenset(
 
 def _told(kind: str, record: Record) -> tuple[str, str, str]:
     """Text, note and state of a record that tells of a change."""
+    if kind == "run" and _text(record, "step_id"):
+        return _told_of_step(record)
     name, state = _text(record, "name"), _text(record, "status") or _text(record, "state")
     found: dict[str, tuple[str, str]] = {
         "task": (f"task {_text(record, 'task_id')} {name}: {state}", _text(record, "reason")),
@@ -127,6 +137,20 @@ def _told(kind: str, record: Record) -> tuple[str, str, str]:
         return f"{_text(record, 'run_id')} step {step}: {state}", _text(record, "reason"), state
     text, note = found.get(kind, (kind, ""))
     return text, note, state
+
+
+def _told_of_step(record: Record) -> tuple[str, str, str]:
+    """As above, of a step of a run: its own state, not that of the run, which goes on."""
+    state, attempt, error = _text(record, "state"), record.get("attempt"), record.get("error")
+    again = f", attempt {attempt}" if isinstance(attempt, int) and attempt > 1 else ""
+    notes = (
+        _text(error, "message") if isinstance(error, dict) else "",
+        _text(record, "approval_id") and f"asks {_text(record, 'approval_id')}",
+        _text(record, "reused_from") and f"taken from {_text(record, 'reused_from')}",
+    )
+    place = f"{_text(record, 'run_id')} {_text(record, 'workflow')}"
+    note = ", ".join(note for note in notes if note)
+    return f"{place}, step {_text(record, 'step_id')}: {state}{again}", note, state
 
 
 def _cut(names: Sequence[str]) -> dict[str, object]:
