@@ -16,7 +16,7 @@ from flow_kernel.apps.tables import Cell, Column, Painted, plain, print_table
 from flow_kernel.apps.terminal import Terminal
 from flow_kernel.errors import UsageError
 from flow_kernel.records.home import Home
-from flow_kernel.records.plain import human_bytes
+from flow_kernel.records.plain import counted, human_bytes
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint
 from flow_kernel.session.checkpoints.files_text import left_files
 from flow_kernel.session.checkpoints.last_place import last_place
@@ -111,7 +111,8 @@ def _list(options: argparse.Namespace, terminal: Terminal, home: Home) -> int:
         print_table(_COLUMNS, [_row(one) for one in shown], terminal)
         if len(shown) < len(known):
             left = len(known) - len(shown)
-            terminal.print(f"{left:,} older ones are not shown; to see all: --limit 0")
+            older = counted(left, "older one is", "older ones are")
+            terminal.print(f"{older} not shown; to see all: --limit 0")
     else:
         terminal.print("no checkpoints yet")
     return _damaged(shelf)
@@ -222,8 +223,8 @@ def _verify(options: argparse.Namespace, terminal: Terminal, home: Home) -> int:
             names = ", ".join(map(str, one["variables"]))
             told = f"{names}: {one['reason']}" if names else str(one["reason"])
             terminal.print(plain(f"{one['checkpoint_id']}: {told}"))
-        noun = "checkpoint" if len(chosen) == 1 else "checkpoints"
-        terminal.print(f"{len(chosen)} {noun} verified, {len(found)} damaged")
+        count = counted(len(chosen), "checkpoint")
+        terminal.print(f"{count} verified, {len(found)} damaged")
     return 1 if found else 0
 
 
@@ -233,14 +234,16 @@ def _prune(options: argparse.Namespace, terminal: Terminal, home: Home) -> int:
     shelf = shelf_at(home)
     gone = shelf.all()[: -options.keep]
     if not options.yes:
-        raise UsageError(f"{len(gone)} checkpoints would be deleted", hint="to do it: --yes")
+        raise UsageError(
+            f"{counted(len(gone), 'checkpoint')} would be deleted", hint="to do it: --yes"
+        )
     pruned = prune(shelf, keep=options.keep, files=files_at(home, terminal).git_or_none())
     facts = {"checkpoints": pruned.checkpoints, "bytes_freed": pruned.bytes_freed}
     if options.json:
         terminal.document(facts)
     else:
         freed = human_bytes(pruned.bytes_freed)
-        terminal.print(f"{pruned.checkpoints} checkpoints deleted, {freed} freed")
+        terminal.print(f"{counted(pruned.checkpoints, 'checkpoint')} deleted, {freed} freed")
     return 0
 
 

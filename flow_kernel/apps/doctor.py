@@ -23,6 +23,7 @@ from flow_kernel.apps.tables import Painter, plain
 from flow_kernel.apps.terminal import Terminal
 from flow_kernel.errors import FlowError
 from flow_kernel.records.home import Home, network_file_system
+from flow_kernel.records.plain import counted
 from flow_kernel.session.mirrors import cursor_of, names_of
 from flow_kernel.shell.overrides.all_overrides import override_findings
 from flow_kernel.shell.taps.selftest import findings
@@ -133,9 +134,9 @@ def mirror_checks(home: Home) -> Iterator[Check]:
     """How far each mirror is that was ever run on a home."""
     for name in names_of(home):
         cursor = cursor_of(home, name)
-        detail = f"{cursor.delivered} times a log was copied"
+        detail = f"{counted(cursor.delivered, 'time')} a log was copied"
         if cursor.failures:
-            detail = f"{cursor.failures} failures since, the last one: {cursor.error}"
+            detail = f"{counted(cursor.failures, 'failure')} since, the last one: {cursor.error}"
         yield Check(name=f"mirror {name}", ok=not cursor.failures, detail=detail)
 
 

@@ -12,7 +12,7 @@ from flow_kernel.apps.tables import plain
 from flow_kernel.apps.terminal import Terminal
 from flow_kernel.apps.when import parse_when
 from flow_kernel.errors import NotFound, UsageError
-from flow_kernel.records.plain import human_bytes
+from flow_kernel.records.plain import counted, human_bytes
 from flow_kernel.records.prune import PruneReport, prune
 from flow_kernel.workflow.pruning import PrunedRuns, prune_runs
 
@@ -81,8 +81,8 @@ def _tell(
 
 
 def _summary(report: PruneReport, runs: PrunedRuns) -> str:
-    files = "1 file" if len(report.files) == 1 else f"{len(report.files):,} files"
-    records = "1 record" if report.records == 1 else f"{report.records:,} records"
+    files = counted(len(report.files), "file")
+    records = counted(report.records, "record")
     told = [f"{files} with {records}, {human_bytes(report.bytes)}"] if report.files else []
     if count := len(report.outputs):
         size = human_bytes(sum(report.outputs.values()))

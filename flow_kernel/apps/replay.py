@@ -15,7 +15,7 @@ from flow_kernel.apps.tables import plain
 from flow_kernel.apps.terminal import Terminal
 from flow_kernel.errors import UsageError
 from flow_kernel.records.names import is_task_id
-from flow_kernel.records.plain import strip_controls
+from flow_kernel.records.plain import counted, strip_controls
 from flow_kernel.records.whole_file import write_whole
 
 _STDOUT: Final = "-"
@@ -95,6 +95,6 @@ def _require_free(target: Path, name: str, *, force: bool) -> None:
 
 
 def _summary(replay: Replay) -> str:
-    cells = "1 cell" if len(replay.cells) == 1 else f"{len(replay.cells):,} cells"
+    cells = counted(len(replay.cells), "cell")
     left = [f"{count:,} {what}" for what, count in replay.left_out.items() if count]
     return cells + (f"; left out: {', '.join(left)}" if left else "")

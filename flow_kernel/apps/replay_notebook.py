@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from flow_kernel.apps.replay_cells import Replay, ReplayCell
+from flow_kernel.records.plain import counted
 
 _CELL_ID: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}\Z")
 _HEADER_ID: Final = "flow-replay"
@@ -41,7 +42,8 @@ def header_lines(replay: Replay) -> Iterator[str]:
     first, last = replay.cells[0].record, replay.cells[-1].record
     yield f"# Replay of {replay.source}"
     yield ""
-    yield f"{len(replay.cells)} cells, {first.get('timestamp')} to {last.get('timestamp')}."
+    cells = counted(len(replay.cells), "cell")
+    yield f"{cells}, {first.get('timestamp')} to {last.get('timestamp')}."
     left = [f"{count} {what}" for what, count in replay.left_out.items() if count]
     if left:
         yield f"Left out: {', '.join(left)}."

@@ -19,6 +19,7 @@ from flow_kernel.apps.tables import plain
 from flow_kernel.apps.terminal import Terminal
 from flow_kernel.errors import CheckpointDamaged, MissingExtra, UntrustedCheckpoint, UsageError
 from flow_kernel.records.home import Home
+from flow_kernel.records.plain import counted
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint
 from flow_kernel.session.checkpoints.compatibility import warnings_of
 from flow_kernel.session.checkpoints.near import find_near
@@ -153,7 +154,7 @@ def _named(names: list[str]) -> str:
     shown = [plain(name) for name in names[:_NAMES]]
     if len(names) > _NAMES:
         shown.append(f"… {len(names) - _NAMES} more")
-    count = f"{len(names)} variable{'' if len(names) == 1 else 's'}"
+    count = counted(len(names), "variable")
     return f"{count} ({', '.join(shown)})" if shown else "no variable"
 
 

@@ -14,6 +14,7 @@ from flow_kernel.apps.state import add_home, has_store, opened
 from flow_kernel.apps.tables import plain
 from flow_kernel.apps.terminal import Terminal
 from flow_kernel.errors import FlowError, IllegalTransition, UsageError
+from flow_kernel.records.plain import counted
 from flow_kernel.workflow.model import Workflow
 from flow_kernel.workflow.options import RunOptions
 from flow_kernel.workflow.service import Service
@@ -192,7 +193,9 @@ def _checked(workflow: Workflow, options: argparse.Namespace, terminal: Terminal
     if options.json:
         terminal.document({"ok": True, "workflow": workflow.name, "steps": len(workflow.steps)})
     else:
-        terminal.print(plain(f"{workflow.name}: {len(workflow.steps)} steps, nothing is wrong"))
+        terminal.print(
+            plain(f"{workflow.name}: {counted(len(workflow.steps), 'step')}, nothing is wrong")
+        )
     return 0
 
 

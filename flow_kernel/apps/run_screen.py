@@ -12,7 +12,7 @@ from typing import Final, Protocol, Self
 
 from flow_kernel.apps.tables import Painter, clip, plain
 from flow_kernel.apps.terminal import Terminal
-from flow_kernel.records.plain import human_ms
+from flow_kernel.records.plain import counted, human_ms
 from flow_kernel.workflow import events
 from flow_kernel.workflow.ledger import error_of
 from flow_kernel.workflow.model import Step
@@ -92,7 +92,9 @@ class Lines(Nothing):
     def _said(self, event: events.Event) -> list[str]:
         match event:
             case events.RunBegan():
-                return [plain(f"{event.run_id} {event.workflow}: {len(event.steps)} steps")]
+                return [
+                    plain(f"{event.run_id} {event.workflow}: {counted(len(event.steps), 'step')}")
+                ]
             case events.StepEnded():
                 rest = self._unended.pop(event.step.id, "")
                 return [*self._shown(event.step, [rest] if rest else []), self._ended(event)]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from flow_kernel.apps.tables import Cell, Column, Painted, Painter, print_table
 from flow_kernel.apps.terminal import Terminal
+from flow_kernel.records.plain import counted
 from flow_kernel.records.verdict import Verdict
 
 
@@ -35,8 +36,8 @@ def report(
 
 def _tell(verdict: Verdict, terminal: Terminal) -> None:
     painter = Painter.of(terminal)
-    files = "1 log" if verdict.files == 1 else f"{verdict.files:,} logs"
-    records = "1 record" if verdict.records == 1 else f"{verdict.records:,} records"
+    files = counted(verdict.files, "log")
+    records = counted(verdict.records, "record")
     if verdict.ok:
         terminal.print(painter.paint("ok", "green") + f"  {files}, {records}, no damage")
         return

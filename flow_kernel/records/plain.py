@@ -43,6 +43,11 @@ def heading(code: str) -> str:
     return " ".join(lines[: 2 if lines and lines[0].startswith("%%") else 1])
 
 
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """`1 cell`, `2 cells`, `1,200 cells`; `plural` where that is not the noun with an s."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
 def human_bytes(count: int) -> str:
     """`1536` as `1.5 kB`; powers of ten, as disks and memory limits are written."""
     amount = float(count)

@@ -26,6 +26,7 @@ from flow_kernel.records.holders import holders_of
 from flow_kernel.records.home import Home
 from flow_kernel.records.lease import read as read_lease
 from flow_kernel.records.locks import lock
+from flow_kernel.records.plain import counted
 from flow_kernel.records.process import is_alive, this_process
 from flow_kernel.session.logged_changes import Logged, changes_in
 from flow_kernel.session.open_home import store_of
@@ -201,15 +202,17 @@ def _missing(lives: list[str], newest: int, logged: Logged) -> list[str]:
     later = sum(number > newest for number in own)
     faults = []
     if strange:
-        faults.append(f"does not hold {len(strange)} changes of an earlier one, which the logs do")
+        faults.append(
+            f"does not hold {counted(len(strange), 'change')} of an earlier one, which the logs do"
+        )
     if later:
-        faults.append(f"does not hold its last {later} changes, which the logs do")
+        faults.append(f"does not hold its last {counted(later, 'change')}, which the logs do")
     return faults
 
 
 def _count(logged: Logged) -> str:
     tasks = len({(one.plan_id, one.task_id) for one in logged.changes if one.kind == "task"})
-    return f"{len(logged.changes)} changes of {tasks} task{'' if tasks == 1 else 's'}"
+    return f"{counted(len(logged.changes), 'change')} of {counted(tasks, 'task')}"
 
 
 # -- who is in the way ---------------------------------------------------------------------------

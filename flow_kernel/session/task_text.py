@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
-from flow_kernel.records.plain import human_ms, one_line, strip_controls
+from flow_kernel.records.plain import counted, human_ms, one_line, strip_controls
 from flow_kernel.session.flow import TaskView
 from flow_kernel.session.progress import Progress
 from flow_kernel.store.contract import StepRow, TaskRow
@@ -73,8 +73,8 @@ class TaskFormatter:
 
     def summary(self, view: TaskView, *, cells: int, failures: int) -> str:
         """`12 cells, 1 failed`: how much was run for a task."""
-        counted = f"{cells} cell{'' if cells == 1 else 's'}"
-        return f"{counted}, {failures} failed" if failures else counted
+        told = counted(cells, "cell")
+        return f"{told}, {failures} failed" if failures else told
 
 
 def context_lines(context: dict[str, object], *, width: int = _WIDTH) -> list[str]:

@@ -161,7 +161,7 @@ def test_doctor_tells_of_a_mirror_that_fails(home: Home) -> None:
     found = {check.name: (check.ok, check.detail) for check in mirror_checks(home)}
     assert found["mirror otlp"] == (True, "2 times a log was copied")
     assert found["mirror nobody"][0] is False
-    assert "1 failures since, the last one: NotFound" in found["mirror nobody"][1]
+    assert "1 failure since, the last one: NotFound" in found["mirror nobody"][1]
 
 
 def _with_base64_ids(text: str) -> str:

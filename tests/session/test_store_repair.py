@@ -100,7 +100,7 @@ def test_a_store_that_lost_its_last_commits_gets_them_back(home: Home) -> None:
     flow.close()
     home.store_path.write_bytes(old)
 
-    assert faults(home) == ["does not hold its last 1 changes, which the logs do"]
+    assert faults(home) == ["does not hold its last 1 change, which the logs do"]
     repaired(home)
     assert state_of(home)["context"]["local/T-0001"] == {"k": "newest", "other": 1}
 

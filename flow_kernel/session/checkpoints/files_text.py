@@ -3,7 +3,7 @@
 Called by `shell.views.checkpoint_display` and `jupyter flow checkpoints`.
 """
 
-from flow_kernel.records.plain import human_bytes, one_line
+from flow_kernel.records.plain import counted, human_bytes, one_line
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint
 
 
@@ -17,7 +17,7 @@ def files_line(one: Checkpoint) -> str:
     if one.files is not None:
         count, nbytes = int(one.files.get("count", 0)), int(one.files.get("nbytes", 0))
         kind = "large file" if one.git is not None else "file"
-        said.append(f"{count:,} {kind}{'' if count == 1 else 's'} of {human_bytes(nbytes)}")
+        said.append(f"{counted(count, kind)} of {human_bytes(nbytes)}")
     if not said:
         return f"files are not kept: {one_line(one.files_reason, 160)}"
     return f"files: {', '.join(said)}"
@@ -33,4 +33,4 @@ def left_files(one: Checkpoint) -> list[str]:
     ]
     count = int((one.files or {}).get("left_out_count", 0))
     more = count - len((one.files or {}).get("left_out", ()))
-    return [*told, f"not kept: {more:,} more files"] if more > 0 else told
+    return [*told, f"not kept: {counted(more, 'more file')}"] if more > 0 else told

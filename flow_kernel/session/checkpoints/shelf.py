@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from flow_kernel.errors import CheckpointDamaged, NotFound, StoreError, UsageError
 from flow_kernel.records.beside import Stop
 from flow_kernel.records.home import Home
+from flow_kernel.records.plain import counted
 from flow_kernel.session.checkpoints.checkpoint import Body, Checkpoint, Part, summed_up
 from flow_kernel.store.files.table import damaged, needed_in
 from flow_kernel.store.snapshots.content import ListDamaged, listed
@@ -91,7 +92,10 @@ class Shelf:
             back = [one for one in own or known if one.reason != "safety"]
             if int(wanted[1:]) <= len(back):
                 return back[-int(wanted[1:])]
-            raise NotFound(f"there are only {len(back)} checkpoints", hint=_HINT)
+            raise NotFound(
+                f"{counted(len(back), 'checkpoint is', 'checkpoints are')} all that there is",
+                hint=_HINT,
+            )
         for group in (own, known):
             if named := [one for one in group if one.name == wanted]:
                 return named[-1]

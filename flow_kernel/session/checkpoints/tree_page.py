@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from html import escape
 from typing import Final
 
-from flow_kernel.records.plain import human_bytes, one_line, strip_controls
+from flow_kernel.records.plain import counted, human_bytes, one_line, strip_controls
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint
 from flow_kernel.session.checkpoints.comparison import summary_of
 from flow_kernel.session.checkpoints.files_text import files_line, left_files
@@ -56,7 +56,7 @@ def _page(tree: Tree, title: str) -> Iterator[str]:
     yield f"<title>{_safe(one_line(title, 120))}</title><style>{STYLE}{_PAGE}</style></head>"
     yield f"<body><main><h1>{_safe(one_line(title, 120))}</h1>"
     nodes = [row for row in tree.rows if isinstance(row, Node)]
-    count = f"{tree.total:,} checkpoint{'' if tree.total == 1 else 's'}"
+    count = counted(tree.total, "checkpoint")
     shown = "" if len(nodes) == tree.total else f", {len(nodes):,} of them shown"
     yield f'<p class="dim">{count}{shown}, newest first; times in UTC</p>'
     if nodes:
@@ -93,8 +93,8 @@ def _held(node: Node) -> Iterator[str]:
 
 def _facts(one: Checkpoint) -> str:
     return (
-        f"{one.checkpoint_id} · {one.variable_count} variables · {human_bytes(one.bytes_new)} new"
-        f" · {taken_at(one)} · {one_line(one.reason, 40)}"
+        f"{one.checkpoint_id} · {counted(one.variable_count, 'variable')}"
+        f" · {human_bytes(one.bytes_new)} new · {taken_at(one)} · {one_line(one.reason, 40)}"
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from flow_kernel.records.plain import human_bytes, one_line
+from flow_kernel.records.plain import counted, human_bytes, one_line
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint
 from flow_kernel.session.checkpoints.comparison import Change
 from flow_kernel.session.checkpoints.tree import Gap, Node, Tree
@@ -104,8 +104,7 @@ def taken_at(one: Checkpoint) -> str:
 
 def first_words(one: Checkpoint) -> str:
     """What stands for the change of a checkpoint that has no parent."""
-    count = one.variable_count
-    return f"{count} variable{'' if count == 1 else 's'}"
+    return counted(one.variable_count, "variable")
 
 
 def remarks_of(one: Checkpoint) -> list[str]:

@@ -9,7 +9,7 @@ from html import escape
 from typing import Any, Final
 
 from flow_kernel.errors import FlowError
-from flow_kernel.records.plain import one_line, strip_controls
+from flow_kernel.records.plain import counted, one_line, strip_controls
 from flow_kernel.session.approval_buttons import Answer
 from flow_kernel.session.approval_text import (
     MARKS,
@@ -37,7 +37,7 @@ def question_of(row: ApprovalRow, *, shows_code: bool = True) -> dict[str, objec
     whole = f"see `jupyter flow approvals {row.approval_id}`"
     message = strip_controls(row.message[:_MOST_MESSAGE], keep="\n")
     if (left := len(row.message) - _MOST_MESSAGE) > 0:
-        message += f"\n… {left} more characters, {whole}"
+        message += f"\n… {counted(left, 'more character')}, {whole}"
     return {
         "id": row.approval_id,
         "message": message,
@@ -53,7 +53,7 @@ def question_of(row: ApprovalRow, *, shows_code: bool = True) -> dict[str, objec
 def _first(lines: list[str], whole: str) -> list[str]:
     """The first lines, and how many more there are."""
     left = len(lines) - _MOST_LINES
-    return [*lines[:_MOST_LINES], f"… {left} more lines, {whole}"] if left > 0 else lines
+    return [*lines[:_MOST_LINES], f"… {counted(left, 'more line')}, {whole}"] if left > 0 else lines
 
 
 def said_of(row: ApprovalRow) -> str:

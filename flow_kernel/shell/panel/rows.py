@@ -15,7 +15,7 @@ Called by `shell.panel.board`. A line is a dict of JSON, as the view gets it:
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from flow_kernel.records.plain import heading, human_bytes, human_ms, one_line
+from flow_kernel.records.plain import counted, heading, human_bytes, human_ms, one_line
 from flow_kernel.session.approval_text import MARKS as APPROVAL_MARKS
 from flow_kernel.session.task_text import MARKS as STEP_MARKS
 from flow_kernel.shell.panel.questions import TONES, question_of, said_of
@@ -102,7 +102,7 @@ def _step(record: Mapping[str, object]) -> Row:
 
 def _checkpoint(record: Mapping[str, object]) -> Row:
     count, size, left = (record.get(name) for name in ("variables", "bytes_new", "not_saved"))
-    parts = [f"{count} variable{'' if count == 1 else 's'}"] if isinstance(count, int) else []
+    parts = [counted(count, "variable")] if isinstance(count, int) else []
     parts += [f"{human_bytes(size)} new"] if isinstance(size, int) else []
     parts += [f"{len(left)} not kept"] if isinstance(left, list) and left else []
     identity = one_line(str(record.get("checkpoint_id", "")), 80)
@@ -129,7 +129,7 @@ def _rollback(record: Mapping[str, object]) -> Row:
         ("↶", "warn"),
         record.get("timestamp"),
         f"to {one_line(str(record.get('checkpoint_id')), 40)}",
-        " ".join([*named, f"{files} files" if files else ""]).strip(),
+        " ".join([*named, counted(files, "file") if files else ""]).strip(),
     )
 
 

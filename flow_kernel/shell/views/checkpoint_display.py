@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from flow_kernel.records.plain import human_bytes, one_line
+from flow_kernel.records.plain import counted, human_bytes, one_line
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint, Difference, LeftName
 from flow_kernel.session.checkpoints.comparison import (
     NameChange,
@@ -181,7 +181,7 @@ class VerifyCard(Lines):
     def __init__(self, count: int, trouble: list[Trouble], damaged: Mapping[str, str]) -> None:
         self.trouble = trouble
         self.damaged = damaged
-        title = f"{count} checkpoint{'' if count == 1 else 's'} verified"
+        title = f"{counted(count, 'checkpoint')} verified"
         warnings = [one_line(f"{one.checkpoint_id}: {one.said}", 300) for one in trouble]
         warnings += [one_line(f"{one}: its manifest {why}", 300) for one, why in damaged.items()]
         super().__init__(title, [] if warnings else ["all bytes are right"], warnings)
@@ -196,7 +196,7 @@ class PruneCard(Lines):
     def __init__(self, pruned: Pruned | None, *, count: int = 0, keep: int = 0) -> None:
         self.pruned = pruned
         count = count if pruned is None else pruned.checkpoints
-        noun = f"{count} checkpoint{'' if count == 1 else 's'}"
+        noun = counted(count, "checkpoint")
         if pruned is not None:
             super().__init__(f"{noun} deleted, {human_bytes(pruned.bytes_freed)} freed", [])
         elif count:
@@ -239,7 +239,7 @@ def _title(one: Checkpoint) -> str:
     count = len(one.variables)
     return (
         f"checkpoint {one_line(one.name, 60)}  [{one_line(one.checkpoint_id, 40)}]  "
-        f"{count} variable{'' if count == 1 else 's'}, {human_bytes(one.bytes_new)} new"
+        f"{counted(count, 'variable')}, {human_bytes(one.bytes_new)} new"
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Final, overload
 
-from flow_kernel.records.plain import human_bytes, one_line
+from flow_kernel.records.plain import counted, human_bytes, one_line
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint
 from flow_kernel.session.checkpoints.tree import tree
 from flow_kernel.session.checkpoints.tree_html import STYLE, tree_html
@@ -85,7 +85,10 @@ class CheckpointList(Sequence[Checkpoint]):
         rows = [self._row(one) for one in shown]
         header = ("taken (UTC)", "name", "id", "variables", "new", "")
         lines = repr(Table(header, rows, empty="")).split("\n")
-        return [*([f"… {left:,} older ones are not shown"] if left else []), *lines]
+        return [
+            *([f"… {counted(left, 'older one is', 'older ones are')} not shown"] if left else []),
+            *lines,
+        ]
 
     def _row(self, one: Checkpoint) -> list[str]:
         said = [HERE] if one.checkpoint_id == self._here else []
