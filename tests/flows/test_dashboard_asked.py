@@ -263,17 +263,22 @@ def test_a_worker_is_interrupted_and_lives_on_and_where_its_session_waits_is_tol
 def test_what_the_sandbox_does_is_in_the_home_that_is_shown_and_cannot_be_interrupted_there(
     served: Served,
 ) -> None:
-    def busy() -> list[dict[str, object]]:
-        return [each for each in served.get("workers")["items"] if each["state"] == "busy"]
+    seen: list[dict[str, Any]] = []
+
+    def is_busy() -> bool:
+        seen[:] = [each for each in served.get("workers")["items"] if each["state"] == "busy"]
+        return bool(seen)
 
     with connect(served.origin, served.token) as client:
         task = client.run("while :; do sleep 0.01; done")
-        wait_for(busy)
-        (worker,) = busy()
-        has_kernel = {
-            each["session"]: each["has_kernel"] for each in served.get("workers")["sessions"]
-        }
-        task.terminate()
-        task.wait(DEADLINE_S)
+        try:
+            wait_for(is_busy)
+            (worker,) = seen
+            has_kernel = {
+                each["session"]: each["has_kernel"] for each in served.get("workers")["sessions"]
+            }
+        finally:  # the others look for what they hold themselves
+            task.terminate()
+            task.wait(DEADLINE_S)
 
     assert (worker["can_interrupt"], has_kernel[worker["session"]]) == (False, False)

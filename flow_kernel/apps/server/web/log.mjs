@@ -67,6 +67,7 @@ export function Records({ params, hasTask }) {
   useAgain(error, useCallback(() => load(error?.cursor), [load, error]));
 
   useEffect(() => {
+    setList((old) => ({ ...old, next: null })); // of another list
     newest();
     return () => { current.current.asked?.stop.abort(); current.current.asked = null; };
   }, [newest]);

@@ -153,6 +153,7 @@ export function usePages(path, params, keyOf, topics = ["state"]) {
   const more = useCallback(() => { if (list.next) load(list.next); }, [load, list.next]);
   useAgain(list.error, useCallback(() => load(list.error?.cursor), [load, list.error]));
   useEffect(() => {
+    setList((old) => (old.key === key ? old : { ...old, next: null })); // of another list
     load();
     const stop = listen((news) => {
       if (news.reload || topics.some((topic) => news[topic] === true || news[topic]?.length)) load();
