@@ -16,6 +16,7 @@ import orjson
 
 from flow_kernel.errors import CheckpointDamaged
 from flow_kernel.session.checkpoints.hidden_state import is_hidden
+from flow_kernel.session.checkpoints.manifest_shape import check_body
 from flow_kernel.store.files.entries import spelled
 from flow_kernel.store.git.rules import FileChanges
 from flow_kernel.store.snapshots.manifests import BODY, FORMAT, ManifestDamaged, read_body
@@ -100,7 +101,7 @@ class Body:
     def __getattr__(self, name: str) -> Any:
         if name not in Body.__slots__ or name.startswith("_"):
             raise AttributeError(name)
-        found = self._found()
+        found = self._found(is_checked=True)
         self.groups = tuple(_group(group) for group in found["groups"])
         self.anchors = tuple(found["anchors"])
         self.variables = found["variables"]
@@ -110,13 +111,21 @@ class Body:
 
     def parts(self) -> Iterator[Part]:
         """All content; nothing of it is kept, for whoever looks at many checkpoints."""
-        for group in self._found()["groups"]:
-            yield part_of(group["stream"])
-            yield from map(part_of, group["buffers"])
-
-    def _found(self) -> dict[str, Any]:
         try:
-            return read_body(self._head, self._source)
+            # Checked in passing: in full that would take as long again as all the rest.
+            for group in self._found(is_checked=False)["groups"]:
+                yield part_of(group["stream"])
+                yield from map(part_of, group["buffers"])
+        except (KeyError, TypeError, AttributeError):
+            self._found(is_checked=True)  # says what is wrong
+            raise
+
+    def _found(self, *, is_checked: bool) -> dict[str, Any]:
+        try:
+            found = read_body(self._head, self._source)
+            if is_checked and found is not self._source:  # what was not read is our own
+                check_body(found)
+            return found
         except ManifestDamaged as error:
             one = self._head["checkpoint_id"]
             raise CheckpointDamaged(

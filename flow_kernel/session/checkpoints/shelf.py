@@ -12,6 +12,7 @@ from flow_kernel.records.beside import Stop
 from flow_kernel.records.home import Home
 from flow_kernel.records.plain import counted
 from flow_kernel.session.checkpoints.checkpoint import Body, Checkpoint, Part, summed_up
+from flow_kernel.session.checkpoints.manifest_shape import check_body, check_head
 from flow_kernel.store.files.table import damaged, needed_in
 from flow_kernel.store.snapshots.content import ListDamaged, listed
 from flow_kernel.store.snapshots.manifests import (
@@ -20,6 +21,7 @@ from flow_kernel.store.snapshots.manifests import (
     ManifestTooNew,
     Unsealed,
     manifests_in,
+    read_body,
     read_manifest,
     unseal,
 )
@@ -286,19 +288,16 @@ def _checked(unsealed: Unsealed, checkpoint_id: str) -> Checkpoint:
     # Ids are written into cells and addresses: a stranger's file must not say more than an id.
     if _ID.match(checkpoint_id) is None:
         raise ManifestDamaged("has a name that is no id")
-    try:
-        body = Body(head, unsealed.body)
-        count = head["counts"]["variables"]
-        found = summed_up(head, body, variable_count=count, is_trusted=unsealed.is_signed)
+    check_head(head)
+    count, said = head["counts"]["variables"], unsealed.body
+    if not unsealed.is_signed:
         # A stranger's may say anything; what was signed is what we have written.
-        if not unsealed.is_signed and len(body.variables) != count:
+        said = read_body(head, said)
+        check_body(said)
+        if len(said["variables"]) != count:
             raise ManifestDamaged("does not hold what it says")
-    except CheckpointDamaged:
-        raise ManifestDamaged("names other variables than its head") from None
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ManifestDamaged(f"lacks something: {error}") from None
-    if not (type(found.name) is type(found.created_at) is str and type(found.seq) is int):
-        raise ManifestDamaged("has a name or a time that is none")  # all are sorted by it
+    body = Body(head, said)
+    found = summed_up(head, body, variable_count=count, is_trusted=unsealed.is_signed)
     if found.checkpoint_id != checkpoint_id:
         raise ManifestDamaged(f"belongs to checkpoint {str(found.checkpoint_id)[:40]}")
     return found
