@@ -2,10 +2,12 @@
 
 Called by `run.py`. The records lie in the page cache, and the server is running. First paint is the
 time from the navigation to the first row in Chromium, which has nothing in its cache; a page is one
-answer of the server; live is from the write of a record to its message.
+answer of the server; live is from the write of a record to its message. The watchers are WebSockets
+of one client, which reads them one after the other: the last one has its message when all have.
 """
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +16,7 @@ from sample_records import write_home
 
 from flow_kernel.apps.server.live import SPACING_S
 from tests.apps.sample_log import SampleLog
-from tests.dashboard import Served, window
+from tests.dashboard import Listener, Served, window
 
 _RECORDS: Final = 100_000
 _PAINT: Final = Figure(
@@ -40,6 +42,19 @@ _LIVE: Final = Figure(
     title="from the write of a record to the message of a watcher",
     unit="ms",
     target=Target(at_most=250),
+)
+_WATCHERS: Final = 100
+_ALL_TOLD: Final = Figure(
+    name="dashboard_watchers",
+    title="from the end of a cell to the message of the last of 100 watchers",
+    unit="ms",
+    target=Target(at_most=500),
+)
+_ERRORS: Final = Figure(
+    name="dashboard_watcher_errors",
+    title="the dashboard: errors of 100 watchers at once, each told of every cell",
+    unit="errors",
+    target=Target(at_most=0),
 )
 
 
@@ -96,14 +111,45 @@ def live(bench: Bench) -> list[Result]:
             time.sleep(SPACING_S * (1 + bench.rng.random()))
             began = time.perf_counter()
             log.put("cell", code=text, success=True, status="ok")
-            while not any(row["text"] == text for row in listener.message()["rows"]):
-                pass
+            _hear(listener, text)
             times_ms.append((time.perf_counter() - began) * 1000)
     return [alone(_LIVE, times_ms)]
+
+
+def watchers(bench: Bench) -> list[Result]:
+    """As `live`, with 100 watchers; one that fails is an error, and is heard no more."""
+    root, home = _home(bench)
+    times_ms, errors = [], 0
+    with ExitStack() as stack:
+        served = stack.enter_context(Served(root, home))
+        listeners = [stack.enter_context(served.listen()) for _ in range(_WATCHERS)]
+        errors += sum(each.status != 101 or each.message() != {} for each in listeners)
+        log = SampleLog(home, task="T-0500")
+        for number in range(bench.count(60, 3)):
+            text = f"watched_{number} = 1"
+            time.sleep(SPACING_S * (1 + bench.rng.random()))
+            began = time.perf_counter()
+            log.put("cell", code=text, success=True, status="ok")
+            for each in [*listeners]:
+                try:
+                    _hear(each, text)
+                except (OSError, KeyError):
+                    errors += 1
+                    listeners.remove(each)
+            times_ms.append((time.perf_counter() - began) * 1000)
+        errors += served.said().count("Traceback")
+    return [alone(_ALL_TOLD, times_ms), alone(_ERRORS, [float(errors)])]
+
+
+def _hear(listener: Listener, text: str) -> None:
+    """Read up to the record that says `text`."""
+    while not any(row["text"] == text for row in listener.message()["rows"]):
+        pass
 
 
 BENCHMARKS: Final = (
     Benchmark(name="dashboard_paint", about=_PAINT.title, run=paint),
     Benchmark(name="dashboard_pages", about="pages and searches of a long log", run=pages),
     Benchmark(name="dashboard_live", about=_LIVE.title, run=live),
+    Benchmark(name="dashboard_watchers", about="100 watchers of a long log", run=watchers),
 )
