@@ -179,6 +179,9 @@ def test_variables_go_back_once_the_dry_run_was_seen_and_confirmed(
     ok(kernel, "price = 2; kept.append(2); late = 3")
     view(page, "Checkpoints")
     page.locator(".node", has_text="cheap").first.click()
+    counts = page.locator(".node .took", has_text="variable").all_inner_texts()
+    assert counts
+    assert all(re.fullmatch(r"1 variable|([02-9]|\d\d+) variables", count) for count in counts)
     page.get_by_role("button", name="Roll variables back").click()
     dialog = page.get_by_role("dialog")
     told = dialog.locator("pre")

@@ -1,7 +1,7 @@
 // Checkpoints as a tree; what one holds, how two differ, and the way back with a dry run first.
 import { html, useEffect, useRef, useState } from "./lib.mjs";
 import { ask, send, place } from "./data.mjs";
-import { Time, bytes, Trouble, Empty, Dialog, More, Search, useAnswer, usePages } from "./parts.mjs";
+import { Time, bytes, counted, Trouble, Empty, Dialog, More, Search, useAnswer, usePages } from "./parts.mjs";
 
 const LANE = 18;
 const HEIGHT = 46;
@@ -51,7 +51,7 @@ function TreeRow({ row, width, isChosen, onPick }) {
     <span class="main"><span class="name">${row.name}</span>${row.is_here ? html`<span class="state run">you are here</span>` : null}
       ${row.remarks.map((each) => html`<span class="state warn" key=${each}>${each}</span>`)}${row.is_cut ? html`<span class="dim">its parent was deleted</span>` : null}
       <span class="diff">${words.slice(0, 12).join("  ")}${change && change.count > 12 ? ` … ${change.count} in all` : ""}</span></span>
-    <span class="took">${row.variable_count} variables</span><span class="took">${bytes(row.bytes_new)}</span><${Time} at=${row.created_at} /></button>`;
+    <span class="took">${counted(row.variable_count, "variable")}</span><span class="took">${bytes(row.bytes_new)}</span><${Time} at=${row.created_at} /></button>`;
 }
 
 function One({ id, nodes, other, onOther, sessions, onBack, onClose }) {

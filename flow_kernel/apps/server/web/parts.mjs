@@ -45,6 +45,10 @@ export function duration(ms) {
   return minutes < 60 ? `${minutes} min ${Math.round((ms % 60000) / 1000)} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
+export function counted(count, one) {
+  return `${count} ${one}${count === 1 ? "" : "s"}`;
+}
+
 export function bytes(count) {
   if (count == null) return "";
   const units = ["B", "kB", "MB", "GB", "TB"];

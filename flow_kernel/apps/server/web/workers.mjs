@@ -1,7 +1,7 @@
 // Workers and sessions: what they do, and what they used in the last minutes.
 import { html, useState, useEffect } from "./lib.mjs";
 import { ask, send, place } from "./data.mjs";
-import { State, Time, duration, bytes, Trouble, Empty, Dialog, useAnswer } from "./parts.mjs";
+import { State, Time, duration, bytes, counted, Trouble, Empty, Dialog, useAnswer } from "./parts.mjs";
 import { Records } from "./log.mjs";
 
 const EVERY_MS = 2000;
@@ -15,7 +15,7 @@ export function WorkersView() {
   }, [load]);
   const items = data?.items || [];
   return html`<section aria-labelledby="view-title"><header class="bar"><h1 id="view-title" tabindex="-1">Workers</h1>
-      ${data ? html`<${State} state=${data.health.ok ? "ok" : "blocked"} /><span class="dim">${items.length} workers, ${data.health.queue} waiting, ${bytes(data.health.memory_bytes)}</span>` : null}</header>
+      ${data ? html`<${State} state=${data.health.ok ? "ok" : "blocked"} /><span class="dim">${counted(items.length, "worker")}, ${data.health.queue} waiting, ${bytes(data.health.memory_bytes)}</span>` : null}</header>
     <${Trouble} error=${error} />
     <div class="cards grid">${items.map((each) => html`<${Worker} key=${`${each.session}/${each.worker_id}`} worker=${each} onStop=${setStop} />`)}</div>
     ${data && !items.length ? html`<${Empty}>No workers. An isolated cell starts one.<//>` : null}
