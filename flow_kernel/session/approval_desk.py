@@ -122,7 +122,7 @@ class ApprovalDesk:
         by: str,
         channel: str,
         comment: str = "",
-        is_awaited: bool = False,
+        used_for: Callable[[ApprovalRow], object] | None = None,
     ) -> ApprovalRow:
         """Answer a question: approve, reject or skip.
 
@@ -134,7 +134,8 @@ class ApprovalDesk:
             by: Who answers.
             channel: How.
             comment: What they add, or nothing.
-            is_awaited: True to use it as well, for a cell that waits for this very answer.
+            used_for: Use it as well, for a cell that waits for this very answer; called with it
+                before it is committed.
 
         Raises:
             UsageError: That is no approval id, no decision, or nobody is named.
@@ -153,9 +154,10 @@ class ApprovalDesk:
             else:
                 row = rules.decide(row, decision, by=by, channel=channel, comment=comment, at=at)
             put_approval(change, row, at=at)
-            if is_awaited and not is_late:
+            if used_for is not None and not is_late:
                 row = rules.use(row)
                 change.put_approval(row, at=at)
+                used_for(row)
         if is_late:
             raise rules.refusal(row)
         return row
@@ -191,11 +193,17 @@ class ApprovalDesk:
             put_approval(change, used, at=at)
         return used
 
-    def give_back(self, row: ApprovalRow) -> ApprovalRow:
-        """An answer that was used for a cell which did not act on it: the next run of it will."""
+    def give_back(self, row: ApprovalRow, meant: Callable[[], ApprovalRow | None]) -> ApprovalRow:
+        """An answer that was used for a cell which did not act on it: the next run of it will.
+
+        Args:
+            row: The question.
+            meant: The answer that may have been used for the cell, asked for once no other
+                transaction goes on. What another cell has used stays used.
+        """
         with self._store.write(is_durable=True) as change:
             row = change.approval(row.approval_id) or row
-            if row.is_used:
+            if row.is_used and row == meant():
                 row = rules.give_back(row)
                 put_approval(change, row, at=self._now())
         return row

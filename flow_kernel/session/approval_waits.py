@@ -12,6 +12,9 @@ need not ask the store for what was just written. So whoever answers promises it
 While it is promised the cell looks nowhere else and does not leave: in the store it would find an
 answer that somebody has used, and not know that it was meant. Each answer is promised to one cell;
 all other ways to answer, those of other processes among them, are seen by looks at the store.
+
+A cell that is stopped on its way out finds by `meant` which answer was used for it, whether or not
+that was handed over: an interrupt can come right behind the commit.
 """
 
 import threading
@@ -34,7 +37,7 @@ class Wait:
         wake: Ends a pause of the cell.
     """
 
-    __slots__ = ("_wake", "answer", "approval_id", "bell", "is_promised", "looks")
+    __slots__ = ("_wake", "answer", "approval_id", "bell", "is_promised", "looks", "meant")
 
     def __init__(self, approval_id: str, wake: Callable[[], None]) -> None:
         self._wake = wake
@@ -46,6 +49,12 @@ class Wait:
         self.is_promised: bool = False
         self.answer: ApprovalRow | None = None
         """The question, answered and used, once it is handed over."""
+        self.meant: ApprovalRow | None = None
+        """The same before it is committed; it may never be."""
+
+    def expect(self, row: "ApprovalRow") -> None:
+        """This answer is about to be written, and used for the cell."""
+        self.meant = row
 
     def ring(self) -> None:
         """End its pause."""
@@ -123,15 +132,16 @@ class Waits:
         Returns:
             None where no cell waits, or another answer to it is under way.
         """
-        with self._lock:
-            waits = self._waits.get(approval_id, ())
-            wait = next((each for each in waits if not (each.is_promised or each.answer)), None)
-            if wait is not None:
-                wait.is_promised = True
+        wait: Wait | None = None
         try:
+            with self._lock:
+                waits = self._waits.get(approval_id, ())
+                wait = next((each for each in waits if not (each.is_promised or each.answer)), None)
+                if wait is not None:
+                    wait.is_promised = True
             yield wait
         finally:
             if wait is not None:
+                wait.is_promised = False  # first: an interrupt must not keep the cell for ever
                 wait.looks += 1
-                wait.is_promised = False
                 wait.ring()

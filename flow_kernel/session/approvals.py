@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from typing import Final
 
-from flow_kernel.errors import ApprovalPending, FlowError, StoreError
+from flow_kernel.errors import ApprovalPending, StoreError
 from flow_kernel.session import approval_terms as terms
 from flow_kernel.session import approvals_rules as rules
 from flow_kernel.session.approval_buttons import shown_while_open
@@ -133,17 +133,15 @@ class Approvals:
                     by=by,
                     channel=channel,
                     comment=comment,
-                    is_awaited=wait is not None,
+                    used_for=None if wait is None else wait.expect,
                 )
                 if wait is not None:
                     wait.answer = row
                     self._carry()  # its lines stand before those of the cell that goes on
-        except FlowError:
-            parts.waits.look_again()  # it may have ended just now, by its time
-            raise
-        if wait is None:
+        finally:
+            # Others may ask the same; also where it has ended just now, by its time.
             parts.waits.look_again()
-        else:
+        if wait is not None:
             parts.sync()
         return row
 
@@ -279,12 +277,13 @@ class Approvals:
                     row = self._watch.until_over(row, wait, prompter=prompter, is_wanted=is_wanted)
                     going_on.enter_context(parts.turns.held())
                     ended.append(row)
-                except KeyboardInterrupt:
-                    self._cancel(row, wait)
+                except BaseException as error:
+                    self._stopped(row, wait, error)
                     raise
             if row is wait.answer:
                 self._used_in(cell).append(row.approval_id)
                 return self._announced(row)
+            parts.waits.look_again()  # whoever asks the same: it may have ended in this thread
             used = row if row.status == "cancelled" else self.desk.use_answer(row)
             if used is None:
                 return None
@@ -292,16 +291,20 @@ class Approvals:
                 self._used_in(cell).append(used.approval_id)
             return self._told(used)
 
-    def _cancel(self, row: ApprovalRow, wait: Wait) -> None:
-        person = self._parts.person()
-        # Whatever the store says: the interrupt has to get through.
+    def _stopped(self, row: ApprovalRow, wait: Wait, error: BaseException) -> None:
+        """The cell leaves without an answer: an interrupt, or an error of a signal handler."""
+        parts = self._parts
+        person = parts.person()
+        # Whatever the store says: what stops the cell has to get through.
         with suppress(StoreError):
-            answer = self._parts.waits.settle(wait)
-            if answer is not None:
-                row = self.desk.give_back(answer)
-            else:
+            parts.waits.settle(wait)
+            if isinstance(error, KeyboardInterrupt):
                 row = self.desk.take_back(row, by=person, channel="interrupt")
-            self._parts.emit("approval_decided", **decision_of(row))
+            if wait.meant is not None:
+                row = self.desk.give_back(row, lambda: wait.meant)
+            if row.status != "open":
+                parts.emit("approval_decided", **decision_of(row))
+        parts.waits.look_again()
         self._log()
 
     def _told(self, row: ApprovalRow) -> ApprovalRow:

@@ -66,8 +66,9 @@ class Asker:
         *,
         now: Callable[[], str] | None = None,
         typist: Typist | None = None,
+        kind: type[SqliteStore] = SqliteStore,
     ) -> None:
-        self.store = SqliteStore(folder / "flow.db")
+        self.store = kind(folder / "flow.db")
         self.carried = 0
         self._has_event = threading.Condition()
         self.events: list[tuple[str, dict[str, object]]] = []
@@ -111,11 +112,11 @@ class Asker:
         self.approvals.reminders.close()
         self.store.close()
 
-    def wait_for_event(self, name: str) -> None:
-        """Until an event of that name was announced."""
+    def wait_for_event(self, name: str, times: int = 1) -> None:
+        """Until an event of that name was announced so many times."""
         with self._has_event:
             assert self._has_event.wait_for(
-                lambda: any(name == each for each, _ in self.events), timeout=30
+                lambda: sum(name == each for each, _ in self.events) >= times, timeout=30
             )
 
     def _emit(self, name: str, **fields: object) -> None:
