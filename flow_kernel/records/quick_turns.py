@@ -12,24 +12,23 @@ lose a seventh to changing places, and a single one nothing.
 
 The setting is the user's. It is put back at the end of the last hold, unless somebody has set
 another one meanwhile, which stays. Ours is a number that nobody else would choose, so it is known
-again where a program has read it during a hold and sets it again later. A forked child, in which
-nobody would end what is held, begins with the user's.
+again where a program has read it during a hold and sets it again later.
+
+A forked child has the user's interval at once: the threads that hold ours are not in it.
 """
 
-import os
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
-from weakref import WeakSet
+
+from flow_kernel.records.forgetful import forget_in_children
 
 _SHORT_S: Final = 0.000097
 _RESOLUTION_S: Final = 1e-6
 _get: Final = sys.getswitchinterval
 _set: Final = sys.setswitchinterval
-_turns: "Final[WeakSet[QuickTurns]]" = WeakSet()
-"""Hooks of the process cannot be taken back, so there is one for all."""
 
 
 class QuickTurns:
@@ -39,7 +38,7 @@ class QuickTurns:
         self._lock = threading.RLock()  # a signal handler may ask a question
         self._holds: set[object] = set()
         self._before: float | None = None
-        _turns.add(self)
+        forget_in_children(self)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -64,26 +63,15 @@ class QuickTurns:
     def end(self, hold: object) -> None:
         """Put the user's interval back with the last hold; harmless the second time."""
         with self._lock:
+            if hold not in self._holds:
+                return
             self._holds.discard(hold)
-            if not self._holds:
-                self._put_back()
+            is_ours = abs(_get() - _SHORT_S) < _RESOLUTION_S
+            if not self._holds and is_ours and self._before is not None:
+                _set(self._before)
 
     def forget(self) -> None:
-        """End all holds, in a forked child: the threads that would are the parent's."""
+        """In a forked child: nobody holds anything, nor the lock."""
         self._lock = threading.RLock()
-        self._holds.clear()
-        self._put_back()
-
-    def _put_back(self) -> None:
-        is_ours = abs(_get() - _SHORT_S) < _RESOLUTION_S
-        if is_ours and self._before is not None:
-            _set(self._before)
-
-
-def _after_fork() -> None:
-    for turns in [*_turns]:
-        turns.forget()
-
-
-if hasattr(os, "register_at_fork"):  # Windows forks nothing
-    os.register_at_fork(after_in_child=_after_fork)
+        for hold in [*self._holds]:
+            self.end(hold)

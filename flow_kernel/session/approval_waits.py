@@ -22,6 +22,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from flow_kernel.records.forgetful import forget_in_children
+
 if TYPE_CHECKING:
     from flow_kernel.store.contract import ApprovalRow
 
@@ -68,6 +70,7 @@ class Waits:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._waits: dict[str, list[Wait]] = {}
+        forget_in_children(self)
 
     @contextmanager
     def waiting(self, approval_id: str, wake: Callable[[], None]) -> Iterator[Wait]:
@@ -105,6 +108,11 @@ class Waits:
             if wait.is_promised and not wait.bell.wait(_SETTLED_S):
                 break
         return wait.answer
+
+    def forget(self) -> None:
+        """In a forked child: the cells that wait are not in it, and no answer is used for them."""
+        self._lock = threading.RLock()
+        self._waits = {}
 
     def _end(self, wait: Wait) -> None:
         with self._lock:

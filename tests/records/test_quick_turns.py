@@ -1,9 +1,10 @@
 """The switch interval is short while it is held, and the user's own at all other times."""
 
 import os
+import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -110,11 +111,47 @@ def test_ours_that_a_program_has_read_and_sets_again_later_is_known_for_ours() -
     assert now() == THEIRS
 
 
-def test_a_forked_child_begins_with_the_users_interval() -> None:
-    with QuickTurns().held():
-        pid = os.fork()
-        if not pid:
-            os._exit(now() != THEIRS)
-        _, status = os.waitpid(pid, 0)
+def in_a_child(look: Callable[[], bool]) -> bool:
+    """What a forked child finds."""
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(20)  # a child that hangs ends
+        os._exit(0 if look() else 1)
+    return os.waitpid(pid, 0)[1] == 0
 
-    assert status == 0
+
+def test_a_child_that_is_forked_meanwhile_has_the_users_interval() -> None:
+    sys.setswitchinterval(0.003)
+    turns, other = QuickTurns(), QuickTurns()
+    with other.held():
+        pass  # long over: it has nothing to put back
+    sys.setswitchinterval(THEIRS)
+    turns.begin("of a thread that the child has not")
+    try:
+        assert in_a_child(lambda: now() == THEIRS)
+        assert now() < 0.001
+    finally:
+        turns.end("of a thread that the child has not")
+
+
+def test_a_child_that_is_forked_as_another_thread_begins_can_hold_it_and_give_it_back() -> None:
+    def hold_once() -> bool:
+        with turns.held():
+            is_short = now() < 0.001
+        return is_short and now() == THEIRS
+
+    def keep() -> None:
+        with turns._lock:
+            is_kept.set()
+            is_over.wait(30)
+
+    turns = QuickTurns()
+    is_kept, is_over = threading.Event(), threading.Event()
+    thread = threading.Thread(target=keep)
+    thread.start()
+    try:
+        assert is_kept.wait(30)
+        assert in_a_child(hold_once)
+    finally:
+        is_over.set()
+        thread.join()

@@ -1,5 +1,7 @@
 """Answers that meet several cells, an interrupt or an error at the worst moment are not lost."""
 
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from flow_kernel.session.approval_parts import Wish
+from flow_kernel.session.approval_waits import Waits
 from flow_kernel.store.sqlite import SqliteStore
 from flow_kernel.store.sqlite_rows import SqliteTransaction
 from tests.session.asking import Asker, Typist, answer
@@ -162,3 +165,30 @@ def test_an_answer_that_another_cell_has_used_is_not_given_back_by_an_interrupt(
             asker.ask("Go?")
 
         assert asker.approvals.desk.get("A-0001").is_used
+
+
+def test_a_forked_child_has_none_of_the_cells_that_wait_nor_the_lock_of_another_thread() -> None:
+    def keep() -> None:
+        with waits._lock:
+            is_kept.set()
+            is_over.wait(30)
+
+    waits = Waits()
+    is_kept, is_over = threading.Event(), threading.Event()
+    thread = threading.Thread(target=keep)
+    with waits.waiting("A-0001", lambda: None):
+        thread.start()
+        try:
+            assert is_kept.wait(30)
+            pid = os.fork()
+            if pid == 0:
+                signal.alarm(20)  # a child that hangs ends
+                with waits.promised("A-0001") as wait:
+                    os._exit(0 if wait is None else 1)
+            ended = os.waitpid(pid, 0)[1]
+        finally:
+            is_over.set()
+            thread.join()
+
+        with waits.promised("A-0001") as wait:
+            assert (ended, wait is not None) == (0, True)
