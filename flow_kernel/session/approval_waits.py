@@ -125,7 +125,7 @@ class Waits:
     def look_again(self) -> None:
         """Something was written to the store in this process: whoever waits looks at once."""
         with self._lock:
-            waits = [wait for each in self._waits.values() for wait in each]
+            waits = [wait for each in self._waits.values() for wait in each if not wait.answer]
         for wait in waits:
             wait.looks += 1
             wait.ring()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from flow_kernel.errors import StoreError
 from flow_kernel.session.approval_parts import Wish
 from flow_kernel.session.approval_waits import Waits
 from flow_kernel.store.sqlite import SqliteStore
@@ -192,3 +193,33 @@ def test_a_forked_child_has_none_of_the_cells_that_wait_nor_the_lock_of_another_
 
         with waits.promised("A-0001") as wait:
             assert (ended, wait is not None) == (0, True)
+
+
+class _Impatient(SqliteStore):
+    """Gives up soon, as the one beside the cells does."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, wait_s=0.05)
+
+
+def test_an_answer_that_the_store_refuses_leaves_the_cell_waiting_for_the_next_one(
+    tmp_path: Path,
+) -> None:
+    refused: list[str] = []
+
+    class Presser(Typist):
+        def poll(self, timeout_s: float) -> str | None:
+            if not refused:
+                with closing(SqliteStore(tmp_path / "flow.db")) as other, other.write():
+                    with pytest.raises(StoreError) as error:
+                        answer(asker, "A-0001", "reject")
+                    refused.append(error.value.message)
+                return None
+            return "yes"
+
+    with closing(Asker(tmp_path, typist=Presser([]), kind=_Impatient)) as asker:
+        asker.cell("cell")
+        row = asker.ask("Go?")
+
+    assert refused == [f"another process keeps {tmp_path}/flow.db locked; nothing was changed"]
+    assert (row.approval_id, row.status, row.is_used) == ("A-0001", "approved", True)
