@@ -52,6 +52,7 @@ PROMISES: Final[dict[str, str]] = {
     "hostile.recorded": "A cell with hostile objects has its record.",
     # What ends or silences stock ipykernel
     "faults.interrupts": "An interrupt ends a cell that awaits, at once and as KeyboardInterrupt.",
+    "faults.replies": "A cell has its reply, also when an interrupt comes just before or after it.",
     "faults.exits": "No SystemExit of a hook or a task, and no stopped loop, ends a kernel.",
     "faults.streams": "A cell that breaks stdout or stderr has its reply, the next its output.",
     "faults.text": "Text that cannot be encoded arrives escaped, and nothing with it is lost.",

@@ -31,6 +31,7 @@ from flow_kernel.shell.isolated.pool_config import WorkerPool, pool_settings
 from flow_kernel.shell.opening import open_attachment, settings_of
 from flow_kernel.shell.overrides import fallen_child, history_batches
 from flow_kernel.shell.overrides.awaited_interrupts import AwaitingKernel
+from flow_kernel.shell.overrides.late_interrupts import LateInterruptsKernel
 from flow_kernel.shell.overrides.once import remember_signatures
 from flow_kernel.shell.overrides.quiet_log import ask_first
 from flow_kernel.shell.overrides.sections import SectionsOnce
@@ -52,7 +53,12 @@ _WARM_UP_S: Final = 0.1
 
 
 class FlowKernel(
-    AwaitingKernel, AnsweringKernel, QuietRequestsKernel, OwnCommsKernel, QuickDispatchKernel
+    AwaitingKernel,
+    LateInterruptsKernel,
+    AnsweringKernel,
+    QuietRequestsKernel,
+    OwnCommsKernel,
+    QuickDispatchKernel,
 ):
     """ipykernel's kernel; each cell leaves a record before its reply is sent."""
 
@@ -163,6 +169,7 @@ class FlowKernel(
             )
         are_isolated = bool(user_expressions) and self._isolates_all
         with self.answered() as answer:
+            self.hear_interrupts()
             self.shell.begin_request(code)
             answer.reply = await super().do_execute(
                 code,
@@ -173,6 +180,7 @@ class FlowKernel(
                 cell_meta=cell_meta,
                 cell_id=cell_id,
             )
+        self.hear_no_interrupt()
         self.shell.end_request()
         reply = answer.reply
         if _getpid() != self._pid:
@@ -183,7 +191,9 @@ class FlowKernel(
             )  # most kernels have no worker
 
             session = self.attachment.session
+            self.hear_interrupts()
             reply["user_expressions"] = await expressions_of(session, user_expressions)
+            self.hear_no_interrupt()
         return reply
 
     async def do_complete(self, code: str, cursor_pos: int) -> Any:
