@@ -229,7 +229,9 @@ class FlowIOPubThread(IOPubThread):  # type: ignore[misc]  # ipykernel has no ty
 
     def expect_child(self) -> None:
         """This process is about to fork."""
-        if self._children is not None or not self._pipe_flag or _getpid() != self._master_pid:
+        if self._children is not None or not self._pipe_flag or self.closed:
+            return
+        if _getpid() != self._master_pid:
             return
         made = ChildrenPipe.made()
         if made is None:

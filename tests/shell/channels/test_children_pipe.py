@@ -16,7 +16,7 @@ from flow_kernel.shell.channels.children_pipe import (
     ChildrenPipe,
 )
 from tests.promises import promise
-from tests.publishers import WAIT_S, published_by
+from tests.publishers import WAIT_S, published_by, publisher
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="elsewhere children speak as in stock ipykernel"
@@ -155,3 +155,16 @@ def test_a_pipe_that_cannot_be_made_leaves_children_to_stock() -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert made is None
+
+
+def test_a_channel_that_is_closed_makes_none_for_a_later_fork() -> None:
+    with publisher() as closed:
+        pass
+    before = len(os.listdir("/proc/self/fd"))
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert closed.thread.closed
