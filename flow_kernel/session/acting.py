@@ -3,11 +3,14 @@
 Told by `shell.attach` at both ends of an outermost cell; asked by `session.recorder`.
 
 What a cell leaves behind goes on under the name of who has sent the cell: its asyncio tasks have a
-copy of its context, and its threads, which begin without one, are told by `shell.taps.thread_tap`.
-A thread of a pool is of whoever's cell has started it.
+copy of its context. Threads begin without one, and nothing of Python is patched to hear of them:
+those that are new while an agent's cell runs are that agent's. So is one that a thread of somebody
+else starts meanwhile; one that they start after it is of the session. A thread of a pool is of
+whoever's cell has started it.
 """
 
 import threading
+import weakref
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -20,38 +23,62 @@ _threads: Final[dict[int, Any]] = threading._active  # type: ignore[attr-defined
 _KEY: Final = "_flow_actor"
 
 
+class _Cell:
+    """An outermost cell, and the threads that were there before it."""
+
+    __slots__ = ("_known", "actor")
+
+    def __init__(self, actor: str) -> None:
+        self.actor = actor
+        # By address and proof: a thread that ends leaves both of its numbers to the next one.
+        self._known = {id(one): weakref.ref(one) for one in list(_threads.values())}
+
+    def is_new(self, thread: Any) -> bool:
+        """It was not there before the cell."""
+        known = self._known.get(id(thread))
+        return known is None or known() is not thread
+
+
 class Acting:
     """The actors of the code that runs now."""
 
-    __slots__ = ("_actor",)
+    __slots__ = ("_actor", "_cell", "_of_agents")
 
     def __init__(self) -> None:
         self._actor: ContextVar[str | None] = ContextVar("flow_actor", default=None)
+        self._cell: ContextVar[_Cell | None] = ContextVar("flow_actors_cell", default=None)
+        self._of_agents: list[_Cell] = []
 
     def begin(self, actor: str) -> None:
         """An outermost cell of `actor` begins here."""
         self._actor.set(actor)
+        if actor:
+            cell = _Cell(actor)
+            self._of_agents.append(cell)
+            self._cell.set(cell)
 
     def end(self) -> None:
         """It has ended."""
         self._actor.set(None)
+        cell = self._cell.get()
+        if cell is None:
+            return
+        self._cell.set(None)
+        if cell in self._of_agents:
+            self._of_agents.remove(cell)
+            for thread in list(_threads.values()):
+                if cell.is_new(thread):
+                    thread.__dict__.setdefault(_KEY, cell.actor)
 
     def told(self) -> str | None:
         """Who it is; empty where their client does not say, None where nobody's cell runs here."""
         actor = self._actor.get()
         if actor is None and (thread := _threads.get(_get_ident())) is not None:
             actor = thread.__dict__.get(_KEY)
+            if actor is None and self._of_agents and self._of_agents[-1].is_new(thread):
+                actor = thread.__dict__[_KEY] = self._of_agents[-1].actor
         return actor
 
     def now(self) -> str:
         """Who it is; empty where nobody says."""
         return self.told() or ""
-
-    def hand_on(self, thread: Any) -> None:
-        """`thread` is about to be started from here: what it does is of the same actor.
-
-        Args:
-            thread: Of `threading`.
-        """
-        if actor := self.told():
-            thread.__dict__[_KEY] = actor

@@ -40,7 +40,6 @@ from flow_kernel.shell.taps.message_tap import MessageTap
 from flow_kernel.shell.taps.selftest import usable_taps
 from flow_kernel.shell.taps.stream_tee import StreamTee
 from flow_kernel.shell.taps.terminal_tap import TerminalTap
-from flow_kernel.shell.taps.thread_tap import ThreadTap
 
 if TYPE_CHECKING:
     from flow_kernel.shell.panel.panels import Panels
@@ -100,7 +99,7 @@ class Attachment:
         self.marks: IsolatedMarks = IsolatedMarks(
             shell, session, lambda: bool(self._running.get(_get_ident()))
         )
-        self._taps += [self.marks, ThreadTap(self._recorder.acting)]
+        self._taps += [self.marks]
         self.is_attached: bool = False
         # IPython imports it in the first cell, which would be told as an import of that cell.
         import_module("IPython.core.logger")
