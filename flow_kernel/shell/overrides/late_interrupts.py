@@ -41,7 +41,7 @@ class LateInterruptsKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel ha
 
     _unanswered: Any = None
     """The request that the main thread is at, until it has its reply."""
-    _is_noted = False
+    _is_noted: bool = False
 
     def pre_handler_hook(self) -> None:
         """A request is about to be handled."""
