@@ -48,7 +48,7 @@ class LateInterruptsKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel ha
         request = self.get_parent("shell") if _thread() is _main() else None
         if request and request.get("msg_type") == "execute_request":
             self._unanswered, self._is_noted = request, False
-            self.saved_sigint_handler = _set_handler(_SIGINT, self._note)
+            self.saved_sigint_handler: Any = _set_handler(_SIGINT, self._note)
         else:
             super().pre_handler_hook()
 
