@@ -16,6 +16,7 @@ that is set. Proven for ipykernel 7.0 to 7.4; it adds to the two hooks around a 
 
 import signal
 import threading
+from importlib import import_module
 from contextlib import suppress
 from types import FrameType
 from typing import Any, Final
@@ -30,8 +31,9 @@ globals()["__builtins__"] = FROZEN_BUILTINS
 
 _SIGINT: Final = signal.SIGINT
 _RAISES: Final = signal.default_int_handler
-_get_handler: Final = signal.getsignal
-_set_handler: Final = signal.signal
+# The functions of C: those of `signal` ask what a cell may have patched.
+_get_handler: Final[Any] = import_module("_signal").getsignal
+_set_handler: Final[Any] = import_module("_signal").signal
 _thread: Final = threading.current_thread
 _main: Final = threading.main_thread
 
