@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from flow_kernel.workers import thread_looks
-from flow_kernel.workers.fork_hang import look
+from flow_kernel.workers.fork_hang import HangWatch, look
 from tests.workers.trees import until
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
@@ -88,3 +88,56 @@ def test_whoever_waits_in_memory_that_others_share_is_not(
     seen = look(process.pid)
     assert seen is not None
     assert not seen.is_waiting
+
+
+def test_who_looks_at_the_threads_uses_the_processor_for_itself(
+    started: list[subprocess.Popen[bytes]],
+) -> None:
+    code = (
+        "import threading, os\n"
+        "def busy():\n"
+        "    os.write(1, b'%d\\n' % threading.get_native_id())\n"
+        "    while True: pass\n"
+        "threading.Thread(target=busy).start(); threading.Event().wait()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True
+    )
+    started.append(process)
+    assert process.stdout is not None
+    busy = frozenset((int(process.stdout.readline()),))
+
+    def waits() -> bool:
+        seen = look(process.pid, without=busy)
+        return seen is not None and seen.is_waiting
+
+    until(waits)
+    before, all_before = look(process.pid, without=busy), look(process.pid)
+    assert all_before is not None
+
+    def has_used_more() -> bool:
+        seen = look(process.pid)
+        return seen is not None and seen.ticks > all_before.ticks + 10
+
+    until(has_used_more)
+    assert look(process.pid, without=busy) == before
+
+
+def test_a_copy_that_was_kept_from_the_processor_is_still_beginning(
+    started: list[subprocess.Popen[bytes]],
+) -> None:
+    code = "import os, _thread; os.read(0, 1); lock = _thread.allocate_lock()"
+    process = subprocess.Popen(
+        [sys.executable, "-S", "-E", "-c", f"{code}; lock.acquire(); lock.acquire()"],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
+    started.append(process)
+    assert process.stdin is not None
+    watch, began_s = HangWatch(process.pid), time.monotonic()
+    until(lambda: watch.look() == "" and time.monotonic() - began_s > 2.3)
+    process.stdin.write(b".")
+    process.stdin.flush()
+
+    until(lambda: watch.look() == "tell")
+    assert watch.has_hung
