@@ -16,8 +16,8 @@ that is set. Proven for ipykernel 7.0 to 7.4; it adds to the two hooks around a 
 
 import signal
 import threading
-from importlib import import_module
 from contextlib import suppress
+from importlib import import_module
 from types import FrameType
 from typing import Any, Final
 
