@@ -6,8 +6,7 @@ or a pool whose threads stayed behind, is waited for without an end. That is cer
     - every thread of it waits in a futex without a timeout, in memory that is its own: what is
       shared another process may wake it from
     - none of these has used the processor since, and it has no child
-    - that began in its first two seconds, and has lasted for a while; a copy that has hardly had
-      the processor by then, on a busy machine, is still beginning
+    - that began in its first two seconds, and has lasted for a while
 
 Source: proc_pid_syscall(5): number of the call, then its arguments; the timeout is the fourth.
 proc_pid_maps(5); futex(2): who waits for the end of a thread does so without FUTEX_PRIVATE_FLAG.
@@ -25,9 +24,6 @@ from flow_kernel.workers.glimpses import Glimpses
 
 _FUTEX: Final = {"x86_64": "202", "aarch64": "98", "riscv64": "98"}.get(platform.machine(), "")
 _BEGINNING_S: Final = 2.0
-_BEGINNING_TICKS: Final = 5
-"""Of the processor, 10 ms each: what a copy needs until it runs its cell."""
-_LONGEST_BEGINNING_S: Final = 60.0
 _LASTS_S: Final = 1.0
 _EACH_S: Final = 0.1
 _TELLING_S: Final = 0.1
@@ -80,7 +76,7 @@ class HangWatch:
             self._ticks, self._since_s = -1 if seen is None else seen.ticks, None
         elif self._since_s is None or seen.ticks != self._ticks:
             self._ticks, self._since_s = seen.ticks, now_s
-        if self._since_s is None and self._has_begun(now_s - self._began_s):
+        if self._since_s is None and now_s - self._began_s > _BEGINNING_S:
             self._is_over = True
             return ""
         if self._since_s is None or now_s - self._since_s < _LASTS_S:
@@ -88,10 +84,6 @@ class HangWatch:
         self._is_over = self.has_hung = True
         self._told_s = now_s
         return "tell"
-
-    def _has_begun(self, since_s: float) -> bool:
-        has_run = self._ticks >= _BEGINNING_TICKS or since_s > _LONGEST_BEGINNING_S
-        return since_s > _BEGINNING_S and has_run
 
     def _lookers(self) -> frozenset[int]:
         glimpse = None if self._glimpses is None else self._glimpses.read()

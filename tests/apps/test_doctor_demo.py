@@ -61,7 +61,9 @@ def test_demo_runs_a_notebook_saves_it_and_shows_its_log(cli: Cli) -> None:
     rows = [line for line in done.lines if re.match(r"\d\d:", line)]
     assert [row.split(maxsplit=5)[2] for row in rows] == ["✓", "✗", "✓"]
     assert "+x · +fractions" in rows[0]
-    assert [line for line in again.lines if re.match(r"\d\d:", line)] != rows
+    sessions = [re.findall(r"session (\w+)", "\n".join(run.lines)) for run in (done, again)]
+    assert [len(each) for each in sessions] == [1, 1]
+    assert sessions[0] != sessions[1]
     assert f"notebook  {Path('result/mine.ipynb').absolute()}" in done.lines
     assert (done.code, again.code, done.err) == (0, 0, "")
     executed = nbformat.read(Path("result/mine.ipynb"), as_version=4)
