@@ -278,6 +278,7 @@ class Panel {
   offer(item, row, op, short, long) {
     item.ask = button(short, `${long}: ${row.title}`, "", () => {
       item.ask.disabled = true;
+      this.told.textContent = ""; // what was said of the press before
       item.pending = { op, id: row.id, long };
       this.send({ op, id: row.id, sure: false });
     });

@@ -15,8 +15,8 @@ from flow_kernel.errors import IllegalTransition
 from flow_kernel.session.session import Session
 
 _START_S: Final = 2.0
-_PATIENCE_S: Final = 0.3
-"""A cell that has just sent its reply is not quite over."""
+_PATIENCE_S: Final = 1.0
+"""A cell that has just sent its reply is not quite over, and front ends ask things behind it."""
 _PAUSE_S: Final = 0.01
 _BUSY: Final = "a cell runs, and nothing was changed"
 _BUSY_HINT: Final = "press again when it has ended, or interrupt it"
