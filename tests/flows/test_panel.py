@@ -318,10 +318,13 @@ def test_the_state_of_a_widget_is_told_to_a_page_that_is_loaded_again(front: Fro
 
 def _still(lab: FrontEnd, message: str, comment: str) -> str:
     """All HTML of one question with its answer."""
+    lab.kernel.inputs.clear()
     cell = lab.begin(
         f"import flow_kernel\nflow_kernel.current_session().request_approval({message!r})"
     )
-    lab.widget(cell).answers("approve", comment)
+    widget = lab.widget(cell)
+    lab.kernel.wait(lambda: bool(lab.kernel.inputs))  # what closes the box is shown only then
+    widget.answers("approve", comment)
     ran = lab.ended(cell)
     shown = [m["content"]["data"] for m in ran.messages if m["msg_type"].endswith("display_data")]
     return "".join(data.get("text/html", "") for data in shown)
