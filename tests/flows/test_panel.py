@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pytest
 
+from flow_kernel.shell.views.input_box import _PRESS_ENTER
 from tests.front_ends import VIEW, FrontEnd
 from tests.hostile_texts import TEXTS
 from tests.kernels import STOCK, Kernel
@@ -317,17 +318,14 @@ def test_the_state_of_a_widget_is_told_to_a_page_that_is_loaded_again(front: Fro
 
 
 def _still(lab: FrontEnd, message: str, comment: str) -> str:
-    """All HTML of one question with its answer."""
-    lab.kernel.inputs.clear()
+    """All HTML of one question with its answer, but for what closes a box that is open still."""
     cell = lab.begin(
         f"import flow_kernel\nflow_kernel.current_session().request_approval({message!r})"
     )
-    widget = lab.widget(cell)
-    lab.kernel.wait(lambda: bool(lab.kernel.inputs))  # what closes the box is shown only then
-    widget.answers("approve", comment)
+    lab.widget(cell).answers("approve", comment)
     ran = lab.ended(cell)
     shown = [m["content"]["data"] for m in ran.messages if m["msg_type"].endswith("display_data")]
-    return "".join(data.get("text/html", "") for data in shown)
+    return "".join(html for data in shown if (html := data.get("text/html", "")) != _PRESS_ENTER)
 
 
 def _elements(html: str) -> list[tuple[str, tuple[str, ...]]]:
