@@ -7,6 +7,7 @@ import pytest
 from tests.kernels import Kernel
 from tests.pairs import Pair
 from tests.promises import promise
+from tests.rest import Settled
 
 _BEGUN: Final = "open('begun', 'w').close()"
 _SAY: Final = f"import time\n{_BEGUN}\n"
@@ -86,6 +87,7 @@ def test_an_interrupt_aborts_the_queue_as_in_stock_ipykernel(pair: Pair) -> None
         mark.unlink(missing_ok=True)
         sent = [kernel.send(_SAY + "time.sleep(30)"), kernel.send("print('queued')")]
         kernel.wait(mark.exists)
+        kernel.wait(Settled(kernel.pid))  # else stock may lose the reply
         kernel.interrupt()
         return [kernel.collect(msg_id).status for msg_id in sent] + [kernel.run("3").result]
 
@@ -103,6 +105,7 @@ def test_an_interrupt_request_on_the_control_channel_works_as_in_stock(pair: Pai
         mark.unlink(missing_ok=True)
         msg_id = kernel.send(_SAY + "time.sleep(30)")
         kernel.wait(mark.exists)
+        kernel.wait(Settled(kernel.pid))  # else stock may lose the reply
         reply = kernel.ask("interrupt_request", {}, channel="control")
         ran = kernel.collect(msg_id)
         return [reply["status"], ran.status, (ran.error or {}).get("ename")]
