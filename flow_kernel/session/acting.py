@@ -31,7 +31,8 @@ class _Cell:
     def __init__(self, actor: str) -> None:
         self.actor = actor
         # By address and proof: a thread that ends leaves both of its numbers to the next one.
-        self._known = {id(one): weakref.ref(one) for one in list(_threads.values())}
+        threads = list(_threads.values()) if actor else ()
+        self._known = {id(one): weakref.ref(one) for one in threads}
 
     def is_new(self, thread: Any) -> bool:
         """It was not there before the cell."""
@@ -42,27 +43,22 @@ class _Cell:
 class Acting:
     """The actors of the code that runs now."""
 
-    __slots__ = ("_actor", "_cell", "_of_agents")
+    __slots__ = ("_cell", "_of_agents")
 
     def __init__(self) -> None:
-        self._actor: ContextVar[str | None] = ContextVar("flow_actor", default=None)
         self._cell: ContextVar[_Cell | None] = ContextVar("flow_actors_cell", default=None)
         self._of_agents: list[_Cell] = []
 
     def begin(self, actor: str) -> None:
         """An outermost cell of `actor` begins here."""
-        self._actor.set(actor)
+        cell = _Cell(actor)
+        self._cell.set(cell)
         if actor:
-            cell = _Cell(actor)
             self._of_agents.append(cell)
-            self._cell.set(cell)
 
     def end(self) -> None:
         """It has ended."""
-        self._actor.set(None)
         cell = self._cell.get()
-        if cell is None:
-            return
         self._cell.set(None)
         if cell in self._of_agents:
             self._of_agents.remove(cell)
@@ -72,11 +68,15 @@ class Acting:
 
     def told(self) -> str | None:
         """Who it is; empty where their client does not say, None where nobody's cell runs here."""
-        actor = self._actor.get()
-        if actor is None and (thread := _threads.get(_get_ident())) is not None:
-            actor = thread.__dict__.get(_KEY)
-            if actor is None and self._of_agents and self._of_agents[-1].is_new(thread):
-                actor = thread.__dict__[_KEY] = self._of_agents[-1].actor
+        cell = self._cell.get()
+        if cell is not None:
+            return cell.actor
+        thread = _threads.get(_get_ident())
+        if thread is None:
+            return None
+        if self._of_agents and self._of_agents[-1].is_new(thread):
+            thread.__dict__.setdefault(_KEY, self._of_agents[-1].actor)
+        actor: str | None = thread.__dict__.get(_KEY)
         return actor
 
     def now(self) -> str:
