@@ -19,6 +19,9 @@ globals()["__builtins__"] = FROZEN_BUILTINS
 # The table that the import system uses; a cell may bind another dict to `sys.modules`.
 _modules: Final = sys.modules
 
+# pyzmq loads it in whichever thread is the first to send a large message, at any time.
+_OF_MESSAGES: Final = frozenset({"zmq.utils.garbage"})
+
 
 class ImportMark(NamedTuple):
     """How many modules there were, and the one imported last."""
@@ -34,7 +37,7 @@ class ImportWatch:
 
     def __init__(self) -> None:
         self._known: set[str] = {name for name in tuple(_modules) if type(name) is str}
-        self._foreign: set[str] = set()
+        self._foreign: set[str] = set(_OF_MESSAGES)
 
     def mark(self) -> ImportMark:
         """Where `sys.modules` ends now. About 0.3 us."""

@@ -45,3 +45,16 @@ def test_a_module_that_stock_ipykernel_has_loaded_is_no_import_of_a_cell() -> No
 
     assert ran.metadata["flow"]["added_imports"] == []
     assert "email.mime.audio" in other.metadata["flow"]["added_imports"]
+
+
+@promise("start.lean")
+def test_what_pyzmq_loads_for_a_large_message_is_no_import_of_a_cell() -> None:
+    with Kernel(is_cold=True) as kernel:
+        loaded = "import sys; 'zmq.utils.garbage' in sys.modules"
+        assert kernel.run(loaded).result == "False"
+        ran = kernel.run(
+            "from IPython.display import display\ndisplay({'text/plain': 'x' * 300_000}, raw=True)"
+        )
+        assert kernel.run(loaded).result == "True"
+
+    assert ran.metadata["flow"]["added_imports"] == []
