@@ -17,7 +17,7 @@ export PYTHONDONTWRITEBYTECODE :=
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test check bench bench-peers bench-checkpoints bench-pools bench-workflows soak \
-	lab test-all test-newest clean check-ruff check-format check-mypy check-types check-floors
+	lab test-all test-extras test-newest clean check-ruff check-format check-mypy check-types check-floors
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ lab: .venv/.lab ## Open JupyterLab with the kernel ready
 
 test-all: ## Run the tests on every CPython >= 3.11 found, one line each
 	@.ci/test-all $(ARGS)
+
+test-extras: ## Run the tests that look at libraries with torch and our own extras beside them
+	@.ci/test-extras $(ARGS)
 
 test-newest: ## Run the tests of our overrides on the newest ipykernel and IPython
 	@.ci/test-newest $(ARGS)

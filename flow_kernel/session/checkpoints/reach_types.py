@@ -52,6 +52,7 @@ _OF_PANDAS: Final[Mapping[str, tuple[str, ...]]] = {
     "pandas.core.arrays.timedeltas.TimedeltaArray": ("_ndarray", "_dtype", "_freq"),
     "pandas.core.arrays.period.PeriodArray": ("_ndarray",),
     "pandas.core.arrays.string_.StringArray": ("_ndarray",),
+    "pandas.core.arrays.string_arrow.ArrowStringArray": ("_pa_array",),
     "pandas.core.arrays.numpy_.NumpyExtensionArray": ("_ndarray",),
     "pandas.core.arrays.integer.IntegerArray": ("_data", "_mask"),
     "pandas.core.arrays.floating.FloatingArray": ("_data", "_mask"),
@@ -96,6 +97,7 @@ class Types:
         arrays: Exactly `numpy.ndarray`, or nothing.
         holders: These attributes; `*` means all of the instance's own.
         scalar_ids: The ids of the first.
+        columns: Exactly `pyarrow.ChunkedArray`, by the class of its plain types; or nothing.
         texts: Arrays that take nothing but text.
         made_with: The modules that were loaded.
     """
@@ -105,6 +107,7 @@ class Types:
     mappings: frozenset[type] = frozenset(_MAPPINGS)
     arrays: frozenset[type] = frozenset()
     holders: Mapping[type, tuple[str, ...]] = field(default_factory=dict)
+    columns: Mapping[type, type] = field(default_factory=dict)
     texts: frozenset[type] = frozenset()
     scalar_ids: frozenset[int] = frozenset()
     made_with: tuple[ModuleType | None, ...] = ()
@@ -137,7 +140,8 @@ def name_of(kind: type) -> str:
 
 def loaded() -> tuple[ModuleType | None, ...]:
     """The libraries that `known_types` depends on."""
-    return tuple(map(sys.modules.get, ("numpy", "pandas", "numpy.random", "pandas.core.api")))
+    names = ("numpy", "pandas", "numpy.random", "pandas.core.api", "pyarrow.lib")
+    return tuple(map(sys.modules.get, names))
 
 
 def known_types() -> Types:
@@ -167,9 +171,15 @@ def known_types() -> Types:
         sequences=frozenset([*_SEQUENCES, *([frozen_list] if frozen_list is not None else [])]),
         arrays=frozenset([numpy.ndarray]),
         holders={kind: inside for kind, inside in holders.items() if inside},
+        columns=_columns(),
         texts=frozenset([text] if text is not None else []),
         made_with=loaded(),
     )
+
+
+def _columns() -> dict[type, type]:
+    column, plain = map(_class, ("pyarrow.lib.ChunkedArray", "pyarrow.lib.DataType"))
+    return {column: plain} if column is not None and plain is not None else {}
 
 
 def _timed() -> dict[type, tuple[str, ...]]:

@@ -156,6 +156,9 @@ class _Walker:
             return self._of_arrays(same)
         if any(map(_has_callback, same)):
             return None
+        if kind in self._types.columns:
+            plain = self._types.columns[kind]
+            return [] if all(_is_text(one.type, plain) for one in same) else None
         inside: list[list[Any]] | None = None
         if (attributes := self._types.holders.get(kind)) is not None:
             inside = [_attributes(one, attributes) for one in same]
@@ -256,6 +259,14 @@ def _attributes(holder: object, names: tuple[str, ...]) -> list[object]:
     if names == ("*",):
         return [value for name, value in vars(holder).items() if name not in CACHES]
     return [getattr(holder, name, None) for name in names]
+
+
+def _is_text(dtype: object, plain: type) -> bool:
+    """True for text of Arrow, which nothing writes to: pandas replaces the whole column.
+
+    Numbers may lie in the memory of an array that others write to.
+    """
+    return type(dtype) is plain and str(dtype) in ("string", "large_string")
 
 
 def _is_plain_dtype(dtype: Any) -> bool:
