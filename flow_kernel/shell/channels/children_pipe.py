@@ -19,6 +19,7 @@ import os
 import socket
 import struct
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any, Final, Self
 
 from flow_kernel.records.frozen import FROZEN_BUILTINS
@@ -38,32 +39,37 @@ _UNFINISHED: Final = 16
 _HEAD: Final = struct.Struct("!QQ?")
 """Who sends (process and message) and whether more of it follows."""
 _getpid: Final = os.getpid
+# The function of C: a cell may have put a class of its own in the place of Python's sockets.
+_pair: Final[Any] = getattr(import_module("_socket"), "socketpair", None)
 _QUIET: Final = getattr(socket, "MSG_NOSIGNAL", 0)
 
 
 class ChildrenPipe:
     """Two ends of a socket: children have the one, their parent the other."""
 
-    def __init__(self, reader: socket.socket, writer: socket.socket) -> None:
+    def __init__(self, reader: Any, writer: Any) -> None:
         self._reader = reader
         self._writer = writer
         self._numbers = itertools.count()
         self._pieces: dict[tuple[int, int], list[bytes]] = {}
+        # Either has its own: a cell may have set another default, which a look would wait for.
+        self._reader.settimeout(0.0)
         self._writer.settimeout(PATIENCE_S)
 
     @classmethod
     def made(cls) -> Self | None:
         """A new one; None where the system has no such sockets, or no descriptors left."""
         try:
-            reader, writer = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        except (AttributeError, OSError):
+            reader, writer = _pair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        except (AttributeError, TypeError, OSError):
             return None
         writer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ROOM_BYTES)
         return cls(reader, writer)
 
     def fileno(self) -> int:
         """Readable when a child has said something."""
-        return self._reader.fileno()
+        descriptor: int = self._reader.fileno()
+        return descriptor
 
     def say(self, frames: Sequence[Any]) -> None:
         """In a child: hand a message to the parent.
@@ -90,7 +96,7 @@ class ChildrenPipe:
         found: list[list[bytes]] = []
         for _ in range(MOST_AT_ONCE):
             try:
-                packet = self._reader.recv(PACKET_BYTES + _HEAD.size, socket.MSG_DONTWAIT)
+                packet = self._reader.recv(PACKET_BYTES + _HEAD.size)
             except OSError:  # there is none
                 break
             pid, number, has_more = _HEAD.unpack_from(packet)

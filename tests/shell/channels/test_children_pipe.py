@@ -4,6 +4,7 @@ import hashlib
 import os
 import resource
 import select
+import socket
 import sys
 from pathlib import Path
 
@@ -155,6 +156,35 @@ def test_a_pipe_that_cannot_be_made_leaves_children_to_stock() -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert made is None
+
+
+@pytest.mark.timeout(20)
+def test_a_default_timeout_of_the_cells_holds_no_look_up() -> None:
+    socket.setdefaulttimeout(3600.0)
+    try:
+        pipe = _pair()
+    finally:
+        socket.setdefaulttimeout(None)
+
+    assert pipe.heard() == []
+    pipe.say([b"said"])
+    assert pipe.heard() == [[b"said"]]
+    pipe.close()
+
+
+def test_a_class_that_a_cell_has_put_in_the_place_of_sockets_is_not_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Proxied(socket.socket):
+        def __init__(self, *_: object, **__: object) -> None:
+            raise ValueError("of the internet only")
+
+    monkeypatch.setattr(socket, "socket", Proxied)
+    pipe = _pair()
+
+    pipe.say([b"said"])
+    assert pipe.heard() == [[b"said"]]
+    pipe.close()
 
 
 def test_a_channel_that_is_closed_makes_none_for_a_later_fork() -> None:
