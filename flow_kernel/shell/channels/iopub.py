@@ -65,6 +65,7 @@ class FlowIOPubThread(IOPubThread):  # type: ignore[misc]  # ipykernel has no ty
 
     patience_s: float = 10.0
     """Longest wait for who sends, as in ipykernel's `flush`: it may wait for us, in a finalizer."""
+    _children: ChildrenPipe | None = None
 
     def __init__(self, socket: Any, pipe: bool = False, session: Any = False) -> None:
         self.order: Any = threading.RLock()
@@ -79,7 +80,6 @@ class FlowIOPubThread(IOPubThread):  # type: ignore[misc]  # ipykernel has no ty
         """Called before the socket is closed: they send what waits."""
         self.on_child: Callable[[list[bytes]], None] = self._handle_pipe_msg
         """Told each message of a forked child, behind the word that proves it; it sends it."""
-        self._children: ChildrenPipe | None = None
         self._is_hearing = False
         self._is_sending = False
         self._behind: deque[_Message] = deque()
@@ -236,8 +236,11 @@ class FlowIOPubThread(IOPubThread):  # type: ignore[misc]  # ipykernel has no ty
         made = ChildrenPipe.made()
         if made is None:
             return
-        self._children = made
-        self.schedule(self._listen_to_children)
+        # One step: two threads may fork at once, and the first pipe is that of both.
+        if self.__dict__.setdefault("_children", made) is made:
+            self.schedule(self._listen_to_children)
+        else:
+            made.close()
 
     def _listen_to_children(self) -> None:
         with suppress(RuntimeError, OSError, ValueError):  # the kernel ends

@@ -6,6 +6,7 @@ import resource
 import select
 import socket
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from flow_kernel.shell.channels.children_pipe import (
     ChildrenPipe,
 )
 from tests.promises import promise
-from tests.publishers import WAIT_S, published_by, publisher
+from tests.publishers import WAIT_S, Publisher, published_by, publisher
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="elsewhere children speak as in stock ipykernel"
@@ -185,6 +186,34 @@ def test_a_class_that_a_cell_has_put_in_the_place_of_sockets_is_not_used(
     pipe.say([b"said"])
     assert pipe.heard() == [[b"said"]]
     pipe.close()
+
+
+@promise("children.end")
+def test_threads_that_fork_at_once_lose_no_child() -> None:
+    for _ in range(20):  # it is about the first forks of a channel
+        with publisher() as channel:
+            client = channel.client()
+            together = threading.Barrier(4)
+
+            def fork(
+                number: int, channel: Publisher = channel, together: threading.Barrier = together
+            ) -> None:
+                together.wait()
+                pid = os.fork()
+                if pid == 0:
+                    channel.session.pid = os.getpid()
+                    channel.send("child", number=number)
+                    os._exit(0)
+                os.waitpid(pid, 0)
+
+            threads = [threading.Thread(target=fork, args=(number,)) for number in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            channel.send("last")
+            said = [content["number"] for _, content in client.until("last")]
+        assert sorted(said) == [0, 1, 2, 3]
 
 
 def test_a_channel_that_is_closed_makes_none_for_a_later_fork() -> None:
