@@ -10,9 +10,12 @@ waited for it stands before what the parent says then, also when it ends by `os.
 
 Packets of a local socket (`SOCK_SEQPACKET`, Linux) keep the messages of several children apart. A
 message that is larger than a packet is sent in several, which its reader joins by their sender. On
-other systems children speak as in stock ipykernel.
+other systems children speak as in stock ipykernel. So does a child that has closed its end, as
+daemons do, and one whose parent has not read for a while: what holds the interpreter lock of the
+parent for so long does not hold up the threads of ZeroMQ.
 """
 
+import errno
 import itertools
 import marshal
 import os
@@ -31,7 +34,7 @@ PACKET_BYTES: Final = 32_000
 ROOM_BYTES: Final = 1 << 20
 """What the system is asked to keep until it is read; it may keep less, and twice as much."""
 PATIENCE_S: Final = 3.0
-"""Longest wait of a child for a parent that does not read, as in ipykernel; then it is not sent."""
+"""Longest wait of a child for a parent that does not read."""
 MOST_AT_ONCE: Final = 4096
 """Packets that are read in a row: more than fit into the socket, so what was there is read."""
 _UNFINISHED: Final = 16
@@ -41,6 +44,8 @@ _HEAD: Final = struct.Struct("!QQ?")
 _getpid: Final = os.getpid
 # The function of C: a cell may have put a class of its own in the place of Python's sockets.
 _pair: Final[Any] = getattr(import_module("_socket"), "socketpair", None)
+_fstat: Final = os.fstat
+_GONE: Final = frozenset((errno.EPIPE, errno.ECONNRESET, errno.ECONNREFUSED))
 _QUIET: Final = getattr(socket, "MSG_NOSIGNAL", 0)
 
 
@@ -50,6 +55,7 @@ class ChildrenPipe:
     def __init__(self, reader: Any, writer: Any) -> None:
         self._reader = reader
         self._writer = writer
+        self._place = _identity(writer.fileno())
         self._numbers = itertools.count()
         self._pieces: dict[tuple[int, int], list[bytes]] = {}
         # Either has its own: a cell may have set another default, which a look would wait for.
@@ -71,14 +77,20 @@ class ChildrenPipe:
         descriptor: int = self._reader.fileno()
         return descriptor
 
-    def say(self, frames: Sequence[Any]) -> None:
+    def say(self, frames: Sequence[Any]) -> bool:
         """In a child: hand a message to the parent.
 
-        One that the parent does not take, because it has gone or stands still, is not sent.
+        One whose parent has gone is for nobody.
 
         Args:
             frames: Of the message, each of them bytes or a buffer.
+
+        Returns:
+            False where it cannot be handed over here, now and later.
         """
+        if _identity(self._writer.fileno()) != self._place:
+            self._writer.detach()  # closed, and its number may be that of a file of the user's
+            return False
         rest = memoryview(marshal.dumps([bytes(frame) for frame in frames]))
         pid, number = _getpid(), next(self._numbers)
         try:
@@ -87,9 +99,9 @@ class ChildrenPipe:
                 head = _HEAD.pack(pid, number, bool(rest))
                 self._writer.sendmsg((head, piece), (), _QUIET)
                 if not rest:
-                    return
-        except OSError:
-            return
+                    return True
+        except OSError as error:
+            return error.errno in _GONE
 
     def heard(self) -> list[list[bytes]]:
         """In the parent: the messages that are there by now, in the order they were said."""
@@ -118,3 +130,12 @@ class ChildrenPipe:
         """Nobody speaks any more, or listens."""
         self._reader.close()
         self._writer.close()
+
+
+def _identity(descriptor: int) -> tuple[int, int] | None:
+    """What an open descriptor leads to."""
+    try:
+        found = _fstat(descriptor)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

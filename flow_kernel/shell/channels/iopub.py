@@ -222,10 +222,11 @@ class FlowIOPubThread(IOPubThread):  # type: ignore[misc]  # ipykernel has no ty
             self.order.release()
 
     def _say_to_parent(self, msg: Any, args: Any, kwargs: Any) -> None:
-        if self._children is None or not self._pipe_flag:
-            super()._really_send(msg, *args, **kwargs)
-        else:
-            self._children.say(msg)
+        if self._children is not None and self._pipe_flag:
+            if self._children.say(msg):
+                return
+            self._children = None  # all further ones go the same way, or they overtake this one
+        super()._really_send(msg, *args, **kwargs)
 
     def expect_child(self) -> None:
         """This process is about to fork."""

@@ -75,6 +75,39 @@ if os.fork() == 0:
     os._exit(0)
 os._exit(0)
 """
+_DAEMON = """
+import os, socket
+ours, theirs = socket.socketpair()
+pid = os.fork()
+if pid == 0:
+    high = os.dup2(theirs.detach(), 200)
+    os.closerange(3, high)
+    used = [os.dup(high) for _ in range(100)]  # whatever number had been ours
+    for number in range(3):
+        session.pid = os.getpid()
+        session.send(thread, "daemon", {"number": number, "used": sum(map(os.isatty, used))})
+    for each in used:
+        os.fstat(each)
+    os._exit(7)
+theirs.close()
+_, status = os.waitpid(pid, 0)
+ours.setblocking(True)
+session.send(thread, "daemon", {"code": status >> 8, "sent": ours.recv(1).decode()})
+sys.stdin.readline()
+"""
+_HELD_LOCK = """
+import ctypes, os
+pid = os.fork()
+if pid == 0:
+    thread._children._writer.settimeout(0.2)
+    session.pid = os.getpid()
+    for number in range(100):
+        session.send(thread, "numbered", {"number": number, "rest": "x" * 60_000})
+    os._exit(0)
+ctypes.PyDLL(None).waitpid(pid, None, 0)  # and no other thread has the interpreter lock
+session.send(thread, "numbered", {"number": -1})
+sys.stdin.readline()
+"""
 
 
 @promise("children.end")
@@ -110,6 +143,27 @@ def test_a_child_goes_on_when_its_parent_has_gone(tmp_path: Path) -> None:
         assert process.stdout is not None
         assert select.select([process.stdout], [], [], WAIT_S)[0]
         assert process.stdout.readline() == "went on\n"
+
+
+@promise("children.end")
+def test_a_child_that_closes_all_descriptors_is_heard_and_keeps_those_it_opens(
+    tmp_path: Path,
+) -> None:
+    with published_by(_DAEMON, tmp_path) as (_, client):
+        said = [client.receive()[1] for _ in range(4)]
+
+    assert sorted(said, key=lambda each: each.get("number", 3)) == [
+        *({"number": number, "used": 0} for number in range(3)),
+        {"code": 7, "sent": ""},
+    ]
+
+
+@promise("children.end")
+def test_a_child_whose_parent_cannot_read_loses_nothing(tmp_path: Path) -> None:
+    with published_by(_HELD_LOCK, tmp_path) as (_, client):
+        said = [client.receive()[1]["number"] for _ in range(101)]
+
+    assert sorted(said) == [*range(-1, 100)]
 
 
 def _pair() -> ChildrenPipe:
