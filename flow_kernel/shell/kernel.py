@@ -168,19 +168,24 @@ class FlowKernel(
                 code, silent=silent, store_history=store_history, expressions=user_expressions
             )
         are_isolated = bool(user_expressions) and self._isolates_all
-        with self.answered() as answer:
-            self.hear_interrupts()
-            self.shell.begin_request(code)
-            answer.reply = await super().do_execute(
-                code,
-                silent,
-                store_history,
-                None if are_isolated else user_expressions,
-                allow_stdin,
-                cell_meta=cell_meta,
-                cell_id=cell_id,
-            )
-        self.hear_no_interrupt()
+        answer = self.answered()
+        try:
+            with answer:
+                self.hear_interrupts()
+                self.shell.begin_request(code)
+                answer.reply = await super().do_execute(
+                    code,
+                    silent,
+                    store_history,
+                    None if are_isolated else user_expressions,
+                    allow_stdin,
+                    cell_meta=cell_meta,
+                    cell_id=cell_id,
+                )
+            self.hear_no_interrupt()
+        except KeyboardInterrupt as error:
+            self.hear_no_interrupt()
+            answer.give_after(error)
         self.shell.end_request()
         reply = answer.reply
         if _getpid() != self._pid:

@@ -42,15 +42,17 @@ class LateInterruptsKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel ha
     """A kernel whose replies no interrupt takes away."""
 
     _unanswered: Any = None
-    """The request that the main thread is at, until it has its reply."""
+    """The request whose cell can be interrupted in the main thread, until that is over."""
+    _noter: Any = None
+    """The handler while an interrupt is noted."""
     _is_noted: bool = False
 
     def pre_handler_hook(self) -> None:
         """A request is about to be handled."""
         request = self.get_parent("shell") if _thread() is _main() else None
         if request and request.get("msg_type") == "execute_request":
-            self._unanswered, self._is_noted = request, False
-            self.saved_sigint_handler: Any = _set_handler(_SIGINT, self._note)
+            self._unanswered, self._is_noted, self._noter = None, False, self._note
+            self.saved_sigint_handler: Any = _set_handler(_SIGINT, self._noter)
         else:
             super().pre_handler_hook()
 
@@ -62,8 +64,9 @@ class LateInterruptsKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel ha
         """
         if _thread() is not _main():
             return
-        if _get_handler(_SIGINT) in (self._note, _too_late):
-            self._unanswered = self.get_parent("shell")
+        self._unanswered = self.get_parent("shell")
+        handler = _get_handler(_SIGINT)
+        if handler is self._noter or handler is _too_late:  # else it is the user's
             _set_handler(_SIGINT, _RAISES)
         is_noted, self._is_noted = self._is_noted, False
         if is_noted:
@@ -81,13 +84,14 @@ class LateInterruptsKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel ha
 
     def post_handler_hook(self) -> None:
         """A request of whatever kind was handled."""
-        super().post_handler_hook()
-        if _thread() is not _main():
-            return
-        request, self._unanswered = self._unanswered, None
-        if request and request.get("msg_type") == "execute_request":
-            with suppress(Exception):  # as ipykernel: a request that cannot be answered is none
-                self._answer_interrupted(request)
+        try:
+            super().post_handler_hook()
+        finally:
+            if _thread() is _main():
+                request, self._unanswered = self._unanswered, None
+                if request and request.get("msg_type") == "execute_request":
+                    with suppress(Exception):  # as ipykernel: one that cannot be answered is none
+                        self._answer_interrupted(request)
 
     def _answer_interrupted(self, request: Any) -> None:
         content = request["content"]

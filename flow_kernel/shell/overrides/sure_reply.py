@@ -81,6 +81,11 @@ class Answer:
         repairs.end()
         return True
 
+    def give_after(self, interrupt: KeyboardInterrupt) -> None:
+        """One more came, behind the cell or as its failure was shown."""
+        if self.reply is None:
+            self.reply = failed_reply(self._kernel, interrupt)
+
 
 def failed_reply(kernel: Any, error: BaseException) -> dict[str, Any]:
     """The reply to a request whose cell `error` has ended from outside; shows it as well."""
