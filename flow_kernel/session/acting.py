@@ -43,24 +43,27 @@ class _Cell:
 class Acting:
     """The actors of the code that runs now."""
 
-    __slots__ = ("_cell", "_of_agents")
+    __slots__ = ("_begun", "_cell", "_of_agents")
 
     def __init__(self) -> None:
         self._cell: ContextVar[_Cell | None] = ContextVar("flow_actors_cell", default=None)
         self._of_agents: list[_Cell] = []
+        # By thread: one that awaits begins in a context of its own, and ends outside of it.
+        self._begun: dict[int, _Cell] = {}
 
     def begin(self, actor: str) -> None:
         """An outermost cell of `actor` begins here."""
-        cell = _Cell(actor)
+        self.end()  # one that did not come to its end
+        cell = self._begun[_get_ident()] = _Cell(actor)
         self._cell.set(cell)
         if actor:
             self._of_agents.append(cell)
 
     def end(self) -> None:
         """It has ended."""
-        cell = self._cell.get()
+        cell = self._begun.pop(_get_ident(), None)
         self._cell.set(None)
-        if cell in self._of_agents:
+        if cell is not None and cell in self._of_agents:
             self._of_agents.remove(cell)
             for thread in list(_threads.values()):
                 if cell.is_new(thread):

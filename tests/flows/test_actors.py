@@ -65,6 +65,17 @@ def test_a_thread_of_a_person_stays_theirs_while_an_agents_cell_runs(flow: Kerne
 
 
 @promise("record.actor")
+def test_what_a_person_begins_after_an_agents_cell_that_awaited_is_theirs(flow: Kernel) -> None:
+    flow.run(_BEGIN)
+    flow.run("%task start Speaking behind an agent")
+    flow.run("await asyncio.sleep(0)", metadata=_AGENT)
+    flow.run("thread = threading.Thread(target=speak, args=('person',)); thread.start()")
+    flow.run("go.set(); said.wait(20)")
+
+    assert _authors(flow)["person in a thread"] == "user"
+
+
+@promise("record.actor")
 def test_what_an_agents_thread_asks_and_runs_is_of_the_agent(flow: Kernel) -> None:
     flow.run(
         "import threading, flow_kernel\n"
