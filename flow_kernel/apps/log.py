@@ -111,8 +111,11 @@ def _scope(options: argparse.Namespace, terminal: Terminal) -> _Scope:
         return _Scope(home=None, list_files=lambda: files, wanted=wanted, failed=options.failed)
     home = find_home(terminal, options.home)
 
+    # To programs a list without anything is empty, as others are; what is named has to be there.
+    may_be_none = options.json and not options.verify and not (options.task or options.plan)
+
     def list_files() -> list[Path]:
-        if options.follow:  # the first log may be yet to come
+        if options.follow or may_be_none:  # the first log may be yet to come
             return [path for path in home.log_files() if wanted.wants_file(path)]
         return logs_of(home, wanted)
 

@@ -46,7 +46,9 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     if options.logs:
         files = named_logs(terminal, _expand(options.logs, terminal.cwd))
     else:
-        files = logs_of(find_home(terminal, options.home))
+        home = find_home(terminal, options.home)
+        # To programs it is no error that nothing was begun yet.
+        files = home.log_files() if options.json else logs_of(home)
     counted = _engine(options.engine)(files)
     if options.json:
         terminal.document(as_json(counted))
