@@ -63,6 +63,8 @@ class Zygote:
         self._is_prepared = False
         self._tags: dict[int, str] = {}
         self._below: dict[int, dict[int, str | None]] = {}
+        self._sweeping: set[str] = set()
+        """The tags of workers that were reaped and may have left something."""
         self._wakes, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def run(self) -> None:
@@ -175,10 +177,13 @@ class Zygote:
                 return
             if pid == 0:
                 return
-            tag = self._tags.pop(pid, None)
+            tag = self._tags.get(pid)
             below = self._below.pop(pid, {})
             if tag is None:  # it was left behind by a worker and adopted
                 continue
+            # The end of the owner may come at any line: what is stopped by then has to die.
+            self._sweeping.add(tag)
+            del self._tags[pid]
             self._tell(
                 {
                     "op": "exited",
@@ -189,6 +194,7 @@ class Zygote:
                 }
             )
             self._sweep(tag, below)
+            self._sweeping.discard(tag)
 
     def _sweep(self, tag: str, below: Mapping[int, str | None]) -> None:
         """Kill what a worker has left.
@@ -203,7 +209,7 @@ class Zygote:
         sweep.kill_all(tag, also=left)
 
     def _leave(self, _number: int = 0, _frame: FrameType | None = None) -> NoReturn:
-        tags = set(self._tags.values())
+        tags = {*self._tags.values(), *self._sweeping}
         for pid in list(self._tags):
             _kill(pid, signal.SIGKILL)
         for tag in tags:
