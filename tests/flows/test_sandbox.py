@@ -314,6 +314,28 @@ def test_a_task_runs_in_its_workspace_or_nowhere(server: SandboxServer, client: 
 
 
 @promise("sandbox.runs")
+@pytest.mark.parametrize("source", [{"command": "echo $PPID"}, {"code": "print(os.getpid())"}])
+def test_a_workspace_that_goes_when_its_task_has_begun_is_named_and_nothing_is_run(
+    server: SandboxServer, client: Sandbox, source: dict[str, str]
+) -> None:
+    going = server.work / "going"
+    going.mkdir()
+    order = {"workspace": "going", "worker": "stays"}
+    client.run(code="import os", **order).wait(DEADLINE_S)
+    worker = psutil.Process(int(client.run(**source, **order).wait(DEADLINE_S).stdout))
+
+    worker.suspend()
+    task = client.run(**source, **order)
+    _hear(task, "execution_started")
+    going.rmdir()
+    worker.resume()
+    end = task.wait(DEADLINE_S)
+
+    why = f'the workspace "{going}" cannot be entered: No such file or directory; nothing was run'
+    assert (*_ended(end), end.stdout, end.message) == (None, "refused", "", "", why)
+
+
+@promise("sandbox.runs")
 def test_variables_are_kept_only_for_tasks_that_name_a_worker_in_the_same_workspace(
     server: SandboxServer, client: Sandbox
 ) -> None:

@@ -5,16 +5,17 @@ Called by `service` with what is known of the end, and by `idle_deaths`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from flow_kernel.errors import (
     CellTimeout,
     FlowError,
     MemoryLimitExceeded,
+    UsageError,
     WorkerBlocked,
     WorkerDied,
 )
-from flow_kernel.records.plain import human_bytes
+from flow_kernel.records.plain import human_bytes, one_line
 from flow_kernel.records.process import memory_total, oom_kills
 from flow_kernel.session.isolation.cell import IsolatedCell
 from flow_kernel.session.isolation.run import Outcome
@@ -22,6 +23,8 @@ from flow_kernel.workers import death
 from flow_kernel.workers.death import Death
 from flow_kernel.workers.job import Died, Done
 from flow_kernel.workers.limits import Limits
+
+_REASON_CHARS: Final = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +161,23 @@ def limit_error(cell: IsolatedCell, worker_id: str, outcome: Outcome) -> FlowErr
                 hint="the stack above tells where it stood",
             )
     return None
+
+
+def no_directory(reply: Mapping[str, Any]) -> UsageError | None:
+    """What a cell is told that its worker has refused because its directory is gone.
+
+    Args:
+        reply: To a cell that was refused.
+
+    Returns:
+        None where that had another reason.
+    """
+    if reply.get("ename") != UsageError.__name__:
+        return None
+    return UsageError(
+        f"{one_line(str(reply.get('evalue')), _REASON_CHARS)}; nothing was run",
+        hint="make it with a command, or leave it out",
+    )
 
 
 def _detail(found: Death, died: Died, peak_rss_bytes: int | None) -> dict[str, object]:

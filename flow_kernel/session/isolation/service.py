@@ -15,14 +15,9 @@ from flow_kernel.errors import IsolationUnavailable, WorkerDied
 from flow_kernel.records.cell_changes import Changes
 from flow_kernel.records.changes_wire import from_wire, versions_from_wire
 from flow_kernel.records.process import oom_kills
+from flow_kernel.session.isolation import ends
 from flow_kernel.session.isolation.background import Background, BackgroundJob
 from flow_kernel.session.isolation.cell import IsolatedCell
-from flow_kernel.session.isolation.ends import (
-    limit_error,
-    limit_news,
-    torn_news,
-    worker_end,
-)
 from flow_kernel.session.isolation.inputs import wanted
 from flow_kernel.session.isolation.kinds import Freight, news_of, refuse_limits
 from flow_kernel.session.isolation.outgoing import Outgoing, Prepared
@@ -254,11 +249,11 @@ class Isolation:
             self.forget(worker.worker_id, name)
             if outcome.cause is not None and not cell.is_background:
                 self.outlet.drop()  # it shows our own interrupt
-            end = worker_end(cell, worker.worker_id, outcome, outcome.end, before)
+            end = ends.worker_end(cell, worker.worker_id, outcome, outcome.end, before)
             self._note(worker.worker_id, str(State.DEAD), end.death.reason, end.detail)
             raise end.error
         finished = self._finished(cell, worker, outcome, outcome.end)
-        news = limit_news(cell, worker.worker_id, finished.reply) or torn_news(
+        news = ends.limit_news(cell, worker.worker_id, finished.reply) or ends.torn_news(
             worker.worker_id, outcome.end
         )
         if news is not None and not cell.is_background:
@@ -360,20 +355,22 @@ class Isolation:
             versions=versions_from_wire(wire),
             outputs=outputs,
             not_back=not_back,
-            error=_error_of(cell, worker, outcome, done, found.get("script")),
+            error=_error_of(cell, worker, outcome, done, found),
             script=found.get("script") if cell.is_script else None,
         )
 
 
 def _error_of(
-    cell: IsolatedCell, worker: Worker, outcome: Outcome, done: Done, script: object
+    cell: IsolatedCell, worker: Worker, outcome: Outcome, done: Done, found: Mapping[str, Any]
 ) -> BaseException | None:
     if not has_failed(done):
         return None
     if done.was_torn and done.was_lost:
         return ConnectionResetError(TORN)
-    of_limit = limit_error(cell, worker.worker_id, outcome) or outcome.failure
-    return of_limit or (script_error(script) if cell.is_script else None)
+    if found.get("is_refused") and (error := ends.no_directory(done.reply)) is not None:
+        return error
+    of_limit = ends.limit_error(cell, worker.worker_id, outcome) or outcome.failure
+    return of_limit or (script_error(found.get("script")) if cell.is_script else None)
 
 
 def has_failed(done: Done) -> bool:

@@ -21,6 +21,7 @@ from typing import Any
 from flow_kernel.errors import UsageError
 from flow_kernel.records.cell_changes import CellLook, Watches
 from flow_kernel.records.changes_wire import to_wire
+from flow_kernel.records.plain import one_line
 from flow_kernel.records.process import ResidentMemory
 from flow_kernel.settings import RecorderSettings
 from flow_kernel.shell.taps.compile_tap import CompileTap
@@ -184,7 +185,10 @@ class WorkerJobs:
                 os.chdir(job["cwd"])
             except OSError as error:  # it may be gone
                 if job.get("is_placed"):
-                    raise UsageError(f"the directory {job['cwd']}: {error.strerror}") from None
+                    shown = one_line(str(job["cwd"]), 200)
+                    raise UsageError(
+                        f'the workspace "{shown}" cannot be entered: {error.strerror}'
+                    ) from None
         if "path" in job:
             sys.path[:] = job["path"]
         replay(job)
