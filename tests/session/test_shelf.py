@@ -1,5 +1,6 @@
 """The shelf: checkpoints are found, read and verified by any process, and never executed."""
 
+import os
 import random
 import zlib
 from pathlib import Path
@@ -81,6 +82,34 @@ def test_a_manifest_under_the_name_of_another_is_refused(tmp_path: Path) -> None
     path.rename(path.with_name("0123456789ab.json"))
     assert shelf.all() == []
     assert shelf.damaged == {"0123456789ab": f"belongs to checkpoint {one.checkpoint_id}"}
+
+
+def test_a_checkpoint_is_found_by_its_id_though_no_other_can_be_read(tmp_path: Path) -> None:
+    shelf = shelf_at(tmp_path)
+    one = taken(shelf, VALUES)
+    taken(shelf, VALUES, name=one.checkpoint_id, seq=2)  # of that name, and no such id
+    put(shelf.manifests_dir, "abcdefabcdef", b"damaged")
+    other = shelf_at(tmp_path)
+
+    assert other.find(one.checkpoint_id) == one
+    assert other.damaged == {}  # nobody has looked at it
+    other.drop(one)
+    assert other.find(one.checkpoint_id).seq == 2
+    with pytest.raises(CheckpointDamaged, match="abcdefabcdef"):
+        other.find("abcdefabcdef")
+
+
+def test_the_newest_file_comes_first_and_none_is_read_before_its_turn(tmp_path: Path) -> None:
+    shelf = shelf_at(tmp_path)
+    put(shelf.manifests_dir, "abcdefabcdef", b"damaged")
+    old, new = (taken(shelf, VALUES, seq=seq).checkpoint_id for seq in (1, 2))
+    for age_s, name in enumerate([new, old, "abcdefabcdef"]):
+        os.utime(shelf.manifests_dir / f"{name}.json", (age_s * -9 + 1e9,) * 2)
+    other = shelf_at(tmp_path)
+    found = other.newest_first()
+
+    assert [next(found).seq, next(found).seq, other.damaged] == [2, 1, {}]
+    assert ([*found], [*other.damaged]) == ([], ["abcdefabcdef"])
 
 
 def test_the_id_of_a_checkpoint_may_be_chosen_before_its_content_is_known() -> None:

@@ -7,12 +7,11 @@ from typing import Any, Final
 
 from flow_kernel.apps.server.base import Doing, Looking, text_of
 from flow_kernel.apps.server.rollbacks import WHATS, go_back_to
-from flow_kernel.apps.shelves import files_at, shelf_at
+from flow_kernel.apps.shelves import files_at
 from flow_kernel.errors import UsageError
 from flow_kernel.session.checkpoints.checkpoint import Checkpoint, differing
 from flow_kernel.session.checkpoints.comparison import summary_of
 from flow_kernel.session.checkpoints.files_text import files_line, left_files
-from flow_kernel.session.checkpoints.near import find_near
 from flow_kernel.session.checkpoints.tree import Node
 from flow_kernel.session.checkpoints.tree_text import remarks_of
 from flow_kernel.shell.views.checkpoint_display import DifferenceCard
@@ -102,7 +101,7 @@ class CheckpointRollback(Doing):
         what = text_of(asked, "what")
         if what not in WHATS:
             raise UsageError(f"what is one of {', '.join(WHATS)}")
-        target = find_near(shelf_at(self.dashboard.home), _name(where["name"]))
+        target = self.dashboard.shelved.find(_name(where["name"]))
         return go_back_to(
             self.dashboard,
             target,

@@ -7,8 +7,9 @@ line.
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from flow_kernel.errors import FlowError, StoreError
 from flow_kernel.records.home import Home
@@ -28,6 +29,9 @@ from flow_kernel.store.contract import Store
 from flow_kernel.store.files.snapshots import ChunkedFiles
 from flow_kernel.store.git.find import find
 from flow_kernel.store.git.snapshots import GitSnapshots
+
+_MOST_LOOKED_AT: Final = 50
+"""For files that need not be hashed again; one that is found in none of these is."""
 
 Note = Callable[[str, Mapping[str, object]], object]
 """Brings a record of a kind, with these fields, into the log."""
@@ -130,8 +134,8 @@ def project_files(  # noqa: PLR0913 - called twice, each by name
     """
 
     def newest() -> Mapping[str, Any] | None:
-        signed = (one for one in reversed(shelf.all()) if one.is_trusted and one.files)
-        return next((one.files for one in signed), None)
+        latest = islice(shelf.newest_first(), _MOST_LOOKED_AT)
+        return next((one.files for one in latest if one.is_trusted and one.files), None)
 
     place = FilesPlace(
         git=git,

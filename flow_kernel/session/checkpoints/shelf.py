@@ -5,6 +5,7 @@ Called by `session.checkpoints.service`, by the magics and by the command line.
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from flow_kernel.errors import CheckpointDamaged, NotFound, StoreError, UsageError
@@ -75,12 +76,28 @@ class Shelf:
             self._read(checkpoint_id)
         return sorted(self._known.values(), key=lambda c: (c.created_at, c.seq, c.checkpoint_id))
 
+    def newest_first(self) -> Iterator[Checkpoint]:
+        """Those that can be read, each read when it is its turn, by the times of their files.
+
+        These are no promise: a home may have been copied. `all` goes by what the manifests say.
+        """
+        times: list[tuple[int, str]] = []
+        for checkpoint_id in manifests_in(self.manifests_dir):
+            with suppress(OSError):  # pruned meanwhile
+                path = self.manifests_dir / f"{checkpoint_id}{SUFFIX}"
+                times.append((path.stat().st_mtime_ns, checkpoint_id))
+        for _, checkpoint_id in sorted(times, reverse=True):
+            if checkpoint_id not in self._known:
+                self._read(checkpoint_id)
+            if (one := self._known.get(checkpoint_id)) is not None:
+                yield one
+
     def find(self, wanted: str, *, session: str | None = None) -> Checkpoint:
-        """One checkpoint.
+        """One checkpoint; of a whole id only its own manifest is read.
 
         Args:
-            wanted: Its name (the newest of that name, those of `session` first), its id or the
-                beginning of that, or `-1`, `-2`, … counted from the newest of `session`.
+            wanted: Its id, its name (the newest of that name, those of `session` first), the
+                beginning of its id, or `-1`, `-2`, … counted from the newest of `session`.
             session: Whose come first.
 
         Raises:
@@ -88,6 +105,8 @@ class Shelf:
             UsageError: Several ids begin like that.
             CheckpointDamaged: There is one, and it cannot be read.
         """
+        if (exact := self._of_id(wanted)) is not None:
+            return exact
         known = self.all()
         own = [one for one in known if one.session == session]
         if wanted.startswith("-") and wanted[1:].isdigit() and int(wanted[1:]):
@@ -264,6 +283,15 @@ class Shelf:
             return listed(self.chunks.read(bytes.fromhex(part.chunk_list)))
         except ListDamaged as error:
             raise ChunkLost(str(error)) from None
+
+    def _of_id(self, wanted: str) -> Checkpoint | None:
+        """The one whose id that is, where it is there and can be read."""
+        if _ID.match(wanted) is None:
+            return None
+        if (known := self._known.get(wanted)) is not None:
+            return self.still(known)
+        self._read(wanted)
+        return self._known.get(wanted)
 
     def _read(self, checkpoint_id: str) -> None:
         try:
