@@ -1,7 +1,7 @@
 // Checkpoints as a tree; what one holds, how two differ, and the way back with a dry run first.
 import { html, useEffect, useRef, useState } from "./lib.mjs";
 import { ask, send, place } from "./data.mjs";
-import { Time, bytes, counted, Trouble, Empty, Dialog, More, Search, useAnswer, usePages } from "./parts.mjs";
+import { Time, bytes, clock, counted, Trouble, Empty, Dialog, More, Search, useAnswer, usePages } from "./parts.mjs";
 
 const LANE = 18;
 const HEIGHT = 46;
@@ -24,7 +24,7 @@ export function CheckpointsView({ sessions }) {
       ${nodes.map((row) => html`<${TreeRow} key=${row.checkpoint_id} row=${row} width=${q ? 0 : data.width} isChosen=${row.checkpoint_id === chosen} onPick=${pick} />`)}
       ${next ? html`<${More} onMore=${more} isBusy=${isBusy}>Older checkpoints<//>` : null}
     </div>
-    ${chosen ? html`<${One} key=${chosen} id=${chosen} nodes=${nodes} other=${other} onOther=${setOther} sessions=${sessions} onBack=${setBack} onClose=${() => setChosen(null)} />` : null}</div>
+    ${chosen ? html`<${One} key=${chosen} id=${chosen} other=${other} onOther=${setOther} sessions=${sessions} onBack=${setBack} onClose=${() => setChosen(null)} />` : null}</div>
     ${back ? html`<${Back} ask=${back} onClose=${() => setBack(null)} />` : null}
   </section>`;
 }
@@ -54,7 +54,7 @@ function TreeRow({ row, width, isChosen, onPick }) {
     <span class="took">${counted(row.variable_count, "variable")}</span><span class="took">${bytes(row.bytes_new)}</span><${Time} at=${row.created_at} /></button>`;
 }
 
-function One({ id, nodes, other, onOther, sessions, onBack, onClose }) {
+function One({ id, other, onOther, sessions, onBack, onClose }) {
   const { data, error } = useAnswer(`checkpoints/${place(id)}`, {}, []);
   const kernels = sessions.filter((each) => each.has_kernel);
   const title = useRef(null);
@@ -67,13 +67,29 @@ function One({ id, nodes, other, onOther, sessions, onBack, onClose }) {
       <div class="acts"><button onClick=${() => onBack({ id, name: data.name, what: "files" })}>Roll files back…</button>
         ${kernels.map((each) => html`<button key=${each.session} onClick=${() => onBack({ id, name: data.name, what: "state", session: each.session })}>Roll variables back${kernels.length > 1 ? ` in ${label(each)}` : ""}…</button>`)}
         ${kernels.length ? null : html`<span class="dim">No session lives that could take its variables.</span>`}</div>
-      <label class="pick"><span>Compare with</span><select value=${other || ""} onChange=${(e) => onOther(e.target.value || null)}><option value="">–</option>
-        ${nodes.filter((each) => each.checkpoint_id !== id).map((each) => html`<option key=${each.checkpoint_id} value=${each.checkpoint_id} selected=${each.checkpoint_id === other}>${each.name}</option>`)}</select></label>
-      ${other ? html`<${Difference} a=${id} b=${other} />` : html`<table class="vars"><caption>Variables</caption><tbody>${data.variables.map((each) => html`<tr key=${each.name}><th scope="row">${each.name}</th><td>${each.summary}</td></tr>`)}
+      <${Others} id=${id} other=${other} onOther=${onOther} />
+      ${other ? html`<${Difference} a=${id} b=${other.checkpoint_id} />` : html`<table class="vars"><caption>Variables</caption><tbody>${data.variables.map((each) => html`<tr key=${each.name}><th scope="row">${each.name}</th><td>${each.summary}</td></tr>`)}
         ${data.not_saved.map((each) => html`<tr key=${`-${each.name}`} class="warn"><th scope="row">${each.name}</th><td>not kept (${each.type}): ${each.reason}</td></tr>`)}</tbody></table>
         ${data.variables_more ? html`<p class="dim">and ${data.variables_more} more</p>` : null}
         <p><b>Files</b> ${data.files}</p>${data.left_out.map((each) => html`<p class="dim" key=${each}>${each}</p>`)}`}` : null}
   </aside>`;
+}
+
+// Any checkpoint of the home to compare with: the newest, older ones page by page, or by words.
+function Others({ id, other, onOther }) {
+  const [q, setQ] = useState("");
+  const { items, data, error, next, more, isBusy } = usePages("checkpoints", { q }, keyOf);
+  const found = items.filter((each) => each.checkpoint_id !== id);
+  // What was chosen stays chosen while something else is looked for.
+  const shown = other && !found.some((each) => each.checkpoint_id === other.checkpoint_id) ? [other, ...found] : found;
+  const choose = (e) => onOther(shown.find((each) => each.checkpoint_id === e.target.value) || null);
+  const total = (data?.total || 1) - 1;
+  return html`<div class="others"><label class="pick"><span>Compare with</span><select value=${other?.checkpoint_id || ""} onChange=${choose}><option value="">–</option>
+      ${shown.map((each) => html`<option key=${each.checkpoint_id} value=${each.checkpoint_id} selected=${each.checkpoint_id === other?.checkpoint_id}>${each.name} · ${clock(each.created_at)}</option>`)}</select></label>
+    ${total > 10 ? html`<${Search} label="Find another by name" value=${q} onChange=${setQ} />` : null}
+    <span class="dim" role="status">${isBusy ? "Loading…" : q && !found.length ? "No other checkpoint of that name." : q || next ? `${found.length.toLocaleString()}${next ? "" : " found"} of ${total.toLocaleString()}` : ""}</span>
+    ${next ? html`<button class="plain" onClick=${more} disabled=${isBusy}>Offer older ones</button>` : null}
+    <${Trouble} error=${error} /></div>`;
 }
 
 function label(session) {
