@@ -152,6 +152,13 @@ def test_a_search_that_finds_nothing_ends_with_its_budget_and_goes_on_from_there
 
     assert (first.records, first.is_cut, first.cursor is None) == ([], True, False)
     assert first.until == "2026-11-21T00:03:00.000Z"
+    assert first.total_bytes == sum(len(each) + 1 for each in lines)
+    assert 0 < first.total_bytes - first.left_bytes < 25 * len(lines[100])
+    last = page_of(home, wanted, limit=5, cursor=first.cursor or "")
+    while last.cursor:
+        assert last.left_bytes < first.left_bytes
+        first, last = last, page_of(home, wanted, limit=5, cursor=last.cursor)
+    assert last.left_bytes == 0
     assert all_pages(home, wanted, limit=5) == [4]
 
 

@@ -66,12 +66,16 @@ class Page:
         cursor: Where the next page begins; None where there is none.
         is_cut: True where the budget ended before the page was full.
         until: The time of the oldest line that was looked at; empty where there was none.
+        left_bytes: Of the files, those that pages to come would read.
+        total_bytes: Of the files, all.
     """
 
     records: list[Record]
     cursor: str | None
     is_cut: bool
     until: str
+    left_bytes: int
+    total_bytes: int
 
 
 @dataclass(slots=True)
@@ -141,6 +145,8 @@ def page_of(home: Home, wanted: Wanted, *, limit: int, cursor: str = "") -> Page
         cursor=reading.cursor(),
         is_cut=left < 0 and len(records) < limit,
         until=reading.until,
+        left_bytes=reading.left_bytes,
+        total_bytes=reading.total_bytes,
     )
 
 
@@ -153,6 +159,7 @@ class _Reading:
         self._opened: dict[int, _File] = {}
         self._heap: list[tuple[str, int, int, bytes]] = []
         self.until = ""
+        self.total_bytes = 0
         self._later: list[tuple[str, _File]] = []
         for path in home.log_files():
             if wanted.where.wants_file(path):
@@ -182,11 +189,17 @@ class _Reading:
         until = min(self.until or _NEVER, self._newest)
         return f"{until}~{'-'.join(f'{inode:x}.{end:x}' for inode, end in ends.items())}"
 
+    @property
+    def left_bytes(self) -> int:
+        """What nobody has looked at yet."""
+        return sum(file.end for file in (*self._opened.values(), *(f for _, f in self._later)))
+
     def _find(self, path: Path) -> None:
         try:
             facts = path.stat()
         except OSError:
             return
+        self.total_bytes += facts.st_size
         end = self._known.get(facts.st_ino)
         file = _File(path, facts.st_ino, facts.st_size if end is None else min(end, facts.st_size))
         if end is not None:

@@ -53,6 +53,8 @@ class RecordList(Looking):
             "next": page.cursor,
             "is_cut": page.is_cut,
             "until": page.until,
+            "left_bytes": page.left_bytes,
+            "total_bytes": page.total_bytes,
         }
 
 

@@ -1,10 +1,11 @@
 // The log: pages of records, the newest first, with search; new ones arrive by themselves.
 import { html, useState, useEffect, useCallback, useRef } from "./lib.mjs";
 import { ask, listen, runningCells } from "./data.mjs";
-import { Mark, Time, duration, Names, Trouble, Empty, More, Filters, Search, useAgain } from "./parts.mjs";
+import { Mark, Time, bytes, clock, duration, Names, Trouble, Empty, More, Filters, Search, useAgain } from "./parts.mjs";
 import { RecordPanel } from "./record.mjs";
 
 const MOST = 2000;
+const PAGE = 100;
 const SHOWN = [["all", "Everything"], ["cells", "Cells"], ["failed", "Failures"], ["tasks", "Tasks and answers"], ["workers", "Workers"]];
 const KINDS = {
   cells: ["cell", "death"], failed: ["cell", "death"], workers: ["worker"],
@@ -36,25 +37,32 @@ export function Records({ params, hasTask }) {
   current.current.list = list;
 
   // One question at a time: a page that was asked for earlier must not replace a later one. What the
-  // server tells meanwhile may be missing in its answer, which it began to read before.
+  // server tells meanwhile may be missing in its answer, which it began to read before. Where a part of
+  // the log has too little that is meant, the next part is looked through at once, until it is enough.
   const load = useCallback(async (cursor = "") => {
     const before = current.current.asked;
     if (before && before.key === key && !before.cursor && !cursor) { before.again = true; return; }
     before?.stop.abort();
     const mine = (current.current.asked = { key, cursor, heard: [], again: true, stop: new AbortController() });
-    setList((old) => ({ ...old, isBusy: true }));
+    setList((old) => ({ ...old, isBusy: true, isSearching: !!cursor && old.isStopped, isStopped: false }));
+    let count = 0;
     while (mine.again) {
+      const from = mine.cursor;
+      if (!from) count = 0;
       mine.again = false;
       mine.heard = [];
       try {
-        const page = await ask("records", { ...params, limit: 100, cursor }, mine.stop.signal);
+        const page = await ask("records", { ...params, limit: PAGE, cursor: from }, mine.stop.signal);
         if (current.current.asked !== mine) return;
         setError(null);
-        setList((old) => merged(old, page, cursor, mine.heard, params.q));
+        count += page.items.length;
+        const goesOn = page.is_cut && count < PAGE && !!page.next && !mine.again;
+        if (goesOn) Object.assign(mine, { again: true, cursor: page.next });
+        setList((old) => ({ ...merged(old, page, from, mine.heard, params.q), isBusy: goesOn, isSearching: goesOn }));
       } catch (found) {
         if (current.current.asked !== mine) return;
-        setError(Object.assign(found, { cursor }));
-        setList((old) => ({ ...old, isBusy: false }));
+        setError(Object.assign(found, { cursor: from }));
+        setList((old) => ({ ...old, isBusy: false, isSearching: false, isStopped: old.isSearching }));
       }
     }
     current.current.asked = null;
@@ -64,6 +72,11 @@ export function Records({ params, hasTask }) {
     const { list: now, asked } = current.current;
     if (now.next && !asked) load(now.next);
   }, [load]);
+  const stop = () => {
+    current.current.asked?.stop.abort();
+    current.current.asked = null;
+    setList((old) => ({ ...old, isBusy: false, isSearching: false, isStopped: true }));
+  };
   useAgain(error, useCallback(() => load(error?.cursor), [load, error]));
 
   useEffect(() => {
@@ -87,6 +100,7 @@ export function Records({ params, hasTask }) {
   const ended = new Set(list.items.map((row) => row.span_id));
   const begun = params.q ? [] : running.filter((row) => isMeant(row, params) && !ended.has(row.span_id)).reverse();
   const rows = [...begun, ...list.items];
+  const isSearch = !!params.q || params.show !== "all";
   return html`<div class=${chosen ? "split" : ""}><div class="list">
     <${Trouble} error=${error} />
     ${list.hasNew || list.isShifted ? html`<p class="new"><button onClick=${back}>${list.hasNew ? "There are newer records: show them" : "Back to the newest"}</button></p>` : null}
@@ -94,11 +108,19 @@ export function Records({ params, hasTask }) {
       ${rows.map((row) => html`<${Row} key=${keyOf(row)} row=${row} hasTask=${hasTask}
         isChosen=${chosen && keyOf(chosen) === keyOf(row)} onChoose=${setChosen} />`)}
     </ol>
-    ${!rows.length && !list.isBusy && !error ? html`<${Empty}>${params.q ? "Nothing found so far." : "No records yet. Run a cell on the kernel flow."}<//>` : null}
-    ${list.isCut ? html`<p class="until">Searched back to ${list.until}.</p>` : null}
-    ${list.next ? html`<${More} onMore=${older} isBusy=${list.isBusy}>${list.isCut ? "Search further back" : "Older records"}<//>` : null}
+    ${!rows.length && !list.isBusy && !error ? html`<${Empty}>${!isSearch ? "No records yet. Run a cell on the kernel flow." : list.next ? "Nothing found so far." : "Nothing found in the whole log."}<//>` : null}
+    ${list.isSearching || list.isStopped ? html`<${Progress} list=${list} onStop=${stop} onMore=${older} />`
+      : list.next ? html`<${More} onMore=${older} isBusy=${list.isBusy}>Older records<//>` : null}
   </div>
   ${chosen ? html`<${RecordPanel} row=${chosen} key=${keyOf(chosen)} onClose=${() => setChosen(null)} />` : null}</div>`;
+}
+
+// How far back a search is that has not found enough yet. It goes on by itself, and is stopped here.
+function Progress({ list, onStop, onMore }) {
+  const share = list.totalBytes ? Math.floor((100 * (list.totalBytes - list.leftBytes)) / list.totalBytes) : 0;
+  return html`<div class="progress"><progress max="100" value=${share} aria-label="Of the log that was searched"></progress>
+    <span role=${list.isStopped ? "status" : null}>${list.isStopped ? "Stopped" : "Searching"}: ${share} % of ${bytes(list.totalBytes)}, back to ${clock(list.until)}</span>
+    ${list.isStopped ? html`<button onClick=${onMore}>Search further back</button>` : html`<button onClick=${onStop}>Stop</button>`}</div>`;
 }
 
 function Row({ row, hasTask, isChosen, onChoose }) {
@@ -119,7 +141,7 @@ export function keyOf(row) {
 }
 
 function merged(old, page, cursor, heard, isSearch) {
-  const facts = { next: page.next, isCut: page.is_cut, until: page.until, isBusy: false, hasNew: false };
+  const facts = { next: page.next, until: page.until, leftBytes: page.left_bytes, totalBytes: page.total_bytes, hasNew: false };
   if (!cursor) return isSearch ? { ...facts, items: page.items, hasNew: heard.length > 0 } : { ...facts, items: withNew(page.items, heard) };
   const known = new Set(old.items.map(keyOf));
   const items = [...old.items, ...page.items.filter((row) => !known.has(keyOf(row)))];
