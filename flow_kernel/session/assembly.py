@@ -39,6 +39,7 @@ from flow_kernel.session.presence import Presence
 from flow_kernel.session.recorder import Recorder
 from flow_kernel.session.sealing import RecorderParts
 from flow_kernel.session.session import Session
+from flow_kernel.session.withdrawn import Withdrawn
 from flow_kernel.settings import Settings
 
 if TYPE_CHECKING:
@@ -222,6 +223,7 @@ def assemble(  # noqa: PLR0913 - the shell passes them once, each by name
         notices=notices,
         announcer=announcer,
         turns=turns,
+        withdrawn=Withdrawn(),
         on_close=closers,
         warm_up=redactor.load,
         pid=os.getpid(),

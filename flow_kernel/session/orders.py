@@ -6,7 +6,8 @@ keep the main thread busy.
     ask        {"message", "payload"?, "code"?, "by"?, "timeout_s"?, "on_timeout"?}
     approve    {"approval_id", "decision": yes|no|skip, "by"?, "channel"?, "comment"?}
     use        {"approval_id", "by"} the answer to a question of one's own
-    cancel     {"msg_id"} the running cell | {"approval_id"} a question | {"job_id"} a cell apart
+    cancel     {"msg_id", "unbegun"?} the running cell, or with `unbegun: true` one that waits, too
+               {"approval_id"} a question | {"job_id"} a cell apart
     interrupt  {"worker_id"} what a worker does
 """
 
@@ -140,19 +141,19 @@ def cancel(session: Session, asked: Mapping[str, object], main: MainCell) -> dic
         main: The cell that runs in the main thread.
 
     Returns:
-        `cancelled`: False where it had ended or not begun, and nothing was done.
+        `cancelled`: False where it had ended or not begun, and nothing was done. With `unbegun`
+        also `withdrawn`: True where it had not begun, and never will.
     """
     named = [key for key in _TARGETS if asked.get(key) is not None]
     if len(named) != 1:
         raise UsageError(f"name one of {', '.join(_TARGETS)}")
     target = _text(asked, named[0])
     if named[0] == "msg_id":
-        # Only the cell that is meant: the one after it must not pay for a late wish.
-        is_under_way = not session.recorder.is_over(target)
-        is_meant = (is_under_way and main.running() == target) or _recorded(session) == target
-        if is_meant:
-            main.interrupt()
-        return {"cancelled": is_meant}
+        if asked.get("unbegun") is not True:
+            return {"cancelled": _interrupt(session, target, main)}
+        is_withdrawn = session.withdrawn.withdraw(target)
+        is_meant = is_withdrawn or _interrupt(session, target, main)
+        return {"cancelled": is_meant, "withdrawn": is_withdrawn}
     if named[0] == "job_id":
         isolation = session.find_isolation()
         if isolation is None:
@@ -174,6 +175,15 @@ def interrupt_worker(session: Session, asked: Mapping[str, object]) -> dict[str,
     if isolation is None:
         raise NotFound(f"there is no worker {word[:40]!r}")
     return {"interrupted": isolation.steering.interrupt(word)}
+
+
+def _interrupt(session: Session, target: str, main: MainCell) -> bool:
+    """Interrupt the cell that is meant: the one after it must not pay for a late wish."""
+    is_under_way = not session.recorder.is_over(target)
+    is_meant = (is_under_way and main.running() == target) or _recorded(session) == target
+    if is_meant:
+        main.interrupt()
+    return is_meant
 
 
 def _recorded(session: Session) -> str | None:

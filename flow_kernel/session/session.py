@@ -24,6 +24,7 @@ from flow_kernel.session.isolation.stillness import Stillness
 from flow_kernel.session.notices import Notices
 from flow_kernel.session.place import Whereabouts
 from flow_kernel.session.recorder import Recorder
+from flow_kernel.session.withdrawn import Withdrawn
 from flow_kernel.settings import Settings
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class Session:
         notices: Sentences for the person.
         announcer: Events for agents.
         turns: Held while somebody waits for what is done beside the cells.
+        withdrawn: Cells that were given up before they began.
         warm_up: Loads what the first cell will need; to be called when there is time.
         on_close: What else ends with the session: lease, fault file, last words.
     """
@@ -111,6 +113,7 @@ class Session:
     notices: Notices
     announcer: Announcer
     turns: QuickTurns
+    withdrawn: Withdrawn
     on_close: list[Callable[[], None]]
     warm_up: Callable[[], object]
     pid: int

@@ -214,8 +214,9 @@ class Attachment:
             if not is_nested:
                 acting = self._recorder.acting
                 acting.begin(actor_of(info.cell_meta) or acting.now())
-            self._gate.begin(info, is_nested=is_nested)
-            cell = self._guard(self._begin, info)
+            msg_id = None if self._kernel is None else self._guard(self._request_id)
+            self._gate.begin(info, msg_id, is_nested=is_nested)
+            cell = self._guard(self._begin, info, msg_id)
             if cell is None and not is_nested and self.session.tracking.is_on:
                 self._guard(self._glance)
             self._running.setdefault(_get_ident(), []).append((info, cell))
@@ -224,7 +225,12 @@ class Attachment:
         if held.was_interrupted or must_interrupt:
             self._must_interrupt = True
 
-    def _begin(self, info: Any) -> OpenCell | None:
+    def _request_id(self) -> str | None:
+        header = self._kernel.get_parent("shell").get("header") or {}  # type: ignore[union-attr]  # in a kernel alone
+        msg_id = header.get("msg_id")
+        return msg_id if type(msg_id) is str else None
+
+    def _begin(self, info: Any, msg_id: str | None) -> OpenCell | None:
         notices = self.session.notices
         self.session.announcer.begin_cell()
         if notices.waiting:
@@ -238,9 +244,6 @@ class Attachment:
             self._recorder.hidden(info.raw_cell, _UNRECORDED)
             return None
         count = self._shell.execution_count - 1 if info.store_history else None
-        msg_id = None
-        if self._kernel is not None:
-            msg_id = (self._kernel.get_parent("shell").get("header") or {}).get("msg_id")
         request = self._request(info.raw_cell, info.cell_meta, info.cell_id, count, msg_id)
         cell = self._recorder.begin(request)
         if notices.waiting:

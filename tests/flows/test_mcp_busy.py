@@ -73,6 +73,62 @@ def test_what_would_wait_behind_a_cell_of_a_person_says_so_at_once(
 
 
 @promise("mcp.waits")
+@pytest.mark.parametrize("code", ["ran.append(1)", "%who", "import math", "raise ValueError"])
+def test_a_cell_that_is_cancelled_while_it_waits_never_runs_however_short_it_is(
+    agent: Agent, flow: Kernel, code: str
+) -> None:
+    flow.run("ran = []")
+    msg_id = flow.send(_WAITS, stop_on_error=False)
+    _wait(lambda: agent.call("run_status").said["busy"])
+    runs = [agent.run(f"ran.append(0)\n{code}", wait_s=0)["run"] for _ in range(20)]
+    kept = agent.run("len(ran)", wait_s=0)["run"]
+    told = [agent.call("run_status", run=run, cancel=True).said for run in runs]
+    flow.interrupt()
+    flow.collect(msg_id)
+    ended = agent.call("run_status", run=kept, wait_s=20).said
+    known = [agent.call("run_status", run=run, wait_s=20).said for run in runs]
+
+    assert ended["result"] == "0"
+    assert {each["how"] for each in told} == {"it was cancelled and will not run"}
+    assert [each["err"] for each in known] == [
+        {"type": "KeyboardInterrupt", "msg": "cancelled before it began; nothing of it ran"}
+    ] * 20
+
+
+@promise("mcp.waits")
+def test_a_call_that_is_given_up_while_it_waits_never_runs(agent: Agent, flow: Kernel) -> None:
+    flow.run("ran = []")
+    msg_id = flow.send(_WAITS, stop_on_error=False)
+    _wait(lambda: agent.call("run_status").said["busy"])
+    codes = {f"given up {n}": f"ran.append({n})" for n in range(20)}
+    calls = [agent.begin("run_cell", code=code, idempotency_key=key) for key, code in codes.items()]
+    _wait(lambda: agent.run("1", wait_s=0)["calls_before"] >= 20)
+    for call in calls:
+        call.cancel()
+    for key, code in codes.items():
+        _wait(lambda: "cancelled" in agent.run(code, idempotency_key=key, wait_s=0)["how"])  # noqa: B023 - called at once
+    flow.interrupt()
+    flow.collect(msg_id)
+
+    assert agent.run("ran")["result"] == "[]"
+
+
+@promise("mcp.waits")
+def test_a_cell_whose_time_is_over_while_it_waits_never_runs(agent: Agent, flow: Kernel) -> None:
+    flow.run("ran = []")
+    msg_id = flow.send(_WAITS, stop_on_error=False)
+    _wait(lambda: agent.call("run_status").said["busy"])
+    run = agent.run("ran.append(1)", wait_s=0, timeout=0.05)["run"]
+    _wait(lambda: "cancelled" in agent.call("run_status", run=run).said["how"])
+    flow.interrupt()
+    flow.collect(msg_id)
+    ended = agent.call("run_status", run=run, wait_s=20).said
+
+    assert ended["err"] == {"type": "CellTimeout", "msg": "its time was over before it began"}
+    assert agent.run("ran")["result"] == "[]"
+
+
+@promise("mcp.waits")
 def test_what_waited_is_told_in_full_by_run_status(agent: Agent, flow: Kernel) -> None:
     flow.run("kept = 1")
     agent.call("checkpoint", name="early")

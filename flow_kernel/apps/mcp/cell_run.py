@@ -37,7 +37,8 @@ class CellRun:
         loss: Why there will be none.
         loss_kind: Of that, as agents read it.
         is_joined: An earlier server has sent it: its reply goes there.
-        is_cancelled: Somebody wants it to end.
+        is_withdrawn: It was cancelled before it began: the kernel will not run it.
+        must_cancel: It is cancelled, and the kernel has not followed yet.
         ended: Set at its end.
     """
 
@@ -59,7 +60,8 @@ class CellRun:
         self.loss_kind: str = ""
         self.record: dict[str, object] | None = None
         self.progress: str = ""
-        self.is_cancelled: bool = False
+        self.is_withdrawn: bool = False
+        self.must_cancel: bool = False
         self.ended: asyncio.Event = asyncio.Event()
         self.began_s: float = time.monotonic()
         self._is_idle = False

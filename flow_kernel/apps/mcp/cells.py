@@ -166,7 +166,8 @@ class Cells:
             record = await self._record(started, facts)
         answer = run_answer(run, record)
         if started.is_timed_out and answer["err"]:
-            answer["err"] = {"type": "CellTimeout", "msg": "its time was over; it was interrupted"}
+            how = " before it began" if run.is_withdrawn else "; it was interrupted"
+            answer["err"] = {"type": "CellTimeout", "msg": f"its time was over{how}"}
         if answer["rev"] is None and not run.loss:
             with suppress(KernelGone):
                 answer["rev"] = (await started.link.ask("status"))["last_seq"]

@@ -129,11 +129,12 @@ class KernelLink:
             raise KernelGone(self.death or gone.message, hint=gone.hint) from None
 
     async def cancel(self, run: CellRun) -> None:
-        """Interrupt that very cell, now or when it begins."""
-        run.is_cancelled = True
-        if run.state == "running" and not run.has_ended:
-            with contextlib.suppress(KernelGone):
-                await self.ask("cancel", msg_id=run.run_id)
+        """Interrupt that very cell, or have it never begin."""
+        run.must_cancel = True  # until it is known to be done: then the cell ends as it begins
+        with contextlib.suppress(KernelGone):
+            told = await self.ask("cancel", msg_id=run.run_id, unbegun=True)
+            run.must_cancel = told["cancelled"] is not True
+            run.is_withdrawn = told.get("withdrawn") is True
 
     async def close(self) -> None:
         """Disconnect; what still runs there runs on, and whoever waits for it is told so."""
@@ -196,7 +197,7 @@ class KernelLink:
                     run.progress = f"{step}: {done} of {piece.fields.get('total')}"
             message = {**message, "content": {**content, "text": text}}
         run.hear(message)
-        if message["msg_type"] == "execute_input" and run.is_cancelled:
+        if message["msg_type"] == "execute_input" and run.must_cancel:
             self._tasks.append(asyncio.create_task(self.cancel(run)))
         if run.has_ended:
             self._runs.pop(run.run_id, None)

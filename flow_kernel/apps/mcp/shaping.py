@@ -131,7 +131,7 @@ def running_answer(run: CellRun, since: int | None, standing: Standing | None = 
         "s": run.elapsed_s,
         "behind": standing.behind() if is_queued else None,
         "calls_before": (is_queued and standing.calls_before) or None,
-        "how": "it has not begun; look again with run_status" if is_queued else None,
+        "how": _how(run) if is_queued else None,
         "progress": run.progress,
         "lines": run.lines or None,
         "chars": run.out.chars,
@@ -151,6 +151,12 @@ def running_answer(run: CellRun, since: int | None, standing: Standing | None = 
         if len(page) <= 1 or fits(told):
             return told
         page = page[: len(page) * 3 // 4]
+
+
+def _how(run: CellRun) -> str:
+    if run.is_withdrawn:
+        return "it was cancelled and will not run"
+    return "it has not begun; look again with run_status"
 
 
 def uri_of(run_id: str, name: str = "stdout") -> str:

@@ -54,7 +54,7 @@ class RepeatedRequest(errors.RepeatedRequest, InputRejected):  # type: ignore[mi
 
 
 class Interrupted(InputRejected):  # type: ignore[misc]  # no types there
-    """Interrupted while the question was open: IPython lets only this kind end a cell here."""
+    """Interrupted before it began: IPython lets only this kind end a cell here."""
 
 
 # Clients, and the record of the cell, know it by this name.
@@ -93,12 +93,22 @@ class Gate:
         if self._policy == "auto":
             self._remove()
 
-    def begin(self, info: Any, *, is_nested: bool) -> None:
-        """A cell begins: `info` is IPython's."""
+    def begin(self, info: Any, msg_id: str | None, *, is_nested: bool) -> None:
+        """A cell begins.
+
+        Args:
+            info: IPython's.
+            msg_id: Of its request; None outside a kernel.
+            is_nested: True for a part of another cell.
+        """
         if is_nested:
             return
         asked = policies.tightest(self._policy, policies.of_metadata(info.cell_meta))
-        stale = self._stale(info.cell_meta) or self._repeated(info.cell_meta)
+        stale: InputRejected | None = None
+        if msg_id is not None and not self._session.withdrawn.begin(msg_id):
+            stale = Interrupted("cancelled before it began; nothing of it ran")
+        else:
+            stale = self._stale(info.cell_meta) or self._repeated(info.cell_meta)
         if asked != "auto" or stale is not None:
             self._cells[_get_ident()] = _Cell(
                 info.raw_cell, asked, is_hidden=not info.store_history, stale=stale
