@@ -49,6 +49,7 @@ class CellRequest(NamedTuple):
         cell_id: The client's id of the cell; None when it sends none.
         execution_count: The number in `In [n]`; None for nested cells that do not count.
         actor: Who runs it, where its client says so; empty for the actor of the session.
+        is_answered: False where no reply follows it: a thread of the user's runs it.
     """
 
     code: str
@@ -58,6 +59,7 @@ class CellRequest(NamedTuple):
     cell_id: str | None
     execution_count: int | None
     actor: str = ""
+    is_answered: bool = True
 
 
 class Failure(NamedTuple):

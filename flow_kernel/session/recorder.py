@@ -5,8 +5,8 @@ Called by the taps of `shell`, in the thread that runs the cell or sends the mes
     shell: begin → [cell_started on disk] → user's code → end (diff) → seal → [cell on disk]
     taps:  stream, display, failed (by the msg_id of the request that caused them)
 
-Outside a kernel, and for a cell that another cell runs, `end` seals at once; inside one the kernel
-seals after it has drained the cell's output. Output that arrives later is a `late` record.
+Outside a kernel, and for a cell that another cell or a thread runs, `end` seals at once; inside one
+the kernel seals after it has drained the cell's output. What arrives later is a `late` record.
 Nothing here raises into the user's cell: `shell.taps.guard` stands around every call.
 """
 
@@ -28,6 +28,7 @@ from flow_kernel.session.glance import Glance
 from flow_kernel.session.hidden import HiddenBurst
 from flow_kernel.session.housekeeping import Housekeeper
 from flow_kernel.session.late import LateOutput, Sealed
+from flow_kernel.session.open_cells import OpenCells
 from flow_kernel.session.sealing import RecorderParts, cell_fields, started_fields
 
 globals()["__builtins__"] = FROZEN_BUILTINS
@@ -45,9 +46,8 @@ class Recorder:
     def __init__(self, parts: RecorderParts) -> None:
         self._parts = parts
         self._pid = _getpid()
-        self._lock = threading.Lock()
         self._stacks: dict[int, list[OpenCell]] = {}
-        self._open: dict[str, list[OpenCell]] = {}
+        self._open = OpenCells()
         self._past = LateOutput(parts)
         self._latest_key = self._answered = ""
         self._count = 0
@@ -82,7 +82,8 @@ class Recorder:
         thread = _get_ident()
         stack = self._stacks.setdefault(thread, [])
         if self._open and not stack:
-            self._seal_forgotten(thread)
+            for left in self._open.left_in(thread):
+                self._write(left, None)  # the kernel failed before its reply
         if self.is_paused:
             self.hidden(request.code, "paused", request.actor)
             return None
@@ -125,7 +126,7 @@ class Recorder:
                 "evalue": failure.evalue,
                 "traceback": list(failure.traceback),
             }
-        if seals or cell.is_nested:
+        if seals or cell.is_nested or not cell.request.is_answered:
             self._write(cell, failure)
 
     def begin_apart(
@@ -166,7 +167,7 @@ class Recorder:
             The facts for the reply's metadata; None when no such cell is open.
         """
         self._answered = key
-        cells = self._open.get(key)
+        cells = self._open.in_its_thread(key)
         if not cells or _getpid() != self._pid:
             return None
         if not cells[0].has_ended:
@@ -222,11 +223,7 @@ class Recorder:
 
     def running(self) -> OpenCell | None:
         """The cell that runs now, the outermost and oldest; callable in any thread."""
-        for cells in list(self._open.values()):
-            cell = cells[0] if cells else None
-            if cell is not None and cell.started_ns and not cell.has_ended:
-                return cell
-        return None
+        return self._open.running()
 
     def last_line(self, cell: OpenCell) -> str:
         """What a cell that runs has written last, without secrets; callable in any thread."""
@@ -250,9 +247,8 @@ class Recorder:
         key = self._latest_key if key is None else key
         if self._apart.stream(key, name, text):
             return
-        with self._lock:
-            cells = self._open.get(key)
-            if cells:
+        with self._open.lock:
+            if cells := self._open.of(key):
                 cells[0].output.stream(name, text)
                 return
             sealed = self._past.find(key)
@@ -264,18 +260,19 @@ class Recorder:
         key = self._latest_key if key is None else key
         if self._apart.display(key, data, is_result=is_result):
             return
-        with self._lock:
-            for cell in self._open.get(key, ()):
-                if not cell.has_ended or not cell.is_nested:
-                    cell.output.display(data, is_result=is_result)
+        with self._open.lock:
+            for cell in self._open.showing(key):
+                cell.output.display(data, is_result=is_result)
 
     def failed(self, key: str | None, error: dict[str, object]) -> None:
         """A traceback was shown for request `key`; it belongs to the innermost cell."""
         key = self._latest_key if key is None else key
         if self._apart.failed(key, error):
             return
-        cells = self._open.get(key)
-        if cells:
+        here = self.innermost()
+        if here is not None and not here.request.is_answered:
+            here.output.error = error
+        elif cells := self._open.in_its_thread(key):
             cells[-1].output.error = error
 
     # -- the session -------------------------------------------------------------------------------
@@ -301,7 +298,7 @@ class Recorder:
         """Write what is pending and stop the thread."""
         if _getpid() != self._pid:
             return
-        for key in list(self._open):
+        for key in self._open.requests():
             self.seal(key, None)  # among them the cell that unloads the extension
         self._flush_hidden()
         self._housekeeper.close()
@@ -312,17 +309,19 @@ class Recorder:
     # -- inside ------------------------------------------------------------------------------------
 
     def _open_cell(self, request: CellRequest, thread: int, stack: list[OpenCell]) -> OpenCell:
-        cell = self._new_cell(request, thread, stack)
-        if not stack:
+        around = stack or self._open.beside(request)
+        if not around and not request.is_answered:
+            request = request._replace(msg_id=None)  # that of another cell, which is over
+        cell = self._new_cell(request, thread, around)
+        if not around and request.is_answered:
             self._latest_key = cell.key
             self._parts.tail.clear()
-        with self._lock:
-            self._open.setdefault(cell.key, []).append(cell)
+        self._open.add(cell)
         return cell
 
     def _new_cell(self, request: CellRequest, thread: int, stack: list[OpenCell]) -> OpenCell:
         recorder = self._parts.settings.recorder
-        if stack:  # part of the cell that runs it, whoever says what
+        if stack and request.is_answered:  # part of the cell that runs it, whoever says what
             request = request._replace(actor=stack[0].request.actor)
         self._count += 1
         key = stack[0].key if stack else request.msg_id or f"cell-{self._count}"
@@ -345,12 +344,9 @@ class Recorder:
 
     def _write(self, cell: OpenCell, failure: Failure | None) -> dict[str, object]:
         began_ns = _perf_ns()
-        with self._lock:
-            cells = self._open.get(cell.key, [])
-            if cell in cells:
-                cells.remove(cell)
+        with self._open.lock:
+            self._open.remove(cell)
             if not cell.is_nested:
-                self._open.pop(cell.key, None)
                 self._past.remember(cell)
         parts = self._parts
         fields = cell_fields(cell, failure, parts)
@@ -363,11 +359,6 @@ class Recorder:
         if not self._open:
             self._housekeeper.busy(False)
         return facts(cell, seq=seq)
-
-    def _seal_forgotten(self, thread: int) -> None:
-        for cells in list(self._open.values()):
-            if cells[0].thread == thread and cells[0].has_ended:
-                self._write(cells[0], None)  # the kernel failed before its reply
 
     def _late(self, sealed: Sealed, name: str, text: str) -> None:
         if self._past.write(sealed, name, text):

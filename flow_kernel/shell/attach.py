@@ -27,6 +27,7 @@ from flow_kernel.session.session import Session
 from flow_kernel.shell.channels.control_channel import ControlChannel
 from flow_kernel.shell.channels.own_comms import OwnComms
 from flow_kernel.shell.channels.request_marks import actor_of
+from flow_kernel.shell.channels.request_threads import RequestThreads
 from flow_kernel.shell.channels.sendable import make_sendable
 from flow_kernel.shell.isolated.marks import IsolatedMarks
 from flow_kernel.shell.streams.captured_fd import drain
@@ -95,6 +96,7 @@ class Attachment:
             session.tail.note, self.terminal.write if self.terminal is not None else None
         )
         self._gate = Gate(shell, session)
+        self._threads = RequestThreads(kernel)
         self._hidden = HiddenRequests(shell, kernel, self._recorder)
         self.marks: IsolatedMarks = IsolatedMarks(
             shell, session, lambda: bool(self._running.get(_get_ident()))
@@ -214,7 +216,7 @@ class Attachment:
             if not is_nested:
                 acting = self._recorder.acting
                 acting.begin(actor_of(info.cell_meta) or acting.now())
-            msg_id = None if self._kernel is None else self._guard(self._request_id)
+            msg_id = self._guard(self._threads.request_id)
             self._gate.begin(info, msg_id, is_nested=is_nested)
             cell = self._guard(self._begin, info, msg_id)
             if cell is None and not is_nested and self.session.tracking.is_on:
@@ -224,11 +226,6 @@ class Attachment:
                 self._tee.install()
         if held.was_interrupted or must_interrupt:
             self._must_interrupt = True
-
-    def _request_id(self) -> str | None:
-        header = self._kernel.get_parent("shell").get("header") or {}  # type: ignore[union-attr]  # in a kernel alone
-        msg_id = header.get("msg_id")
-        return msg_id if type(msg_id) is str else None
 
     def _begin(self, info: Any, msg_id: str | None) -> OpenCell | None:
         notices = self.session.notices
@@ -272,6 +269,7 @@ class Attachment:
             cell_id=cell_id if type(cell_id) is str else None,
             execution_count=count,
             actor=self._recorder.acting.now() or actor_of(metadata),
+            is_answered=self._threads.are_answered(),
         )
 
     def _post_run_cell(self, result: Any) -> None:
