@@ -71,6 +71,21 @@ def test_variables_of_the_worker_come_back_with_what_they_share(kernel: Kernel) 
     assert ran(kernel, "a, born") == "([1, 2, 3], 1)"
 
 
+@promise("isolated.checkpoints", "checkpoint.foreign")
+def test_a_name_as_typed_is_no_expression_in_a_worker_either(kernel: Kernel) -> None:
+    name = "{seen.append(1)}"
+    ran(kernel, "seen = []; at = 'as a variable'", "%checkpoint {at}")
+    ran(
+        kernel,
+        "from flow_kernel import current_session",
+        f"_ = current_session().checkpoint({name!r})",
+    )
+
+    assert name in ran(kernel, f"%rollback {name} --dry-run")
+    assert "as a variable" in ran(kernel, "%checkpoint show '{at}'")
+    assert ran(kernel, "seen") == "[]"
+
+
 @promise("isolated.checkpoints")
 def test_code_keeps_and_goes_back_as_in_a_session_of_its_own(kernel: Kernel) -> None:
     ran(kernel, f"{IMPORT}value = {{'deep': [1]}}")

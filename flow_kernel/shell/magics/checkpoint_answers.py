@@ -136,6 +136,12 @@ def _prune(session: KeepsCheckpoints, words: list[str]) -> PruneCard:
     return PruneCard(session.checkpoints.prune(keep=keep))
 
 
+def names_of(session: KeepsCheckpoints) -> set[str]:
+    """The names of all checkpoints of its home."""
+    session.checkpoints.settle()
+    return {one.name for one in session.checkpoints.shelf.all()}
+
+
 def rollback(session: KeepsCheckpoints, words: list[str]) -> RollbackCard:
     """Go back, or say what that would change."""
     flags = [word for word in words if word.startswith("--")]

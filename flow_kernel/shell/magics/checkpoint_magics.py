@@ -5,14 +5,22 @@ Called by IPython; each answer prints as text, shows as HTML and is a Python val
 
 import re
 import shlex
+from collections.abc import Mapping
 from typing import Any, Final
 
 from IPython.core.error import UsageError as IPythonUsageError
-from IPython.core.magic import Magics, line_magic, magics_class
+from IPython.core.magic import (
+    Magics,
+    line_magic,
+    magics_class,
+    needs_local_scope,
+    no_var_expand,
+)
 
 from flow_kernel.errors import FlowError
 from flow_kernel.session.ambient import current_session
 from flow_kernel.session.checkpoints.surroundings import FLAGS, VERBS
+from flow_kernel.shell.magics.typed_names import expanded
 
 _TAKE_NAMES: Final = ("show", "diff", "verify")
 _OPTIONS: Final = {"prune": ("--keep", "--yes")}
@@ -25,7 +33,9 @@ class CheckpointMagics(Magics):  # type: ignore[misc]  # IPython's base has no t
     """Magics for checkpoints."""
 
     @line_magic  # type: ignore[untyped-decorator]  # IPython's decorators have no types
-    def checkpoint(self, line: str) -> object:
+    @needs_local_scope  # type: ignore[untyped-decorator]  # nor these
+    @no_var_expand  # type: ignore[untyped-decorator]  # nor these
+    def checkpoint(self, line: str, local_ns: Mapping[str, object] | None = None) -> object:
         """Keep variables and files as they are now.
 
         ::
@@ -46,10 +56,12 @@ class CheckpointMagics(Magics):  # type: ignore[misc]  # IPython's base has no t
         verbs loads a saved value. Each answer is also a Python value: ``one = %checkpoint`` then
         ``one.checkpoint.variables``.
         """
-        return _answered("checkpoint", line)
+        return self._answered("checkpoint", line, local_ns)
 
     @line_magic  # type: ignore[untyped-decorator]  # IPython's decorators have no types
-    def rollback(self, line: str) -> object:
+    @needs_local_scope  # type: ignore[untyped-decorator]  # nor these
+    @no_var_expand  # type: ignore[untyped-decorator]  # nor these
+    def rollback(self, line: str, local_ns: Mapping[str, object] | None = None) -> object:
         """Make variables and files as they were at a checkpoint.
 
         ::
@@ -65,22 +77,23 @@ class CheckpointMagics(Magics):  # type: ignore[misc]  # IPython's base has no t
         replaced; when a part is damaged, nothing is. For what a checkpoint could not hold it
         names the cells that make it again; it runs none of them.
         """
-        return _answered("rollback", line)
+        return self._answered("rollback", line, local_ns)
 
-
-def _answered(magic: str, line: str) -> object:
-    session = current_session()
-    with session.recorder.own_imports():  # what they load is no import of the cell
-        from flow_kernel.shell.magics import (
-            checkpoint_answers,  # with all that checkpoints need: 20 ms
-        )
-    try:
-        words = shlex.split(line)
-        if magic == "rollback":
-            return checkpoint_answers.rollback(session, words)
-        return checkpoint_answers.checkpoint(session, words)
-    except (FlowError, ValueError) as error:
-        raise IPythonUsageError(f"%{magic}: {error}") from None
+    def _answered(self, magic: str, line: str, local_ns: Mapping[str, object] | None) -> object:
+        session = current_session()
+        with session.recorder.own_imports():  # what they load is no import of the cell
+            from flow_kernel.shell.magics import (
+                checkpoint_answers,  # with all that checkpoints need: 20 ms
+            )
+        try:
+            names = checkpoint_answers.names_of
+            line = expanded(magic, line, local_ns, shell=self.shell, names=lambda: names(session))
+            words = shlex.split(line)
+            if magic == "rollback":
+                return checkpoint_answers.rollback(session, words)
+            return checkpoint_answers.checkpoint(session, words)
+        except (FlowError, ValueError) as error:
+            raise IPythonUsageError(f"%{magic}: {error}") from None
 
 
 def complete(_: Any, event: Any) -> list[str]:

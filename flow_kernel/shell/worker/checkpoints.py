@@ -91,6 +91,13 @@ class WorkerCheckpoints:
         except (FlowError, ValueError) as error:
             raise IPythonUsageError(f"%{magic}: {error}") from None
 
+    def names(self) -> set[str]:
+        """Of all checkpoints of the home."""
+        with self._at_work():
+            from flow_kernel.shell.magics import checkpoint_answers  # loaded by `_at_work`
+
+            return checkpoint_answers.names_of(self)
+
     def checkpoint(self, name: str | None = None, *, tag: bool = False) -> "Taking":
         """As `Session.checkpoint`; on the disk when this returns."""
         with self._at_work() as checkpoints:

@@ -4,13 +4,15 @@ Registered by `shell.worker.app`. Their answers come as text, which is as true a
 for. The body of `%%step` and `%%approve` runs here, in between.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from IPython.core.error import UsageError as IPythonUsageError
+from IPython.core.magic import needs_local_scope, no_var_expand
 
 from flow_kernel.errors import FlowError
 from flow_kernel.shell.magics.body import APPROVED_FAILED, run_body, unquoted
+from flow_kernel.shell.magics.typed_names import expanded
 from flow_kernel.shell.overrides.question_mark import TRANSFORMERS
 from flow_kernel.shell.worker.calls import WorkerCalls
 from flow_kernel.shell.worker.checkpoints import MAGICS, WorkerCheckpoints
@@ -37,7 +39,7 @@ def register(
     for name in LINE_MAGICS:
         magic = _forwarding(call, name)
         if checkpoints is not None and name in MAGICS:
-            magic = _here_or(magic, checkpoints, name)
+            magic = _here_or(magic, checkpoints, name, shell)
         shell.register_magic_function(magic, "line", name)
     cell_magics = _CellMagics(shell, session, call)
     for name in ("step", "approve", "isolated"):
@@ -54,15 +56,19 @@ def _forwarding(call: WorkerCalls, name: str) -> Callable[[str], object]:
 
 
 def _here_or(
-    forward: Callable[[str], object], checkpoints: WorkerCheckpoints, name: str
-) -> Callable[[str], object]:
+    forward: Callable[[str], object], checkpoints: WorkerCheckpoints, name: str, shell: Any
+) -> Callable[..., object]:
     """The magic on the variables of this worker, where it holds those of the session."""
 
-    def run(line: str) -> object:
-        return checkpoints.answer(name, line) if checkpoints.is_on else forward(line)
+    def run(line: str, local_ns: Mapping[str, object] | None = None) -> object:
+        if not checkpoints.is_on:
+            return forward(expanded(name, line, local_ns, shell=shell, names=tuple))
+        known = checkpoints.names
+        return checkpoints.answer(name, expanded(name, line, local_ns, shell=shell, names=known))
 
     run.__doc__ = forward.__doc__
-    return run
+    decorated: Callable[..., object] = needs_local_scope(no_var_expand(run))
+    return decorated
 
 
 class _CellMagics:
