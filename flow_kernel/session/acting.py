@@ -6,7 +6,8 @@ What a cell leaves behind goes on under the name of who has sent the cell: its a
 copy of its context. Threads begin without one, and nothing of Python is patched to hear of them:
 those that are new while an agent's cell runs are that agent's. So is one that a thread of somebody
 else starts meanwhile; one that they start after it is of the session. A thread of a pool is of
-whoever's cell has started it.
+whoever's cell has started it. Audit hooks are told who starts a thread, unseen; but such a hook
+stays for ever, and with it each `id(x)` of a program takes 187 ns in place of 59.
 """
 
 import threading
