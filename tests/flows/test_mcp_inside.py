@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
+import anyio
+import psutil
 import pytest
 
 from flow_kernel.apps.mcp.calls import Caller
@@ -113,6 +115,39 @@ def test_a_kernel_of_its_own_that_dies_before_it_answers_is_told_and_tried_again
             "the kernel ended while it started (exit code 7)",
             True,
         )
+
+
+@promise("mcp.survives")
+def test_calls_given_up_while_the_kernel_is_reached_leave_one_connection(tmp_path: Path) -> None:
+    env = environment(
+        {"FLOW_HOME": str(tmp_path / "home"), "IPYTHONDIR": str(tmp_path / "ipython")}
+    )
+    process = psutil.Process()
+
+    async def give_up(kernels: Kernels, after: int) -> None:
+        async with anyio.create_task_group() as group:  # it cancels again and again, as the SDK's
+            for _ in range(3):
+                group.start_soon(kernels.link)
+            for _ in range(after):
+                await anyio.lowlevel.checkpoint()
+            group.cancel_scope.cancel()
+
+    async def go(kernels: Kernels) -> set[int]:
+        await kernels.link()
+        await kernels.close_link()
+        seen = set()
+        for power in range(60):
+            await give_up(kernels, int(1.2**power) % 3000)
+            link = await kernels.link()
+            assert (await link.ask("status"))["pid"] == link.lease.process.pid
+            await kernels.close_link()
+            seen.add(process.num_fds())
+        return seen
+
+    with Kernels(Home(tmp_path / "home"), env=env, word="", is_new=True) as kernels:
+        kernels.begin()
+        seen = asyncio.run(go(kernels))
+        assert max(seen) - min(seen) < 10  # one that is left behind has 17
 
 
 @promise("mcp.survives")

@@ -8,10 +8,10 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from flow_kernel.apps.control_client import find_kernel
 from flow_kernel.apps.mcp.link import KernelLink
@@ -56,6 +56,8 @@ class Kernels:
         self._link: KernelLink | None = None
         self._notes: list[str] = []
         self._lock = asyncio.Lock()
+        self._opening: asyncio.Task[KernelLink] | None = None
+        self._works: set[asyncio.Task[KernelLink]] = set()
         # Short, because the name of a socket is.
         self._folder = Path(tempfile.mkdtemp(prefix="flow-"))
 
@@ -80,17 +82,12 @@ class Kernels:
         Raises:
             KernelGone: There is none.
         """
-        async with self._lock:
-            if self._link is not None and not self._link.death:
-                return self._link
-            if self._link is not None:
-                await self._replace(self._link)
-            try:
-                self._link = await self._opened()
-            except KernelGone:
-                await self._drop_dead()
-                self._link = await self._opened()
-            return self._link
+        link = self._link
+        if link is not None and not link.death and not self._lock.locked():
+            return link
+        if self._opening is None or self._opening.done():
+            self._opening = self._begun(self._living())
+        return await asyncio.shield(self._opening)
 
     async def attach(self, word: str) -> KernelLink:
         """Work in another kernel from now on; one of our own goes on until the server ends.
@@ -100,15 +97,7 @@ class Kernels:
             KernelGone: It does not answer.
         """
         lease = await asyncio.to_thread(find_kernel, self.home, word)
-        async with self._lock:
-            old = self._link
-            if old is not None and not old.death and old.lease.session == lease.session:
-                return old
-            self._link = link = await self._open(lease)
-            self._lease = lease
-            if old is not None:
-                await old.close()
-            return link
+        return await asyncio.shield(self._begun(self._changed(lease)))
 
     def notes(self) -> list[str]:
         """What the agent has not been told yet."""
@@ -122,9 +111,11 @@ class Kernels:
 
     async def close_link(self) -> None:
         """Disconnect, while the loop still runs."""
-        if self._link is not None:
-            await self._link.close()
-            self._link = None
+        works = list(self._works)
+        for work in works:
+            work.cancel()
+        await asyncio.gather(*works, return_exceptions=True)
+        await self._drop_link()
 
     def __enter__(self) -> Self:
         return self
@@ -136,6 +127,43 @@ class Kernels:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     # -- inside ------------------------------------------------------------------------------------
+
+    def _begun(self, work: Coroutine[Any, Any, KernelLink]) -> asyncio.Task[KernelLink]:
+        """Done to its end: a caller who gives up would leave half a connection behind."""
+        task = asyncio.create_task(work)
+        self._works.add(task)
+        task.add_done_callback(self._works.discard)
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # it may be alone
+        return task
+
+    async def _living(self) -> KernelLink:
+        async with self._lock:
+            if self._link is not None and not self._link.death:
+                return self._link
+            if self._link is not None:
+                await self._replace(self._link)
+            try:
+                self._link = await self._opened()
+            except KernelGone:
+                await self._drop_dead()
+                self._link = await self._opened()
+            return self._link
+
+    async def _changed(self, lease: Lease) -> KernelLink:
+        async with self._lock:
+            old = self._link
+            if old is not None and not old.death and old.lease.session == lease.session:
+                return old
+            self._link = link = await self._open(lease)
+            self._lease = lease
+            if old is not None:
+                await old.close()
+            return link
+
+    async def _drop_link(self) -> None:
+        if self._link is not None:
+            await self._link.close()
+            self._link = None
 
     def _start(self) -> None:
         from flow_kernel.apps.mcp.own_kernel import OwnKernel  # 0.1 s: what starts kernels
@@ -190,7 +218,7 @@ class Kernels:
         """Find who follows a kernel that has died."""
         old = dead.lease
         if self._own is not None and old.session == self._own_session:
-            await self.close_link()
+            await self._drop_link()
             self._lease = None
             await self._end_own()
             await asyncio.to_thread(self._start)
@@ -201,7 +229,7 @@ class Kernels:
                     f"{dead.death}; nobody has started it again yet",
                     hint="restart it in the notebook, or attach to another one",
                 )
-            await self.close_link()
+            await self._drop_link()
             self._lease = following
         self._notes.append(f"{dead.death}; this is a new kernel: the variables of the old are gone")
 
