@@ -46,10 +46,33 @@ _OPEN: Final = """async path => {
 }"""
 _SAVE: Final = "jupyterapp.commands.execute('docmanager:save')"
 _ACTIVATE: Final = "id => jupyterapp.shell.activateById(id)"
+# A kernel that is kept busy by what a failed test has left in it is nobody's any more.
+_SHOW: Final = """async ([id, cells]) => {
+    const panel = [...jupyterapp.shell.widgets("main")].find(each => each.id === id);
+    const kernel = panel.sessionContext.session?.kernel;
+    if (!kernel) return false;
+    await new Promise(done => {
+        kernel.statusChanged.connect((_, status) => status === "idle" && done());
+        setTimeout(done, kernel.status === "idle" ? 0 : 2000);
+    });
+    if (kernel.status !== "idle") return false;
+    const model = panel.content.model.sharedModel;
+    const before = model.cells.length;
+    // Added first: an empty notebook would get a cell of its own.
+    model.insertCells(before, cells.map(source => ({cell_type: "code", source})));
+    model.deleteCellRange(0, before);
+    return true;
+}"""
 _CLOSE: Final = """async id => {
     const panel = [...jupyterapp.shell.widgets("main")].find(each => each.id === id);
     await panel.sessionContext.shutdown();
     panel.dispose();
+}"""
+# Behind a launcher: an empty window gets one at a time of its own.
+_LEAVE: Final = """async id => {
+    await jupyterapp.commands.execute("docmanager:save");
+    await jupyterapp.commands.execute("launcher:create");
+    [...jupyterapp.shell.widgets("main")].find(each => each.id === id).dispose();
 }"""
 # Text is drawn in the frames that follow its arrival.
 _DRAWN: Final = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
@@ -199,6 +222,17 @@ class Lab:
             self.page.evaluate(_CLOSE, before.panel)
         return self._notebook
 
+    def show(self, *cells: str) -> Notebook:
+        """Have these cells in the notebook that is open, with the kernel that it has.
+
+        Quicker than `open` by the start of a kernel and of a worker; numbers of cells go on.
+        """
+        if self._notebook is None or not self.page.evaluate(
+            _SHOW, [self._notebook.panel, list(cells)]
+        ):
+            return self.open(*cells)
+        return self._notebook
+
     def reload(self) -> Notebook:
         """Load the page again; the notebook and its kernel are still there.
 
@@ -207,6 +241,13 @@ class Lab:
         self.page.evaluate(_SAVE)
         self.page.goto(self._url)
         self._wait_for_page()
+        self._notebook = self._opened()
+        return self._notebook
+
+    def reopen(self) -> Notebook:
+        """Close the notebook and open it again on the same page."""
+        assert self._notebook is not None
+        self.page.evaluate(_LEAVE, self._notebook.panel)
         self._notebook = self._opened()
         return self._notebook
 

@@ -1,8 +1,10 @@
-"""Cells, local and isolated ones, as a person in front of JupyterLab sees them."""
+"""Cells, local and isolated ones and runs, as a person in front of JupyterLab sees them."""
 
+import json
 import re
 import sys
 from collections.abc import Iterator
+from typing import Final
 
 import pytest
 
@@ -28,6 +30,14 @@ SHOWN_ALIKE = {
     ),
     "help": "print?",
 }
+
+WAITS: Final = (
+    "import pathlib, sys, time\n"
+    "print('it waits', file=sys.stderr, flush=True)\n"
+    "while not pathlib.Path('go').exists(): time.sleep(0.01)\n"
+    "print('{\"rows\": 3}')"
+)
+DARK: Final = "jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})"
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +65,7 @@ def test_output_appears_while_a_loop_runs(lab: Lab, head: str) -> None:
         "    pathlib.Path(f'seen-{n}').unlink()\n"
         "'done'"
     )
-    notebook = lab.open(head + loop)
+    notebook = lab.show(head + loop)
 
     notebook.begin(0)
     for number in range(4):
@@ -71,7 +81,7 @@ def test_output_appears_while_a_loop_runs(lab: Lab, head: str) -> None:
 @promise("isolated.screen")
 def test_what_is_shown_is_what_a_local_cell_shows(lab: Lab) -> None:
     cells = [f"{head}{code}" for code in SHOWN_ALIKE.values() for head in ("", "%%isolated\n")]
-    notebook = lab.open(*cells)
+    notebook = lab.show(*cells)
 
     for number in range(len(cells)):
         notebook.run(number)
@@ -90,7 +100,7 @@ def test_what_is_shown_is_what_a_local_cell_shows(lab: Lab) -> None:
 
 @promise("isolated.screen")
 def test_a_button_of_a_worker_is_pressed(lab: Lab) -> None:
-    notebook = lab.open(
+    notebook = lab.show(
         "import os\nos.getpid()",
         "%%isolated\nimport os\nimport ipywidgets as widgets\n"
         "label = widgets.Label('nobody has pressed')\n"
@@ -119,7 +129,7 @@ def test_widgets_are_there_again_when_the_page_is_loaded_again(lab: Lab) -> None
         "button.on_click(lambda _: setattr(label, 'value', 'pressed {0}'))\n"
         "display(widgets.VBox([button, label]))"
     )
-    notebook = lab.open(widget.format("here"), "%%isolated\n" + widget.format("there"))
+    notebook = lab.show(widget.format("here"), "%%isolated\n" + widget.format("there"))
     notebook.run(0)
     notebook.run(1)
     notebook.wait_for_text(1, "there")
@@ -133,7 +143,7 @@ def test_widgets_are_there_again_when_the_page_is_loaded_again(lab: Lab) -> None
 
 @promise("isolated.screen")
 def test_what_a_slider_of_a_worker_prints_is_shown_below_it(lab: Lab) -> None:
-    notebook = lab.open(
+    notebook = lab.show(
         "%%isolated\nimport ipywidgets as widgets\n"
         "def square(x): print('the square is', x * x)\n"
         "widgets.interactive(square, x=widgets.IntSlider(3, 0, 9))"
@@ -149,7 +159,7 @@ def test_what_a_slider_of_a_worker_prints_is_shown_below_it(lab: Lab) -> None:
 
 @promise("isolated.screen")
 def test_a_progress_bar_of_a_worker_gets_to_its_end(lab: Lab) -> None:
-    notebook = lab.open(
+    notebook = lab.show(
         "%%isolated\nfrom tqdm.notebook import tqdm\nfor _ in tqdm(range(40), desc='steps'): pass"
     )
 
@@ -163,7 +173,7 @@ def test_a_progress_bar_of_a_worker_gets_to_its_end(lab: Lab) -> None:
 
 @promise("isolated.screen")
 def test_a_figure_of_a_worker_is_a_picture(lab: Lab) -> None:
-    notebook = lab.open(
+    notebook = lab.show(
         "%%isolated\nimport matplotlib.pyplot as plt\nplt.plot([1, 3, 2])\nplt.title('drawn')\n"
         "plt.show()"
     )
@@ -178,7 +188,7 @@ def test_a_figure_of_a_worker_is_a_picture(lab: Lab) -> None:
 
 @promise("isolated.screen")
 def test_an_error_is_shown_once_with_its_lines(lab: Lab) -> None:
-    notebook = lab.open(
+    notebook = lab.show(
         "def f():\n    return 1 / 0\nf()", "%%isolated\ndef f():\n    return 1 / 0\nf()"
     )
 
@@ -197,7 +207,7 @@ def test_an_error_is_shown_once_with_its_lines(lab: Lab) -> None:
     ids=["exit", "segfault"],
 )
 def test_a_death_can_be_read_and_the_next_cell_runs(lab: Lab, code: str, told: str) -> None:
-    notebook = lab.open("kept = 5", f"%%isolated\nprint('so far')\n{code}", "kept + 1")
+    notebook = lab.show("kept = 5", f"%%isolated\nprint('so far')\n{code}", "kept + 1")
     notebook.run(0)
 
     report = notebook.run(1)
@@ -212,7 +222,7 @@ def test_a_death_can_be_read_and_the_next_cell_runs(lab: Lab, code: str, told: s
 
 @promise("isolated.screen")
 def test_the_stop_button_stops_the_cell_and_the_next_one_runs(lab: Lab) -> None:
-    notebook = lab.open(
+    notebook = lab.show(
         # Its state goes on: of a loop that certainly does not, a slow machine is told.
         "%%isolated\nkept = 5; n = 0\nprint('begun', flush=True)\nwhile True: n += 1",
         "%%isolated\nkept + 1",
@@ -230,7 +240,7 @@ def test_the_stop_button_stops_the_cell_and_the_next_one_runs(lab: Lab) -> None:
 
 @promise("isolated.screen")
 def test_a_question_of_a_worker_is_answered_in_its_box(lab: Lab) -> None:
-    notebook = lab.open("%%isolated\nname = input('Who? ')\nprint('hello', name)")
+    notebook = lab.show("%%isolated\nname = input('Who? ')\nprint('hello', name)")
     notebook.begin(0)
     box = notebook.output(0).locator(".jp-Stdin-input")
 
@@ -240,6 +250,40 @@ def test_a_question_of_a_worker_is_answered_in_its_box(lab: Lab) -> None:
 
     box.wait_for(state="detached")
     assert notebook.text(0).split() == ["Who?", "Ada", "hello", "Ada"]
+
+
+@promise("workflow.seen")
+def test_the_picture_of_a_run_lives_below_its_cell(lab: Lab) -> None:
+    load = {"id": "load", "code": WAITS}
+    save = {"id": "save", "code": "print('{}')", "needs": ["load"]}
+    spec = json.dumps({"name": "live", "steps": [load, save]})
+    (lab.work / "live.json").write_text(spec, encoding="utf-8")
+    notebook = lab.show("%workflow run live.json", "%workflow show")
+
+    notebook.begin(0)
+    notebook.wait_for_text(0, "it waits")
+    running = notebook.output(0).locator("svg g.running").count()
+    lab.picture("running")
+    (lab.work / "go").touch()
+    notebook.ended(0)
+    notebook.output(0).locator("details").first.click()
+    notebook.wait_for_text(0, "rows = 3")
+    lab.picture("ended")
+    notebook.run(1)
+    lab.page.evaluate(DARK)
+    lab.page.locator("#jupyterlab-splash").wait_for(state="detached")
+    lab.picture("ended-dark")
+    said = (
+        notebook.output(0).locator("svg .nm").first.evaluate("each => getComputedStyle(each).fill")
+    )
+    text = notebook.output(0).evaluate("each => getComputedStyle(each.querySelector('b')).color")
+
+    assert running == 1
+    assert said == text  # readable wherever text is
+    for number in (0, 1):
+        assert notebook.output(number).locator("svg g.ok").count() == 2
+        assert notebook.output(number).locator('svg[role="img"]').count() == 1
+    assert "it waits" in notebook.text(0)
 
 
 def _lines(traceback: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Buttons and panel as a person in front of JupyterLab sees and presses them."""
+"""Buttons, panel and dashboard as a person in front of JupyterLab sees and presses them."""
 
 import re
 import sys
@@ -13,7 +13,7 @@ from tests.lab import Lab, Notebook
 from tests.promises import promise
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator
+    from playwright.sync_api import FrameLocator, Locator
 
 pytestmark = [
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks on Linux only"),
@@ -29,6 +29,8 @@ _SPIN: Final = (
 )
 _TAGS: Final = "each => [...each.querySelectorAll('*')].map(one => one.localName).sort().join(' ')"
 _SHUTDOWN: Final = "jupyterapp.serviceManager.sessions.shutdownAll()"
+_LAUNCHER: Final = "jupyterapp.commands.execute('launcher:create').then(() => null)"
+_TAB: Final = "jupyterapp.commands.execute('flow:open-dashboard').then(() => null)"
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +39,18 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         if find_spec(module) is None:
             pytest.skip(f"{module} is not installed")
     with Lab(tmp_path_factory.mktemp("lab")) as lab:
+        # Before any cell has run.
+        dashboard(lab).locator(".empty").wait_for()
         yield lab
+
+
+def dashboard(lab: Lab) -> "FrameLocator":
+    """The dashboard in a tab that a card of the launcher has opened, once it is live."""
+    lab.page.evaluate(_LAUNCHER)
+    lab.page.locator(".jp-LauncherCard:visible", has_text="Flow Dashboard").click()
+    inside = lab.page.frame_locator("#flow-dashboard iframe")
+    inside.locator(".live:not(.off)").wait_for()
+    return inside
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +70,7 @@ def press(notebook: Notebook, cell: int, name: str) -> "Locator":
 
 @promise("panel.seen", "panel.press")
 def test_buttons_answer_a_cell_that_blocks_by_mouse_and_by_keyboard(lab: Lab) -> None:
-    notebook = lab.open(
+    notebook = lab.show(
         "ok = %approve 'Delete 3 files?'\nprint('answer', bool(ok))",
         "%%approve Publish it?\nprint('published')",
         "print('the next cell runs')",
@@ -127,8 +140,10 @@ def test_the_panel_is_live_and_its_buttons_work(lab: Lab) -> None:
     press(notebook, 1, "Stop worker: w1 default").click()
     press(notebook, 1, "Stop worker").click()
     panel.get_by_text("worker w1 default has ended").wait_for()
+    timeline = panel.get_by_role("list", name="Timeline")
+    timeline.filter(has_text="dead: stopped").wait_for()  # told after the answer
 
-    titles = panel.get_by_role("list", name="Timeline").inner_text()
+    titles = timeline.inner_text()
     assert "cell [3] rows = 100" in titles
     assert "rollback to all rows ~rows" in titles
     assert "w1 dead: stopped" in titles
@@ -141,7 +156,7 @@ def test_axe_finds_nothing_in_light_and_dark(lab: Lab, theme: str) -> None:
 
     lab.page.evaluate(_THEME, theme)
     lab.page.locator("#jupyterlab-splash").wait_for(state="detached")
-    notebook = lab.open(
+    notebook = lab.show(
         "%task start 'Load data' --steps read,clean", "x = 1", "1 / 0", "%checkpoint one",
         "%flow panel", "%approve 'Delete 3 files?' --timeout 10m",
     )  # fmt: skip
@@ -167,7 +182,7 @@ def test_axe_finds_nothing_in_light_and_dark(lab: Lab, theme: str) -> None:
 def test_no_element_of_a_hostile_text_is_on_the_page(lab: Lab) -> None:
     texts = [text for text in TEXTS if "<" in text][:: len(TEXTS) // 3]
     ask = "import flow_kernel\nflow_kernel.current_session().request_approval({!r})"
-    notebook = lab.open(*(ask.format(text) for text in ("Plain?", *texts)))
+    notebook = lab.show(*(ask.format(text) for text in ("Plain?", *texts)))
 
     tags = []
     for number in range(len(texts) + 1):
@@ -194,7 +209,7 @@ def test_a_notebook_that_is_opened_again_has_the_panel_live_or_as_it_stood(lab: 
     notebook.output(1).locator(".flow-w").wait_for()
     live = notebook.output(1).locator(".flow-w").inner_text()
     lab.page.evaluate(_SHUTDOWN)
-    notebook = lab.reload()
+    notebook = lab.reopen()
     still = notebook.output(1).locator(".flow-still")
     still.wait_for()
     text = notebook.text(1)
@@ -205,6 +220,20 @@ def test_a_notebook_that_is_opened_again_has_the_panel_live_or_as_it_stood(lab: 
     assert text.splitlines()[-1].endswith("runs")  # and no word of a widget that is not there
     assert notebook.output(1).locator(".flow-w").count() == 0
     assert re.search(r"A-\d+ approved by", notebook.text(2))
+
+
+@promise("dashboard.tab")
+def test_a_launcher_entry_opens_a_tab_that_shows_what_the_notebook_beside_it_does(
+    lab: Lab,
+) -> None:
+    inside = dashboard(lab)
+    notebook = lab.show("seen_from_the_tab = 1")
+    notebook.run(0)
+    lab.page.evaluate(_TAB)
+    inside.locator(".row.ok", has_text="seen_from_the_tab = 1").wait_for()
+
+    assert lab.page.locator("#flow-dashboard").count() == 1
+    assert lab.page.locator("li.lm-TabBar-tab", has_text="Flow").first.is_visible()
 
 
 def _told(violation: dict[str, Any]) -> list[Any]:
