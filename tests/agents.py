@@ -23,6 +23,7 @@ from anyio.from_thread import start_blocking_portal
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
+from tests.ends import still_alive
 from tests.environments import environment
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ class Agent:
         """Kill the server, as a power cut would."""
         children = self.server.children(recursive=True)
         self.server.send_signal(signal.SIGKILL)
-        psutil.wait_procs([self.server, *children], _DEADLINE_S)
+        still_alive([self.server, *children], _DEADLINE_S)
 
     def close(self) -> None:
         """End client and server."""
@@ -180,7 +181,7 @@ class Agent:
         try:
             self._stack.close()
         finally:
-            psutil.wait_procs([self.server, *children], _DEADLINE_S)
+            still_alive([self.server, *children], _DEADLINE_S)
             shutil.rmtree(self.root, ignore_errors=True)
 
     def __enter__(self) -> Self:

@@ -23,6 +23,7 @@ import psutil
 import pytest
 
 from tests import browser, screens
+from tests.ends import still_alive
 from tests.environments import environment
 from tests.kernels import FLOW
 
@@ -176,6 +177,7 @@ class Lab:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.work = root / "work"
+        self._token = secrets.token_hex()
         self._open_notebooks = 0
         self._notebook: Notebook | None = None
         self._ends = ExitStack()
@@ -188,7 +190,7 @@ class Lab:
         from playwright.sync_api import sync_playwright  # missing where nobody tests pages
 
         with self._ends:
-            self._url = self._serve()
+            server = self._serve()
             playwright = self._ends.enter_context(sync_playwright())
             window = playwright.chromium.launch(
                 executable_path=chromium, args=[*browser.QUIET_FLAGS, "--disable-dev-shm-usage"]
@@ -196,6 +198,7 @@ class Lab:
             self._ends.callback(window.close)
             self.page = window.new_page(viewport={"width": 1000, "height": 700})
             self.page.set_default_timeout(DEADLINE_MS)
+            self._url = f"{self._listens(server)}lab?reset&token={self._token}"
             self.page.goto(self._url)
             self._wait_for_page()
             self._ends = self._ends.pop_all()
@@ -267,8 +270,8 @@ class Lab:
 
     # -- the server --------------------------------------------------------------------------------
 
-    def _serve(self) -> str:
-        """Start the server; returns where its page is."""
+    def _serve(self) -> "subprocess.Popen[bytes]":
+        """Start the server, and do not wait for it."""
         self.work.mkdir()
         folders = {name: str(self.root / name) for name in ("config", "data", "runtime")}
         path = self.root / "config" / _SETTINGS_FILE
@@ -277,7 +280,7 @@ class Lab:
         env = environment(
             {f"JUPYTER_{name.upper()}_DIR": path for name, path in folders.items()}
             | {
-                "JUPYTER_TOKEN": secrets.token_hex(),
+                "JUPYTER_TOKEN": self._token,
                 "IPYTHONDIR": str(self.root / "ipython"),
                 "FLOW_HOME": str(self.root / "home"),
             }
@@ -296,7 +299,7 @@ class Lab:
                 stderr=subprocess.STDOUT,
             )
         self._ends.callback(_end, server)
-        return f"{self._listens(server)}lab?reset&token={env['JUPYTER_TOKEN']}"
+        return server
 
     def _listens(self, server: "subprocess.Popen[bytes]") -> str:
         known = self.root / "runtime" / f"jpserver-{server.pid}.json"
@@ -311,14 +314,11 @@ class Lab:
 
 
 def _end(server: "subprocess.Popen[bytes]") -> None:
-    """An orderly end with all kernels; what is left after it is killed."""
+    """Kill it with all kernels: an orderly end would take a second, and nobody looks at it."""
     family = psutil.Process(server.pid).children(recursive=True)
-    server.terminate()
-    with suppress(subprocess.TimeoutExpired):
-        server.wait(_END_S)
     server.kill()
     server.wait()
     for process in family:
         with suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(family, timeout=_END_S)
+    still_alive(family, _END_S)

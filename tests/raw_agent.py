@@ -15,6 +15,7 @@ from typing import Any, Self
 
 import psutil
 
+from tests.ends import still_alive
 from tests.environments import environment
 
 _DEADLINE_S = 30.0
@@ -96,12 +97,12 @@ class RawAgent:
         assert self.process.stdin is not None
         self.process.stdin.close()
         self.process.wait(_DEADLINE_S)
-        _, left = psutil.wait_procs(children, _DEADLINE_S)
+        left = still_alive(children, _DEADLINE_S)
         self._thread.join(_DEADLINE_S)
         assert self.process.stdout is not None
         self.process.stdout.close()
         shutil.rmtree(self.root, ignore_errors=True)
-        return list(left)
+        return left
 
     def __enter__(self) -> Self:
         return self

@@ -22,6 +22,7 @@ from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
 from flow_kernel.sandbox import Sandbox, connect
+from tests.ends import still_alive
 from tests.environments import environment
 from tests.logs import TaskLogs
 from tests.sandbox_page import schemas
@@ -126,11 +127,11 @@ class SandboxServer:
         self.process.kill()  # how it ends by itself is one test's; it takes two seconds
         self.process.wait()
         # Whoever kills those that kill what the server leaves may leave one that they have stopped.
-        _, left = psutil.wait_procs(family, timeout=_END_S)
+        left = still_alive(family, _END_S)
         for process in left:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        psutil.wait_procs(left, timeout=DEADLINE_S)
+        still_alive(left, DEADLINE_S)
 
 
 def wait_for(condition: Any, deadline_s: float = DEADLINE_S) -> None:

@@ -15,6 +15,7 @@ import pytest
 from jupyter_client import BlockingKernelClient
 
 from tests.checkpoint_kernels import flow
+from tests.ends import still_alive
 from tests.forked import ForkedKernel, Zygote
 from tests.kernels import DEADLINE_S, Kernel
 from tests.promises import promise
@@ -64,7 +65,7 @@ def answered(connection_file: str, code: str) -> str:
 def ended(pid: int) -> None:
     """End a kernel that we have started through the command line."""
     os.kill(pid, signal.SIGKILL)
-    psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=DEADLINE_S)
+    still_alive([psutil.Process(pid)] if psutil.pid_exists(pid) else [], DEADLINE_S)
 
 
 @promise("checkpoint.elsewhere")

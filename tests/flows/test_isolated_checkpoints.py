@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from tests.checkpoint_kernels import flow, kernel_in_git, ran, refused
+from tests.ends import still_alive
 from tests.forked import Zygote
 from tests.isolating import IMPORT
 from tests.kernels import DEADLINE_S, Kernel
@@ -257,4 +258,4 @@ def test_a_new_kernel_restores_into_its_worker(kernel: Kernel, tmp_path: Path) -
     assert "gone" in told["restored"]
     os.kill(told["pid"], signal.SIGKILL)
     if psutil.pid_exists(told["pid"]):
-        psutil.wait_procs([psutil.Process(told["pid"])], timeout=DEADLINE_S)
+        still_alive([psutil.Process(told["pid"])], DEADLINE_S)

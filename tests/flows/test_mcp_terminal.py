@@ -8,6 +8,7 @@ from typing import Any
 import pexpect
 import psutil
 
+from tests.ends import still_alive
 from tests.environments import environment
 from tests.promises import promise
 from tests.sandboxes import wait_for
@@ -35,4 +36,4 @@ def test_a_person_is_told_what_it_is_and_ctrl_c_ends_it_with_its_kernel(tmp_path
 
     assert server.signalstatus == signal.SIGINT
     assert children
-    assert psutil.wait_procs(children, 20)[1] == []
+    assert still_alive(children, 20) == []

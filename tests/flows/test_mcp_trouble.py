@@ -16,6 +16,7 @@ from flow_kernel.apps.control_client import find_kernel
 from flow_kernel.errors import NotFound
 from flow_kernel.records.home import Home
 from tests.agents import LEGACY, Agent
+from tests.ends import still_alive
 from tests.environments import environment
 from tests.kernels import Kernel
 from tests.promises import promise
@@ -234,7 +235,7 @@ def test_bytes_that_are_no_message_and_a_closed_stdout_end_nothing_else() -> Non
         server.stdin.close()
 
         assert server.wait(20) in (0, 1)
-        assert psutil.wait_procs(children, 20)[1] == []
+        assert still_alive(children, 20) == []
         assert agent.run("1")["ok"]
 
 

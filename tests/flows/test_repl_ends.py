@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.ends import still_alive
 from tests.environments import environment
 from tests.kernels import DEADLINE_S, STOCK
 from tests.promises import promise
@@ -168,5 +169,4 @@ def test_a_wrong_argument_is_one_sentence(arguments: Any, code: int, says: str) 
 
 def _gone(processes: list[psutil.Process]) -> None:
     assert processes
-    _, alive = psutil.wait_procs(processes, DEADLINE_S)
-    assert [p for p in alive if p.status() != psutil.STATUS_ZOMBIE] == []
+    assert still_alive(processes, DEADLINE_S) == []

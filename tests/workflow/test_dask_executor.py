@@ -17,6 +17,7 @@ import pytest
 from flow_kernel.errors import IsolationUnavailable
 from flow_kernel.workers.limits import Limits
 from flow_kernel.workflow.states import StepState
+from tests.ends import still_alive
 from tests.workflow.attempts import Attempts, begin_what_dask_keeps, lives, made
 
 SAYS_ITS_PID = "import os, sys\nprint(os.getpid(), file=sys.stderr, flush=True)\n"
@@ -171,7 +172,7 @@ def test_a_runner_that_is_killed_leaves_no_step_on_a_cluster_of_somebody_else(
             step = psutil.Process(int(await program.stdout.readline()))
             program.kill()
             await program.wait()
-            await asyncio.to_thread(psutil.wait_procs, [step], timeout=GONE_S)
+            await asyncio.to_thread(still_alive, [step], GONE_S)
             return lives(step.pid)
 
     assert runner.run(work()) is False
