@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import quote, urlencode
 
 from tests import browser
+from tests.ends import kill_server
 from tests.environments import environment
 
 if TYPE_CHECKING:
@@ -93,12 +94,7 @@ class Served:
         raise TimeoutError(f"it does not listen: {self.said()}")
 
     def __exit__(self, *_: object) -> None:
-        self.process.terminate()
-        try:
-            self.process.wait(DEADLINE_S)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        kill_server(self.process, grace_s=DEADLINE_S)
 
     def said(self) -> str:
         """What it printed."""

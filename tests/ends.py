@@ -9,8 +9,35 @@ import os
 import select
 import time
 from collections.abc import Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
 
 import psutil
+
+if TYPE_CHECKING:
+    import subprocess
+
+END_S: Final = 20.0
+"""Longest wait for an end; reached only when something is broken."""
+
+
+def kill_server(server: "subprocess.Popen[bytes]", *, grace_s: float = 0.0) -> None:
+    """Kill a server and all that it has started: how it ends by itself takes it a second or two.
+
+    Args:
+        server: A child of ours.
+        grace_s: How long what the server leaves may take to end by itself.
+    """
+    family: list[psutil.Process] = []
+    with suppress(psutil.NoSuchProcess):  # a test may have ended it
+        family = psutil.Process(server.pid).children(recursive=True)
+    server.kill()
+    server.wait()
+    left = still_alive(family, grace_s)
+    for process in left:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    still_alive(left, END_S)
 
 
 def still_alive(processes: Iterable[psutil.Process], timeout_s: float) -> list[psutil.Process]:

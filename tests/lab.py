@@ -13,17 +13,16 @@ import secrets
 import subprocess
 import sys
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 import nbformat
-import psutil
 import pytest
 
 from tests import browser, screens
-from tests.ends import still_alive
+from tests.ends import kill_server
 from tests.environments import environment
 from tests.kernels import FLOW
 
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 DEADLINE_MS: Final = 40_000.0
 """Longest wait for something to be seen; reached only when something is broken."""
 _START_S: Final = 90.0
-_END_S: Final = 20.0
 _SETTINGS_FILE: Final = (
     "lab/user-settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
 )
@@ -298,7 +296,7 @@ class Lab:
                 stdout=said,
                 stderr=subprocess.STDOUT,
             )
-        self._ends.callback(_end, server)
+        self._ends.callback(kill_server, server)
         return server
 
     def _listens(self, server: "subprocess.Popen[bytes]") -> str:
@@ -311,14 +309,3 @@ class Lab:
                 time.sleep(0.02)
         said = (self.root / "server.txt").read_text("utf-8", errors="replace")
         raise TimeoutError(f"JupyterLab does not listen: {said[-2000:]}")
-
-
-def _end(server: "subprocess.Popen[bytes]") -> None:
-    """Kill it with all kernels: an orderly end would take a second, and nobody looks at it."""
-    family = psutil.Process(server.pid).children(recursive=True)
-    server.kill()
-    server.wait()
-    for process in family:
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
-    still_alive(family, _END_S)

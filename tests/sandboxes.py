@@ -22,7 +22,7 @@ from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
 from flow_kernel.sandbox import Sandbox, connect
-from tests.ends import still_alive
+from tests.ends import kill_server
 from tests.environments import environment
 from tests.logs import TaskLogs
 from tests.sandbox_page import schemas
@@ -121,17 +121,8 @@ class SandboxServer:
         raise TimeoutError(f"the server does not listen: {self.said[-2000:]}")
 
     def _end(self) -> None:
-        family: list[psutil.Process] = []
-        with suppress(psutil.NoSuchProcess):  # a test may have ended it
-            family = psutil.Process(self.process.pid).children(recursive=True)
-        self.process.kill()  # how it ends by itself is one test's; it takes two seconds
-        self.process.wait()
         # Whoever kills those that kill what the server leaves may leave one that they have stopped.
-        left = still_alive(family, _END_S)
-        for process in left:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
-        still_alive(left, DEADLINE_S)
+        kill_server(self.process, grace_s=_END_S)
 
 
 def wait_for(condition: Any, deadline_s: float = DEADLINE_S) -> None:
