@@ -13,7 +13,8 @@ import psutil
 import pytest
 from jupyter_core.utils import ensure_event_loop
 
-from tests.forked import CHECKPOINTS, VERBS, Zygote
+from tests.dashboard import Served
+from tests.forked import CHECKPOINTS, SERVERS, VERBS, Zygote
 from tests.kernels import FLOW, Kernel
 from tests.pairs import Pair, start_pair
 
@@ -36,7 +37,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in left_out]
 
 
-_SHARED: Final = ("zygote", "lean")
+_SHARED: Final = ("zygote", "lean", "servers")
 """Fixtures that start a process for all modules of a run, where one wants it."""
 _WANTED: Final = pytest.StashKey[set[str]]()
 
@@ -115,6 +116,14 @@ def lean() -> Iterator[Zygote]:
     """The same without pandas: each checkpoint looks through what the libraries hold."""
     with Zygote("numpy", *CHECKPOINTS, *VERBS) as zygote:
         yield zygote
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[None]:
+    """Servers of the dashboard are forked: more than a second of CPU less for each."""
+    with Zygote(*SERVERS) as Served.warm:
+        yield
+    Served.warm = None
 
 
 @pytest.fixture

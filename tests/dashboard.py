@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 from urllib.parse import quote, urlencode
 
 from tests import browser
@@ -28,6 +28,8 @@ from tests.environments import environment
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
+
+    from tests.forked import Zygote
 
 START_S: Final = 30.0
 DEADLINE_S: Final = 15.0
@@ -55,11 +57,22 @@ class Served:
     Args:
         root: An empty folder for all that the server writes.
         home: What it shows.
+        env: Variables to set, or to remove where None.
+        is_cold: Started as people start it, though there is what forks it.
     """
 
+    warm: ClassVar["Zygote | None"] = None
+    """What forks servers under test where a module wants it; the fixture `servers` sees to it."""
+
     def __init__(
-        self, root: Path, home: Path, *, env: Mapping[str, str | None] | None = None
+        self,
+        root: Path,
+        home: Path,
+        *,
+        env: Mapping[str, str | None] | None = None,
+        is_cold: bool = False,
     ) -> None:
+        self._warm = None if is_cold else self.warm
         self.root = root
         self.home = home
         self.token = secrets.token_hex(16)
@@ -70,18 +83,9 @@ class Served:
             f"JUPYTER_{name.upper()}_DIR": str(self.root / name) for name in ("config", "runtime")
         }
         known = self.root / "runtime"
-        with (self.root / "said.txt").open("wb") as said:
-            self.process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "flow_kernel.apps.cli", "serve"),
-                    *("--no-browser", "--port", "0", "--home", str(self.home)),
-                ],
-                env=environment(folders | {"JUPYTER_TOKEN": self.token} | self._env),
-                cwd=self.home.parent,
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=subprocess.STDOUT,
-            )
+        verb = ("serve", "--no-browser", "--port", "0", "--home", str(self.home))
+        env = environment(folders | {"JUPYTER_TOKEN": self.token} | self._env)
+        self.process = self._begin(verb, env)
         deadline = time.monotonic() + START_S
         facts = known / f"jpserver-{self.process.pid}.json"
         while time.monotonic() < deadline and self.process.poll() is None:
@@ -92,6 +96,16 @@ class Served:
             time.sleep(0.02)
         self.process.kill()
         raise TimeoutError(f"it does not listen: {self.said()}")
+
+    def _begin(self, verb: tuple[str, ...], env: dict[str, str]) -> Any:
+        where, cwd = self.root / "said.txt", self.home.parent
+        if self._warm is not None:
+            return self._warm.begin(*verb, env=env, cwd=cwd, output=where)
+        with where.open("wb") as said:
+            return subprocess.Popen(
+                [sys.executable, "-m", "flow_kernel.apps.cli", *verb],
+                env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT,
+            )  # fmt: skip
 
     def __exit__(self, *_: object) -> None:
         kill_server(self.process, grace_s=DEADLINE_S)

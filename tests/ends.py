@@ -17,15 +17,17 @@ import psutil
 if TYPE_CHECKING:
     import subprocess
 
+    from tests.forked import ForkedProcess
+
 END_S: Final = 20.0
 """Longest wait for an end; reached only when something is broken."""
 
 
-def kill_server(server: "subprocess.Popen[bytes]", *, grace_s: float = 0.0) -> None:
+def kill_server(server: "subprocess.Popen[bytes] | ForkedProcess", *, grace_s: float = 0.0) -> None:
     """Kill a server and all that it has started: how it ends by itself takes it a second or two.
 
     Args:
-        server: A child of ours.
+        server: A child of ours, or of a zygote.
         grace_s: How long what the server leaves may take to end by itself.
     """
     family: list[psutil.Process] = []

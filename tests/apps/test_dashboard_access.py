@@ -16,6 +16,7 @@ from tests.apps.running import Cli
 from tests.dashboard import Served
 
 pytest.importorskip("jupyter_server")
+pytestmark = pytest.mark.usefixtures("servers")
 
 HOSTS = ("localhost", "127.0.0.1", "evil.example", "localhost.evil.example")
 ORIGINS = ("same", "none", "http://evil.example", "null")
@@ -263,7 +264,7 @@ def test_it_serves_nothing_but_the_dashboard(served: Served) -> None:
 def test_ctrl_c_ends_it_at_once_and_it_said_where_it_is(tmp_path: Path) -> None:
     home = tmp_path / "work" / ".flow"
     home.mkdir(parents=True)
-    with Served(tmp_path, home, env={"JUPYTER_TOKEN": None}) as served:
+    with Served(tmp_path, home, env={"JUPYTER_TOKEN": None}, is_cold=True) as served:
         address = served.said().splitlines()[1].strip()
         opened = served.ask("GET", address.removeprefix(served.origin))
         os.kill(served.process.pid, signal.SIGINT)

@@ -17,6 +17,7 @@ from tests.dashboard import Served
 from tests.session.shelves import shelf_at, taken
 
 pytest.importorskip("jupyter_server")
+pytestmark = pytest.mark.usefixtures("servers")
 
 AT = "2026-11-21T10:00:00.000Z"
 PAST = "2026-11-20T10:00:00.000Z"

@@ -22,6 +22,7 @@ from tests.apps.sample_log import SampleLog
 from tests.dashboard import DEADLINE_S, Listener, Served
 
 pytest.importorskip("jupyter_server")
+pytestmark = pytest.mark.usefixtures("servers")
 
 WATCHERS = 100
 

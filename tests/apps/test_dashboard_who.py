@@ -17,6 +17,7 @@ from flow_kernel.store.contract import ApprovalRow
 from tests.dashboard import DEADLINE_S, Served
 
 pytest.importorskip("jupyter_server")
+pytestmark = pytest.mark.usefixtures("servers")
 
 AT = "2026-11-21T10:00:00.000Z"
 PASSWORD = "sesame"

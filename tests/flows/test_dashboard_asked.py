@@ -26,6 +26,7 @@ pytest.importorskip("jupyter_server")
 pytestmark = [
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks on Linux only"),
     pytest.mark.timeout(120),
+    pytest.mark.usefixtures("servers"),
 ]
 
 CODE = "{open('sprung', 'w')}"

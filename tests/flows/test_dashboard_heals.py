@@ -19,6 +19,7 @@ pytest.importorskip("playwright")
 pytestmark = [
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks on Linux only"),
     pytest.mark.timeout(120),
+    pytest.mark.usefixtures("servers"),
 ]
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 pytest.importorskip("jupyter_server")
 pytest.importorskip("playwright")
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("servers")]
 
 LONG: Final = "T-9000"
 CELLS: Final = 1500
