@@ -47,29 +47,26 @@ def test_a_server_that_comes_while_a_cell_runs_works_at_once(flow: Kernel, busy:
 
 
 @promise("mcp.waits")
-@pytest.mark.parametrize(
-    ("tool", "arguments"),
-    [
-        ("task", {"action": "status"}),
-        ("checkpoint", {"action": "list"}),
-        ("run_workflow", {"spec": {"name": "one", "steps": []}}),
-    ],
-)
-def test_what_would_wait_behind_a_cell_of_a_person_says_so_at_once(
-    agent: Agent, busy: str, tool: str, arguments: dict[str, Any]
-) -> None:
-    said = agent.call(tool, **arguments).said
-    again = agent.call("run_status", run=said["run"]).said
-    agent.call("run_status", run=said["run"], cancel=True)
+def test_what_would_wait_behind_a_cell_of_a_person_says_so_at_once(agent: Agent, busy: str) -> None:
+    calls = [
+        agent.begin("task", action="status"),
+        agent.begin("checkpoint", action="list"),
+        agent.begin("run_workflow", spec={"name": "one", "steps": []}),
+    ]
+    for call in calls:
+        said = call.result(20).said
+        again = agent.call("run_status", run=said["run"]).said
 
-    for told in (said, again):
-        behind = told["behind"]
-        seconds, cell = behind.pop("s"), behind.pop("cell")
-        assert (told["state"], "task" in told) == ("queued", False)
-        assert behind == {"by": "user", "code": "import time", "last": "epoch 2"}
-        assert 0 < seconds < 60
-        assert cell.startswith("In [")
-        assert told["how"] == "it has not begun; look again with run_status"
+        for told in (said, again):
+            behind = told["behind"]
+            seconds, cell = behind.pop("s"), behind.pop("cell")
+            assert (told["state"], "task" in told) == ("queued", False)
+            assert behind == {"by": "user", "code": "import time", "last": "epoch 2"}
+            assert 0 < seconds < 60
+            assert cell.startswith("In [")
+            assert told["how"] == "it has not begun; look again with run_status"
+    for call in calls:
+        agent.call("run_status", run=call.result().said["run"], cancel=True)
 
 
 @promise("mcp.waits")
