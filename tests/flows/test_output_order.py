@@ -21,6 +21,36 @@ from tests.shown_output import (
     shown,
 )
 
+_DEEP = """
+import ctypes, os, sys
+_read, _byte = ctypes.PyDLL(None).read, ctypes.create_string_buffer(1)  # no other thread goes on
+_asked, _ask = os.pipe()
+_told, _tell = os.pipe()
+_pid = os.fork()
+if _pid == 0:
+    os.close(_ask)  # it ends with its parent
+    _number = 0
+    while os.read(_asked, 1) == b"?":
+        print(f"<{_number}>", end="", flush=True)
+        os.write(_tell, b"!")
+        _number += 1
+    os._exit(0)
+_asks = 0
+def _speak(depth):
+    global _asks
+    if depth > sys.getrecursionlimit() - 150:
+        os.write(_ask, b"?"); _read(_told, _byte, 1)
+        _asks += 1
+        sys.stdout.write("."); sys.stdout.flush()
+    _speak(depth + 1)
+for _ in range(4):
+    try:
+        _speak(0)
+    except RecursionError:
+        pass
+os.close(_ask)
+_asks, os.waitpid(_pid, 0)[1]
+"""
 _BATCH = 25
 _LATE_S = 5.0
 """Longest wait for text of descriptors and children after the end of all cells."""
@@ -86,6 +116,18 @@ def test_bytes_of_a_descriptor_that_wait_when_a_cell_forks_are_shown_once(flow: 
     said = flow.stream()
     assert said.replace("child", " ").split() == [str(n) for n in range(20)]
     assert said.count("child") == 20
+
+
+@promise("output.complete")
+def test_what_a_child_says_to_a_parent_without_stack_is_shown(flow: Kernel) -> None:
+    flow.iopub.clear()
+
+    ran = flow.run(_DEEP)
+    asks = int((ran.result or "(0").strip("()").split(",")[0])
+
+    assert ran.result == f"({asks}, 0)"
+    said = flow.stream().replace(".", "")
+    assert said == "".join(f"<{number}>" for number in range(asks))
 
 
 def _compare(pair: Pair, seeds: range) -> None:

@@ -53,6 +53,8 @@ _POLLIN: Final = int(zmq.POLLIN)
 _COPY: Final = frozenset(("copy",))
 _LEVELS: Final = 10
 """Functions that call one another until a message is sent, and some more."""
+_LEVELS_OF_A_CHILD: Final = 40
+"""The same for a message of a child, which is looked into."""
 
 _NOT_SENT: Final = "flow: a message was not sent"
 _LOG: Final = logging.getLogger(__name__)
@@ -80,6 +82,7 @@ class FlowIOPubThread(IOPubThread):  # type: ignore[misc]  # ipykernel has no ty
         """Called before the socket is closed: they send what waits."""
         self.on_child: Callable[[list[bytes]], None] = self._handle_pipe_msg
         """Told each message of a forked child, behind the word that proves it; it sends it."""
+        self._heard: deque[list[bytes]] = deque()
         self._is_hearing = False
         self._is_sending = False
         self._behind: deque[_Message] = deque()
@@ -214,8 +217,13 @@ class FlowIOPubThread(IOPubThread):  # type: ignore[misc]  # ipykernel has no ty
                 return
             self._is_hearing = True
             try:
-                for frames in children.heard():
-                    self.on_child([self._pipe_uuid, *frames])
+                self._heard.extend(children.heard())
+                while self._heard:
+                    # A cell may have left too little of the stack; there is a message behind this.
+                    _go_down(_LEVELS_OF_A_CHILD)
+                    self.on_child([self._pipe_uuid, *self._heard.popleft()])
+            except RecursionError:
+                pass
             finally:
                 self._is_hearing = False
         finally:
@@ -251,6 +259,7 @@ class FlowIOPubThread(IOPubThread):  # type: ignore[misc]  # ipykernel has no ty
         """This process is a fork: who had the lock is not in it."""
         self.order = threading.RLock()
         self._behind.clear()
+        self._heard.clear()
         self._is_sending = self._is_hearing = False
         if self._children is not None and self._pipe_flag:
             self._children.forget_reader()
