@@ -6,14 +6,17 @@ or a pool whose threads stayed behind, is waited for without an end. That is cer
     - every thread of it waits in a futex without a timeout, in memory that is its own: what is
       shared another process may wake it from
     - none of these has used the processor since, and it has no child
+    - no handler of its own waits for an alarm, which nobody else can see coming
     - that began in its first two seconds, and has lasted for a while
 
 Source: proc_pid_syscall(5): number of the call, then its arguments; the timeout is the fourth.
-proc_pid_maps(5); futex(2): who waits for the end of a thread does so without FUTEX_PRIVATE_FLAG.
+proc_pid_status(5): the signals that are caught. proc_pid_maps(5); futex(2): who waits for the end
+of a thread does so without FUTEX_PRIVATE_FLAG.
 """
 
 import os
 import platform
+import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +32,7 @@ _EACH_S: Final = 0.1
 _TELLING_S: Final = 0.1
 _ADDRESS_AT, _OPERATION_AT, _TIMEOUT_AT = 1, 2, 4
 _PRIVATE: Final = 128
+_ALARM: Final = 1 << (signal.SIGALRM - 1) if hasattr(signal, "SIGALRM") else 0
 _monotonic: Final = time.monotonic
 Verdict = Literal["", "tell", "kill"]
 
@@ -104,7 +108,8 @@ def look(pid: int, *, without: frozenset[int] = frozenset()) -> Look | None:
         stats = [_text(f"/proc/{pid}/task/{each}/stat") for each in threads]
         is_waiting = bool(calls) and all(map(_waits, calls)) and not sweep.children(pid)
         is_waiting = is_waiting and not any(_is_shared(pid, call) for call in calls)
-    except OSError:
+        is_waiting = is_waiting and not _caught(pid) & _ALARM
+    except (OSError, IndexError):
         return None
     return Look(is_waiting=is_waiting, ticks=sum(map(_ticks, stats)))
 
@@ -129,6 +134,11 @@ def _is_shared(pid: int, call: list[str]) -> bool:
         if int(begin, 16) <= address < int(end, 16):
             return rights.endswith(b"s")
     return False
+
+
+def _caught(pid: int) -> int:
+    """The signals that it has handlers for, one bit each."""
+    return int(_text(f"/proc/{pid}/status").partition("SigCgt:")[2].split(None, 1)[0], 16)
 
 
 def _threads(pid: int) -> list[str]:

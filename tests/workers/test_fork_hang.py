@@ -73,10 +73,18 @@ def test_whoever_may_go_on_is_not(started: list[subprocess.Popen[bytes]], code: 
     assert _settles(started, code, waits=False)
 
 
-def test_whoever_waits_in_memory_that_others_share_is_not(
-    started: list[subprocess.Popen[bytes]],
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import multiprocessing as mp; mp.get_context('fork').Event().wait()",
+        "import signal, threading; rung = threading.Event()\n"
+        "signal.signal(signal.SIGALRM, lambda *_: rung.set()); signal.alarm(60); rung.wait()",
+    ],
+    ids=["memory that others share", "an alarm"],
+)
+def test_whoever_waits_for_what_cannot_be_seen_is_not(
+    started: list[subprocess.Popen[bytes]], code: str
 ) -> None:
-    code = "import multiprocessing as mp; mp.get_context('fork').Event().wait()"
     process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
     started.append(process)
 
