@@ -11,6 +11,7 @@ from flow_kernel.errors import KernelGone, NotFound
 from flow_kernel.records.home import Home
 from tests.kernels import Kernel
 from tests.promises import promise
+from tests.workers.trees import strike
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def test_who_gives_up_on_an_answer_is_told_that_it_may_still_count() -> None:
     with Kernel() as kernel:
         kernel.ready()
         with ControlClient.of(find_kernel(Home(kernel.home))) as client:
-            kernel.process.send_signal(signal.SIGSTOP)
+            strike(kernel.process.pid, signal.SIGSTOP)
             refused = []
             for op in ("status", "approve"):
                 with pytest.raises(KernelGone, match="did not answer within") as error:

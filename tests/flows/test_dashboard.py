@@ -19,6 +19,7 @@ from tests.isolating import ok as all_of
 from tests.kernels import Kernel
 from tests.promises import promise
 from tests.replies import Ran
+from tests.workers.trees import strike
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -269,7 +270,7 @@ def test_a_kernel_that_is_stuck_hides_nothing_while_records_go_on_coming(
             log.cell("flood")
 
     writer = threading.Thread(target=write)
-    os.kill(kernel.process.pid, signal.SIGSTOP)
+    strike(kernel.process.pid, signal.SIGSTOP)
     writer.start()
     try:
         page.locator(".row", has_text="flood").first.wait_for()

@@ -21,6 +21,7 @@ from tests.kernels import Kernel
 from tests.promises import promise
 from tests.sandboxes import wait_for
 from tests.session.shelves import shelf_at, taken
+from tests.workers.trees import strike
 
 pytest.importorskip("jupyter_server")
 pytestmark = [
@@ -71,7 +72,7 @@ def shelf(kernel: Kernel) -> Iterator[Shelf]:
 @contextmanager
 def stopped(kernel: Kernel) -> "Iterator[Callable[[], None]]":
     """A kernel that answers nothing, until the block ends or what it gives is called."""
-    os.kill(kernel.process.pid, signal.SIGSTOP)
+    strike(kernel.process.pid, signal.SIGSTOP)
     try:
         yield lambda: os.kill(kernel.process.pid, signal.SIGCONT)
     finally:

@@ -1,6 +1,5 @@
 """An agent works in a session over the Model Context Protocol, in both eras of it."""
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +9,7 @@ from tests.agents import ERAS, LEGACY, MODERN, Agent, approve, document
 from tests.kernels import Kernel
 from tests.logs import TaskLogs
 from tests.promises import promise
+from tests.workers.trees import until
 
 _LIMIT = 2400
 
@@ -143,7 +143,7 @@ def test_a_timeout_interrupts_the_cell(agent: Agent) -> None:
 @promise("mcp.waits")
 def test_a_cancelled_call_interrupts_its_own_cell_and_no_other(agent: Agent) -> None:
     first = agent.begin("run_cell", code="import time\nwhile True: time.sleep(0.01)")
-    _wait(lambda: agent.call("run_status").said["busy"])
+    until(lambda: agent.call("run_status").said["busy"])
     queued = agent.begin("run_cell", code="second = 2")
     third = agent.begin("run_cell", code="third = 3")
     queued.cancel()
@@ -299,7 +299,7 @@ def test_the_kernel_runs_a_cell_that_may_run_once_no_second_time(flow: Kernel) -
 def test_while_a_cell_of_the_person_runs_the_agent_can_look(beside: Agent, flow: Kernel) -> None:
     flow.run("seen = [1, 2]")
     msg_id = flow.send("import time\nwhile 'stop' not in globals(): time.sleep(0.01)")
-    _wait(lambda: beside.call("run_status").said["busy"])
+    until(lambda: beside.call("run_status").said["busy"])
     seen = beside.call("get_variable", name="seen").said
     flow.interrupt()
     flow.collect(msg_id)
@@ -386,9 +386,3 @@ def test_an_answer_from_elsewhere_ends_the_wait_for_the_client(flow: Kernel) -> 
         said = agent.call("request_approval", message="first wins?").said
 
         assert (said["status"], said["by"], said["channel"]) == ("rejected", "ann", "cli")
-
-
-def _wait(happened: Any) -> None:
-    deadline = time.monotonic() + 20
-    while not happened():
-        assert time.monotonic() < deadline

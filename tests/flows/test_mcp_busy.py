@@ -3,14 +3,14 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
 from tests.agents import Agent
 from tests.kernels import Kernel
 from tests.promises import promise
+from tests.workers.trees import strike, until
 
 _WAITS = "import time\nprint('epoch 1')\nprint('epoch 2', flush=True)\nwhile True: time.sleep(0.01)"
 
@@ -28,7 +28,7 @@ def busy(flow: Kernel, agent: Agent) -> Iterator[str]:
     msg_id = flow.send(_WAITS, stop_on_error=False)
     try:
         flow.wait(lambda: "epoch 2" in flow.stream(parent=msg_id))
-        _wait(lambda: _says(agent) == "epoch 2")
+        until(lambda: _says(agent) == "epoch 2")
         yield msg_id
     finally:
         flow.interrupt()
@@ -76,7 +76,7 @@ def test_a_cell_that_is_cancelled_while_it_waits_never_runs_however_short_it_is(
 ) -> None:
     flow.run("ran = []")
     msg_id = flow.send(_WAITS, stop_on_error=False)
-    _wait(lambda: agent.call("run_status").said["busy"])
+    until(lambda: agent.call("run_status").said["busy"])
     runs = [agent.run(f"ran.append(0)\n{code}", wait_s=0)["run"] for _ in range(20)]
     kept = agent.run("len(ran)", wait_s=0)["run"]
     told = [agent.call("run_status", run=run, cancel=True).said for run in runs]
@@ -96,14 +96,14 @@ def test_a_cell_that_is_cancelled_while_it_waits_never_runs_however_short_it_is(
 def test_a_call_that_is_given_up_while_it_waits_never_runs(agent: Agent, flow: Kernel) -> None:
     flow.run("ran = []")
     msg_id = flow.send(_WAITS, stop_on_error=False)
-    _wait(lambda: agent.call("run_status").said["busy"])
+    until(lambda: agent.call("run_status").said["busy"])
     codes = {f"given up {n}": f"ran.append({n})" for n in range(20)}
     calls = [agent.begin("run_cell", code=code, idempotency_key=key) for key, code in codes.items()]
-    _wait(lambda: agent.run("1", wait_s=0)["calls_before"] >= 20)
+    until(lambda: agent.run("1", wait_s=0)["calls_before"] >= 20)
     for call in calls:
         call.cancel()
     for key, code in codes.items():
-        _wait(lambda: "cancelled" in agent.run(code, idempotency_key=key, wait_s=0)["how"])  # noqa: B023 - called at once
+        until(lambda: "cancelled" in agent.run(code, idempotency_key=key, wait_s=0)["how"])  # noqa: B023 - called at once
     flow.interrupt()
     flow.collect(msg_id)
 
@@ -114,9 +114,9 @@ def test_a_call_that_is_given_up_while_it_waits_never_runs(agent: Agent, flow: K
 def test_a_cell_whose_time_is_over_while_it_waits_never_runs(agent: Agent, flow: Kernel) -> None:
     flow.run("ran = []")
     msg_id = flow.send(_WAITS, stop_on_error=False)
-    _wait(lambda: agent.call("run_status").said["busy"])
+    until(lambda: agent.call("run_status").said["busy"])
     run = agent.run("ran.append(1)", wait_s=0, timeout=0.05)["run"]
-    _wait(lambda: "cancelled" in agent.call("run_status", run=run).said["how"])
+    until(lambda: "cancelled" in agent.call("run_status", run=run).said["how"])
     flow.interrupt()
     flow.collect(msg_id)
     ended = agent.call("run_status", run=run, wait_s=20).said
@@ -130,7 +130,7 @@ def test_what_waited_is_told_in_full_by_run_status(agent: Agent, flow: Kernel) -
     flow.run("kept = 1")
     agent.call("checkpoint", name="early")
     msg_id = flow.send(_WAITS, stop_on_error=False)
-    _wait(lambda: agent.call("run_status").said["busy"])
+    until(lambda: agent.call("run_status").said["busy"])
     task = agent.call("task", action="start", name="While a cell runs", wait_s=0).said
     dry = agent.call("rollback", to="early", wait_s=0).said
     flow.interrupt()
@@ -156,7 +156,7 @@ def test_progress_names_what_is_waited_for_and_what_a_cell_says(
     agent.call("run_status", run=said["run"], cancel=True)
     waiting = [text for _, text in agent.progress]
     flow.interrupt()
-    _wait(lambda: agent.run("3", wait_s=5)["ok"])
+    until(lambda: agent.run("3", wait_s=5)["ok"])
     agent.progress.clear()
     running = agent.run("import time\nprint('step 1\\nstep 2', flush=True)\ntime.sleep(1.4)")
 
@@ -172,7 +172,7 @@ def test_a_run_that_an_earlier_server_began_is_told_with_its_last_line(
 ) -> None:
     with Agent(home=flow.home) as first:
         begun = first.run(_WAITS, idempotency_key="left", wait_s=0)
-        _wait(lambda: _says(first) == "epoch 2")
+        until(lambda: _says(first) == "epoch 2")
         first.kill()
     with Agent(home=flow.home) as second:
         told = second.run(_WAITS, idempotency_key="left", wait_s=0)
@@ -186,7 +186,7 @@ def test_a_run_that_an_earlier_server_began_is_told_with_its_last_line(
 def test_no_call_hangs_while_the_kernel_is_stopped(flow: Kernel) -> None:
     with Agent(home=flow.home) as agent:
         agent.run("1")
-        os.kill(flow.pid, signal.SIGSTOP)
+        strike(flow.pid, signal.SIGSTOP)
         began_s = time.monotonic()
         try:
             calls = [agent.begin("run_status") for _ in range(20)]
@@ -200,10 +200,4 @@ def test_no_call_hangs_while_the_kernel_is_stopped(flow: Kernel) -> None:
         assert {each["err"]["type"] for each in answers[:-1]} == {"KernelGone"}
         assert answers[-1]["state"] == "queued"
         assert took_s < 20
-        _wait(lambda: agent.call("run_status").said.get("pid") == flow.pid)
-
-
-def _wait(happened: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 20
-    while not happened():
-        assert time.monotonic() < deadline
+        until(lambda: agent.call("run_status").said.get("pid") == flow.pid)

@@ -13,6 +13,7 @@ from tests.agents import Agent
 from tests.kernels import Kernel
 from tests.promises import promise
 from tests.raw_agent import RawAgent
+from tests.workers.trees import until
 
 _LONG = "import time\nwhile True: time.sleep(0.01)"
 
@@ -89,7 +90,7 @@ def test_of_a_hundred_calls_in_flight_those_that_are_given_up_end_and_no_others(
 ) -> None:
     agent.run("ran = []")
     first = agent.begin("run_cell", code=_LONG)
-    _wait(lambda: agent.call("run_status").said["busy"])
+    until(lambda: agent.call("run_status").said["busy"])
     calls = [agent.begin("run_cell", code=f"ran.append({n}); {n}") for n in range(100)]
     for call in calls[::5]:
         call.cancel()
@@ -130,7 +131,7 @@ def test_two_servers_that_decide_at_once_make_one_decision(flow: Kernel) -> None
     def answer(decision: str) -> Callable[[str], dict[str, Any]]:
         def decide(_message: str) -> dict[str, Any]:
             both.append(decision)
-            _wait(lambda: len(both) == 2)
+            until(lambda: len(both) == 2)
             return {"decision": decision}
 
         return decide
@@ -206,9 +207,3 @@ def test_a_kernel_of_another_home_is_attached_by_nobody(agent: Agent) -> None:
 
             assert told.said["err"]["type"] == "NotFound"
             assert str(agent.home) in told.said["err"]["msg"]
-
-
-def _wait(happened: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 20
-    while not happened():
-        assert time.monotonic() < deadline

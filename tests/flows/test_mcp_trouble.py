@@ -4,8 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import psutil
@@ -20,6 +19,7 @@ from tests.ends import still_alive
 from tests.environments import environment
 from tests.kernels import Kernel
 from tests.promises import promise
+from tests.workers.trees import until
 
 _COUNTS = "counts = globals().get('counts', 0) + 1\ncounts"
 _LONG = "import time\nprint('begun', flush=True)\nwhile True: time.sleep(0.01)"
@@ -120,7 +120,7 @@ def test_the_death_of_the_kernel_is_told_with_its_reason_and_a_new_one_goes_on(
 def test_all_calls_in_flight_end_when_the_kernel_is_killed(agent: Agent) -> None:
     running = agent.begin("run_cell", code=_LONG)
     pid = agent.kernel_pid()
-    _wait(lambda: agent.call("run_status").said["busy"])
+    until(lambda: agent.call("run_status").said["busy"])
     queued = [agent.begin("run_cell", code="1") for _ in range(5)]
     os.kill(pid, signal.SIGKILL)
 
@@ -141,7 +141,7 @@ def test_an_agent_that_works_elsewhere_comes_back_to_its_own_kernel(agent: Agent
         other.ready()
         assert find_kernel(Home(agent.home)).process.pid == other.pid
         running = agent.begin("run_cell", code="import time; time.sleep(0.3); mine = 1")
-        _wait(lambda: agent.call("run_status").said["busy"])
+        until(lambda: agent.call("run_status").said["busy"])
         agent.call("kernel", action="attach", name=str(other.pid))
         left = running.result(20).said
         elsewhere = agent.run("'mine' in globals()")["result"]
@@ -188,7 +188,7 @@ def test_the_kernel_of_a_notebook_that_dies_is_not_replaced_but_found_again() ->
         notebook.run("x = 1")
         assert agent.run("x")["result"] == "1"
         running = agent.begin("run_cell", code=_LONG)
-        _wait(lambda: agent.call("run_status").said["busy"])
+        until(lambda: agent.call("run_status").said["busy"])
         notebook.kill()
         died = running.result(20).said
         gone = agent.call("run_cell", code="x")
@@ -228,7 +228,7 @@ def test_bytes_that_are_no_message_and_a_closed_stdout_end_nothing_else() -> Non
         assert server.stdin is not None
         assert server.stdout is not None
         children: list[psutil.Process] = []
-        _wait(lambda: children.extend(psutil.Process(server.pid).children()) or bool(children))
+        until(lambda: children.extend(psutil.Process(server.pid).children()) or bool(children))
         server.stdin.write(b"no json\n\xff\xfe\n{}\n[1]\n" + b"x" * 100_000 + b"\n")
         server.stdin.flush()
         server.stdout.close()
@@ -237,9 +237,3 @@ def test_bytes_that_are_no_message_and_a_closed_stdout_end_nothing_else() -> Non
         assert server.wait(20) in (0, 1)
         assert still_alive(children, 20) == []
         assert agent.run("1")["ok"]
-
-
-def _wait(happened: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 20
-    while not happened():
-        assert time.monotonic() < deadline

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -29,6 +28,7 @@ from flow_kernel.workers.pool import Pool
 from flow_kernel.workers.processes import Ended, ProgramProcess
 from flow_kernel.workers.worker import Worker
 from tests.environments import environment
+from tests.workers.trees import strike, until
 
 SPAWN = PoolSettings(provisioner="local-provisioner", spares=0)
 FORK = PoolSettings(spares=0)
@@ -131,13 +131,6 @@ def leasing(pool: Pool, name: str) -> tuple[threading.Thread, list[BaseException
     return thread, failures
 
 
-def wait(happened: Callable[[], bool]) -> None:
-    until = time.monotonic() + 20
-    while not happened():
-        assert time.monotonic() < until
-        time.sleep(0.005)
-
-
 @pytest.mark.parametrize("settings", [SPAWN, FORK], ids=["spawn", "zygote"])
 def test_a_name_is_one_worker_and_no_name_is_always_another(
     make: MakePool, settings: PoolSettings
@@ -174,10 +167,10 @@ def test_two_that_ask_for_no_name_at_once_get_two(make: MakePool) -> None:
 def test_a_spare_that_has_died_is_given_to_nobody(make: MakePool) -> None:
     pool = make(replace(SPAWN, spares=1))
     pool.keep_spares()
-    wait(lambda: len(pool.workers) == 1)
+    until(lambda: len(pool.workers) == 1)
     spare = pool.workers[0]
     spare.signal(signal.SIGKILL)
-    wait(lambda: not spare.lives)
+    until(lambda: not spare.lives)
 
     leased = pool.lease("a")
     assert leased is not spare
@@ -187,7 +180,7 @@ def test_a_spare_that_has_died_is_given_to_nobody(make: MakePool) -> None:
 def test_a_job_for_a_worker_that_has_died_is_told_so(make: MakePool) -> None:
     worker = make().lease("a")
     worker.signal(signal.SIGKILL)
-    wait(lambda: worker.died is not None)
+    until(lambda: worker.died is not None)
     job = Job(header=Session().msg("execute_request")["header"], content={"code": "1"})
     worker.run(job)
 
@@ -200,7 +193,7 @@ def test_a_pool_that_is_closed_while_a_worker_starts_leaves_nothing(
 ) -> None:
     pool = make(settings)
     thread, _ = leasing(pool, "a")
-    wait(lambda: bool(children()))
+    until(lambda: bool(children()))
     pool.close()
     thread.join(20)
 
@@ -229,7 +222,7 @@ def test_a_worker_that_takes_too_long_is_given_up_and_ended(make: MakePool) -> N
     pool = make(replace(SPAWN, start_timeout_s=0.01))
     with pytest.raises(IsolationUnavailable, match=r"0\.01 s"):
         pool.lease("a")
-    wait(lambda: not children())
+    until(lambda: not children())
 
 
 def before_it_is_met(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
@@ -239,7 +232,7 @@ def before_it_is_met(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     def connect(context: Any, started: starter.Started, order: Any) -> Any:
         if not signalled:
             signalled.append(started.process.pid or 0)
-            os.kill(signalled[0], number)
+            strike(signalled[0], number)
         return stock(context, started, order)
 
     monkeypatch.setattr(pool_module, "connect", connect)
@@ -261,7 +254,7 @@ def test_one_that_does_not_answer_keeps_no_other_from_starting(
     before_it_is_met(monkeypatch, signal.SIGSTOP)
     pool = make(FORK)
     thread, failures = leasing(pool, "silent")
-    wait(lambda: any(one.status() == psutil.STATUS_STOPPED for one in children()))
+    until(lambda: any(one.status() == psutil.STATUS_STOPPED for one in children()))
     assert run(pool.lease("b"), "v = 4")["status"] == "ok"
     assert thread.is_alive()
     pool.close()
@@ -284,7 +277,7 @@ def test_what_a_zygote_forks_too_late_is_ended(
     zygote.kill(before.pid or 0, 0)  # answered after the fork
 
     assert (late.kind, late.reason) == ("spawn", "the zygote does not answer")
-    wait(lambda: [one.pid for one in psutil.Process(zygote.pid).children()] == [before.pid])
+    until(lambda: [one.pid for one in psutil.Process(zygote.pid).children()] == [before.pid])
     assert run(before, "v = 5")["status"] == "ok"
 
 
@@ -342,7 +335,7 @@ def test_one_that_dies_while_there_is_no_descriptor_left_keeps_no_other_from_sta
     worker = pool.lease("a")
     run(worker, "import subprocess; v = subprocess.Popen(['sleep', '1000'])")
     worker.signal(signal.SIGKILL)
-    wait(lambda: worker.died is not None)
+    until(lambda: worker.died is not None)
 
     assert run(pool.lease("b"), "v = 7")["status"] == "ok"
     assert sweep.kill_all is stock
@@ -362,7 +355,7 @@ def test_a_child_that_somebody_else_has_waited_for_has_ended_all_the_same() -> N
     process = ProgramProcess(popen)
     ends: list[Ended] = []
     process.call_at_end(ends.append)
-    wait(lambda: bool(ends))
+    until(lambda: bool(ends))
     process.send_signal(signal.SIGKILL)  # to nobody
 
     assert ends == [Ended(returncode=None)]

@@ -163,6 +163,15 @@ def all_gone(*pids: int) -> bool:
     return not any(map(runs, pids))
 
 
+def strike(pid: int, number: int) -> None:
+    """Send a signal that stops or ends, and see that it has.
+
+    Until one of its threads gets a processor none of them heeds it, and all others go on.
+    """
+    os.kill(pid, number)
+    until(lambda: not runs(pid) or psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+
+
 def until(happened: Callable[[], bool]) -> None:
     """Wait until something has happened."""
     tick, deadline = threading.Event(), time.monotonic() + DEADLINE_S
