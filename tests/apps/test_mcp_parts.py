@@ -162,6 +162,7 @@ def test_a_run_that_was_aborted_or_lost_says_so() -> None:
         ("log a\x0bb", "get_ipython().find_line_magic('task')('log a\\x0bb')"),
         ("log {x}", "get_ipython().find_line_magic('task')('log {x}')"),
         ("log $x?", "get_ipython().find_line_magic('task')('log $x?')"),
+        (f"log {'x' * 1000}", f"get_ipython().find_line_magic('task')('log {'x' * 1000}')"),
     ],
 )
 def test_a_line_that_ipython_would_change_is_handed_to_the_magic_as_it_is(

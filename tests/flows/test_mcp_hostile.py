@@ -124,6 +124,31 @@ def test_one_line_of_ten_megabytes_with_every_kind_of_bytes_is_answered_small(
         assert "red" in text
 
 
+@promise("mcp.survives")
+@pytest.mark.parametrize(
+    ("tool", "arguments", "named"),
+    [
+        ("task", {"action": "set", "values": {"a": "x" * 10_000_000}}, "values has 10000009"),
+        (
+            "task",
+            {"action": "start", "name": "n", "steps": ["x" * 5000] * 500},
+            "steps has 2502000",
+        ),
+        ("run_workflow", {"spec": {"name": "x" * 10_000_000}}, "spec has 100000"),
+        ("run_workflow", {"file": "f", "variables": {"a": "x" * 200_000}}, "variables has 200009"),
+        ("request_approval", {"message": "m", "payload": "x" * 10_000_000}, "payload has 1000000"),
+        ("run_cell", {"code": "x" * 10_000_000}, "code has 10000000"),
+    ],
+)
+def test_what_would_keep_the_kernel_busy_for_minutes_is_refused_at_once(
+    agent: Agent, tool: str, arguments: dict[str, Any], named: str
+) -> None:
+    told = agent.call(tool, **arguments)
+
+    assert told.said["err"]["type"] == "UsageError"
+    assert told.said["err"]["msg"].startswith(named)
+
+
 @promise("mcp.asks")
 def test_two_servers_that_decide_at_once_make_one_decision(flow: Kernel) -> None:
     both: list[str] = []

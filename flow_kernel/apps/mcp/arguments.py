@@ -3,6 +3,7 @@
 Used by `serving` before a tool is run, so that an agent is told what is wrong and nothing was done.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -12,6 +13,9 @@ from flow_kernel.records.plain import one_line
 
 CODE_CHARS: Final = 1_000_000
 TEXT_CHARS: Final = 5_000
+JSON_CHARS: Final = 100_000
+"""Of what becomes part of a line: to split one takes a time that grows with its square."""
+_WHOLE: Final = frozenset({"payload", "spec"})
 _ITEMS: Final = 500
 _KINDS: Final[dict[str, tuple[type, ...]]] = {
     "string": (str,),
@@ -44,6 +48,8 @@ def checked(tool: ToolText, given: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def _check(key: str, value: Any, schema: Mapping[str, Any]) -> None:
     kind = schema.get("type")
+    if kind in (None, "object", "array"):
+        _check_size(key, value)
     if kind is None:
         return
     is_kind = isinstance(value, _KINDS[kind]) and (kind == "boolean") == isinstance(value, bool)
@@ -60,6 +66,12 @@ def _check(key: str, value: Any, schema: Mapping[str, Any]) -> None:
             raise UsageError(f"{key} has at most {_ITEMS} items")
         for item in value:
             _check(f"an item of {key}", item, schema.get("items", {}))
+
+
+def _check_size(key: str, value: Any) -> None:
+    most = CODE_CHARS if key in _WHOLE else JSON_CHARS
+    if (chars := len(json.dumps(value))) > most:
+        raise UsageError(f"{key} has {chars} characters as JSON, at most {most}")
 
 
 def _check_text(key: str, value: str, schema: Mapping[str, Any]) -> None:

@@ -1,7 +1,8 @@
 """Lines of magics for what an agent wants, whatever its texts hold (pure).
 
 Used by `working`. What has no meaning for IPython stands as a person would write it; else it is
-handed to the magic as it is, because IPython evaluates what stands in braces or behind a dollar.
+handed to the magic as it is, because IPython evaluates what stands in braces or behind a dollar. So
+is a long line: IPython looks for dollars in a time that grows with its square, 4 s for 20,000.
 """
 
 import json
@@ -13,13 +14,15 @@ from typing import Final
 from flow_kernel.errors import UsageError
 
 _PLAIN: Final = re.compile(r"[^{}$?;\\!]*\Z")
+_LINE_CHARS: Final = 1000
 RESERVED: Final = frozenset({"list", "show", "diff", "verify", "prune", "status", "tree"})
 
 
 def magic(name: str, line: str) -> str:
     """The code that runs a magic with exactly this line."""
     # What is no blank and cannot be printed may be the end of a line to whoever splits the cell.
-    if _PLAIN.match(line) and line.isprintable() and line == line.strip():
+    is_plain = _PLAIN.match(line) and line.isprintable() and line == line.strip()
+    if is_plain and len(line) <= _LINE_CHARS:
         return f"%{name} {line}".rstrip()
     return f"get_ipython().find_line_magic({name!r})({line!r})"
 
