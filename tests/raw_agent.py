@@ -47,6 +47,7 @@ class RawAgent:
         )
         self._lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._count = 0
+        self._is_deaf = False
         self._thread = threading.Thread(target=self._read)
         self._thread.start()
 
@@ -54,6 +55,8 @@ class RawAgent:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self._lines.put(line)
+            if self._is_deaf:
+                return
 
     def hello(self) -> None:
         """Begin, as every client does."""
@@ -90,6 +93,17 @@ class RawAgent:
             if found.get("id") == asked and "method" not in found:
                 return found
 
+    def stop_reading(self) -> None:
+        """Take one line more, and then none, though the pipe stays open."""
+        self._is_deaf = True
+        self.ask("ping", {})
+        self._thread.join(_DEADLINE_S)
+
+    def close_stdin(self) -> None:
+        """Say that nothing more comes."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+
     def close(self) -> list[psutil.Process]:
         """Close stdin; the processes that are left when the server has ended."""
         server = psutil.Process(self.process.pid)
@@ -98,11 +112,14 @@ class RawAgent:
         self.process.stdin.close()
         self.process.wait(_DEADLINE_S)
         left = still_alive(children, _DEADLINE_S)
+        self._tidy()
+        return left
+
+    def _tidy(self) -> None:
         self._thread.join(_DEADLINE_S)
         assert self.process.stdout is not None
         self.process.stdout.close()
         shutil.rmtree(self.root, ignore_errors=True)
-        return left
 
     def __enter__(self) -> Self:
         return self
@@ -110,3 +127,5 @@ class RawAgent:
     def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:
             self.close()
+        elif self.root.exists():
+            self._tidy()

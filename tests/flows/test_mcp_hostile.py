@@ -84,6 +84,21 @@ def test_a_client_that_closes_its_end_waits_for_no_kernel_that_hangs_at_its_star
         assert time.monotonic() - began_s < 20
 
 
+@promise("mcp.survives")
+def test_a_client_that_reads_nothing_and_closes_its_end_leaves_no_process() -> None:
+    with RawAgent("--new") as raw:
+        raw.hello()
+        raw.call("run_cell", code="1")
+        children = psutil.Process(raw.process.pid).children(recursive=True)
+        raw.stop_reading()
+        for _ in range(100):  # more than a pipe holds
+            raw.begin("tools/list", {})
+        raw.close_stdin()
+
+        assert raw.process.wait(20) == 1
+        assert psutil.wait_procs(children, 20)[1] == []
+
+
 @promise("mcp.survives", "mcp.waits")
 def test_of_a_hundred_calls_in_flight_those_that_are_given_up_end_and_no_others(
     agent: Agent,

@@ -117,14 +117,18 @@ class Kernels:
         await asyncio.gather(*works, return_exceptions=True)
         await self._drop_link()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
+    def close(self) -> None:
+        """End the kernel of our own; harmless the second time."""
         own, self._own = self._own, None
         if own is not None:
             own.close()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
 
     # -- inside ------------------------------------------------------------------------------------
 

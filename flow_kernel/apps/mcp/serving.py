@@ -7,6 +7,8 @@ and the client calls again.
 
 import asyncio
 import logging
+import os
+import threading
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -47,6 +49,8 @@ _NAME_CHARS: Final = 40
 _DIALOG_S: Final = 600.0
 """So long a dialog of the client holds up its call; the question stays open elsewhere."""
 _MOST_CALLS: Final = 1000
+_FAREWELL_S: Final = 5.0
+"""So long a client that has closed stdin may take to read what was left to say."""
 _Context = ServerRequestContext[Any, Any]
 _Result = types.CallToolResult | types.InputRequiredResult
 _Tool = Callable[[Mapping[str, Any], Caller], Awaitable[Answer]]
@@ -55,15 +59,24 @@ _Tool = Callable[[Mapping[str, Any], Caller], Awaitable[Answer]]
 def serve(kernels: Kernels, terminal: Terminal) -> None:
     """Serve one client over stdin and stdout until it closes them."""
     logging.getLogger("mcp").setLevel(logging.ERROR)
+    serving = _Serving(kernels, terminal)
     with suppress(KeyboardInterrupt):
-        anyio.run(_Serving(kernels, terminal).run)
+        anyio.run(serving.run)
+    serving.farewell.cancel()
 
 
 class _Serving:
-    """One server and its client."""
+    """One server and its client.
+
+    Attributes:
+        farewell: Ends the process where its client reads nothing, once stdin is closed: the thread
+            that writes to a full pipe cannot be stopped.
+    """
 
     def __init__(self, kernels: Kernels, terminal: Terminal) -> None:
         self._kernels = kernels
+        self.farewell: threading.Timer = threading.Timer(_FAREWELL_S, self._leave)
+        self.farewell.daemon = True
         self._cells = Cells(kernels)
         self._questions = Questions(kernels)
         self._working = Working(kernels, self._cells)
@@ -105,7 +118,7 @@ class _Serving:
         try:
             async with stdio_server() as (read, write):
                 options = self._server.create_initialization_options()
-                readable: Any = Answered(read, write)
+                readable: Any = Answered(read, write, on_end=self.farewell.start)
                 await self._server.run(readable, write, options)
         finally:
             with anyio.CancelScope(shield=True):
@@ -115,6 +128,10 @@ class _Serving:
                 self._cells.close()
                 self._working.close()
                 await self._kernels.close_link()
+
+    def _leave(self) -> None:
+        self._kernels.close()
+        os._exit(1)
 
     async def _open(self) -> None:
         with suppress(FlowError):  # the first call says it

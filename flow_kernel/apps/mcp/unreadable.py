@@ -7,6 +7,7 @@ for its timeout.
 
 import json
 import re
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -28,11 +29,13 @@ class Answered:
     Args:
         read: Of the SDK.
         write: Takes the answers.
+        on_end: Called once, when no more messages come.
     """
 
-    def __init__(self, read: Any, write: Any) -> None:
+    def __init__(self, read: Any, write: Any, *, on_end: Callable[[], None]) -> None:
         self._read = read
         self._write = write
+        self._on_end: Callable[[], None] | None = on_end
 
     async def receive(self) -> Any:
         """The next message."""
@@ -60,8 +63,14 @@ class Answered:
         return self
 
     async def __anext__(self) -> Any:
-        while isinstance(item := await self._read.__anext__(), Exception):
-            await self._refuse(item)
+        try:
+            while isinstance(item := await self._read.__anext__(), Exception):
+                await self._refuse(item)
+        except StopAsyncIteration:
+            on_end, self._on_end = self._on_end, None
+            if on_end is not None:
+                on_end()
+            raise
         return item
 
     async def __aenter__(self) -> Self:
