@@ -237,6 +237,23 @@ def test_a_key_whose_record_is_too_far_back_runs_nothing_and_says_so() -> None:
             assert second.run("counted")["result"] == "1"
 
 
+@promise("mcp.once", "mcp.beside")
+def test_the_same_key_of_another_agent_is_another_run(flow: Kernel) -> None:
+    code = "keyed = globals().get('keyed', 0) + 1\nkeyed"
+    with Agent(home=flow.home, name="one") as one, Agent(home=flow.home, name="two") as two:
+        told = [each.run(code, idempotency_key="step 1")["result"] for each in (one, two, one)]
+
+    assert told == ["1", "2", "1"]
+
+
+@promise("mcp.waits")
+def test_a_cell_that_ends_as_it_is_looked_at_is_answered_whole(agent: Agent) -> None:
+    told = [agent.run(str(n), wait_s=0) for n in range(40)]
+
+    assert [each for each in told if each.get("state") == "done"] == []
+    assert {each["result"] for each in told if "result" in each} <= {str(n) for n in range(40)}
+
+
 @promise("mcp.beside")
 def test_a_kernel_of_another_home_is_attached_by_nobody(agent: Agent) -> None:
     with Kernel() as other:

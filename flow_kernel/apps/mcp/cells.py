@@ -85,7 +85,7 @@ class Cells:
         """
         link = await self._kernels.link()
         sha256 = hashlib.sha256(wanted.code.encode("utf-8", "surrogatepass")).hexdigest()
-        run_id = _run_id(link.lease.session, wanted.key)
+        run_id = _run_id(link.lease.session, caller.actor, wanted.key)
         known = self._runs.get(run_id)
         if known is not None and not await self._is_back(known, link):
             return _same(known, sha256)
@@ -313,10 +313,10 @@ class Cells:
             self._runs.pop(oldest).run.close()
 
 
-def _run_id(session: str, key: str) -> str:
+def _run_id(session: str, actor: str, key: str) -> str:
     if not key:
         return uuid.uuid4().hex[:_ID_CHARS]
-    told = f"{session}\0{key}".encode("utf-8", "surrogatepass")
+    told = f"{session}\0{actor}\0{key}".encode("utf-8", "surrogatepass")
     return hashlib.sha256(told).hexdigest()[:_ID_CHARS]
 
 
