@@ -64,7 +64,10 @@ class Reading:
         await self._note(started.link, caller, "run_status")
         if await self._cells.wait(started, given.get("wait_s", 0.0), caller):
             return await self._cells.answer(started, caller)
-        return running_answer(started.run, given.get("since"), await self._cells.look(started))
+        standing = await self._cells.look(started)
+        if started.run.has_ended:  # while it was looked at
+            return await self._cells.answer(started, caller)
+        return running_answer(started.run, given.get("since"), standing)
 
     async def get_history(self, given: Arguments, caller: Caller) -> Answer:
         """The newest records."""

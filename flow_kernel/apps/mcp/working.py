@@ -118,7 +118,10 @@ class Working:
         started = await self._cells.start(wanted, caller)
         if await self._cells.wait(started, wait_s, caller, is_patient=is_patient):
             return await self._cells.answer(started, caller)
-        return running_answer(started.run, None, await self._cells.look(started))
+        standing = await self._cells.look(started)
+        if started.run.has_ended:  # while it was looked at
+            return await self._cells.answer(started, caller)
+        return running_answer(started.run, None, standing)
 
     async def _with_task(self, answer: Answer) -> Answer:
         link = await self._kernels.link()
