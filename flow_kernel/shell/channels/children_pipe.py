@@ -21,6 +21,7 @@ import marshal
 import os
 import socket
 import struct
+import sys
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, Final, Self
@@ -29,14 +30,16 @@ from flow_kernel.records.frozen import FROZEN_BUILTINS
 
 globals()["__builtins__"] = FROZEN_BUILTINS
 
+if sys.platform != "win32":
+    import fcntl
+    import termios
+
 PACKET_BYTES: Final = 32_000
 """Of a message in one packet: with the system's own words it stays in eight pages of memory."""
 ROOM_BYTES: Final = 1 << 20
 """What the system is asked to keep until it is read; it may keep less, and twice as much."""
 PATIENCE_S: Final = 3.0
 """Longest wait of a child for a parent that does not read."""
-MOST_AT_ONCE: Final = 4096
-"""Packets that are read in a row: more than fit into the socket, so what was there is read."""
 _UNFINISHED: Final = 16
 """Messages in pieces that are waited for; of a child that was killed in between the rest is not."""
 _HEAD: Final = struct.Struct("!QQ?")
@@ -104,13 +107,19 @@ class ChildrenPipe:
             return error.errno in _GONE
 
     def heard(self) -> list[list[bytes]]:
-        """In the parent: the messages that are there by now, in the order they were said."""
+        """In the parent: the messages that are there by now, in the order they were said.
+
+        What comes meanwhile is left for the next look: children that do not stop would hold up for
+        as long whatever their parent has to say.
+        """
         found: list[list[bytes]] = []
-        for _ in range(MOST_AT_ONCE):
+        left = self._waiting_bytes()
+        while left > 0:
             try:
                 packet = self._reader.recv(PACKET_BYTES + _HEAD.size)
-            except OSError:  # there is none
+            except OSError:  # a signal handler has read it
                 break
+            left -= len(packet)
             pid, number, has_more = _HEAD.unpack_from(packet)
             pieces = self._pieces.pop((pid, number), [])
             pieces.append(packet[_HEAD.size :])
@@ -121,6 +130,15 @@ class ChildrenPipe:
             else:
                 found.append(marshal.loads(b"".join(pieces)))  # noqa: S302 - of a child of ours
         return found
+
+    def _waiting_bytes(self) -> int:
+        if sys.platform == "win32":
+            return 0
+        try:
+            found = fcntl.ioctl(self._reader.fileno(), termios.FIONREAD, bytes(4))
+        except (OSError, ValueError):  # it is closed
+            return 0
+        return int.from_bytes(found, sys.byteorder)
 
     def forget_reader(self) -> None:
         """In a child: only the parent reads. With an end of ours we would wait for ourselves."""

@@ -281,3 +281,29 @@ def test_a_channel_that_is_closed_makes_none_for_a_later_fork() -> None:
 
     assert len(os.listdir("/proc/self/fd")) == before
     assert closed.thread.closed
+
+
+@promise("children.end")
+def test_children_that_do_not_stop_hold_their_parent_up_for_what_was_there_alone() -> None:
+    pipe = ChildrenPipe.made()
+    assert pipe is not None
+    pids = []
+    for _ in range(2):
+        pids.append(os.fork())
+        if pids[-1] == 0:
+            pipe.forget_reader()
+            for _ in range(2000):
+                pipe.say([b"x" * 30_000])
+            os._exit(0)
+    room = pipe._writer.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+    looks, heard = list[int](), 0
+    while heard < 4000:
+        select.select([pipe], [], [], WAIT_S)
+        looks.append(sum(len(frame) for message in pipe.heard() for frame in message))
+        heard += looks[-1] // 30_000
+    for pid in pids:
+        os.waitpid(pid, 0)
+    pipe.close()
+
+    assert sum(looks) == 4000 * 30_000
+    assert max(looks) <= room
