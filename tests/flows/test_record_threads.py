@@ -73,7 +73,7 @@ def test_a_cell_that_a_thread_begins_after_its_cell_stands_by_itself(flow: Kerne
         "thread = threading.Thread(target=later); thread.start()",
     )
     flow.run("go.set(); thread.join(20)", metadata=quiet)
-    flow.run("threading.Timer(0, run, ('timed = 1',)).start(); done.clear()", silent=True)
+    flow.run("done.clear(); threading.Timer(0, run, ('timed = 1',)).start()", silent=True)
     flow.run("done.wait(20)", metadata=quiet)
 
     for code in ("alone = 1", "timed = 1"):
