@@ -49,8 +49,9 @@ _NAME_CHARS: Final = 40
 _DIALOG_S: Final = 600.0
 """So long a dialog of the client holds up its call; the question stays open elsewhere."""
 _MOST_CALLS: Final = 1000
-_FAREWELL_S: Final = 5.0
-"""So long a client that has closed stdin may take to read what was left to say."""
+_FAREWELL_S: Final = 1.5
+"""So long a client that has closed stdin may take to read what was left to say; after two seconds
+that of the SDK would kill us, and our kernel would have to find out by itself."""
 _Context = ServerRequestContext[Any, Any]
 _Result = types.CallToolResult | types.InputRequiredResult
 _Tool = Callable[[Mapping[str, Any], Caller], Awaitable[Answer]]
