@@ -29,6 +29,7 @@ from typing import Any, ClassVar, Final, NoReturn
 
 from flow_kernel.records.process import start_time
 from flow_kernel.workers import sweep, wire
+from flow_kernel.workers.fork_threads import threads
 
 _MODULE: Final = "flow_kernel.shell.worker.app"
 _STANDARD: Final = (
@@ -76,7 +77,7 @@ class Zygote:
         self._import(self.standard)
         gc.collect()
         gc.freeze()
-        self._tell({"op": "ready", "threads": _threads()})
+        self._tell({"op": "ready", "threads": threads()})
         while True:
             waited: list[Any] = [self._sock, self._wakes]
             ready, _, _ = select.select(waited, [], [])
@@ -113,8 +114,8 @@ class Zygote:
                 self._tell({"op": "killed", "id": message["id"]})
 
     def _fork(self, message: dict[str, Any], fds: list[int]) -> None:
-        if (threads := _threads()) != 1:
-            reason = f"a module that was imported ahead has started {threads - 1} threads"
+        if (count := threads()) != 1:
+            reason = f"a module that was imported ahead has started {count - 1} threads"
             self._tell({"op": "refused", "id": message["id"], "reason": reason})
             return
         self._prepare()
@@ -264,13 +265,6 @@ def _kill(pid: int, number: int) -> None:
         return
     with suppress(ProcessLookupError, PermissionError):
         os.kill(pid, number)
-
-
-def _threads() -> int:
-    try:
-        return len(os.listdir("/proc/self/task"))  # noqa: PTH208 - names only, and it is much faster
-    except OSError:
-        return 1
 
 
 def be_woken_by(sock: socket.socket) -> None:

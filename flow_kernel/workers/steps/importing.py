@@ -11,6 +11,8 @@ import sys
 import termios
 import warnings
 
+from flow_kernel.workers.fork_threads import threads
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -67,14 +69,6 @@ class Importer:
         waiting = fcntl.ioctl(self._noise, termios.FIONREAD, bytes(4))
         before, self._heard = self._heard, int.from_bytes(waiting, sys.byteorder)
         return self._heard > before
-
-
-def threads() -> int:
-    """Of this process."""
-    try:
-        return len(os.listdir("/proc/self/task"))  # noqa: PTH208 - names only, and it is much faster
-    except OSError:
-        return 1
 
 
 def _threads_after_a_fork() -> int:
