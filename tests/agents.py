@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -177,7 +177,9 @@ class Agent:
 
     def close(self) -> None:
         """End client and server."""
-        children = self.server.children(recursive=True) if self.server.is_running() else []
+        children: list[psutil.Process] = []
+        with suppress(psutil.NoSuchProcess):  # it was killed, and may be fetched just now
+            children = self.server.children(recursive=True)
         try:
             self._stack.close()
         finally:
