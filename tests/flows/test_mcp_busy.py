@@ -1,9 +1,11 @@
 """An agent beside a cell that runs: it is told what goes on, and no call of it hangs."""
 
+import itertools
 import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -38,6 +40,18 @@ def busy(flow: Kernel, agent: Agent) -> Iterator[str]:
 def _says(agent: Agent) -> object:
     """The last line of the cell that runs."""
     return (agent.call("run_status").said.get("cell") or {}).get("last_line")
+
+
+@contextmanager
+def _kept_busy(flow: Kernel, agent: Agent) -> Iterator[None]:
+    """A cell of the person runs, until the block ends in whatever way."""
+    msg_id = flow.send(_WAITS, stop_on_error=False)
+    try:
+        until(lambda: (agent.call("run_status").said.get("cell") or {}).get("msg_id") == msg_id)
+        yield
+    finally:
+        flow.interrupt()
+        flow.collect(msg_id)
 
 
 @promise("mcp.beside", "mcp.looks")
@@ -75,13 +89,10 @@ def test_a_cell_that_is_cancelled_while_it_waits_never_runs_however_short_it_is(
     agent: Agent, flow: Kernel, code: str
 ) -> None:
     flow.run("ran = []")
-    msg_id = flow.send(_WAITS, stop_on_error=False)
-    until(lambda: agent.call("run_status").said["busy"])
-    runs = [agent.run(f"ran.append(0)\n{code}", wait_s=0)["run"] for _ in range(20)]
-    kept = agent.run("len(ran)", wait_s=0)["run"]
-    told = [agent.call("run_status", run=run, cancel=True).said for run in runs]
-    flow.interrupt()
-    flow.collect(msg_id)
+    with _kept_busy(flow, agent):
+        runs = [agent.run(f"ran.append(0)\n{code}", wait_s=0)["run"] for _ in range(20)]
+        kept = agent.run("len(ran)", wait_s=0)["run"]
+        told = [agent.call("run_status", run=run, cancel=True).said for run in runs]
     ended = agent.call("run_status", run=kept, wait_s=20).said
     known = [agent.call("run_status", run=run, wait_s=20).said for run in runs]
 
@@ -95,17 +106,17 @@ def test_a_cell_that_is_cancelled_while_it_waits_never_runs_however_short_it_is(
 @promise("mcp.waits")
 def test_a_call_that_is_given_up_while_it_waits_never_runs(agent: Agent, flow: Kernel) -> None:
     flow.run("ran = []")
-    msg_id = flow.send(_WAITS, stop_on_error=False)
-    until(lambda: agent.call("run_status").said["busy"])
-    codes = {f"given up {n}": f"ran.append({n})" for n in range(20)}
-    calls = [agent.begin("run_cell", code=code, idempotency_key=key) for key, code in codes.items()]
-    until(lambda: agent.run("1", wait_s=0)["calls_before"] >= 20)
-    for call in calls:
-        call.cancel()
-    for key, code in codes.items():
-        until(lambda: "cancelled" in agent.run(code, idempotency_key=key, wait_s=0)["how"])  # noqa: B023 - called at once
-    flow.interrupt()
-    flow.collect(msg_id)
+    with _kept_busy(flow, agent):
+        codes = {f"given up {n}": f"ran.append({n})" for n in range(20)}
+        calls = [
+            agent.begin("run_cell", code=code, idempotency_key=key) for key, code in codes.items()
+        ]
+        asked = itertools.count()  # each of these looks is one call more
+        until(lambda: agent.run("1", wait_s=0).get("calls_before", 0) - next(asked) >= 20)
+        for call in calls:
+            call.cancel()
+        for key, code in codes.items():
+            until(lambda: "cancelled" in agent.run(code, idempotency_key=key, wait_s=0)["how"])  # noqa: B023 - called at once
 
     assert agent.run("ran")["result"] == "[]"
 
@@ -113,12 +124,9 @@ def test_a_call_that_is_given_up_while_it_waits_never_runs(agent: Agent, flow: K
 @promise("mcp.waits")
 def test_a_cell_whose_time_is_over_while_it_waits_never_runs(agent: Agent, flow: Kernel) -> None:
     flow.run("ran = []")
-    msg_id = flow.send(_WAITS, stop_on_error=False)
-    until(lambda: agent.call("run_status").said["busy"])
-    run = agent.run("ran.append(1)", wait_s=0, timeout=0.05)["run"]
-    until(lambda: "cancelled" in agent.call("run_status", run=run).said["how"])
-    flow.interrupt()
-    flow.collect(msg_id)
+    with _kept_busy(flow, agent):
+        run = agent.run("ran.append(1)", wait_s=0, timeout=0.05)["run"]
+        until(lambda: "cancelled" in agent.call("run_status", run=run).said["how"])
     ended = agent.call("run_status", run=run, wait_s=20).said
 
     assert ended["err"] == {"type": "CellTimeout", "msg": "its time was over before it began"}
@@ -129,12 +137,9 @@ def test_a_cell_whose_time_is_over_while_it_waits_never_runs(agent: Agent, flow:
 def test_what_waited_is_told_in_full_by_run_status(agent: Agent, flow: Kernel) -> None:
     flow.run("kept = 1")
     agent.call("checkpoint", name="early")
-    msg_id = flow.send(_WAITS, stop_on_error=False)
-    until(lambda: agent.call("run_status").said["busy"])
-    task = agent.call("task", action="start", name="While a cell runs", wait_s=0).said
-    dry = agent.call("rollback", to="early", wait_s=0).said
-    flow.interrupt()
-    flow.collect(msg_id)
+    with _kept_busy(flow, agent):
+        task = agent.call("task", action="start", name="While a cell runs", wait_s=0).said
+        dry = agent.call("rollback", to="early", wait_s=0).said
     started = agent.call("run_status", run=task["run"], wait_s=20).said
     known = agent.call("run_status", run=dry["run"], wait_s=20).said
     twice = agent.call("run_status", run=dry["run"]).said
