@@ -11,6 +11,7 @@ _SETUP = """
 import threading
 from IPython.display import display
 shell = get_ipython()
+thread = None  # whoever runs as it is bound sees a name that changes, and none that is new
 go, began, done = threading.Event(), threading.Event(), threading.Event()
 def run(code):
     shell.run_cell(code, store_history=True)
