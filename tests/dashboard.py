@@ -292,3 +292,9 @@ def window(*, is_dark: bool = False, blocked: tuple[str, ...] = ()) -> "Iterator
 def api(*parts: str) -> str:
     """A path out of parts that may hold anything."""
     return "/".join(quote(part, safe="") for part in parts)
+
+
+def go(page: "Page", where: str, wait_for: str) -> None:
+    """Go to a view of the dashboard, and wait for something of it."""
+    page.goto(f"{page.url.partition('#')[0]}#/{where}")
+    page.locator(wait_for).first.wait_for()

@@ -16,7 +16,7 @@ from flow_kernel.records.home import Home
 from flow_kernel.session.open_home import flow_of
 from tests import screens
 from tests.apps.sample_log import SampleLog
-from tests.dashboard import Served, window
+from tests.dashboard import Served, go, window
 from tests.hostile_home import fill
 from tests.promises import promise
 
@@ -113,11 +113,6 @@ def picture(page: "Page") -> Iterator[None]:
     """What a test has ended with is in a picture of its name."""
     yield
     screens.keep(page)
-
-
-def go(page: "Page", where: str, wait_for: str) -> None:
-    page.goto(f"{page.url.partition('#')[0]}#/{where}")
-    page.locator(wait_for).first.wait_for()
 
 
 def harmless(page: "Page") -> None:

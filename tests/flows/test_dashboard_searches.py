@@ -10,7 +10,7 @@ import pytest
 from flow_kernel.records.home import Home
 from tests import screens
 from tests.apps.sample_log import SampleLog
-from tests.dashboard import Served, window
+from tests.dashboard import Served, go, window
 from tests.promises import promise
 from tests.session.shelves import shelf_at, taken
 
@@ -65,11 +65,6 @@ def picture(page: "Page") -> Iterator[None]:
     """What a test has ended with is in a picture of its name."""
     yield
     screens.keep(page)
-
-
-def go(page: "Page", where: str, wait_for: str) -> None:
-    page.goto(f"{page.url.partition('#')[0]}#/{where}")
-    page.locator(wait_for).first.wait_for()
 
 
 @promise("dashboard.fluid")
