@@ -20,9 +20,8 @@ from IPython.core.magic import (
 from flow_kernel.errors import FlowError
 from flow_kernel.session.ambient import current_session
 from flow_kernel.session.checkpoints.surroundings import FLAGS, VERBS
-from flow_kernel.shell.magics.typed_names import expanded
+from flow_kernel.shell.magics.typed_names import TAKE_NAMES, expanded
 
-_TAKE_NAMES: Final = ("show", "diff", "verify")
 _OPTIONS: Final = {"prune": ("--keep", "--yes")}
 _EVALUATED: Final = re.compile(r"[{}$?!]|\A-")
 """What IPython would make something else of on a line, and what is an option."""
@@ -104,7 +103,7 @@ def complete(_: Any, event: Any) -> list[str]:
         return [*_names(), *FLAGS]
     if is_first:
         return [*VERBS, "--tag", "--wait", "--no-wait"]
-    return _names() if words[1] in _TAKE_NAMES else [*_OPTIONS.get(words[1], ())]
+    return _names() if words[1] in TAKE_NAMES else [*_OPTIONS.get(words[1], ())]
 
 
 def _names() -> list[str]:

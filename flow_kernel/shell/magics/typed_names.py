@@ -15,7 +15,8 @@ from IPython.utils.text import DollarFormatter
 from flow_kernel.errors import FlowError
 
 _EVALUATED: Final = re.compile(r"[{}$]")
-_NAMING: Final = ("show", "diff", "verify")
+TAKE_NAMES: Final = ("show", "diff", "verify")
+"""Verbs of `%checkpoint` that are followed by a name."""
 
 
 def expanded(
@@ -40,7 +41,7 @@ def expanded(
     try:
         words = shlex.split(line)
         typed = {word for word in words if _EVALUATED.search(word)}
-        if (magic == "rollback" or words[0] in _NAMING) and not typed.isdisjoint(names()):
+        if (magic == "rollback" or words[0] in TAKE_NAMES) and not typed.isdisjoint(names()):
             return line
     except FlowError:  # nobody can say which there are, and the magic will say why
         return line

@@ -104,7 +104,7 @@ class Gate:
         if is_nested:
             return
         asked = policies.tightest(self._policy, policies.of_metadata(info.cell_meta))
-        stale: InputRejected | None = None
+        stale: InputRejected | None
         if msg_id is not None and not self._session.withdrawn.begin(msg_id):
             stale = Interrupted("cancelled before it began; nothing of it ran")
         else:
