@@ -39,6 +39,9 @@ class Event(StrEnum):
     DIED = "died"
 
 
+BEGUN: Final = (State.IDLE, State.BUSY)
+"""The first state that people are told of; a copy of the session has its cell from the start."""
+
 _TABLE: Final = {
     (State.STARTING, Event.READY): State.IDLE,
     (State.STARTING, Event.FAILED): State.ERROR,

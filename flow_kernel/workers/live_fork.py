@@ -141,14 +141,12 @@ class ForkWorker(Turning):
         self.said = Said(None, glimpses)
         self.hang = HangWatch(pid, glimpses)
 
-    def announce(self) -> None:
-        """It is told of, now that it runs."""
-        self.change(Event.READY)
-
     def run(self, job: Job) -> None:
-        """Listen to it; what happens is put into the queue of `job`."""
+        """Listen to it and tell of it; what happens is put into the queue of `job`."""
         with self._turning:
             self.job, self._parent = job, job.header
+            # Nobody sees it idle: it was forked for this cell, and may run already.
+            self.pass_over(Event.READY)
             self.change(Event.BEGIN)
         self._hear()
 

@@ -42,6 +42,11 @@ class Turning:
             do()
             self._on_change(self, reason)
 
+    def pass_over(self, event: Event) -> None:
+        """Something happened to it that nobody is told of."""
+        with self._turning:
+            self.state = lifecycle.step(self.state, event)
+
     def unseen(self) -> None:
         """Nobody has looked at what it does now."""
         self.doing = None

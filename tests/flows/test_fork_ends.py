@@ -190,8 +190,9 @@ def test_a_copy_is_listed_while_it_runs_and_can_be_stopped(kernel: Kernel) -> No
         "import threading\nfrom flow_kernel import current_session\n"
         "steering = current_session().isolation.steering\n"
         "def stop():\n"
+        "    global seen\n    seen = []\n"
+        "    while not seen: seen = [v.line for v in steering.views() if v.line.kind == 'fork']\n"
         "    while not Path('runs').exists(): pass\n"
-        "    global seen\n    seen = [v.line for v in steering.views() if v.line.kind == 'fork']\n"
         "    steering.stop(seen[0].worker_id)\n"
         "stopper = threading.Thread(target=stop); stopper.start()",
     )

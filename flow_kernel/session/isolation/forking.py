@@ -121,7 +121,6 @@ class Forks:
         job = _job(cell)
         try:
             self._start(worker, life(), verdict)
-            worker.announce()
             dog = Watchdog(
                 worker, job, cell.limits,
                 code=cell.code, witness=self._witness, acts_alone=cell.acts_alone,

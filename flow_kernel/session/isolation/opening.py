@@ -18,7 +18,7 @@ from flow_kernel.session.isolation.service import Isolation
 from flow_kernel.session.isolation.steering import Steering
 from flow_kernel.session.isolation.worker_events import WorkerEvents, tell_job
 from flow_kernel.workers import preload
-from flow_kernel.workers.lifecycle import State
+from flow_kernel.workers.lifecycle import BEGUN, State
 from flow_kernel.workers.pool import Pool
 from flow_kernel.workers.worker import Worker
 
@@ -64,7 +64,7 @@ def open_isolation(parts: IsolationParts, ground: Ground) -> Isolation:
         board.change(worker)
         idle_deaths.change(worker, reason)
         events.change(worker, reason)
-        if worker.state == State.IDLE and worker.worker_id not in begun:
+        if worker.state in BEGUN and worker.worker_id not in begun:
             begun.add(worker.worker_id)
             detail: dict[str, object] = {"kind": worker.kind, "pid": worker.pid}
             note(worker.worker_id, str(State.IDLE), worker.reason, detail)

@@ -5,7 +5,7 @@ Made by `opening`, which tells it each change of each worker and each `worker` r
 
 from flow_kernel.session.announcer import Emit
 from flow_kernel.session.isolation.background import BackgroundJob
-from flow_kernel.workers.lifecycle import State
+from flow_kernel.workers.lifecycle import BEGUN, State
 from flow_kernel.workers.pool import ENDED
 from flow_kernel.workers.worker import Worker
 
@@ -29,7 +29,7 @@ class WorkerEvents:
             reason: `ENDED` where the pool has ended it; else a record will say what it died of.
         """
         worker_id = worker.worker_id
-        if worker.state == State.IDLE and worker_id not in self._alive:
+        if worker.state in BEGUN and worker_id not in self._alive:
             self._alive.add(worker_id)
             self._emit("worker_started", worker_id=worker_id, kind=worker.kind)
         elif worker.state == State.DEAD and reason == ENDED:
