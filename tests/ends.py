@@ -42,6 +42,13 @@ def kill_server(server: "subprocess.Popen[bytes] | ForkedProcess", *, grace_s: f
     still_alive(left, END_S)
 
 
+def opened(pid: int) -> list[psutil.Process]:
+    """The process of that number; none where it has ended."""
+    with suppress(psutil.NoSuchProcess):
+        return [psutil.Process(pid)]
+    return []
+
+
 def still_alive(processes: Iterable[psutil.Process], timeout_s: float) -> list[psutil.Process]:
     """Wait until all have ended.
 

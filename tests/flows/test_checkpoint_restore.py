@@ -15,7 +15,7 @@ import pytest
 from jupyter_client import BlockingKernelClient
 
 from tests.checkpoint_kernels import flow
-from tests.ends import still_alive
+from tests.ends import opened, still_alive
 from tests.forked import ForkedKernel, Zygote
 from tests.kernels import DEADLINE_S, Kernel
 from tests.promises import promise
@@ -65,7 +65,7 @@ def answered(connection_file: str, code: str) -> str:
 def ended(pid: int) -> None:
     """End a kernel that we have started through the command line."""
     os.kill(pid, signal.SIGKILL)
-    still_alive([psutil.Process(pid)] if psutil.pid_exists(pid) else [], DEADLINE_S)
+    still_alive(opened(pid), DEADLINE_S)
 
 
 @promise("checkpoint.elsewhere")

@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.checkpoint_kernels import flow, kernel_in_git, ran, refused
-from tests.ends import still_alive
+from tests.ends import opened, still_alive
 from tests.forked import Zygote
 from tests.isolating import IMPORT
 from tests.kernels import DEADLINE_S, Kernel
@@ -257,5 +256,4 @@ def test_a_new_kernel_restores_into_its_worker(kernel: Kernel, tmp_path: Path) -
     told = json.loads(done.stdout)
     assert "gone" in told["restored"]
     os.kill(told["pid"], signal.SIGKILL)
-    if psutil.pid_exists(told["pid"]):
-        still_alive([psutil.Process(told["pid"])], DEADLINE_S)
+    still_alive(opened(told["pid"]), DEADLINE_S)
