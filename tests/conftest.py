@@ -17,6 +17,7 @@ from tests.dashboard import Served
 from tests.forked import CHECKPOINTS, SERVERS, VERBS, Zygote
 from tests.kernels import FLOW, Kernel
 from tests.pairs import Pair, start_pair
+from tests.sandboxes import SandboxServer
 
 
 def pytest_configure() -> None:
@@ -120,10 +121,11 @@ def lean() -> Iterator[Zygote]:
 
 @pytest.fixture(scope="session")
 def servers() -> Iterator[None]:
-    """Servers of the dashboard are forked: more than a second of CPU less for each."""
+    """Servers of dashboard and sandbox are forked: more than a second of CPU less for each."""
     with Zygote(*SERVERS) as Served.warm:
+        SandboxServer.warm = Served.warm
         yield
-    Served.warm = None
+    Served.warm = SandboxServer.warm = None
 
 
 @pytest.fixture

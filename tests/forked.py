@@ -102,12 +102,26 @@ class Zygote:
         return subprocess.CompletedProcess(arguments, int(code), output, errors)
 
     def begin(
-        self, *arguments: str, env: Mapping[str, str], cwd: Path, output: Path
+        self,
+        *arguments: str,
+        env: Mapping[str, str],
+        cwd: Path,
+        output: Path,
+        module: str | None = None,
     ) -> "ForkedProcess":
-        """One verb of the command line that goes on, as a server does; `output` has all it says."""
+        """One verb of the command line that goes on, as a server does.
+
+        Args:
+            arguments: Of its command line.
+            env: Its environment, the whole of it.
+            cwd: Where it begins.
+            output: Has all that it says.
+            module: Of the function `main` of another program than our command line.
+        """
         code = str(output.with_suffix(".code"))
         order = {"arguments": arguments, "cwd": str(cwd), "env": dict(env), "code": code}
-        return self._fork(order | {"output": str(output)})
+        other = {} if module is None else {"module": module}
+        return self._fork(order | other | {"output": str(output)})
 
     def __enter__(self) -> Self:
         return self
@@ -140,6 +154,10 @@ class ForkedProcess:
     def kill(self) -> None:
         """SIGKILL."""
         self.send_signal(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        """SIGTERM."""
+        self.send_signal(signal.SIGTERM)
 
     def send_signal(self, number: int) -> None:
         """Send a signal to the very process, even if its pid was given away."""

@@ -14,7 +14,7 @@ import sys
 import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import psutil
 from jsonschema import Draft7Validator
@@ -26,6 +26,9 @@ from tests.ends import kill_server
 from tests.environments import environment
 from tests.logs import TaskLogs
 from tests.sandbox_page import schemas
+
+if TYPE_CHECKING:
+    from tests.forked import ForkedProcess, Zygote
 
 DEADLINE_S: Final = 30.0
 """Longest wait for anything; reached only when something is broken."""
@@ -41,9 +44,14 @@ class SandboxServer:
     Args:
         root: An empty folder for all files.
         options: Of the command line, besides.
+        is_cold: Started as people start it, though there is what forks it.
     """
 
-    def __init__(self, root: Path, *options: str) -> None:
+    warm: ClassVar["Zygote | None"] = None
+    """What forks servers under test where a module wants it; the fixture `servers` sees to it."""
+
+    def __init__(self, root: Path, *options: str, is_cold: bool = False) -> None:
+        self._warm = None if is_cold else self.warm
         self.root = root
         self.work = root / "work"
         self.home = root / "home"
@@ -61,18 +69,7 @@ class SandboxServer:
             **folders, "JUPYTER_TOKEN": self.token, "FLOW_HOME": str(self.home),
             "IPYTHONDIR": str(self.root / "ipython"),
         })  # fmt: skip
-        with (self.root / "server.txt").open("wb") as said:
-            self.process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root"),
-                    *("--ServerApp.ip=127.0.0.1", "--ServerApp.port=0"),
-                    f"--ServerApp.root_dir={self.work}",
-                    f"--ServerApp.jpserver_extensions={EXTENSION}=True",
-                    *(f"--ServerApp.jpserver_extensions={name}=False" for name in _OTHERS),
-                    *self._options,
-                ],
-                env=env, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT,
-            )  # fmt: skip
+        self.process = self._begin(env)
         self._ends.callback(self._end)
         try:
             self.url = self._listens()
@@ -80,6 +77,24 @@ class SandboxServer:
             self._ends.close()
             raise
         return self
+
+    def _begin(self, env: dict[str, str]) -> "subprocess.Popen[bytes] | ForkedProcess":
+        words = (
+            *("--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1", "--ServerApp.port=0"),
+            f"--ServerApp.root_dir={self.work}",
+            f"--ServerApp.jpserver_extensions={EXTENSION}=True",
+            *(f"--ServerApp.jpserver_extensions={name}=False" for name in _OTHERS),
+            *self._options,
+        )
+        where = self.root / "server.txt"
+        if self._warm is not None:
+            program = "jupyter_server.serverapp"
+            return self._warm.begin(*words, env=env, cwd=Path.cwd(), output=where, module=program)
+        with where.open("wb") as said:
+            return subprocess.Popen(
+                [sys.executable, "-m", "jupyter_server", *words],
+                env=env, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT,
+            )  # fmt: skip
 
     def __exit__(self, *_: object) -> None:
         self._ends.close()

@@ -5,7 +5,8 @@ Run by `tests.forked`: a kernel then starts in a tenth of the time, so a test ca
     in:   {"arguments": […], "cwd": …, "env": {…}, "output": …}        out:  <pid>, or why not
 
 With "errors" and "code" as well it is a verb of the command line that is run: these name the files
-for its stderr and, at its end, for its exit code.
+for its stderr and, at its end, for its exit code; "module" names another program than the command
+line, by the module of its function `main`.
 
 Its own arguments are the names of further modules that its kernels shall have at hand.
 """
@@ -85,8 +86,9 @@ def _become_a_kernel(order: dict[str, Any]) -> None:
 
 def _become_a_verb(order: dict[str, Any]) -> None:
     _leave_home(order)
+    main = importlib.import_module(order["module"]).main if "module" in order else cli.main
     try:
-        code = cli.main(order["arguments"])
+        code = main(order["arguments"]) or 0
     except SystemExit as end:
         code = int(end.code or 0)
     except BaseException:  # noqa: BLE001 - as Python itself ends

@@ -10,6 +10,7 @@ from tests.dashboard import Listener
 from tests.sandboxes import Raw, SandboxServer
 
 pytest.importorskip("jupyter_server")
+pytestmark = pytest.mark.usefixtures("servers")
 
 _PINGS = "--ServerApp.tornado_settings={'ws_ping_interval': 100, 'ws_ping_timeout': 1000}"
 

@@ -19,6 +19,8 @@ WHO: Final = f"sandbox:{getpass.getuser()}"
 _COMMON: Final = ("taskId", "workerId", "seq", "timestamp")
 _TEXT: Final = ("stdout", "stderr")
 
+pytestmark = pytest.mark.usefixtures("servers")
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxServer]:

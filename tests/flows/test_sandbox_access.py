@@ -61,7 +61,7 @@ HOSTILE: Final = [
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxServer]:
-    with SandboxServer(tmp_path_factory.mktemp("access") / "s") as server:
+    with SandboxServer(tmp_path_factory.mktemp("access") / "s", is_cold=True) as server:
         yield server
 
 

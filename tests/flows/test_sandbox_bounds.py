@@ -12,6 +12,8 @@ from flow_kernel.errors import KernelGone, UsageError
 from tests.promises import promise
 from tests.sandboxes import Raw, SandboxServer, wait_for
 
+pytestmark = pytest.mark.usefixtures("servers")
+
 OPTIONS = (
     "--FlowSandboxApp.max_connections=3",
     "--FlowSandboxApp.max_tasks=2",
