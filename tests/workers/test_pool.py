@@ -267,11 +267,11 @@ def test_what_a_zygote_forks_too_late_is_ended(
 ) -> None:
     (tmp_path / "slow_to_import.py").write_text("import time\ntime.sleep(0.6)\n", "utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(zygote_client, "_FORK_S", 0.1)
     pool = make(FORK)
     before = pool.lease("before")
     zygote = pool._nursery.zygote()
     assert zygote is not None
+    monkeypatch.setattr(zygote_client, "_FORK_S", 0.1)
     zygote.preload(["slow_to_import"])
     late = pool.lease("late")
     zygote.kill(before.pid or 0, 0)  # answered after the fork
