@@ -138,7 +138,6 @@ for number in range(10):
         in_turn(thread, lambda: session.send(thread, "stream", content))
         os._exit(0)
     os.waitpid(pid, 0)
-time.sleep(0.1)
 is_over.set()
 other.join()
 session.send(thread, "last", {})

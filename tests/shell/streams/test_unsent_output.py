@@ -89,7 +89,6 @@ for number in range(3):
         os._exit(0)
     os.waitpid(pid, 0)
 out.write("after the forks\\n")
-time.sleep(0.5)
 out.flush()
 last()
 end()
@@ -113,7 +112,6 @@ for number in range(20):
 is_over.set()
 for each in writers:
     each.join()
-time.sleep(0.5)
 last()
 end()
 """
