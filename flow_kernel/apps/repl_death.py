@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from flow_kernel.records.process import signal_name
+
 _FAULTS: Final = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE)
 
 
@@ -41,7 +43,7 @@ def ending_of(code: int | None, *, before: Mapping[str, int], after: Mapping[str
         return Ending(reason="lost", detail="its exit status is not known")
     if code >= 0:
         return Ending(reason="exit", detail=f"exit code {code}")
-    name = _name_of(-code)
+    name = signal_name(-code)
     if -code in _FAULTS:
         return Ending(reason="segfault", detail=name)
     # A kill elsewhere on the machine is no evidence; one in our own group is.
@@ -49,10 +51,3 @@ def ending_of(code: int | None, *, before: Mapping[str, int], after: Mapping[str
     if -code == signal.SIGKILL and grown:
         return Ending(reason="oom_kernel", detail=name)
     return Ending(reason="killed", detail=name)
-
-
-def _name_of(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

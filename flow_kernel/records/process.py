@@ -5,6 +5,7 @@ Called by `lease` and by the recorder's housekeeping; psutil stands in on other 
 
 import os
 import re
+import signal
 import socket
 import sys
 from dataclasses import dataclass
@@ -142,6 +143,14 @@ def start_time(pid: int) -> str | None:
         return None if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.2f}"
     except psutil.Error:
         return None
+
+
+def signal_name(number: int) -> str:
+    """`SIGKILL` for 9; `signal 40` for one that has no name, as most of those for real time."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def boot_id() -> str:

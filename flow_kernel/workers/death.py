@@ -29,6 +29,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from flow_kernel.records.plain import human_bytes, one_line, strip_controls
+from flow_kernel.records.process import signal_name
 from flow_kernel.workers.limits import Limits
 
 Reason = Literal["segfault", "oom_kernel", "memory_limit", "killed", "exit", "timeout", "lost"]
@@ -152,7 +153,7 @@ def decide(evidence: Evidence) -> Death:
     number = evidence.signal
     if number is None and evidence.exit_code is None:
         number = _signal_of_report(evidence.fault)
-    name = None if number is None else _name_of(number)
+    name = None if number is None else signal_name(number)
     finding = _fault(evidence, name) or _our_kill(evidence) or _own_end(evidence, name)
     return Death(
         reason=finding.reason,
@@ -328,13 +329,6 @@ def _sentence(evidence: Evidence, finding: _Finding) -> str:
         of = "" if limit is None else f" of the {_bytes(limit)} it may have"
         parts.append(f"peak memory {_bytes(evidence.peak_rss_bytes)}{of}")
     return "; ".join(parts)
-
-
-def _name_of(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 def _s(seconds: float | None) -> str:

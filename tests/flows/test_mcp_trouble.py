@@ -99,18 +99,23 @@ def test_text_that_is_no_unicode_and_hostile_values_cost_nothing_but_themselves(
 
 
 @promise("mcp.survives")
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [(11, "segfault by SIGSEGV"), (40, "killed by signal 40")],
+    ids=["fault", "nameless"],
+)
 def test_the_death_of_the_kernel_is_told_with_its_reason_and_a_new_one_goes_on(
-    agent: Agent,
+    agent: Agent, number: int, reason: str
 ) -> None:
     agent.run("lost = 1")
     died = agent.call(
-        "run_cell", code="print('last', flush=True)\nimport os; os.kill(os.getpid(), 11)"
+        "run_cell", code=f"print('last', flush=True)\nimport os; os.kill(os.getpid(), {number})"
     )
     following = agent.run("'lost' in globals()")
 
     assert died.is_error
     assert died.said["err"]["type"] == "KernelDied"
-    assert "segfault by SIGSEGV" in died.said["err"]["msg"]
+    assert reason in died.said["err"]["msg"]
     assert "last output: last" in died.said["err"]["msg"]
     assert following["result"] == "False"
     assert "this is a new kernel" in following["notes"][0]

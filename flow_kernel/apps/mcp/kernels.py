@@ -5,7 +5,6 @@ Made by `verb`; asked by each tool for the connection.
 
 import asyncio
 import shutil
-import signal
 import tempfile
 import time
 from collections.abc import Coroutine, Mapping
@@ -19,7 +18,7 @@ from flow_kernel.errors import KernelGone, NotFound
 from flow_kernel.records.home import Home
 from flow_kernel.records.lease import Lease, living
 from flow_kernel.records.plain import one_line
-from flow_kernel.records.process import is_alive, this_process
+from flow_kernel.records.process import is_alive, signal_name, this_process
 from flow_kernel.records.recent import recent_records
 from flow_kernel.session.deaths import explain_end, logs_of
 
@@ -255,7 +254,7 @@ class Kernels:
     def _why(self, lease: Lease, own: "OwnKernel | None") -> str:
         """Why a kernel has ended, in a sentence; waits for whoever writes its record."""
         code = None if own is None else own.exit_code
-        name = signal.Signals(-code).name if code is not None and code < 0 else ""
+        name = signal_name(-code) if code is not None and code < 0 else ""
         deadline_s = time.monotonic() + _TOLD_S
         while True:
             record = self._death_record(lease)
@@ -282,8 +281,8 @@ class Kernels:
         return found.records[-1] if found.records else None
 
 
-def _sentence(told: Mapping[str, object], signal_name: str) -> str:
-    by = f" by {signal_name}" if signal_name else ""
+def _sentence(told: Mapping[str, object], name: str) -> str:
+    by = f" by {name}" if name else ""
     said = one_line(str(told.get("last_output") or "").strip()[-_OUTPUT_CHARS:], _OUTPUT_CHARS)
     last = f"; last output: {said}" if said else ""
     return f"the kernel died: {told.get('reason')}{by} ({told.get('detail')}){last}"

@@ -23,6 +23,7 @@ from typing import Any, Final
 import orjson
 
 from flow_kernel.errors import StoreError
+from flow_kernel.records.process import signal_name
 from flow_kernel.records.summaries import summarise
 from flow_kernel.session.checkpoints.anchors import Anchors
 from flow_kernel.session.checkpoints.early import EarlyWriter, Place, place_of
@@ -309,7 +310,7 @@ def _in_child(
     if is_silent:
         return None, last.get("at", ""), f"took longer than {silence_s:g} s"
     if os.WIFSIGNALED(status):
-        return None, last.get("at", ""), f"died of {signal.Signals(os.WTERMSIG(status)).name}"
+        return None, last.get("at", ""), f"died of {signal_name(os.WTERMSIG(status))}"
     return None, last.get("at", ""), f"ended its process ({os.waitstatus_to_exitcode(status)})"
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from flow_kernel.errors import IsolationUnavailable, ScriptFailed
+from flow_kernel.records.process import signal_name
 
 _SIGNALS: Final = 128
 _SEEN_BY_BASH: Final = {
@@ -44,10 +45,10 @@ def script_error(ended: object) -> BaseException | None:
     if told.get("was_interrupted"):
         return ScriptInterrupted()
     if code < 0:
-        return ScriptFailed(f"the script was ended by {_name(-code)}", returncode=code)
+        return ScriptFailed(f"the script was ended by {signal_name(-code)}", returncode=code)
     meant = _SEEN_BY_BASH.get(code, "")
     if code > _SIGNALS and _is_known(code - _SIGNALS):
-        meant = f": {_name(code - _SIGNALS)} has ended its last command"
+        meant = f": {signal_name(code - _SIGNALS)} has ended its last command"
     return ScriptFailed(f"the script ended with exit code {code}{meant}", returncode=code)
 
 
@@ -65,7 +66,3 @@ def left_running(ended: object) -> str:
 
 def _is_known(number: int) -> bool:
     return number in {each.value for each in signal.Signals}
-
-
-def _name(number: int) -> str:
-    return signal.Signals(number).name if _is_known(number) else f"signal {number}"
