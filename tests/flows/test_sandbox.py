@@ -19,11 +19,9 @@ WHO: Final = f"sandbox:{getpass.getuser()}"
 _COMMON: Final = ("taskId", "workerId", "seq", "timestamp")
 _TEXT: Final = ("stdout", "stderr")
 
-pytestmark = pytest.mark.usefixtures("servers")
-
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxServer]:
+def server(tmp_path_factory: pytest.TempPathFactory, servers: None) -> Iterator[SandboxServer]:
     root = tmp_path_factory.mktemp("sandbox") / "s"
     with SandboxServer(root, "--FlowSandboxApp.heartbeat_s=0.2") as server:
         yield server
