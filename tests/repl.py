@@ -139,6 +139,18 @@ class Repl:
             pass
         return said
 
+    def streamed(self, text: str) -> list[Said]:
+        """The next pieces of streamed text, which are `text`.
+
+        A print is two writes: it may come in two pieces.
+        """
+        pieces, said = [], ""
+        while len(said) < len(text):
+            pieces.append(self.until("stream"))
+            said += pieces[-1]["text"]
+        assert said == text
+        return pieces
+
     def rest(self) -> list[Said]:
         """Everything until stdout ends."""
         found = []
