@@ -187,9 +187,10 @@ def test_output_below_python_is_recorded_in_its_cell(flow: Kernel, code: str, st
 def test_a_thread_that_prints_after_its_cell_leaves_a_late_record(flow: Kernel) -> None:
     ran = flow.run("import threading\nt = threading.Timer(0.15, print, ['late words']); t.start()")
 
-    late = flow.logs.wait("late", msg_id=ran.msg_id)
+    # A print is two writes: it may come in two messages, and be two records.
+    flow.wait(lambda: _all_output(flow, ran, "stdout") == "late words\n")
 
-    record = _record(flow, ran)
+    record, late = _record(flow, ran), flow.logs.records("late", msg_id=ran.msg_id)
     assert record["stdout"] == ""
     assert "".join(r["text"] for r in late) == "late words\n"
     assert {(r["stream"], r["span_id"]) for r in late} == {("stdout", record["span_id"])}
