@@ -253,6 +253,7 @@ class Worker(Turning):
 
     def on_stdin(self, frames: Sequence[bytes]) -> None:
         """It asks for input."""
+        self._hearer.on_line()  # what was said before it is there, and stands before it
         message, job = self._channels.read(frames), self.job
         if message is not None and job is not None and message.kind == "input_request":
             content = message.content
