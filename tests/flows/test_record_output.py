@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests import gates
 from tests.kernels import Kernel
 from tests.logs import Record
 from tests.promises import promise
@@ -126,9 +127,10 @@ def test_an_interrupted_async_cell_is_recorded_as_interrupted(flow: Kernel) -> N
 @promise("record.output")
 def test_cells_aborted_after_an_error_are_recorded_as_aborted(flow: Kernel) -> None:
     sent = [
-        flow.send("import time; time.sleep(0.1); 1/0"),
+        flow.send(gates.closed(flow) + "1/0"),
         flow.send("print('never')", cell_id="c9"),
     ]
+    gates.open_behind_all(flow)
     runs = [flow.collect(msg_id) for msg_id in sent]
 
     record = flow.logs.one("cell", msg_id=runs[1].msg_id)

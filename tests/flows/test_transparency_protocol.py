@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import pytest
 
+from tests import gates
 from tests.kernels import Kernel
 from tests.pairs import Pair
 from tests.promises import promise
@@ -76,10 +77,11 @@ def _history(kernel: Kernel) -> Any:
 
 def _stopped_on_error(kernel: Kernel) -> Any:
     sent = [
-        kernel.send("import time; time.sleep(0.05); 1/0"),
+        kernel.send(gates.closed(kernel) + "1/0"),
         kernel.send("print(1)"),
         kernel.send("2"),
     ]
+    gates.open_behind_all(kernel)
     return [kernel.collect(msg_id).effects() for msg_id in sent] + [kernel.run("'after'").effects()]
 
 
