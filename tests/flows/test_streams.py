@@ -104,9 +104,13 @@ def test_a_closed_stream_refuses_text_as_in_stock(fresh_pair: Pair) -> None:
 
 @promise("send.whole")
 def test_text_of_a_short_cell_is_seen_while_it_goes_on(flow: Kernel) -> None:
-    msg_id = flow.send("import time\nprint('now')\ntime.sleep(1)\nprint('later')")
+    msg_id = flow.send(
+        "import os, time\nprint('now')\n"
+        "while not os.path.exists('seen'): time.sleep(0.01)\nprint('later')"
+    )
     flow.wait_for_text("now")
     assert msg_id not in flow.replies
+    (flow.cwd / "seen").touch()
 
     assert flow.collect(msg_id).stdout == "now\nlater\n"
 
