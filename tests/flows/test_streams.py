@@ -71,7 +71,6 @@ def test_a_shutdown_loses_no_text_and_no_thread_that_prints_breaks_it(cold: Kern
         "sys.stdout.writelines(['a', 'b'])",
         "try: sys.stdout.write(b'bytes')\nexcept TypeError as error: print(error)",
         "print('\\0 \\x1b[1m \\r\\n \\u2028 \\U0001f600')",
-        "import os\nprint('py'); sys.stdout.flush(); _ = os.write(1, b'fd\\n')",
         "with open('f', 'w') as f: print('file', file=f)\nopen('f').read()",
         "sys.stdout.isatty(), sys.stdout.encoding, sys.stdout.writable(), sys.stdout.closed",
     ],
@@ -81,6 +80,19 @@ def test_each_kind_of_write_does_what_it_does_in_stock(pair: Pair, code: str) ->
     (stock,), (ours,) = pair.run(code)
 
     assert ours.effects() == stock.effects()
+
+
+@promise("send.whole")
+def test_bytes_of_a_descriptor_come_behind_the_text_before_them_as_in_stock(pair: Pair) -> None:
+    code = "import os, sys\nprint('py'); sys.stdout.flush(); _ = os.write(1, b'fd\\n')"
+
+    def seen(kernel: Kernel) -> list[str]:
+        ran = kernel.run(code)
+        # A thread reads them, in its own time: they may come behind the end of the cell.
+        kernel.wait(lambda: "fd\n" in kernel.stream(parent=ran.msg_id))
+        return [ran.status, kernel.stream(parent=ran.msg_id)]
+
+    assert pair.both(seen) == (["ok", "py\nfd\n"],) * 2
 
 
 @promise("send.whole")
