@@ -11,6 +11,7 @@ from typing import Final
 
 import psutil
 import pytest
+from hypothesis import settings
 from jupyter_core.utils import ensure_event_loop
 
 from tests.dashboard import Served
@@ -21,11 +22,14 @@ from tests.sandboxes import SandboxServer
 
 
 def pytest_configure() -> None:
-    """Ctrl-C means the same to our children wherever the suite runs.
+    """Ctrl-C means the same to our children wherever the suite runs, and examples have no clock.
 
     A shell starts what it puts in the background with SIGINT ignored, and children inherit that.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # By default one that takes 0.2 s fails, as it does where another program has the processor.
+    settings.register_profile("unhurried", settings.default, deadline=None)
+    settings.load_profile("unhurried")
     gc.disable()  # what is collected stays, so that looking for garbage in it is of no use
 
 
