@@ -7,7 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psutil
 import pytest
@@ -92,7 +92,7 @@ def nothing_is_left_behind(
     after = _holdings()
     # Else what a test has thawed, and what is imported, costs each later search 0.4 s and more.
     gc.freeze()
-    left = {what: sorted(after[what] - before[what]) for what in after}
+    left = {what: sorted(map(_told, after[what] - before[what])) for what in after}
     assert not any(left.values()), f"left behind: {left}"
 
 
@@ -153,20 +153,22 @@ def fresh_pair() -> Iterator[Pair]:
         yield pair
 
 
-def _holdings() -> dict[str, set[str]]:
-    me = psutil.Process()
+def _holdings() -> dict[str, set[Any]]:
     return {
-        "processes": {f"{p.pid} {_command(p)}" for p in me.children(recursive=True)},
+        "processes": {*psutil.Process().children(recursive=True)},
         "threads": {f"{t.name} {t.ident}" for t in threading.enumerate()},
         "fds": {f"{fd} {target}" for fd, target in _descriptors()},
     }
 
 
-def _command(process: psutil.Process) -> str:
+def _told(held: psutil.Process | str) -> str:
+    # Not before: one that has just been started shows no command yet.
+    if isinstance(held, str):
+        return held
     try:
-        return " ".join(process.cmdline())
+        return f"{held.pid} {' '.join(held.cmdline())}"
     except psutil.Error:
-        return "gone"
+        return f"{held.pid} gone"
 
 
 def _descriptors() -> Iterator[tuple[str, str]]:
