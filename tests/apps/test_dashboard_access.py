@@ -14,6 +14,7 @@ from flow_kernel.records.home import Home
 from flow_kernel.session.open_home import flow_of
 from tests.apps.running import Cli
 from tests.dashboard import Served
+from tests.sandboxes import wait_for
 
 pytest.importorskip("jupyter_server")
 pytestmark = pytest.mark.usefixtures("servers")
@@ -265,6 +266,7 @@ def test_ctrl_c_ends_it_at_once_and_it_said_where_it_is(tmp_path: Path) -> None:
     home = tmp_path / "work" / ".flow"
     home.mkdir(parents=True)
     with Served(tmp_path, home, env={"JUPYTER_TOKEN": None}, is_cold=True) as served:
+        wait_for(lambda: served.said().count("\n") == 3)  # it listens before it says so
         address = served.said().splitlines()[1].strip()
         opened = served.ask("GET", address.removeprefix(served.origin))
         os.kill(served.process.pid, signal.SIGINT)
