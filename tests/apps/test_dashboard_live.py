@@ -98,18 +98,18 @@ def test_at_most_four_messages_a_second_reach_one_watcher(served: Served, log: S
                 log.cell("flood")
 
         writer = threading.Thread(target=write)
+        # Before the first is sent: what is read late would seem to have come at once.
+        began = time.monotonic()
         writer.start()
         try:
-            listener.message()
-            began = time.monotonic()
-            for _ in range(6):
+            for _ in range(7):
                 listener.message()
             took_s = time.monotonic() - began
         finally:
             stop.set()
             writer.join()
 
-    assert took_s >= 6 * 0.25 * 0.9
+    assert took_s >= 6 * 0.25
 
 
 def test_a_reader_that_falls_behind_is_told_to_reload_and_memory_stays_bounded(
