@@ -127,9 +127,9 @@ def test_what_a_script_registers_for_its_exit_and_its_threads_are_waited_for(
     steps: Attempts,
 ) -> None:
     outcome, _ = steps.run(
-        "import atexit, threading, time\natexit.register(print, 'exit')\n"
-        "threading.Thread(target=lambda: (time.sleep(0.05), print('thread'))).start()\n"
-        "print('end', end=' ')"
+        "import atexit, threading, time\natexit.register(print, 'exit')\nend = threading.Event()\n"
+        "def last():\n    end.wait()\n    time.sleep(0.05)\n    print('thread')\n"
+        "threading.Thread(target=last).start()\nprint('end', end=' ')\nend.set()"
     )
 
     assert _facts(outcome) == (StepState.OK, b"end thread\nexit\n")
