@@ -12,7 +12,7 @@ from tests.sandboxes import Raw, SandboxServer
 pytest.importorskip("jupyter_server")
 pytestmark = pytest.mark.usefixtures("servers")
 
-_PINGS = "--ServerApp.tornado_settings={'ws_ping_interval': 100, 'ws_ping_timeout': 1000}"
+_PINGS = "--ServerApp.tornado_settings={'ws_ping_interval': 100, 'ws_ping_timeout': 3000}"
 
 
 def test_who_answers_pings_stays_who_does_not_is_left_and_nothing_is_warned_of(
