@@ -51,6 +51,22 @@ print(os.read(reads, 20).decode())
 """
 
 
+class LeapingLoop(asyncio.SelectorEventLoop):
+    """A loop whose clock is set forward: a time is up at the moment that is wanted, not before."""
+
+    def __init__(self) -> None:
+        self._ahead_s = 0.0
+        super().__init__()
+
+    def time(self) -> float:
+        """The clock of all its timers."""
+        return super().time() + self._ahead_s
+
+    def leap(self, seconds: float) -> None:
+        """So much time has passed."""
+        self._ahead_s += seconds
+
+
 @dataclass
 class Attempts:
     """An executor under test, and a directory for its scripts."""

@@ -16,6 +16,7 @@ from flow_kernel.workflow.options import RunOptions
 from flow_kernel.workflow.states import RunStatus
 from flow_kernel.workflow.views import Run
 from tests.workers.trees import all_gone, until
+from tests.workflow.attempts import LeapingLoop
 from tests.workflow.homes import READ, opened, run, script, states, workflow
 
 BESIDE = {"id": "beside", "needs": [], "code": script(ok="True")}
@@ -52,20 +53,32 @@ def test_a_step_that_goes_wrong_says_how_and_the_others_are_unharmed(
 
 
 def test_a_step_that_takes_too_long_is_ended_with_all_it_has_started(tmp_path: Path) -> None:
-    pids = tmp_path / "pids"
     code = (
-        "import os, subprocess, time\n"
+        "import os, subprocess, sys, time\n"
         "child = subprocess.Popen(['sleep', '60'])\n"
-        f"open({str(pids)!r}, 'w').write(f'{{os.getpid()}} {{child.pid}}')\n"
+        "print(os.getpid(), child.pid, file=sys.stderr)\n"
         "time.sleep(60)\n"
     )
+    step = {"id": "a", "needs": [], "code": code, "timeout": 30}
+    said: list[str] = []
+    loop = LeapingLoop()
 
-    found = one(tmp_path, code, timeout=1)
+    def tell(event: events.Event) -> None:
+        if isinstance(event, events.StepLogged):
+            said.append(event.text)
+            loop.leap(30 * ("\n" in event.text))  # a line may come in pieces
 
-    error = found.step("a").error or {}
-    assert states(found) == {"a": "timeout", "beside": "ok"}
+    with (
+        opened(tmp_path) as (_, service),
+        asyncio.Runner(loop_factory=lambda: loop) as runner,
+    ):
+        row = service.begin(workflow(tmp_path, step, BESIDE), options=RunOptions(executor="fork"))
+        found = runner.run(service.go(row, tell))
+
+    error, pids = found.step("a").error or {}, [*map(int, "".join(said).split())]
+    assert (states(found), len(pids)) == ({"a": "timeout", "beside": "ok"}, 2)
     assert (error["type"], error["reason"]) == ("CellTimeout", "timeout")
-    until(lambda: all_gone(*map(int, pids.read_text().split())))
+    until(lambda: all_gone(*pids))
 
 
 def test_a_step_that_takes_too_much_memory_is_ended(tmp_path: Path) -> None:
