@@ -4,6 +4,7 @@ Used by `service` around a run of the command line.
 
     the first SIGINT or SIGTERM    the run is stopped: what runs is ended, and that is written down
     a second SIGINT                the run is left as it is, and can be resumed
+    a third one                    nothing: the process is about to end
 """
 
 import asyncio
@@ -29,6 +30,9 @@ def stopped_by_signals(stop: Callable[[], object]) -> Iterator[None]:
 
     def hear(number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGINT and number in heard:
+            # A third one would break off how the process ends, with a traceback.
+            before[number] = signal.SIG_IGN
+            signal.signal(number, signal.SIG_IGN)
             raise KeyboardInterrupt
         heard.append(number)
         loop.call_soon_threadsafe(stop)

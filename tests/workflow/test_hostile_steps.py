@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,38 @@ def test_a_second_ctrl_c_ends_a_run_whose_inline_step_never_ends(tmp_path: Path)
             except subprocess.TimeoutExpired:
                 continue
         said = process.stderr.read() if process.stderr else ""
+
+    assert (process.returncode, said) == (130, "")
+
+
+def test_a_third_ctrl_c_does_not_break_off_the_end_that_the_second_has_begun(
+    tmp_path: Path,
+) -> None:
+    mark, ends, go = tmp_path / "mark", tmp_path / "ends", tmp_path / "go"
+    code = (
+        "import atexit, os, time\n"
+        "def end():\n"
+        f"    open({str(ends)!r}, 'w').close()\n"
+        f"    while not os.path.exists({str(go)!r}): time.sleep(0.005)\n"
+        "atexit.register(end)\n"
+        f"open({str(mark)!r}, 'w').close()\nwhile True: pass\n"
+    )
+    with subprocess.Popen(
+        [*RUN, "w.json", "--on", "inline"],
+        cwd=_written(tmp_path, code),
+        env={**os.environ, "FLOW_HOME": str(tmp_path / ".flow")},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        until(mark.exists)
+        while not ends.exists() and process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.2)
+        process.send_signal(signal.SIGINT)
+        go.touch()
+        _, said = process.communicate(timeout=20)
 
     assert (process.returncode, said) == (130, "")
 
