@@ -30,6 +30,9 @@ class Peer:
         heard: What clients have said, but pings.
         refusals: Statuses that the next handshakes are answered with.
         is_open: Cleared to have handshakes wait.
+        asked: How many handshakes there were.
+        opened: How many of them gave a connection.
+        living: How many connections there are.
         is_deaf: True for one whose connections live, and that does not answer on them.
     """
 
@@ -39,6 +42,7 @@ class Peer:
         self.refusals: list[int] = []
         self.is_open = threading.Event()
         self.is_open.set()
+        self.asked = self.opened = self.living = 0
         self.is_deaf = False
         self.socket: WebSocketHandler | None = None
         self._loop = asyncio.new_event_loop()
@@ -120,6 +124,7 @@ class _Handler(WebSocketHandler):
         self.peer = peer
 
     async def prepare(self) -> None:
+        self.peer.asked += 1
         await asyncio.to_thread(self.peer.is_open.wait, 20)
         if self.peer.refusals:
             raise HTTPError(self.peer.refusals.pop(0))
@@ -127,6 +132,11 @@ class _Handler(WebSocketHandler):
     def open(self, *_: str, **__: str) -> None:
         self.peer.socket = self
         self.peer.is_deaf = False
+        self.peer.opened += 1
+        self.peer.living += 1
+
+    def on_close(self) -> None:
+        self.peer.living -= 1
 
     def on_message(self, message: str | bytes) -> None:
         said = json.loads(message)
@@ -243,6 +253,21 @@ def test_a_connection_whose_other_end_is_silent_when_asked_is_made_anew(peer: Pe
 
         assert task.wait(10).exit_code == 0
         assert peer.socket is not before
+
+
+def test_a_handshake_that_comes_too_late_leaves_no_connection(peer: Peer) -> None:
+    with connect(peer.url, reconnect_s=20) as client:
+        patience_s = client._timeout_s
+        peer.is_open.clear()
+        client._timeout_s = 0.2
+        peer.cut()
+        wait_for(lambda: peer.asked == 3)
+        client._timeout_s = patience_s
+        peer.is_open.set()
+        client.ping()
+
+        wait_for(lambda: peer.opened == peer.asked)
+        wait_for(lambda: peer.living == 1)
 
 
 NO_ORDERS: list[dict[str, Any]] = [

@@ -220,7 +220,9 @@ class Sandbox:
 
         try:
             async with asyncio.timeout(self._timeout_s):
-                connection = await websocket_connect(self._request(), max_message_size=_MOST_BYTES)
+                connection = await client_wire.opened(
+                    websocket_connect(self._request(), max_message_size=_MOST_BYTES)
+                )
             self._server = await self._server_of(connection)
         except HTTPClientError as error:
             if error.code in _REFUSALS:

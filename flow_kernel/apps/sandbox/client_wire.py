@@ -5,7 +5,7 @@ Used by `client`, in both of its threads.
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
@@ -89,6 +89,22 @@ async def hear(connection: Any, *, silence_s: float, answer_s: float) -> str | b
         return data
     finally:
         reading.cancel()  # or it would take what others wait for
+
+
+async def opened(coming: Awaitable[Any]) -> Any:
+    """A connection that is being made; nothing is left of one that comes too late."""
+    opening = asyncio.ensure_future(coming)
+    try:
+        return await asyncio.shield(opening)
+    except BaseException:
+        opening.add_done_callback(_unwanted)
+        raise
+
+
+def _unwanted(opening: "asyncio.Future[Any]") -> None:
+    """Nobody waits any more for a connection that comes now."""
+    if not opening.cancelled() and opening.exception() is None:
+        cut(opening.result())
 
 
 def cut(connection: Any) -> None:
