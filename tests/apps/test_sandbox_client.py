@@ -8,7 +8,7 @@ import asyncio
 import json
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 import pytest
@@ -33,7 +33,8 @@ class Peer:
         asked: How many handshakes there were.
         opened: How many of them gave a connection.
         living: How many connections there are.
-        is_deaf: True for one whose connections live, and that does not answer on them.
+        pings: How many were answered.
+        on_turn: Called when a connection is there, and when one that is deaf is asked.
     """
 
     def __init__(self) -> None:
@@ -42,9 +43,9 @@ class Peer:
         self.refusals: list[int] = []
         self.is_open = threading.Event()
         self.is_open.set()
-        self.asked = self.opened = self.living = 0
-        self.is_deaf = False
-        self.socket: WebSocketHandler | None = None
+        self.asked = self.opened = self.living = self.pings = 0
+        self.on_turn: Callable[[], object] = lambda: None
+        self.socket: _Handler | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="peer")
 
@@ -122,6 +123,8 @@ class Peer:
 class _Handler(WebSocketHandler):
     def initialize(self, peer: Peer) -> None:
         self.peer = peer
+        self.is_deaf = False
+        """True for one that lives, and on which nothing is answered."""
 
     async def prepare(self) -> None:
         self.peer.asked += 1
@@ -131,16 +134,17 @@ class _Handler(WebSocketHandler):
 
     def open(self, *_: str, **__: str) -> None:
         self.peer.socket = self
-        self.peer.is_deaf = False
         self.peer.opened += 1
         self.peer.living += 1
+        self.peer.on_turn()
 
     def on_close(self) -> None:
         self.peer.living -= 1
 
     def on_message(self, message: str | bytes) -> None:
         said = json.loads(message)
-        if self.peer.is_deaf:
+        if self.is_deaf:
+            self.peer.on_turn()
             return
         if said["type"] != "ping":
             self.peer.heard.append(said)
@@ -148,6 +152,7 @@ class _Handler(WebSocketHandler):
         answer = {"type": "pong", "taskId": None, "workerId": None, "seq": 0, "timestamp": 0}
         more = {"id": said["id"]} if "id" in said else {}
         self.write_message(json.dumps({**answer, **more, "server": self.peer.name}))
+        self.peer.pings += 1
 
 
 class _Page(RequestHandler):
@@ -243,11 +248,16 @@ def test_a_server_that_is_busy_is_tried_again_and_one_that_refuses_is_not(peer: 
 
 
 def test_a_connection_whose_other_end_is_silent_when_asked_is_made_anew(peer: Peer) -> None:
-    with connect(peer.url, timeout_s=0.5, silence_s=0.05, reconnect_s=20) as client:
+    with connect(peer.url, silence_s=0.05, reconnect_s=20) as client:
         task = client.attach("t")
         peer.hears("execute_command 1")
-        before = peer.socket
-        peer.is_deaf = True
+        before, patience_s, pings = peer.socket, client._timeout_s, peer.pings
+        assert before is not None
+        # Little patience with this connection alone, or a pause of ours ends others as well.
+        peer.on_turn = lambda: setattr(client, "_timeout_s", patience_s)
+        client._timeout_s = 0.2
+        wait_for(lambda: peer.pings >= pings + 2 or peer.socket is not before)
+        before.is_deaf = True
         peer.hears("execute_command 1", "execute_command 1")
         peer.say("task_complete", "t", 1, exitCode=0, elapsedMs=1.0)
 
