@@ -4,8 +4,9 @@ import os
 import shutil
 import signal
 import sys
-from pathlib import Path
+import uuid
 
+import psutil
 import pytest
 
 from tests.isolating import is_gone, ok
@@ -207,16 +208,18 @@ def test_a_script_goes_with_its_worker(kernel: Kernel) -> None:
 def test_a_script_that_forks_and_forks_dies_with_all_of_it_and_the_worker_does_not(
     kernel: Kernel, worker: int
 ) -> None:
+    seconds = f"61.{uuid.uuid4().int % 10**9}"  # another test sleeps as well
     bomb = (
         "trap '' INT TERM\n"
-        "bomb() { (($1)) && { bomb $(($1 - 1)) & bomb $(($1 - 1)) & sleep 61.5; }; }\nbomb 6"
+        f"bomb() {{ (($1)) && {{ bomb $(($1 - 1)) & bomb $(($1 - 1)) & sleep {seconds}; }}; }}\n"
+        "bomb 6"
     )
     ran = kernel.run(f"{SCRIPT} --processes 20\n{bomb}")
     assert ran.reply["ename"] == "CellTimeout"
     assert "started more than 20 processes" in ran.reply["evalue"]
     assert lives_on(kernel, worker)
-    own = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")]
-    assert not [line for line in own if b"61.5" in line]
+    commands = [each.info["cmdline"] or () for each in psutil.process_iter(["cmdline"])]
+    assert [command for command in commands if seconds in command] == []
 
 
 @promise("isolated.scripts", "isolated.interrupt")
