@@ -3,6 +3,7 @@
 import itertools
 import sys
 
+import psutil
 import pytest
 
 from tests.isolating import DEAF, ok
@@ -235,13 +236,10 @@ def test_code_that_holds_the_interpreter_is_killed_at_its_limit(kernel: Kernel) 
 
 @promise("isolated.interrupt")
 def test_a_worker_that_stands_still_is_ended_by_who_insists(kernel: Kernel) -> None:
-    mark = kernel.cwd / "begun"
-    mark.unlink(missing_ok=True)
-    msg_id = kernel.send(
-        "%%isolated --fresh\nimport os, signal\nopen('begun', 'w').close()\n"
-        "os.kill(os.getpid(), signal.SIGSTOP)"
-    )
-    kernel.wait(mark.exists)
+    pid = ok(kernel, "%%isolated --worker still\nimport os, signal; os.getpid()")
+    worker = psutil.Process(int(pid))
+    msg_id = kernel.send("%%isolated --worker still\nos.kill(os.getpid(), signal.SIGSTOP)")
+    kernel.wait(lambda: worker.status() == psutil.STATUS_STOPPED)
     for _ in range(4):
         kernel.interrupt()
         kernel.pump(0.3)
