@@ -228,10 +228,11 @@ def test_a_session_outlives_what_breaks_its_worker(kernel: Kernel, code: str) ->
 
 @promise("isolated.limits")
 def test_code_that_holds_the_interpreter_is_killed_at_its_limit(kernel: Kernel) -> None:
-    ran = kernel.run("%%isolated --fresh --timeout 0.2\nsum(range(10**11))")
+    # Of CPU: by the clock, one that gets none for a while is interrupted before it holds it.
+    ran = kernel.run("%%isolated --fresh --cpu 0.2\nsum(range(10**11))")
     assert ran.error is not None
     assert ran.error["ename"] == "WorkerDied"
-    assert "ran longer than 0.2 s" in ran.error["evalue"]
+    assert "used more than 0.2 s of CPU time" in ran.error["evalue"]
 
 
 @promise("isolated.interrupt")
@@ -282,10 +283,11 @@ def test_a_cell_is_held_to_its_limits(
 
 @promise("isolated.limits")
 def test_who_ignores_the_interrupt_of_a_limit_is_killed(kernel: Kernel) -> None:
-    ran = kernel.run(f"%%isolated --fresh --timeout 0.2\n{DEAF}while True: pass")
+    # Of CPU: by the clock, one that gets none for a while is interrupted before it is deaf.
+    ran = kernel.run(f"%%isolated --fresh --cpu 0.2\n{DEAF}while True: pass")
     assert ran.error is not None
     assert ran.error["ename"] == "WorkerDied"
-    assert "ran longer than 0.2 s" in ran.error["evalue"]
+    assert "used more than 0.2 s of CPU time" in ran.error["evalue"]
     assert "line 3 of the cell: while True: pass" in ran.error["evalue"]
 
 

@@ -55,7 +55,8 @@ def test_it_ends_with_the_third_death_and_with_a_limit_at_once(kernel: Kernel) -
     (kernel.cwd / "runs").unlink()
     deaf = "import signal\nfor one in (2, 15): signal.signal(one, signal.SIG_IGN)\n"
     code = f"{deaf}with open('runs', 'a') as file: file.write('x')\nwhile True: pass"
-    ran = kernel.run(f"%%isolated --fresh --idempotent --timeout 1\n{code}")
+    # Of CPU: by the clock, one that gets none for a while is interrupted before it is deaf.
+    ran = kernel.run(f"%%isolated --fresh --idempotent --cpu 0.2\n{code}")
     assert ran.error is not None
     assert count(kernel) == 1
 

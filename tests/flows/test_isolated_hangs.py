@@ -150,10 +150,11 @@ def test_an_environment_of_any_size_reaches_a_worker_and_costs_none(own: Kernel)
 def test_a_zygote_that_stands_still_keeps_no_worker_from_its_end(own: Kernel) -> None:
     stop = "import os, signal; os.kill(os.getppid(), signal.SIGSTOP)\n"
     ok(own, "%%isolated --worker sibling\nkept = 5")
-    ran = own.run(f"%%isolated --timeout 0.2\n{stop}while True: pass")
+    # Of CPU: by the clock, one that gets none for a while is interrupted before it is deaf.
+    ran = own.run(f"%%isolated --cpu 0.2\n{stop}while True: pass")
     assert ran.error is not None
     assert ran.error["ename"] == "CellTimeout"
-    ran = own.run(f"%%isolated --timeout 0.2\n{DEAF}{stop}while True: pass")
+    ran = own.run(f"%%isolated --cpu 0.2\n{DEAF}{stop}while True: pass")
     assert ran.error is not None
     assert ran.error["ename"] == "WorkerDied"
     assert ok(own, "%%isolated --worker sibling\nkept") == "5"
