@@ -6,7 +6,7 @@ import sys
 import psutil
 import pytest
 
-from tests.isolating import DEAF, ok
+from tests.isolating import DEAF, kinds, ok
 from tests.kernels import Kernel
 from tests.promises import promise
 
@@ -77,10 +77,9 @@ def test_what_cannot_come_back_is_named_and_the_rest_comes(kernel: Kernel) -> No
 def test_what_cannot_be_sent_is_named_before_the_cell_runs(kernel: Kernel) -> None:
     ok(kernel, "import threading; lock = threading.Lock()")
     ran = kernel.run("%%isolated\nprint('ran'); 'lock' in globals()")
-    texts = [m["content"]["text"] for m in ran.of("stream")]
-    assert ran.result == "False"
-    assert "lock (_thread.lock) was not sent to the worker" in texts[0]
-    assert texts[-1] == "ran\n"
+    assert kinds(ran) == ["stderr", "stdout", "execute_result"]
+    assert "lock (_thread.lock) was not sent to the worker" in ran.stderr
+    assert (ran.stdout, ran.result) == ("ran\n", "False")
 
 
 @promise("isolated.variables")

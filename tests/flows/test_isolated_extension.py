@@ -9,7 +9,7 @@ import pexpect
 import pytest
 
 from tests.flows.test_extension import SNAPSHOT, Terminal, _differences, _snapshots
-from tests.isolating import is_gone, ok
+from tests.isolating import is_gone, kinds, ok
 from tests.kernels import STOCK, Kernel
 from tests.promises import promise
 
@@ -59,7 +59,7 @@ def test_scripts_run_ask_and_stop_in_stock_ipykernel(stock: Kernel) -> None:
         "%%isolated --shell\nread x; echo $x; exit 3", allow_stdin=True, answers=["Ada"]
     )
     assert (ran.stdout, ran.reply["evalue"]) == ("Ada\n", "the script ended with exit code 3")
-    assert [m["msg_type"] for m in ran.messages] == ["stream", "error"]
+    assert kinds(ran) == ["stdout", "error"]
     stopped = stock.interrupted("%%isolated --shell\ntouch begun; sleep 60; true")
     assert stopped.reply["ename"] == "KeyboardInterrupt"
 

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from tests.isolating import ok, with_session
+from tests.isolating import kinds, ok, with_session
 from tests.kernels import Kernel
 from tests.promises import promise
 
@@ -38,7 +38,7 @@ def test_lines_of_magics_work_on_the_session(kernel: Kernel) -> None:
 @promise("isolated.session")
 def test_an_answer_shows_itself_and_is_text_where_it_is_assigned(kernel: Kernel) -> None:
     ran = kernel.run("%%isolated\nprint('above')\n%flow status")
-    assert [m["msg_type"] for m in ran.messages] == ["stream", "execute_result"]
+    assert kinds(ran) == ["stdout", "execute_result"]
     assert "recording" in str(ran.result)
     assert "text/html" in ran.of("execute_result")[0]["content"]["data"]
     told = ok(kernel, "%%isolated\nx = %flow status\n'recording' in x, isinstance(x, str)")
