@@ -61,10 +61,15 @@ def test_each_error_of_one_worker_is_shown_below_its_cell(kernel: Kernel) -> Non
 
 @promise("isolated.background")
 def test_one_that_is_cancelled_before_it_runs_never_runs(kernel: Kernel) -> None:
-    ok(kernel, 'hs = [bg(f\'open("ran{i}", "w").close()\') for i in range(3)]')
-    ok(kernel, 'hs += [bg(\'open("ran9", "w").close()\')]; hs[3].cancel(), hs[3].wait(20)')
-    assert ok(kernel, "import os; hs[3].state, os.path.exists('ran9')") == "('cancelled', False)"
-    ok(kernel, "[h.wait(20) for h in hs]; None")
+    begin(kernel, WAITS.format("free"), "--worker taken")
+    ok(kernel, 'first = _; h = bg(\'open("ran9", "w").close()\', "--worker taken")')
+    assert ok(kernel, "h.state, h.cancel(), h.wait(20), h.state") == (
+        "('waiting', True, True, 'cancelled')"
+    )
+    (kernel.cwd / "free").touch()
+    assert ok(kernel, "import os; first.wait(20), os.path.exists('ran9')") == "(True, False)"
+    assert ok(kernel, "%%isolated --worker taken\n1") == "1"
+    assert not (kernel.cwd / "ran9").exists()
 
 
 @promise("isolated.background")
