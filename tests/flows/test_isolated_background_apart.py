@@ -162,6 +162,7 @@ def test_the_event_of_its_end_names_the_task_that_began_it() -> None:
         (kernel.cwd / "go").touch()
         ended(kernel, msg_id)
         ended(kernel, failing)
+        ok(kernel, "%workers wait")  # the card of one is drawn before its event is told
         kernel.run("print()")  # events leave before the next cell ends
         told = [e for e in agent.reader.feed(kernel.stream()) if "job_id" in e.fields]
     assert {(e.name, e.fields["task_id"], e.fields.get("reason")) for e in told} == {
