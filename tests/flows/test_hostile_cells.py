@@ -187,9 +187,11 @@ def test_hostile_arrays_and_frames_are_safe(pair: Pair) -> None:
     names = "['__repr__', '__len__', '__getitem__', 'columns', 'shape', '__eq__']"
     array = f"np.zeros(3).view(type('A', (np.ndarray,), dict.fromkeys({names}, harm)))"
     frame = f"object.__new__(type('F', (pd.DataFrame,), dict.fromkeys({names}, property(harm))))"
+    imports = "import numpy as np, pandas as pd"
+    pair.run(imports)  # may take longer than a reply may
     for make in (array, frame):
         cells = _bind(make)
-        _unharmed(pair, [cells[0] + "\nimport numpy as np, pandas as pd", *cells[1:]])
+        _unharmed(pair, [f"{cells[0]}\n{imports}", *cells[1:]])
 
 
 @promise("hostile.untouched", "hostile.recorded")
