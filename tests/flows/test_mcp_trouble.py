@@ -22,6 +22,7 @@ from tests.promises import promise
 from tests.workers.trees import until
 
 _COUNTS = "counts = globals().get('counts', 0) + 1\ncounts"
+_UNTIL = "import os, time\nwhile not os.path.exists({!r}): time.sleep(0.01)\n"
 _LONG = "import time\nprint('begun', flush=True)\nwhile True: time.sleep(0.01)"
 
 
@@ -145,10 +146,13 @@ def test_an_agent_that_works_elsewhere_comes_back_to_its_own_kernel(agent: Agent
     with Kernel(home=agent.home) as other:
         other.ready()
         assert find_kernel(Home(agent.home)).process.pid == other.pid
-        running = agent.begin("run_cell", code="import time; time.sleep(0.3); mine = 1")
+        attached = agent.cwd / "attached"
+        code = f"{_UNTIL.format(str(attached))}mine = 1"
+        running = agent.begin("run_cell", code=code)
         until(lambda: agent.call("run_status").said["busy"])
         agent.call("kernel", action="attach", name=str(other.pid))
         left = running.result(20).said
+        attached.touch()
         elsewhere = agent.run("'mine' in globals()")["result"]
         agent.call("kernel", action="attach", name=own)
 
