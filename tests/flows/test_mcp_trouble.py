@@ -170,20 +170,23 @@ def test_a_hundred_calls_in_flight_are_all_answered(agent: Agent) -> None:
 
 @promise("mcp.once", "mcp.survives")
 def test_a_new_server_knows_what_the_killed_one_has_begun(flow: Kernel) -> None:
-    code = "import time\ntime.sleep(0.8)\nruns = globals().get('runs', 0) + 1\nprint('out')\nruns"
+    go = flow.cwd / "go"
+    code = _UNTIL.format(str(go)) + "runs = globals().get('runs', 0) + 1\nprint('out')\nruns"
     with Agent(home=flow.home) as first:
         done = first.run("done = 'once'; done", idempotency_key="a")
-        begun = first.run(code, idempotency_key="b", wait_s=0.1)
+        begun = first.run(code, idempotency_key="b", wait_s=0)
+        until(lambda: first.call("run_status", run=begun["run"]).said["state"] == "running")
         queued = first.run(_COUNTS, idempotency_key="c", wait_s=0)
         first.kill()
     with Agent(home=flow.home, mode=LEGACY) as second:
         again = second.run("done = 'once'; done", idempotency_key="a")
         early = second.begin("run_cell", code=_COUNTS, idempotency_key="c")
-        joined = second.run(code, idempotency_key="b")
-        late = early.result(20).said
+        joining = second.begin("run_cell", code=code, idempotency_key="b")
+        until(lambda: second.call("run_status", run=begun["run"]).said["state"] == "running")
+        go.touch()
+        joined, late = (each.result(20).said for each in (joining, early))
 
         assert (again["run"], again["result"]) == (done["run"], "'once'")
-        assert begun["state"] == "running"
         assert (queued["state"], late["run"], late["result"]) == ("queued", queued["run"], "1")
         assert second.run("counts")["result"] == "1"
         assert (joined["run"], joined["result"], joined["out"]) == (begun["run"], "1", "out\n")
