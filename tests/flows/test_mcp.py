@@ -120,13 +120,18 @@ def test_an_isolated_cell_may_crash_and_the_session_goes_on(agent: Agent) -> Non
 @promise("mcp.waits")
 def test_a_long_cell_is_waited_for_in_bounds_told_of_and_cancelled(agent: Agent) -> None:
     begun = agent.run(
-        "import time\nprint('begun', flush=True)\nwhile True: time.sleep(0.01)", wait_s=1.2
+        "import time\nprint('begun', flush=True)\nwhile True: time.sleep(0.01)", wait_s=0.5
     )
+    until(lambda: agent.call("run_status", run=begun["run"]).said.get("out") == "begun\n")
+    agent.progress.clear()
+    waits = agent.begin("run_status", run=begun["run"], wait_s=20)
+    until(lambda: bool(agent.progress))
     busy = agent.call("run_status").said
     running = agent.call("run_status", run=begun["run"]).said
     ended = agent.call("run_status", run=begun["run"], cancel=True, wait_s=10).said
 
     assert (begun["state"], running["state"], running["out"]) == ("running", "running", "begun\n")
+    assert waits.result(20).said["err"] == ended["err"]
     assert (busy["busy"], busy["cell"]["msg_id"]) == (True, begun["run"])
     assert ended["err"]["type"] == "KeyboardInterrupt"
     assert agent.progress[-1][1].startswith("running; ")

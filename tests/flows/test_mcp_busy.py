@@ -156,16 +156,23 @@ def test_what_waited_is_told_in_full_by_run_status(agent: Agent, flow: Kernel) -
 def test_progress_names_what_is_waited_for_and_what_a_cell_says(
     agent: Agent, flow: Kernel, busy: str
 ) -> None:
+    told = flow.cwd / "told"
     agent.progress.clear()
-    said = agent.run("2", wait_s=1.2)
-    agent.call("run_status", run=said["run"], cancel=True)
-    waiting = [text for _, text in agent.progress]
+    queued = agent.begin("run_cell", code="2")
+    until(lambda: bool(agent.progress))
     flow.interrupt()
-    until(lambda: agent.run("3", wait_s=5)["ok"])
+    assert queued.result(20).said["ok"]
+    waiting = [text for _, text in agent.progress]
     agent.progress.clear()
-    running = agent.run("import time\nprint('step 1\\nstep 2', flush=True)\ntime.sleep(1.4)")
+    running = agent.begin(
+        "run_cell",
+        code="import os, time\nprint('step 1\\nstep 2', flush=True)\n"
+        f"while not os.path.exists({str(told)!r}): time.sleep(0.01)",
+    )
+    until(lambda: bool(agent.progress))
+    told.touch()
 
-    assert running["ok"]
+    assert running.result(20).said["ok"]
     assert waiting[0].startswith("queued behind In [")
     assert " of user, which has run " in waiting[0]
     assert [text for _, text in agent.progress] == ["running; 2 lines of output; last: step 2"]
