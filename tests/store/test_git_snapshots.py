@@ -5,6 +5,7 @@ import os
 import shutil
 import stat
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from flow_kernel.store.git.find import find
 from flow_kernel.store.git.snapshots import GitSnapshots
 from tests.store import git_repositories, git_settings
 from tests.store.git_shapes import SHAPES, Shape, clean, git, ignored, new, write
+from tests.workers.trees import until
 
 
 def snapshots(top: Path, where: Path, **options: float) -> GitSnapshots:
@@ -131,6 +133,23 @@ def test_a_session_goes_on_with_what_the_one_before_knew(tmp_path: Path) -> None
     assert after.take("two", ref="refs/mcp/s/2-two").tree == one.tree
     after.close()
     assert sorted(path.name for path in (tmp_path / "private").glob("index*")) == ["index"]
+
+
+@pytest.mark.parametrize("whose", ["the session before", "the user"])
+def test_what_changes_in_the_second_of_the_index_that_is_taken_over_is_seen(
+    tmp_path: Path, whose: str
+) -> None:
+    until(lambda: time.time() % 1 < 0.3)  # all up to the change is in one second
+    top = new(tmp_path)
+    if whose == "the session before":
+        before = snapshots(top, tmp_path)
+        before.take("one", ref="refs/mcp/s/1-one")
+        before.close()
+    write(top / "a.txt", "ONE\n")
+    now_s = int(time.time())
+    until(lambda: time.time() > now_s + 1)
+    two = snapshots(top, tmp_path).take("two", ref="refs/mcp/s/2-two")
+    assert git(top, "show", f"{two.commit}:a.txt") == "ONE\n"
 
 
 def test_large_unreadable_nested_and_special_files_are_named_and_stay(tmp_path: Path) -> None:

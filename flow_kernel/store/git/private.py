@@ -68,8 +68,12 @@ def first_index(private: Git, users: Git) -> None:
     source = shared if shared.exists() else _users_index(users)
     if source is not None:
         with suppress(OSError):
+            seen = source.stat()
             shutil.copyfile(source, index)
             index.chmod(0o600)
+            # Git compares seconds, and looks into what is no older than its index: a copy that was
+            # younger than what it says would hide what was changed in the second of the original.
+            os.utime(index, ns=(seen.st_atime_ns, seen.st_mtime_ns))
 
 
 def leave_index(private: Git) -> None:
