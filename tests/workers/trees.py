@@ -152,10 +152,15 @@ def new_tag() -> str:
 
 def runs(pid: int) -> bool:
     """False for a zombie as well."""
+    return status_of(pid) != psutil.STATUS_ZOMBIE
+
+
+def status_of(pid: int) -> str:
+    """What psutil calls it; who is gone was a zombie last."""
     try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+        return str(psutil.Process(pid).status())
     except psutil.NoSuchProcess:
-        return False
+        return str(psutil.STATUS_ZOMBIE)
 
 
 def all_gone(*pids: int) -> bool:
@@ -169,7 +174,7 @@ def strike(pid: int, number: int) -> None:
     Until one of its threads gets a processor none of them heeds it, and all others go on.
     """
     os.kill(pid, number)
-    until(lambda: not runs(pid) or psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+    until(lambda: status_of(pid) in (psutil.STATUS_ZOMBIE, psutil.STATUS_STOPPED))
 
 
 def until(happened: Callable[[], bool]) -> None:
