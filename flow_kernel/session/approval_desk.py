@@ -218,6 +218,25 @@ class ApprovalDesk:
             row, lambda open_row, *, at: rules.cancel(open_row, by=by, channel=channel, at=at)
         )
 
+    def take_back_asked(self, row: ApprovalRow, *, by: str, channel: str) -> bool:
+        """End a question whose transaction may have been interrupted before it was committed.
+
+        Its number is then that of no question, or of another one.
+
+        Returns:
+            True where it was open, and has ended.
+        """
+        with self._store.write(is_durable=True) as change:
+            there = change.approval(row.approval_id)
+            if there is None or there.status != "open" or not _is_same(there, row):
+                return False
+            put_approval(
+                change,
+                rules.cancel(there, by=by, channel=channel, at=self._now()),
+                at=self._now(),
+            )
+        return True
+
     def _ended(self, row: ApprovalRow, end: Callable[..., ApprovalRow]) -> ApprovalRow:
         with self._store.write(is_durable=True) as change:
             at = self._now()
@@ -236,6 +255,13 @@ def _known(view: Reading, approval_id: str) -> ApprovalRow:
             hint="see: jupyter flow approvals",
         )
     return row
+
+
+def _is_same(one: ApprovalRow, other: ApprovalRow) -> bool:
+    """True for two states of one question."""
+    return (one.session, one.requested_at, one.approval_hash) == (
+        other.session, other.requested_at, other.approval_hash,
+    )  # fmt: skip
 
 
 def _as_seen(row: ApprovalRow, at: str) -> ApprovalRow:

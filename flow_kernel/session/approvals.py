@@ -97,25 +97,26 @@ class Approvals:
         if parks and not question.is_bound:
             raise rules.unbound(question)
         cell = self._parts.running()
-        while True:
-            row = self._found_or_asked(question, cell, parks=parks)
-            if row.is_used:
-                return self._told(row)
-            if row.next_remind_at is not None:
-                self.reminders.watch()
-            if row.status == "open":
-                self._parts.emit("need_approval", **need_of(row))
-            if parks:
-                self._log()
-                raise ApprovalPending(
-                    f"{title_of(row)} - waits for an answer ({level_of(row)})",
-                    approval_id=row.approval_id,
-                    hint=f"answer it: {ways_to_answer(row)}, then run this cell again",
-                )
-            used = self._awaited(row, prompter if can_ask else None, wish.is_wanted, cell)
-            if used is not None:
-                return used
-            # The same cell runs elsewhere and was faster: this one needs an answer of its own.
+        asked: list[ApprovalRow] = []
+        try:
+            while True:
+                row = self._found_or_asked(question, cell, asked, parks=parks)
+                if row.is_used:
+                    return self._told(row)
+                if row.next_remind_at is not None:
+                    self.reminders.watch()
+                if row.status == "open":
+                    self._parts.emit("need_approval", **need_of(row))
+                if parks:
+                    raise self._parked(row)
+                used = self._awaited(row, prompter if can_ask else None, wish.is_wanted, cell)
+                if used is not None:
+                    return used
+                # The same cell runs elsewhere and was faster: this one needs an answer of its own.
+        except KeyboardInterrupt:
+            if not parks:
+                self._gone(asked[-1:])
+            raise
 
     def decide(
         self, approval_id: str, decision: str, *, by: str, channel: str, comment: str = ""
@@ -217,12 +218,19 @@ class Approvals:
         return number
 
     def _found_or_asked(
-        self, question: rules.Question, cell: OpenCell | None, *, parks: bool
-    ) -> ApprovalRow:
+        self, question: rules.Question, cell: OpenCell | None, asked: list[ApprovalRow], *,
+        parks: bool,
+    ) -> ApprovalRow:  # fmt: skip
         """The question as it is open now, or with an answer that nobody has used before.
 
         A cell that parks here begins at its top again: the answers that this run of it has used
         are there for the rerun, and stay used by every run that comes to its end.
+
+        Args:
+            question: It.
+            cell: That asks.
+            asked: Has it before it is committed: an interrupt can come right behind that.
+            parks: True where nobody waits.
         """
         with self._parts.store.write(is_durable=True) as change:
             at = self._parts.now()
@@ -233,6 +241,7 @@ class Approvals:
                 put_approval(change, changed, at=at)
             if parks and not row.is_used:
                 self._give_back(change, self._used_in(cell), at=at)
+            asked.append(row)
         if row.is_used:
             self._used_in(cell).append(row.approval_id)
         elif parks:
@@ -254,6 +263,15 @@ class Approvals:
         if len(known) > _CELLS_COUNTED:
             del known[next(iter(known))]
         return ids
+
+    def _parked(self, row: ApprovalRow) -> ApprovalPending:
+        """Nobody waits: what to say of the question, which is in the log."""
+        self._log()
+        return ApprovalPending(
+            f"{title_of(row)} - waits for an answer ({level_of(row)})",
+            approval_id=row.approval_id,
+            hint=f"answer it: {ways_to_answer(row)}, then run this cell again",
+        )
 
     # -- the wait ----------------------------------------------------------------------------------
 
@@ -304,6 +322,16 @@ class Approvals:
                 row = self.desk.give_back(row, lambda: wait.meant)
             if row.status != "open":
                 parts.emit("approval_decided", **decision_of(row))
+        parts.waits.look_again()
+        self._log()
+
+    def _gone(self, asked: Sequence[ApprovalRow]) -> None:
+        """An interrupt ends the cell: the question too, where it came before the wait."""
+        parts = self._parts
+        with suppress(StoreError):
+            for row in asked:
+                if self.desk.take_back_asked(row, by=parts.person(), channel="interrupt"):
+                    parts.emit("approval_decided", **decision_of(self.desk.get(row.approval_id)))
         parts.waits.look_again()
         self._log()
 

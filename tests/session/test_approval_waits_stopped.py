@@ -5,6 +5,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +16,7 @@ from flow_kernel.session.approval_parts import Wish
 from flow_kernel.session.approval_waits import Waits
 from flow_kernel.store.sqlite import SqliteStore
 from flow_kernel.store.sqlite_rows import SqliteTransaction
-from tests.session.asking import Asker, Typist, answer
+from tests.session.asking import PERSON, Asker, Typist, answer, parked
 
 if TYPE_CHECKING:
     from flow_kernel.store.contract import ApprovalRow
@@ -148,6 +149,32 @@ def test_what_stops_a_cell_right_behind_the_commit_of_its_answer_leaves_it_to_th
 
     assert (after.status, after.is_used) == ("approved", False)
     assert (again.approval_id, again.is_used, again.comment) == ("A-0001", True, "as agreed")
+
+
+def test_an_interrupt_right_behind_the_commit_of_a_question_cancels_it(tmp_path: Path) -> None:
+    with closing(Asker(tmp_path, kind=_Stopped)) as asker:
+        assert isinstance(asker.store, _Stopped)
+        asker.store.stops, asker.store.is_armed = KeyboardInterrupt(), True
+        asker.cell("cell")
+        with pytest.raises(KeyboardInterrupt):
+            asker.ask("Go?", park=False)
+        (row,) = asker.approvals.desk.list()
+
+    assert (row.status, row.channel, row.decided_by) == ("cancelled", "interrupt", PERSON)
+    assert [name for name, _ in asker.events] == ["approval_decided"]
+
+
+def test_a_question_that_never_was_takes_none_of_its_number_back(tmp_path: Path) -> None:
+    with closing(Asker(tmp_path)) as asker:
+        asker.cell("cell")
+        desk, there = asker.approvals.desk, parked(asker)
+        never = replace(desk.get(there), session="07" * 16)
+        taken = [
+            desk.take_back_asked(each, by=PERSON, channel="interrupt")
+            for each in (never, replace(never, approval_id="A-0007"))
+        ]
+
+        assert (taken, desk.get(there).status) == ([False, False], "open")
 
 
 def test_an_answer_that_another_cell_has_used_is_not_given_back_by_an_interrupt(
