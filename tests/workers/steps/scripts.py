@@ -62,6 +62,12 @@ class Steps:
         end = self.wait(self.runs.run(job, said.append))
         return end, b"".join(said).decode()
 
+    def leap(self, seconds: float) -> None:
+        """The clock of the loop goes on by so much at once: a limit passes when the test wants."""
+        loop = self.runner.get_loop()
+        time = loop.time
+        loop.time = lambda: time() + seconds  # type: ignore[method-assign]
+
     def wait(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         return self.runner.run(_bounded(coroutine))
 

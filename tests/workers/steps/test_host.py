@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -114,15 +115,14 @@ def test_a_program_is_run_as_it_is(steps: Steps) -> None:
 
 
 def test_a_step_that_takes_too_long_is_killed(steps: Steps) -> None:
-    job = steps.job(
-        "import time\nprint(1, flush=True)\ntime.sleep(60)", limits=Limits(timeout_s=0.3)
-    )
+    source = "import sys, time\nprint(1, flush=True)\nprint(file=sys.stderr)\ntime.sleep(60)"
+    job = steps.job(source, limits=Limits(timeout_s=15.0))
 
-    end, _ = steps.run(job)
+    end = steps.wait(steps.runs.run(job, lambda _data: steps.leap(15.0)))
 
     assert (_told(end), end.stdout) == ((-9, "timeout"), b"1\n")
     assert end.death is not None
-    assert end.death.sentence.startswith("the step died: it ran longer than 0.3 s")
+    assert end.death.sentence.startswith("the step died: it ran longer than 15 s")
 
 
 def test_a_step_that_takes_too_much_memory_is_killed(steps: Steps) -> None:
@@ -259,10 +259,11 @@ def test_a_host_that_is_stopped_keeps_no_step_beyond_its_time(hosted: Steps) -> 
     async def run() -> StepEnd:
         waits = asyncio.Event()
         source = "import sys, time\nprint(1, file=sys.stderr)\ntime.sleep(60)"
-        job = hosted.job(source, limits=Limits(timeout_s=0.5))
+        job = hosted.job(source, limits=Limits(timeout_s=15.0))
         task = asyncio.ensure_future(host.run(job, lambda _data: waits.set()))
         await waits.wait()
         os.kill(host.pid or 0, signal.SIGSTOP)
+        hosted.leap(15.0)
         return await task
 
     assert _told(hosted.wait(run())) == (-9, "timeout")
@@ -364,13 +365,21 @@ def test_a_module_that_starts_a_thread_writes_or_ends_its_process_is_not_loaded_
 
 def test_an_import_that_does_not_end_holds_up_no_step(tmp_path: Path) -> None:
     name = "tests.workers.steps.unfit.hangs"
-    host = StepHost(preload=[name], import_s=1.0)
+    host = StepHost(preload=[name], import_s=15.0)
+    hear = host._hear
+
+    def heard(message: dict[str, Any]) -> None:
+        hear(message)
+        if message["op"] == "importing":
+            steps.leap(15.0)
+
+    host._hear = heard  # type: ignore[method-assign]
     with asyncio.Runner() as runner:
         steps = Steps(runner, host, tmp_path)
         end, _ = steps.run(steps.job("print(1)"))
         runner.run(host.close())
 
-    assert (end.stdout, host.unfit) == (b"1\n", {name: "its import has not ended within 1 s"})
+    assert (end.stdout, host.unfit) == (b"1\n", {name: "its import has not ended within 15 s"})
 
 
 def _below(steps: Steps) -> list[str]:
