@@ -265,7 +265,9 @@ def test_one_that_does_not_answer_keeps_no_other_from_starting(
 def test_what_a_zygote_forks_too_late_is_ended(
     make: MakePool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "slow_to_import.py").write_text("import time\ntime.sleep(0.6)\n", "utf-8")
+    gate = tmp_path / "gate"
+    slow = f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.005)\n"
+    (tmp_path / "slow_to_import.py").write_text(slow, "utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     pool = make(FORK)
     before = pool.lease("before")
@@ -274,6 +276,7 @@ def test_what_a_zygote_forks_too_late_is_ended(
     monkeypatch.setattr(zygote_client, "_FORK_S", 0.1)
     zygote.preload(["slow_to_import"])
     late = pool.lease("late")
+    gate.touch()
     zygote.kill(before.pid or 0, 0)  # answered after the fork
 
     assert (late.kind, late.reason) == ("spawn", "the zygote does not answer")
