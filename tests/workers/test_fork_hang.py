@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from flow_kernel.workers import thread_looks
+from flow_kernel.workers import fork_hang, thread_looks
 from flow_kernel.workers.fork_hang import HangWatch, look
 from tests.workers.trees import until
 
@@ -132,8 +132,9 @@ def test_who_looks_at_the_threads_uses_the_processor_for_itself(
 
 
 def test_a_copy_that_used_nothing_between_two_looks_and_waits_then_is_told(
-    started: list[subprocess.Popen[bytes]],
+    started: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(fork_hang, "_BEGINNING_S", 60.0)  # however long it takes to begin
     code = "import os, _thread; os.read(0, 1); lock = _thread.allocate_lock()"
     process = subprocess.Popen(
         [sys.executable, "-S", "-E", "-c", f"{code}; lock.acquire(); lock.acquire()"],
