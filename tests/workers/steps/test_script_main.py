@@ -77,8 +77,9 @@ SCRIPTS = {
     "atexit error": "import atexit\nclass F:\n    __repr__ = lambda self: 'F'\n"
     "    def __call__(self): 1 / 0\natexit.register(F())",
     "atexit after exit": "import atexit, sys\natexit.register(print, 'bye')\nsys.exit(4)",
-    "thread": "import threading, time\n"
-    "threading.Thread(target=lambda: (time.sleep(0.05), print('thread'))).start()\nprint('main')",
+    "thread": "import threading\ndef late():\n"
+    "    threading.main_thread().join()\n    print('thread')\n"
+    "threading.Thread(target=late).start()\nprint('main')",
     "daemon": "import threading, time\n"
     "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\nprint('main')",
     "exit in thread": "import sys, threading\nthreading.Thread(target=sys.exit, args=(5,)).start()",
