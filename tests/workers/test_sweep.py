@@ -19,6 +19,12 @@ def tag() -> str:
 
 
 @pytest.fixture
+def executed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is being executed is waited for to the end, however long a processor is not to be had."""
+    monkeypatch.setattr(sweep, "_EXECUTING_S", DEADLINE_S)
+
+
+@pytest.fixture
 def bystander() -> Iterator[Program]:
     """Somebody else's process, with a tag of its own."""
     with Program("tell(0); rest()", tag=new_tag()) as program:
@@ -86,6 +92,7 @@ def test_a_program_with_an_empty_environment_is_found_below_its_parent(tag: str)
         assert sweep.children(program.pid) == [parent]
 
 
+@pytest.mark.usefixtures("executed")
 def test_a_program_that_is_just_being_executed_is_seen(tag: str) -> None:
     command, env = [sys.executable, "-I", "-S"], {"FLOW_WORKER_TAG": tag}
     missed = 0
@@ -258,6 +265,7 @@ def test_a_system_without_such_things_says_so(monkeypatch: pytest.MonkeyPatch) -
     assert not sweep.die_with_parent(signal.SIGKILL, os.getppid())
 
 
+@pytest.mark.usefixtures("executed")
 def test_a_fork_wears_its_own_tag_and_hands_it_down(tag: str) -> None:
     sleeper = "import signal; signal.alarm(60); signal.pause()"
     code = f"""
@@ -279,6 +287,7 @@ rest()
         assert sweep.tagged(inherited) == [program.pid]
 
 
+@pytest.mark.usefixtures("executed")
 @pytest.mark.parametrize("inherited", ["short", None])
 def test_a_tag_that_does_not_fit_marks_only_what_is_executed(
     tag: str, inherited: str | None
