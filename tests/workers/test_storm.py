@@ -2,11 +2,14 @@
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from flow_kernel.workers.storm import Storm, held
+from flow_kernel.workers.tree import Usage
 from tests.workers.trees import Program, new_tag, until
 
 pytestmark = pytest.mark.skipif(
@@ -16,13 +19,13 @@ MANY = 150
 STORM = f"""
 os.setsid()
 signal.pthread_sigmask(signal.SIG_BLOCK, {{signal.SIGUSR1}})
-tell(0)
-signal.sigwait({{signal.SIGUSR1}})
-for _ in range({MANY}): fork()
-script = fork(apart)
-tell(script)
-rest()
+signal.alarm(60)
+fork(lambda: apart(report))
+while signal.sigwait({{signal.SIGUSR1}}):
+    for _ in range({MANY}): fork()
+    tell(0)
 """
+MOST_WAVES = 10
 SUSPENDED = """
 os.setsid()
 tell(fork(), fork(apart))
@@ -35,40 +38,50 @@ def state_of(pid: int) -> str:
     return stat[stat.rfind(")") + 2]
 
 
-def counted(storm: Storm) -> tuple[int, set[str]] | None:
-    """How many there were, and in which states, while they were counted."""
+@contextmanager
+def grown(program: Program, storm: Storm) -> Iterator[tuple[int, Usage]]:
+    """How many waves there were until they stand still, and what is counted then.
+
+    The number of tasks is that of the whole system, where others end some in the same moment: then
+    it takes one wave more.
+    """
+    with storm.watched():
+        pass  # from now on it is known how many there were
+    for waves in range(1, MOST_WAVES):
+        os.kill(program.pid, signal.SIGUSR1)
+        program.number()
+        with storm.watched() as usage:
+            if usage is not None:
+                yield waves, usage
+                return
+    raise AssertionError("nobody has counted them")
+
+
+def is_counted(storm: Storm) -> bool:
     with storm.watched() as usage:
-        if usage is None:
-            return None
-        # What is told to stop does so at its next step.
-        until(lambda: {state_of(pid) for pid in usage.pids} == {"T"})
-        return usage.processes, {state_of(pid) for pid in usage.pids}
+        return usage is not None
 
 
 def test_hundreds_more_stand_still_while_they_are_counted_and_then_go_on() -> None:
     with Program(STORM) as program:
-        program.number()
-        storm = Storm(program.pid, None)
-        counted(storm)
-        os.kill(program.pid, signal.SIGUSR1)
         script = program.number()
+        storm = Storm(program.pid, None)
 
-        assert counted(storm) == (MANY + 2, {"T"})
+        with grown(program, storm) as (waves, usage):
+            # What is told to stop does so at its next step.
+            until(lambda: {state_of(pid) for pid in usage.pids} == {"T"})
+        assert usage.processes == waves * MANY + 2
         until(lambda: "T" not in {state_of(program.pid), state_of(script)})
         # Counted once; others on this machine may begin a storm of their own meanwhile.
-        until(lambda: counted(storm) is None)
+        until(lambda: not is_counted(storm))
 
 
 def test_what_ends_in_a_storm_while_it_stands_still_is_gone() -> None:
     with Program(STORM) as program:
         program.number()
         storm = Storm(program.pid, new_tag())
-        counted(storm)
-        os.kill(program.pid, signal.SIGUSR1)
-        program.number()
 
-        with storm.watched() as usage:
-            assert usage is not None
+        with grown(program, storm):
             os.killpg(program.pid, signal.SIGKILL)
         until(lambda: program.process.poll() is not None)
 
