@@ -119,7 +119,15 @@ def test_a_process_that_a_cell_forks_meanwhile_keeps_nothing_of_a_checkpoint(slo
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         ran(slow, "import flow_kernel; flow_kernel.current_session().checkpoints.pending.give_up()")
         slow.wait(lambda: forked(slow) == {slow.pid, pid})
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+        def is_free() -> bool:
+            """A process that ends has no command line any more, and its files for a moment yet."""
+            with suppress(BlockingIOError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            return False
+
+        slow.wait(is_free)
     ran(slow, "pool.terminate(); pool.join()")
 
 
