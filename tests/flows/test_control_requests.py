@@ -251,8 +251,10 @@ def test_a_cell_that_holds_the_store_holds_up_no_look_and_an_answer_for_a_second
     msg_id = _begun(
         kernel,
         "from flow_kernel import current_session\n"
-        "with current_session().tasks.flow.store.write(): threading.Event().wait()",
+        "with current_session().tasks.flow.store.write():\n"
+        "    print('holds it'); threading.Event().wait()",
     )
+    kernel.wait(lambda: "holds it" in kernel.stream(parent=msg_id))
 
     (question,) = _open_questions(asked, "Parked?")
     with pytest.raises(StoreError, match="nothing was changed") as refused:
