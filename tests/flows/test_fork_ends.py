@@ -136,7 +136,8 @@ def test_the_memory_that_counts_is_what_the_cell_takes_on_top(
     assert "may have 100 MB of memory (--memory)" in ran.stderr
     ran = kernel.run(
         "%%isolated --fork --memory 100M\nimport mmap\nm = mmap.mmap(-1, 300_000_000)\n"
-        "for at in range(0, 300_000_000, 4096): m[at] = 1"
+        "for at in range(0, 300_000_000, 4096): m[at] = 1\n"
+        "time.sleep(60)"  # it is looked at twenty times a second, and may have ended before
     )
     assert ran.error is not None
     assert ran.error["ename"] == "MemoryLimitExceeded"
