@@ -60,6 +60,7 @@ class HangWatch:
         self._since_s: float | None = None
         self._ticks = -1
         self._told_s: float | None = None
+        self._was_well = False
         self._is_over = not _FUTEX
         self.has_hung: bool = False
         """True once it was found to."""
@@ -80,9 +81,13 @@ class HangWatch:
             self._ticks, self._since_s = -1 if seen is None else seen.ticks, None
         elif self._since_s is None or seen.ticks != self._ticks:
             self._ticks, self._since_s = seen.ticks, now_s
-        if self._since_s is None and now_s - self._began_s > _BEGINNING_S:
+        # A wait that is seen only after the beginning may have begun after it, however long ago it
+        # was that anybody looked: who looks may have had no processor.
+        is_past = now_s - self._began_s > _BEGINNING_S
+        if is_past and (self._since_s is None or self._was_well):
             self._is_over = True
             return ""
+        self._was_well = self._since_s is None
         if self._since_s is None or now_s - self._since_s < _LASTS_S:
             return ""
         self._is_over = self.has_hung = True

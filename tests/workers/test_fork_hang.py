@@ -150,3 +150,33 @@ def test_a_copy_that_used_nothing_between_two_looks_and_waits_then_is_told(
 
     until(lambda: watch.look() == "tell")
     assert watch.has_hung
+
+
+def test_a_wait_that_is_seen_after_the_beginning_may_have_begun_after_it(
+    started: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock is a fake: who looks has no processor at the end of the beginning."""
+    now_s = 0.0
+    monkeypatch.setattr(fork_hang, "_monotonic", lambda: now_s)
+    code = "import os, _thread; os.read(0, 1); lock = _thread.allocate_lock()"
+    process = subprocess.Popen(
+        [sys.executable, "-S", "-E", "-c", f"{code}; lock.acquire(); lock.acquire()"],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
+    started.append(process)
+    assert process.stdin is not None
+    watch, now_s = HangWatch(process.pid), 1.9
+    looks = [watch.look()]
+    process.stdin.write(b".")
+    process.stdin.flush()
+
+    def waits() -> bool:
+        seen = look(process.pid)
+        return seen is not None and seen.is_waiting
+
+    until(waits)
+    for now_s in (2.1, 3.2, 3.4):
+        looks.append(watch.look())
+
+    assert (looks, watch.has_hung) == ([""] * 4, False)
