@@ -118,7 +118,8 @@ def test_a_cell_that_awaits_hears_its_comm(pair: Pair) -> None:
         _told(kernel, _comm(kernel, "comm_open", None, target_name="t", data={}))
         cell = kernel.send(code)
         kernel.wait_for_text("waits")
-        told = _told(kernel, _comm(kernel, "comm_msg", None, data={"n": 7}), ends="in the handler")
+        sent = _comm(kernel, "comm_msg", None, data={"n": 7})
+        told = _told(kernel, sent, ends="in the handler\n")
         ran = kernel.collect(cell)
         _comm(kernel, "comm_close", None, data={})
         _delete(kernel, subshell)
@@ -182,17 +183,21 @@ def _told(kernel: Kernel, msg_id: str, ends: str = "idle") -> list[Any]:
     """What was said on IOPub for one message, up to its idle status or to a text."""
 
     def told() -> list[Any]:
-        mine = [m for m in kernel.heard if m["parent_header"].get("msg_id") == msg_id]
-        return [_brief(message) for message in mine if message["msg_type"] != "execute_input"]
+        """Text in one piece, in however many it has come."""
+        joined: list[Any] = []
+        for message in kernel.heard:
+            is_mine = message["parent_header"].get("msg_id") == msg_id
+            if not is_mine or message["msg_type"] == "execute_input":
+                continue
+            each = _brief(message)
+            if joined and each[0] == joined[-1][0] == "stdout":
+                joined[-1] = ["stdout", joined[-1][1] + each[1]]
+            else:
+                joined.append(each)
+        return joined
 
-    kernel.wait(lambda: any(ends in (each, str(each[1]).strip()) for each in told()))
-    joined: list[Any] = []
-    for each in told():
-        if joined and each[0] == joined[-1][0] == "stdout":
-            joined[-1] = ["stdout", joined[-1][1] + each[1]]
-        else:
-            joined.append(each)
-    return joined
+    kernel.wait(lambda: any(ends in (each, each[1]) for each in told()))
+    return told()
 
 
 def _brief(message: dict[str, Any]) -> Any:
