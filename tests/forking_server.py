@@ -53,6 +53,7 @@ def _result(manager: Any, client: Any, cell: str) -> str | None:
         client.wait_for_ready(timeout=DEADLINE_S)
         return None
     found: list[str | None] = [None]
+    said: list[str] = []
 
     def note(message: Any) -> None:
         content = message["content"]
@@ -60,8 +61,10 @@ def _result(manager: Any, client: Any, cell: str) -> str | None:
             found[0] = content["data"]["text/plain"]
         elif message["msg_type"] == "error":
             found[0] = f"{content['ename']}: {content['evalue']}"
-        elif message["msg_type"] == "stream" and content["text"] == "sleeping\n":
-            manager.interrupt_kernel()
+        elif message["msg_type"] == "stream":
+            said.append(content["text"])  # in however many pieces
+            if "".join(said) == "sleeping\n":
+                manager.interrupt_kernel()
 
     client.execute_interactive(cell, timeout=DEADLINE_S, output_hook=note)
     return found[0]
