@@ -36,7 +36,8 @@ LEFT: Final[dict[str, tuple[str, str]]] = {
     ),
     "a_loop_stopped_by_a_thread": (
         "import asyncio, threading; loop = asyncio.get_event_loop()\n"
-        "threading.Thread(target=loop.call_soon_threadsafe, args=(loop.stop,)).start()",
+        "thread = threading.Thread(target=loop.call_soon_threadsafe, args=(loop.stop,))\n"
+        "thread.start(); thread.join()",
         "flow: the event loop was stopped",
     ),
 }
