@@ -58,3 +58,56 @@ def test_bytes_that_are_taken_while_we_look_are_waited_for() -> None:
         os.close(read)
         os.close(write)
     assert stream.sent == [b"last words"]
+
+
+class Late:
+    """A stream whose thread gets no processor for longer than what comes later is waited for."""
+
+    closed = False
+    _should_watch = True
+    _fd_busy = False
+    _fd_rounds = 0
+
+    def __init__(self, fid: int, *, echoes: bool = False) -> None:
+        self._fid = fid
+        self._fd_echoes = echoes
+        self._buffers: list[bytes] = []
+        self.sent: list[bytes] = []
+        self.goes_on = threading.Event()
+        self.watch_fd_thread = threading.Thread(target=self._read)
+        self.watch_fd_thread.start()
+        self.timer = threading.Timer(0.1, self.goes_on.set)
+
+    def _read(self) -> None:
+        self.goes_on.wait()
+        self._fd_busy = True
+        data = os.read(self._fid, 100)
+        self._buffers.append(data)
+        self._fd_rounds += 1
+        self._fd_busy = False
+
+    def flush(self) -> None:
+        self.sent += self._buffers
+        self._buffers = []
+
+
+@promise("record.output")
+@pytest.mark.parametrize(("echoes", "sent"), [(False, [b"last words"]), (True, [])])
+def test_bytes_whose_reader_gets_no_processor_are_waited_for_unless_it_waits_itself(
+    echoes: bool, sent: list[bytes]
+) -> None:
+    read, write = os.pipe()
+    os.write(write, b"last words")
+    stream = Late(read, echoes=echoes)
+    stream.timer.start()
+    try:
+        drain((stream,), 0.005)
+    finally:
+        found = [*stream.sent]
+        stream.timer.cancel()
+        stream.goes_on.set()
+        stream.watch_fd_thread.join()
+        stream.timer.join()
+        os.close(read)
+        os.close(write)
+    assert found == sent
