@@ -11,10 +11,11 @@ from typing import Any, Final
 
 import psutil
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from jupyter_core.utils import ensure_event_loop
 
 from tests.dashboard import Served
+from tests.ends import END_S, still_alive
 from tests.forked import CHECKPOINTS, SERVERS, VERBS, Zygote
 from tests.kernels import FLOW, Kernel
 from tests.pairs import Pair, start_pair
@@ -28,7 +29,10 @@ def pytest_configure() -> None:
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # By default one that takes 0.2 s fails, as it does where another program has the processor.
-    settings.register_profile("unhurried", settings.default, deadline=None)
+    slow = {*settings.default.suppress_health_check, HealthCheck.too_slow}
+    settings.register_profile(
+        "unhurried", settings.default, deadline=None, suppress_health_check=slow
+    )
     settings.load_profile("unhurried")
     gc.disable()  # what is collected stays, so that looking for garbage in it is of no use
 
@@ -89,6 +93,8 @@ def nothing_is_left_behind(
     before = _holdings()
     yield
     gc.collect()
+    # One that was killed is there for a moment longer; an end that nobody has fetched stays.
+    still_alive(_children() - before["processes"], END_S)
     after = _holdings()
     # Else what a test has thawed, and what is imported, costs each later search 0.4 s and more.
     gc.freeze()
@@ -155,10 +161,14 @@ def fresh_pair() -> Iterator[Pair]:
 
 def _holdings() -> dict[str, set[Any]]:
     return {
-        "processes": {*psutil.Process().children(recursive=True)},
+        "processes": _children(),
         "threads": {f"{t.name} {t.ident}" for t in threading.enumerate()},
         "fds": {f"{fd} {target}" for fd, target in _descriptors()},
     }
+
+
+def _children() -> set[psutil.Process]:
+    return {*psutil.Process().children(recursive=True)}
 
 
 def _told(held: psutil.Process | str) -> str:
