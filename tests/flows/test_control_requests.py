@@ -258,7 +258,7 @@ def test_a_cell_that_holds_the_store_holds_up_no_look_and_an_answer_for_a_second
 
     (question,) = _open_questions(asked, "Parked?")
     with pytest.raises(StoreError, match="nothing was changed") as refused:
-        asked.ask("approve", timeout_s=1.5, approval_id=question, decision="yes")
+        asked.ask("approve", approval_id=question, decision="yes")
     asked.ask("cancel", msg_id=msg_id)
     kernel.collect(msg_id)
 
