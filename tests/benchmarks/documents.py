@@ -83,6 +83,13 @@ def merged(old: Document | None, new: Document) -> Document:
     return found
 
 
+def unmeasured(document: Mapping[str, Any]) -> list[str]:
+    """The benchmarks that exist, and of which neither a figure nor a failure is kept."""
+    found = {entry["benchmark"] for name in _LISTS for entry in document.get(name, ())
+             if "benchmark" in entry}  # fmt: skip
+    return [name for name in document.get("known", ()) if name not in found | {*document["failed"]}]
+
+
 def days(document: Mapping[str, Any], entries: Iterable[Mapping[str, Any]]) -> str:
     """The day on which they were taken, or the first and the last."""
     found = sorted({entry.get("date", document["date"])[:10] for entry in entries})

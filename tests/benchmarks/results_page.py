@@ -10,7 +10,7 @@ import checkpoint_table
 import pool_table
 import table
 import workflow_table
-from documents import PROGRAMS, Document, packages
+from documents import PROGRAMS, Document, packages, unmeasured
 
 _RUNS: Final = ("taken (UTC)", "by", "machine", "load", "versions")
 _TITLES: Final = {
@@ -124,6 +124,11 @@ def _not_measured(documents: Mapping[str, Document]) -> str:
         f"- {failed} (`{PROGRAMS[name]}`): {why}"
         for name, document in documents.items()
         for failed, why in document["failed"].items()
+    ]
+    lines += [
+        f"- `{PROGRAMS[name]}` was not run for {', '.join(missing)}."
+        for name, document in documents.items()
+        if (missing := unmeasured(document))
     ]
     lines += [
         f"- `{program}` was not run." for name, program in PROGRAMS.items() if name not in documents
