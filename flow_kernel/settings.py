@@ -36,9 +36,9 @@ class RecorderSettings:
     summaries: int = 200
     """Variables summarised per cell; further ones are counted."""
     summary_budget_us: int = 1000
-    """Time for all summaries of a cell."""
+    """Time of the processor for all summaries of a cell."""
     sample_budget_us: int = 1000
-    """Most time for the samples that find in-place changes; about 2 us a name that a cell reads."""
+    """The same for samples that find in-place changes; about 2 us a name that a cell reads."""
     kept_outputs_bytes: int = 256_000_000
     """Most that one session writes of what its cells display, where that is kept."""
     drain_s: float = 0.005

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any, Final
 
+from flow_kernel.records.deadline import Deadline
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.records.introspection import (
     class_dict,
@@ -80,15 +81,15 @@ def sample_many(
 
     Args:
         items: Names and values; a name that is not exactly a string is left out.
-        budget_us: Microseconds after which no further value is sampled.
+        budget_us: Microseconds of work after which no further value is sampled.
 
     Returns:
         For each name the id of its value and the sample.
     """
     found: dict[str, tuple[int, Sample]] = {}
-    deadline = _perf_ns() + budget_us * 1000
+    deadline = Deadline(budget_us)
     for name, value in items:
-        if _perf_ns() >= deadline:
+        if _perf_ns() >= deadline.at_ns and deadline.is_over():
             break
         if type(name) is str:
             taken = sample(value)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
+from flow_kernel.records.deadline import Deadline
 from flow_kernel.records.frozen import FROZEN_BUILTINS
 from flow_kernel.records.introspection import is_class, type_name
 from flow_kernel.records.libraries import TypeTable
@@ -60,7 +61,7 @@ def summarise_many(
     Args:
         items: Names and values; a name that is not exactly a string is left out.
         limit: Most summaries to make.
-        budget_us: Microseconds after which no further one is begun.
+        budget_us: Microseconds of work after which no further one is begun.
 
     Returns:
         The summaries by name, and how many items were left out.
@@ -68,9 +69,11 @@ def summarise_many(
     found: dict[str, Summary] = {}
     left_out = 0
     is_over = False
-    deadline = _perf_ns() + budget_us * 1000
+    deadline = Deadline(budget_us)
     for name, value in items:
-        is_over = is_over or len(found) >= limit or _perf_ns() >= deadline
+        is_over = (
+            is_over or len(found) >= limit or (_perf_ns() >= deadline.at_ns and deadline.is_over())
+        )
         if is_over or type(name) is not str:
             left_out += 1
         else:
