@@ -168,7 +168,15 @@ def _holdings() -> dict[str, set[Any]]:
 
 
 def _children() -> set[psutil.Process]:
-    return {*psutil.Process().children(recursive=True)}
+    """Those that have not ended; the system may list one for a moment after it has told its end."""
+    return {one for one in psutil.Process().children(recursive=True) if not _is_over(one)}
+
+
+def _is_over(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() == psutil.STATUS_DEAD)  # a zombie is one that nobody fetches
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _told(held: psutil.Process | str) -> str:

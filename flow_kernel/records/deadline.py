@@ -17,7 +17,7 @@ _PAUSED: Final = 20
 
 
 class Deadline:
-    """See the module; making one takes 0.5 us.
+    """See the module; making one takes 1 us.
 
     Args:
         budget_us: Microseconds of processor time that the work may take.
