@@ -131,10 +131,8 @@ def test_who_looks_at_the_threads_uses_the_processor_for_itself(
     assert look(process.pid, without=busy) == before
 
 
-def test_a_copy_that_used_nothing_between_two_looks_and_waits_then_is_told(
-    started: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fork_hang, "_BEGINNING_S", 60.0)  # however long it takes to begin
+def _waits_once_told(started: list[subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+    """A process that waits for ever for a lock of its own, after `_tell`."""
     code = "import os, _thread; os.read(0, 1); lock = _thread.allocate_lock()"
     process = subprocess.Popen(
         [sys.executable, "-S", "-E", "-c", f"{code}; lock.acquire(); lock.acquire()"],
@@ -142,11 +140,23 @@ def test_a_copy_that_used_nothing_between_two_looks_and_waits_then_is_told(
         start_new_session=True,
     )
     started.append(process)
+    return process
+
+
+def _tell(process: subprocess.Popen[bytes]) -> None:
     assert process.stdin is not None
-    watch, began_s = HangWatch(process.pid), time.monotonic()
-    until(lambda: watch.look() == "" and time.monotonic() - began_s > 0.5)
     process.stdin.write(b".")
     process.stdin.flush()
+
+
+def test_a_copy_that_used_nothing_between_two_looks_and_waits_then_is_told(
+    started: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fork_hang, "_BEGINNING_S", 60.0)  # however long it takes to begin
+    process = _waits_once_told(started)
+    watch, began_s = HangWatch(process.pid), time.monotonic()
+    until(lambda: watch.look() == "" and time.monotonic() - began_s > 0.5)
+    _tell(process)
 
     until(lambda: watch.look() == "tell")
     assert watch.has_hung
@@ -158,14 +168,7 @@ def test_a_wait_that_is_seen_after_the_beginning_may_have_begun_after_it(
     """The clock is a fake: who looks has no processor at the end of the beginning."""
     clock = [0.0]
     monkeypatch.setattr(fork_hang, "_monotonic", lambda: clock[-1])
-    code = "import os, _thread; os.read(0, 1); lock = _thread.allocate_lock()"
-    process = subprocess.Popen(
-        [sys.executable, "-S", "-E", "-c", f"{code}; lock.acquire(); lock.acquire()"],
-        stdin=subprocess.PIPE,
-        start_new_session=True,
-    )
-    started.append(process)
-    assert process.stdin is not None
+    process = _waits_once_told(started)
     watch = HangWatch(process.pid)
 
     def look_at(now_s: float) -> str:
@@ -173,8 +176,7 @@ def test_a_wait_that_is_seen_after_the_beginning_may_have_begun_after_it(
         return watch.look()
 
     first = look_at(1.9)
-    process.stdin.write(b".")
-    process.stdin.flush()
+    _tell(process)
 
     def waits() -> bool:
         seen = look(process.pid)

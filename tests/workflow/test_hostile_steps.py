@@ -127,17 +127,22 @@ def test_what_is_no_failure_of_a_process_is_none_of_an_inline_step(
     assert states(found) == {"a": "ok"}
 
 
-def test_a_second_ctrl_c_ends_a_run_whose_inline_step_never_ends(tmp_path: Path) -> None:
-    mark = tmp_path / "mark"
-    code = f"open({str(mark)!r}, 'w').close()\nwhile True: pass\n"
-    with subprocess.Popen(
+def _inline(tmp_path: Path, code: str) -> "subprocess.Popen[str]":
+    """A run of the command line whose one step is in its own process."""
+    return subprocess.Popen(
         [*RUN, "w.json", "--on", "inline"],
         cwd=_written(tmp_path, code),
         env={**os.environ, "FLOW_HOME": str(tmp_path / ".flow")},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-    ) as process:
+    )
+
+
+def test_a_second_ctrl_c_ends_a_run_whose_inline_step_never_ends(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    code = f"open({str(mark)!r}, 'w').close()\nwhile True: pass\n"
+    with _inline(tmp_path, code) as process:
         until(mark.exists)
         while process.poll() is None:
             process.send_signal(signal.SIGINT)
@@ -162,14 +167,7 @@ def test_a_third_ctrl_c_does_not_break_off_the_end_that_the_second_has_begun(
         "atexit.register(end)\n"
         f"open({str(mark)!r}, 'w').close()\nwhile True: pass\n"
     )
-    with subprocess.Popen(
-        [*RUN, "w.json", "--on", "inline"],
-        cwd=_written(tmp_path, code),
-        env={**os.environ, "FLOW_HOME": str(tmp_path / ".flow")},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with _inline(tmp_path, code) as process:
         until(mark.exists)
         while not ends.exists() and process.poll() is None:
             process.send_signal(signal.SIGINT)
